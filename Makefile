@@ -1,0 +1,68 @@
+# xgrl: every target sets up what it needs; a second call does not reinstall.
+STUDY ?= laptop
+PYTHON ?= python3.11
+CORES := $(shell nproc 2>/dev/null || echo 1)
+JOBS ?= $(if $(filter 1,$(CORES)),1,2)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SNAKEMAKE = $(BIN)/snakemake --configfile params/base.yaml params/$(STUDY).yaml --cores $(JOBS)
+GRID = --keep-going --retries 1 --rerun-incomplete --logger rich
+export PYTHONHASHSEED ?= 0
+export TOKENIZERS_PARALLELISM ?= false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup study smoke dry-run unlock test lint lab bench verify lock clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST) | sed 's/: /	/2' | expand -t 22
+	@echo "  variables: STUDY=$(STUDY) (a file in params/), JOBS=$(JOBS) (jobs at once; this machine has $(CORES) cores), PYTHON=$(PYTHON)"
+
+$(READY): requirements.txt requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or say make PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c requirements.lock -e .
+	@touch $@
+
+setup: $(READY)  ## virtual environment in .venv with the tested versions
+
+check-jobs:
+	@case "$(JOBS)" in ''|*[!0-9]*|0) echo "JOBS=$(JOBS): allowed: 1 to $(CORES) (the cores of this machine)"; exit 2;; esac
+	@[ $(JOBS) -le $(CORES) ] || { echo "JOBS=$(JOBS): allowed: 1 to $(CORES); more jobs than cores make every one of them crawl"; exit 2; }
+	@[ -f params/$(STUDY).yaml ] || { echo "STUDY=$(STUDY): no params/$(STUDY).yaml; allowed: $$(ls params/*.yaml | grep -v base | xargs -n1 basename -s .yaml | tr '\n' ' ')"; exit 2; }
+
+study: $(READY) check-jobs  ## the whole study and its report [STUDY=laptop] [JOBS=2]; call again to resume
+	$(SNAKEMAKE) $(GRID)
+	@$(BIN)/python -m xgrl.report summary outputs/$(STUDY)
+
+smoke:  ## the whole grid on a tiny random encoder and synthetic data, in two minutes, no download
+	@$(MAKE) --no-print-directory study STUDY=smoke
+
+dry-run: $(READY) check-jobs  ## list the jobs of STUDY that would run
+	$(SNAKEMAKE) -n --quiet rules
+
+unlock: $(READY)  ## after a crash: release Snakemake's lock on the folder
+	$(SNAKEMAKE) --unlock
+
+lint: $(READY)  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test: $(READY) lint  ## ruff, unit tests, smoke grid, notebooks (nbval), analysis of a miniature study
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 tests notebooks
+
+lab: $(READY) smoke  ## JupyterLab on the notebooks, with the smoke study at hand
+	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_prepare.ipynb
+
+bench: $(READY)  ## speed side by side with a plain Trainer configuration
+	$(BIN)/python -m benchmarks
+
+verify: $(READY)  ## compare outputs/STUDY with the published outputs/reference/STUDY
+	$(BIN)/python -m xgrl.report verify outputs/$(STUDY) outputs/reference/$(STUDY)
+
+lock: $(READY)  ## write requirements.lock anew from what is installed
+	@{ sed -n '/^#/p' requirements.lock; $(BIN)/python -m pip freeze --exclude-editable | grep -v '^torch=='; } > requirements.lock.new
+	@mv requirements.lock.new requirements.lock
+
+clean:  ## remove outputs of STUDY (never outputs/reference)
+	rm -rf outputs/$(STUDY)

@@ -1,0 +1,180 @@
+# The grid as a DAG: one job = one notebook = one folder with a run.json, written last.
+#
+#   snakemake --configfile params/base.yaml params/laptop.yaml --cores 2        (make study)
+#
+# Rules call `python -m xgrl.execute` in the shell; the executed notebook is a log, so that it survives a failure. A job is its
+# parameters and the code of its notebook: both are `params` here, so that changing either reruns what depends on it, and
+# saving a notebook with outputs in it does not.
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import nbformat
+
+from xgrl.execute import check_study
+
+try:
+    study = check_study(dict(config))
+except ValueError as error:
+    sys.exit(f"refused: {error}")
+
+S = study.scientific
+ROOT = f"{study.outputs}/{study.study}"
+NOTEBOOKS = Path(workflow.basedir) / "notebooks"
+EXECUTE = f"OMP_NUM_THREADS={{threads}} {sys.executable} -m xgrl.execute"
+
+
+def parameters(notebook):
+    """The job's complete parameters as JSON, for `params:` (a function of the wildcards)."""
+
+    def of(wildcards):
+        keys = {k: int(v) if k == "seed" else v for k, v in dict(wildcards).items()}
+        if "checkpoint" in keys:
+            keys["intermediate"], _, keys["arm"] = keys.pop("checkpoint").rpartition(".")
+            keys["intermediate"] = keys["intermediate"] or "none"
+        return json.dumps(study.job(notebook, **keys))
+
+    return of
+
+
+def code(notebook):
+    """What identifies the notebook's code: not its outputs, not its prose."""
+    cells = nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4).cells
+    source = "\n".join(c.source for c in cells if c.cell_type == "code" and "parameters" not in c.metadata.get("tags", []))
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def intermediate_run(wildcards):
+    task, _, arm = wildcards.checkpoint.rpartition(".")
+    return f"{ROOT}/intermediate/{task}/{arm}/seed-{wildcards.seed}/run.json" if task else []
+
+
+TRAINED = [arm for arm in S.arms if arm != "none"]
+CHECKPOINTS = [f"{task}.{arm}" for task in S.intermediate for arm in TRAINED]
+INTERMEDIATE = expand(f"{ROOT}/intermediate/{{task}}/{{arm}}/seed-{{seed}}/run.json", task=S.intermediate, arm=TRAINED, seed=S.seeds)
+TARGET = expand(f"{ROOT}/target/{{target}}/{{checkpoint}}/seed-{{seed}}/run.json", target=S.targets, checkpoint=CHECKPOINTS, seed=S.seeds)
+if "none" in S.arms:
+    TARGET += expand(f"{ROOT}/target/{{target}}/none/seed-{{seed}}/run.json", target=S.targets, seed=S.seeds)
+PROBE = expand(f"{ROOT}/probe/{{task}}/{{arm}}/seed-{{seed}}/run.json", task=S.intermediate, arm=S.probe_arms, seed=S.probe_seeds)
+
+
+wildcard_constraints:
+    seed=r"\d+",
+    task=r"[\w-]+",
+    arm=r"[\w-]+",
+    target=r"[\w-]+",
+    checkpoint=r"[\w-]+(\.[\w-]+)?",
+
+
+localrules:
+    all,
+    report,
+
+
+rule all:
+    input:
+        f"{ROOT}/analysis/report.html",
+
+
+rule prepare:
+    output:
+        f"{ROOT}/prepared/run.json",
+    log:
+        f"{ROOT}/prepared/01_prepare.ipynb",
+    params:
+        job=parameters("01_prepare"),
+        code=code("01_prepare"),
+    threads: study.fixed.prepare_threads
+    resources:
+        mem_mb=6000,
+        runtime=120,
+    shell:
+        EXECUTE + " {NOTEBOOKS}/01_prepare.ipynb {log} --json {params.job:q}"
+
+
+rule intermediate:
+    input:
+        f"{ROOT}/prepared/run.json",
+    output:
+        f"{ROOT}/intermediate/{{intermediate}}/{{arm}}/seed-{{seed}}/run.json",
+    log:
+        f"{ROOT}/intermediate/{{intermediate}}/{{arm}}/seed-{{seed}}/02_intermediate.ipynb",
+    params:
+        job=parameters("02_intermediate"),
+        code=code("02_intermediate"),
+    threads: study.fixed.threads
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=int(study.fixed.device == "cuda"),
+    shell:
+        EXECUTE + " {NOTEBOOKS}/02_intermediate.ipynb {log} --json {params.job:q}"
+
+
+rule target:
+    input:
+        f"{ROOT}/prepared/run.json",
+        intermediate_run,
+    output:
+        f"{ROOT}/target/{{target}}/{{checkpoint}}/seed-{{seed}}/run.json",
+    log:
+        f"{ROOT}/target/{{target}}/{{checkpoint}}/seed-{{seed}}/03_target.ipynb",
+    params:
+        job=parameters("03_target"),
+        code=code("03_target"),
+    threads: study.fixed.threads
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=int(study.fixed.device == "cuda"),
+    shell:
+        EXECUTE + " {NOTEBOOKS}/03_target.ipynb {log} --json {params.job:q}"
+
+
+rule probe:
+    input:
+        f"{ROOT}/prepared/run.json",
+        f"{ROOT}/intermediate/{{intermediate}}/{{arm}}/seed-{{seed}}/run.json",
+    output:
+        f"{ROOT}/probe/{{intermediate}}/{{arm}}/seed-{{seed}}/run.json",
+    log:
+        f"{ROOT}/probe/{{intermediate}}/{{arm}}/seed-{{seed}}/04_probe.ipynb",
+    params:
+        job=parameters("04_probe"),
+        code=code("04_probe"),
+    threads: study.fixed.threads
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        EXECUTE + " {NOTEBOOKS}/04_probe.ipynb {log} --json {params.job:q}"
+
+
+rule analysis:
+    input:
+        INTERMEDIATE,
+        TARGET,
+        PROBE,
+    output:
+        f"{ROOT}/analysis/run.json",
+    log:
+        f"{ROOT}/analysis/05_analysis.ipynb",
+    params:
+        job=parameters("05_analysis"),
+        code=code("05_analysis"),
+    threads: study.fixed.threads
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        EXECUTE + " {NOTEBOOKS}/05_analysis.ipynb {log} --json {params.job:q}"
+
+
+rule report:
+    input:
+        f"{ROOT}/analysis/run.json",
+    output:
+        f"{ROOT}/analysis/report.html",
+    shell:
+        "{sys.executable} -m xgrl.report html {ROOT}/analysis"

@@ -1,0 +1,153 @@
+"""Run one notebook for one job: validate, papermill, true exit status, the result file last.
+
+    python -m xgrl.execute notebooks/02_intermediate.ipynb OUT.ipynb -p arm dann -p seed 3
+
+The job is described by its parameters alone. They are checked before a kernel starts: names, types and ranges by
+`xgrl.params`, names of tasks, arms and languages here. The process exits 0 only if the kernel ran to its end *and* the
+notebook's ``run.json``, which it writes last, is there: papermill marks the cells of a killed kernel as completed, so the
+executed notebook alone proves nothing. A failed job keeps its executed notebook, with the traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xgrl import params, records
+from xgrl.arms import ARMS
+from xgrl.tasks import TASKS
+
+ROLES = {"intermediate": "intermediate", "targets": "target", "target": "target"}
+
+
+class Refused(ValueError):
+    """The job's parameters do not describe a job that can be run."""
+
+
+def check_names(values: dict[str, Any]) -> None:
+    """Check names of tasks, arms and languages in a flat mapping of parameters.
+
+    Raises:
+        Refused: naming the parameter, its value, what is allowed and the nearest match.
+    """
+    for key, role in ROLES.items():
+        found = values.get(key, [])
+        allowed = [name for name, task in TASKS.items() if task.role == role]
+        for name in found if isinstance(found, list) else [found]:
+            if name not in allowed and not (name == "none" and key == "intermediate"):
+                kind = f"is a {TASKS[name].role} task, not" if name in TASKS else "is not"
+                raise Refused(f"{key}={name!r}: {kind} an available {role} task; {params.nearest_names(name, allowed)}")
+    for key in ("arm", "arms", "baseline", "treatment", "probe_arms"):
+        found = values.get(key, [])
+        for name in found if isinstance(found, list) else [found]:
+            if name not in ARMS:
+                raise Refused(f"{key}={name!r}: unknown arm; {params.nearest_names(name, ARMS)}")
+    source = values.get("source")
+    for key in ("intermediate", "targets"):
+        for name in values.get(key, []) if source else []:
+            if source not in TASKS[name].sources:
+                raise Refused(f"{key}={name!r}: not available from source={source!r}; allowed: {', '.join(TASKS[name].sources)}")
+    known = {language for name in values.get("targets", []) for language in TASKS[name].languages}
+    for name in values.get("languages", []):
+        if known and name not in known:
+            raise Refused(f"languages={name!r}: no target of this study has it; {params.nearest_names(name, known)}")
+    for name in values.get("targets", []):
+        wanted = set(values.get("languages", [])) or set(TASKS[name].languages)
+        if not (wanted - {"en"}) & set(TASKS[name].languages):
+            raise Refused(f"languages={values['languages']}: target {name!r} has none of them; allowed: {', '.join(TASKS[name].languages)}")
+
+
+def check_study(config: dict[str, Any]) -> params.Study:
+    """A study that can be run, from the merged mapping of its files; ValueError (or `Refused`) before anything is computed."""
+    study = params.load_study(config)
+    values = study.scientific.model_dump() | {"source": study.fixed.source}
+    check_names(values)
+    return study
+
+
+def check_job(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The complete parameters of one job, checked; `Refused` names what is wrong."""
+    try:
+        values = params.check(notebook, values)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    check_names(values)
+    return values
+
+
+def folder_of(notebook: str, values: dict[str, Any]) -> Path:
+    """Where the job with these parameters leaves its ``run.json``."""
+    phase = notebook.split("_", 1)[1]
+    keys = {k: values[k] for k in ("intermediate", "arm", "seed", "target") if phase != "prepare" and k in values}
+    return records.run_folder(values["outputs"], values["study"], phase, **keys)
+
+
+def run(notebook: str | Path, output: str | Path, values: dict[str, Any], *, warm: bool = True) -> Path:
+    """Execute `notebook` with `values` and leave the executed copy at `output`.
+
+    Args:
+        notebook: path of a notebook named in `xgrl.params.JOBS`.
+        output: where the executed notebook goes, written by papermill after every cell.
+        values: the job's parameters; what is not given takes the notebook's default.
+        warm: start the kernel from the fork server where that is possible (`xgrl.kernels`).
+
+    Returns:
+        the path of the run's ``run.json``.
+
+    Raises:
+        Refused: before a kernel starts, when the parameters are wrong.
+        RuntimeError: when the notebook ended without its ``run.json``; papermill's own error when a cell failed.
+    """
+    import papermill
+
+    from xgrl import kernels
+
+    notebook, output = Path(notebook), Path(output)
+    values = check_job(notebook.stem, values)
+    record = folder_of(notebook.stem, values) / "run.json"
+    record.unlink(missing_ok=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with kernels.kernel(warm=warm) as options:
+        papermill.execute_notebook(str(notebook), str(output), parameters=values, progress_bar=False, log_output=False,
+                                   cwd=os.getcwd(), **options)  # fmt: skip
+    if not record.exists():
+        raise RuntimeError(f"{output}: the kernel ended without writing {record}; it was killed, or ran out of memory")
+    return record
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m xgrl.execute", description=__doc__.split("\n")[0])
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("output", type=Path, help="the executed notebook")
+    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="VALUE is YAML")
+    parser.add_argument("--json", default="{}", help="parameters as one JSON object")
+    parser.add_argument("--cold", action="store_true", help="start a fresh kernel instead of a warm one")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Command line: 0 finished, 1 the notebook failed, 2 refused before it started."""
+    arguments = _arguments()
+    values = json.loads(arguments.json) | {name: yaml.safe_load(text) for name, text in arguments.parameter}
+    if not arguments.notebook.exists():
+        print(f"refused: {arguments.notebook}: no such notebook", file=sys.stderr)
+        return 2
+    try:
+        print(run(arguments.notebook, arguments.output, values, warm=not arguments.cold))
+    except Refused as error:
+        print(f"refused: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:  # a failed job must exit 1 whatever went wrong in its kernel; the traceback is in the notebook
+        print(f"failed: {type(error).__name__}: {error}\nthe executed notebook: {arguments.output}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

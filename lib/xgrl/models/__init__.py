@@ -1,0 +1,1 @@
+"""The encoder, what stands on it, and the gradient reversal of the domain-adversarial arms."""

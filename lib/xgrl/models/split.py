@@ -1,0 +1,136 @@
+"""An encoder in two parts: frozen lower layers, whose output is computed once, and upper layers that are trained.
+
+The frozen part is a fixed function of the text, so the study computes its output for every text once (`prefix_states`) and
+each job trains `top` on it. `prefix` followed by `top` is the whole model, bit for bit, for BERT, XLM-R and ModernBERT: the
+parts are copies of the model with fewer layers, and above the split the embeddings give way to a module that passes on
+inputs_embeds unchanged.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from xgrl import records
+from xgrl.text import Corpus, Tokens, collate
+
+
+def hidden_states(part: PreTrainedModel, tokens: Tokens, index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """The last hidden states (B, L, H) of some texts, and their mask (B, L)."""
+    batch = collate([(Corpus([], None, tokens), index)], part.config.pad_token_id or 0)
+    batch = {name: value.to(part.device) for name, value in batch.items()}
+    return part(**batch).last_hidden_state, batch["attention_mask"]
+
+
+class _PassThrough(nn.Module):
+    """Stands where the embeddings were: the hidden states of a frozen prefix go into the layers unchanged."""
+
+    def forward(self, *, inputs_embeds: torch.Tensor, **_: object) -> torch.Tensor:
+        return inputs_embeds
+
+
+def layer_stack(model: PreTrainedModel) -> nn.ModuleList:
+    """The stack of layers: `.encoder.layer` in BERT and XLM-R, `.layers` in ModernBERT."""
+    found = getattr(getattr(model, "encoder", model), "layer", None)
+    found = getattr(model, "layers", None) if found is None else found
+    if not isinstance(found, nn.ModuleList):
+        raise ValueError(f"{type(model).__name__} cannot be split: no stack of layers at .encoder.layer or .layers")
+    return found
+
+
+def keep_layers(model: PreTrainedModel, start: int, end: int) -> None:
+    """Drop all layers but start to end - 1, in place, in the config too."""
+    layers = layer_stack(model)
+    del layers[end:]
+    del layers[:start]
+    if getattr(model.config, "layer_types", None):
+        model.config.layer_types = model.config.layer_types[start:end]
+    model.config.num_hidden_layers = end - start
+
+
+def _check_split(model: PreTrainedModel, k: int) -> None:
+    if not 0 <= k < len(layer_stack(model)):
+        raise ValueError(f"k={k} frozen layers: 0 to {len(layer_stack(model)) - 1} of {len(layer_stack(model))} may be frozen")
+
+
+def prefix(model: PreTrainedModel, k: int) -> PreTrainedModel:
+    """The embeddings and the lowest k layers, frozen and in evaluation mode; last_hidden_state is layer k's output.
+
+    It shares its weights with `model` (no copy), not its modules. k = 0: the embeddings alone. Raises ValueError for another k.
+    """
+    _check_split(model, k)
+    part = copy.deepcopy(model, {id(weight): nn.Parameter(weight.data, requires_grad=False) for weight in model.parameters()})
+    keep_layers(part, 0, k)
+    if hasattr(part, "final_norm"):  # ModernBERT normalises once more after its last layer
+        part.final_norm = nn.Identity()
+    if hasattr(part, "pooler"):
+        part.pooler = None
+    return part.eval()
+
+
+def top(model: PreTrainedModel, k: int) -> PreTrainedModel:
+    """The layers above the lowest k, to train, called with inputs_embeds (B, T, H), the prefix's output, and attention_mask.
+
+    They share their weights with `model`, so that training them trains it, and `model` is then saved as a whole. k = 0: the
+    model itself, called with input_ids. Raises ValueError for another k.
+    """
+    _check_split(model, k)
+    if k == 0:
+        return model
+    shared: dict[int, object] = {id(weight): weight for weight in model.parameters()}
+    shared |= {id(model.embeddings): _PassThrough()} | {id(layer): nn.Identity() for layer in layer_stack(model)[:k]}
+    part = copy.deepcopy(model, shared)
+    keep_layers(part, k, len(layer_stack(model)))
+    if hasattr(part, "pooler"):
+        part.pooler = None
+    return part
+
+
+def join(model: PreTrainedModel, trained: PreTrainedModel) -> PreTrainedModel:
+    """Load trained upper layers back into a whole encoder, as when they were trained in another process.
+
+    model: the encoder that `top` was taken from, or an equal one; changed in place. trained: what `top` returned.
+    Returns `model`. Raises ValueError where they do not fit.
+    """
+    k = len(layer_stack(model)) - len(layer_stack(trained))
+    target = top(model, k) if k >= 0 else model
+    try:
+        target.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        raise ValueError(
+            f"{len(layer_stack(trained))} upper layers do not fit an encoder of {len(layer_stack(model))}: {error}"
+        ) from None
+    return model
+
+
+def prefix_states(prefix_model: PreTrainedModel, tokens: Tokens, path: str | Path, max_tokens_per_batch: int = 4096) -> Path:
+    """Write the frozen prefix's output for every token of a corpus, (T, H) float32, to an .npy file that jobs map.
+
+    A text's last bits depend on the batch it is computed in, so batches follow from the corpus alone: texts in stable order of
+    length, as many as fill `max_tokens_per_batch` with padding (a longer text is a batch by itself). Returns path.
+    """
+    order = np.argsort(tokens.lengths, kind="stable")
+    lengths = tokens.lengths[order]
+    prefix_model.eval()
+
+    def write(temporary: Path) -> None:
+        shape = (len(tokens.ids), prefix_model.config.hidden_size)
+        out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+        start = 0
+        while start < len(order):
+            end = start + 1
+            while end < len(order) and (end + 1 - start) * lengths[end] <= max_tokens_per_batch:
+                end += 1
+            index = order[start:end]
+            states = hidden_states(prefix_model, tokens, index)[0].float().cpu().numpy()
+            for row, text in enumerate(index):
+                out[tokens.offsets[text] : tokens.offsets[text + 1]] = states[row, : lengths[start + row]]
+            start = end
+        out.flush()
+
+    with torch.inference_mode():
+        return records.write(path, write)

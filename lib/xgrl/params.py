@@ -1,0 +1,299 @@
+"""Parameters: what a study file and each notebook's parameters cell may contain.
+
+Two kinds of models, both frozen and closed (an unknown key is an error):
+
+* `Study`: a study file (``params/base.yaml`` merged with ``params/<study>.yaml``), in the three blocks of the
+  Deep Learning Tuning Playbook: *scientific* (what is compared), *nuisance* (tuned, the same budget in every arm)
+  and *fixed*.
+* one `Job` a notebook: the flat values of its parameters cell. The defaults are those of the smoke study, so that a
+  notebook opened by hand runs offline in seconds.
+
+`Study.job` turns the first into the second. Names of tasks, arms and languages are checked in `xgrl.execute`, which
+knows the tables; here live types and ranges.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Names = Annotated[list[Name], Field(max_length=200)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+
+
+class Closed(BaseModel):
+    """A frozen model that refuses unknown keys and does not turn one type into another (``"1e-3"`` is no number)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Optimisation(Closed):
+    """What one training stage needs; the same for every arm."""
+
+    steps: dict[Name, Count] = Field(description="optimiser steps by task; 'default' for the others")
+    batch_size: Count
+    learning_rate: Rate
+    head_learning_rate: Rate
+    weight_decay: Weight
+    warmup: Annotated[float, Field(ge=0, le=1)] = Field(description="share of the steps with rising learning rate")
+    max_grad_norm: Annotated[float, Field(gt=0)]
+
+    def flat(self, task: str) -> dict[str, Any]:
+        """The values for one task, with its own number of steps."""
+        values = self.model_dump()
+        steps = values.pop("steps")
+        return values | {"steps": steps.get(task, steps["default"])}
+
+
+class Scientific(Closed):
+    """What the study compares."""
+
+    intermediate: Annotated[Names, Field(min_length=1)]
+    arms: Annotated[Names, Field(min_length=2)]
+    targets: Annotated[Names, Field(min_length=1)]
+    languages: Names = Field(description="target languages; empty = every language of each target")
+    unlabelled_languages: Annotated[Names, Field(min_length=2)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    baseline: Name
+    treatment: Name
+    margin: Annotated[float, Field(gt=0)] = Field(description="equivalence margin in points, fixed in advance")
+    probe_arms: Names = Field(description="arms whose checkpoints are probed")
+    probe_seeds: list[Seed]
+
+
+class Nuisance(Closed):
+    """Tuned on English development data, with the same budget in every arm."""
+
+    intermediate: Optimisation
+    target: Optimisation
+    unlabelled_batch_size: Count
+    discriminator_learning_rate: Rate
+    lambda_max: Weight
+    domains: Literal["languages", "binary"]
+
+
+class Fixed(Closed):
+    """Held constant over the study; changing one of them makes it another study."""
+
+    encoder: Annotated[str, Field(min_length=1)]
+    source: Literal["packages", "fixture", "files", "hub"]
+    path: str
+    trained_layers: Annotated[int, Field(ge=-1)] = Field(description="top layers that are trained; -1 = all")
+    max_length: Annotated[int, Field(ge=8, le=8192)]
+    train_rows: Count
+    dev_rows: Count
+    test_rows: Count
+    retrieval_rows: Count
+    unlabelled_rows: Count
+    probe_rows: Count
+    prepare_threads: Annotated[int, Field(ge=1, le=64)]
+    threads: Annotated[int, Field(ge=1, le=64)]
+    device: Literal["cpu", "cuda"]
+    master_seed: Seed
+
+
+class Job(Closed):
+    """What every notebook's parameters cell holds."""
+
+    study: Name = "smoke"
+    outputs: Annotated[str, Field(min_length=1)] = "outputs"
+
+
+class PrepareJob(Job):
+    """01_prepare: model and data of the whole study."""
+
+    encoder: str = "tiny"
+    source: Literal["packages", "fixture", "files", "hub"] = "fixture"
+    path: str = ""
+    intermediate: Names = ["sarcasm", "question-type"]
+    targets: Names = ["sentiment", "intent", "emoji-names", "wikilingua"]
+    languages: Names = ["en", "de", "es", "fr", "ja", "ru"]
+    unlabelled_languages: Names = ["en", "de", "es", "fr"]
+    trained_layers: Annotated[int, Field(ge=-1)] = 2
+    max_length: Annotated[int, Field(ge=8, le=8192)] = 32
+    train_rows: Count = 300
+    dev_rows: Count = 100
+    test_rows: Count = 40
+    retrieval_rows: Count = 40
+    unlabelled_rows: Count = 100
+    probe_rows: Count = 40
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    master_seed: Seed = 2005
+
+
+class TrainingJob(Job):
+    """What both training stages share."""
+
+    seed: Seed = 0
+    steps: Count = 60
+    batch_size: Count = 16
+    learning_rate: Rate = 1.0e-3
+    head_learning_rate: Rate = 1.0e-2
+    weight_decay: Weight = 0.01
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.1
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    device: Literal["cpu", "cuda"] = "cpu"
+    master_seed: Seed = 2005
+
+
+class IntermediateJob(TrainingJob):
+    """02_intermediate: one (intermediate task, arm, seed)."""
+
+    intermediate: Name = "sarcasm"
+    arm: Name = "dann"
+    unlabelled_batch_size: Count = 16
+    discriminator_learning_rate: Rate = 5.0e-3
+    lambda_max: Weight = 0.05
+    domains: Literal["languages", "binary"] = "languages"
+
+
+class TargetJob(TrainingJob):
+    """03_target: one (checkpoint, target task, seed); intermediate and arm are both "none" for the public encoder."""
+
+    intermediate: Name = "sarcasm"
+    arm: Name = "dann"
+    target: Name = "intent"
+
+    @model_validator(mode="after")
+    def _none_is_none(self) -> TargetJob:
+        if (self.arm == "none") != (self.intermediate == "none"):
+            raise ValueError(f"intermediate={self.intermediate!r} with arm={self.arm!r}: either both are 'none' or neither is")
+        return self
+
+
+class ProbeJob(Job):
+    """04_probe: one checkpoint."""
+
+    intermediate: Name = "sarcasm"
+    arm: Name = "dann"
+    seed: Seed = 0
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+
+
+class AnalysisJob(Job):
+    """05_analysis: the study."""
+
+    baseline: Name = "standard"
+    treatment: Name = "dann"
+    margin: Annotated[float, Field(gt=0)] = 1.0
+    calibration_draws: Annotated[int, Field(ge=0, le=100_000)] = 200
+
+
+JOBS: dict[str, type[Job]] = {
+    "01_prepare": PrepareJob,
+    "02_intermediate": IntermediateJob,
+    "03_target": TargetJob,
+    "04_probe": ProbeJob,
+    "05_analysis": AnalysisJob,
+}
+
+
+class Study(Closed):
+    """A study file: ``params/base.yaml`` merged with ``params/<study>.yaml``."""
+
+    study: Name
+    outputs: str
+    calibration_draws: Annotated[int, Field(ge=0, le=100_000)]
+    scientific: Scientific
+    nuisance: Nuisance
+    fixed: Fixed
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        s, n, f = self.scientific, self.nuisance, self.fixed
+        for key in ("intermediate", "arms", "targets", "languages", "unlabelled_languages", "seeds", "probe_arms"):
+            values = getattr(s, key)
+            if len(set(values)) != len(values):
+                raise ValueError(f"scientific.{key}: {values} names something twice")
+        for key in ("baseline", "treatment"):
+            if getattr(s, key) not in s.arms:
+                raise ValueError(f"scientific.{key}: {getattr(s, key)!r} is not among the arms {s.arms}")
+        if s.baseline == s.treatment:
+            raise ValueError(f"scientific.treatment: {s.treatment!r} is the baseline itself")
+        if "en" not in s.unlabelled_languages:
+            raise ValueError("scientific.unlabelled_languages: 'en' is missing; the discriminator tells English from others")
+        if not set(s.probe_seeds) <= set(s.seeds):
+            raise ValueError(f"scientific.probe_seeds: {s.probe_seeds} are not all among the seeds {s.seeds}")
+        for stage, tasks in (("intermediate", s.intermediate), ("target", s.targets)):
+            steps = getattr(n, stage).steps
+            if missing := [t for t in tasks if t not in steps and "default" not in steps]:
+                raise ValueError(f"nuisance.{stage}.steps: no number of steps for {missing} and no 'default'")
+        if f.source == "files" and not f.path:
+            raise ValueError("fixed.path: source 'files' needs the folder that holds them")
+        return self
+
+    def job(self, notebook: str, **wildcards: Any) -> dict[str, Any]:
+        """The flat parameters of one notebook's job.
+
+        Args:
+            notebook: its name without suffix, a key of `JOBS`.
+            wildcards: what tells this job from the others (``intermediate``, ``arm``, ``target``, ``seed``).
+
+        Returns:
+            a dict that validates as ``JOBS[notebook]``, every field present.
+        """
+        s, n, f = self.scientific, self.nuisance, self.fixed
+        pool: dict[str, Any] = {"study": self.study, "outputs": self.outputs, "calibration_draws": self.calibration_draws}
+        pool |= s.model_dump() | f.model_dump()
+        pool |= {k: getattr(n, k) for k in ("unlabelled_batch_size", "discriminator_learning_rate", "lambda_max", "domains")}
+        if notebook == "01_prepare":
+            pool["threads"] = f.prepare_threads
+        pool |= wildcards
+        if notebook == "02_intermediate":
+            pool |= n.intermediate.flat(wildcards["intermediate"])
+        if notebook == "03_target":
+            pool |= n.target.flat(wildcards["target"])
+        fields = JOBS[notebook].model_fields
+        return check(notebook, {k: pool[k] for k in fields})
+
+
+def nearest_names(name: str, allowed: Iterable[str]) -> str:
+    """Half a sentence for an error message: the nearest match, where there is one, and all that is allowed."""
+    allowed = sorted(map(str, allowed))
+    near = difflib.get_close_matches(str(name), allowed, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}allowed: {', '.join(allowed)}"
+
+
+def _explain(error: ValidationError, model: type[BaseModel], what: str) -> str:
+    lines = []
+    for e in error.errors():
+        key = ".".join(map(str, e["loc"]))
+        if e["type"] == "extra_forbidden":
+            owner: Any = model
+            for part in e["loc"][:-1]:
+                owner = owner.model_fields[part].annotation
+            lines.append(f"{key}={e['input']!r}: unknown key; {nearest_names(e['loc'][-1], owner.model_fields)}")
+        elif e["type"] == "missing":
+            lines.append(f"{key}: missing")
+        elif not key:
+            lines.append(e["msg"].removeprefix("Value error, "))
+        else:
+            lines.append(f"{key}={e['input']!r} ({type(e['input']).__name__}): {e['msg']}")
+    return f"{what}: " + "; ".join(lines)
+
+
+def load_study(config: dict[str, Any]) -> Study:
+    """A checked `Study` from the merged mapping of the study files; ValueError names key, value and what is allowed."""
+    try:
+        return Study.model_validate(config)
+    except ValidationError as error:
+        raise ValueError(_explain(error, Study, f"study file {config.get('study', '?')!r}")) from None
+
+
+def check(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The complete parameters of one notebook, defaults filled in; ValueError names key, value and what is allowed."""
+    if notebook not in JOBS:
+        raise ValueError(f"notebook={notebook!r}: no such notebook; {nearest_names(notebook, JOBS)}")
+    try:
+        return JOBS[notebook].model_validate(values).model_dump()
+    except ValidationError as error:
+        raise ValueError(_explain(error, JOBS[notebook], notebook)) from None

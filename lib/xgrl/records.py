@@ -1,0 +1,196 @@
+"""A run's folder: what is in it, and how it is written so that nothing half-done is ever taken for finished.
+
+Everything is written to a temporary name in the same folder, synced, and moved into place with `os.replace`, which is
+atomic on one file system. ``run.json`` is written last; a run counts as finished only when it is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+SCHEMA = 1
+STATUSES = ("finished", "diverged")
+PREDICTION_COLUMNS = {
+    "study": str, "intermediate": str, "arm": str, "target": str, "seed": int, "language": str,
+    "example_id": str, "gold": str, "prediction": str, "score": float,
+}  # fmt: skip
+PACKAGES = ("torch", "transformers", "datasets", "tokenizers", "numpy", "scipy", "pandas", "papermill", "snakemake")
+
+
+def write(path: str | Path, writer: Callable[[Path], Any]) -> Path:
+    """Let `writer` fill a temporary file beside `path`, sync it, and move it into place; returns `path`."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    try:
+        writer(Path(name))
+        with open(name, "rb") as f:
+            os.fsync(f.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return path
+
+
+def write_bytes(path: str | Path, data: bytes) -> Path:
+    """`write` for bytes at hand."""
+    return write(path, lambda p: p.write_bytes(data))
+
+
+def write_json(path: str | Path, value: Any) -> Path:
+    """Readable JSON with a final newline; NaN and infinity are refused (ValueError), they are not JSON."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=_plain)
+    return write_bytes(path, (text + "\n").encode())
+
+
+def replace_folder(path: str | Path, writer: Callable[[Path], Any]) -> Path:
+    """Let `writer` fill a temporary folder beside `path` and move it into place, replacing an older one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        writer(temporary)
+        os.chmod(temporary, 0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return path
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def run_folder(outputs: str | Path, study: str, phase: str, *, intermediate: str = "", arm: str = "", seed: int = 0,
+               target: str = "") -> Path:  # fmt: skip
+    """The folder of one run (design: one folder a run, named by its parameters).
+
+    Args:
+        outputs: the outputs folder.
+        study: the study's name.
+        phase: prepare, intermediate, target, probe or analysis.
+        intermediate, arm, seed, target: which run; arm "none" (the public encoder) has no intermediate task.
+    """
+    root = Path(outputs) / study
+    if phase in ("prepare", "analysis"):
+        return root / {"prepare": "prepared"}.get(phase, phase)
+    if phase == "target":
+        checkpoint = "none" if arm == "none" else f"{intermediate}.{arm}"
+        return root / phase / target / checkpoint / f"seed-{seed}"
+    if phase in ("intermediate", "probe"):
+        return root / phase / intermediate / arm / f"seed-{seed}"
+    raise ValueError(f"phase={phase!r}: allowed: prepare, intermediate, target, probe, analysis")
+
+
+def start(folder: str | Path, study: str) -> float:
+    """Begin a run: make its folder, take away an older ``run.json``, and return the start time (seconds).
+
+    Raises:
+        ValueError: if the folder holds a run of another study.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    record = folder / "run.json"
+    if record.exists():
+        found = read(folder)["study"]
+        if found != study:
+            raise ValueError(f"{folder} holds a run of study {found!r}, not {study!r}; give the study another name or folder")
+        record.unlink()
+    return time.monotonic()
+
+
+def finish(folder: str | Path, *, phase: str, parameters: dict[str, Any], metrics: dict[str, Any], started: float,
+           status: str = "finished", inputs: dict[str, str] | None = None, warnings: list[str] | None = None) -> Path:  # fmt: skip
+    """Write ``run.json``, the last act of a run.
+
+    Args:
+        folder: the run's folder.
+        phase: prepare, intermediate, target, probe or analysis.
+        parameters: the job's complete parameters.
+        metrics: what was measured, JSON-ready; a non-finite number is refused.
+        started: what `start` returned.
+        status: "finished", or "diverged" for a run whose loss stopped being finite (a result, not a failure).
+        inputs: names of inputs and what identifies them (hashes).
+        warnings: what a reader must know before believing the metrics.
+    """
+    if status not in STATUSES:
+        raise ValueError(f"status={status!r}: allowed: {', '.join(STATUSES)}")
+    return write_json(Path(folder) / "run.json", {
+        "schema": SCHEMA,
+        "study": parameters["study"],
+        "phase": phase,
+        "status": status,
+        "parameters": parameters,
+        "versions": _versions(),
+        "inputs": inputs or {},
+        "wall_seconds": round(time.monotonic() - started, 3),
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "device": parameters.get("device", "cpu"),
+        "threads": parameters.get("threads", 1),
+        "metrics": metrics,
+        "warnings": warnings or [],
+    })  # fmt: skip
+
+
+def read(folder: str | Path) -> dict[str, Any]:
+    """The record of a finished run; ValueError when it is missing, broken or of another schema."""
+    path = Path(folder) / "run.json"
+    try:
+        record = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: not there; this run has not finished") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not readable as JSON ({error})") from None
+    if record.get("schema") != SCHEMA:
+        raise ValueError(f"{path}: schema {record.get('schema')!r}, this version reads {SCHEMA}")
+    return record
+
+
+def write_predictions(folder: str | Path, frame: pd.DataFrame) -> Path:
+    """Check and write ``predictions.parquet``, one row per (run, language, example).
+
+    Raises:
+        ValueError: missing or further columns, no rows, a duplicated (language, example_id), a score that is not finite.
+    """
+    if list(frame.columns) != list(PREDICTION_COLUMNS):
+        raise ValueError(f"predictions have columns {list(frame.columns)}, expected {list(PREDICTION_COLUMNS)}")
+    if frame.empty:
+        raise ValueError("predictions are empty")
+    if (twice := frame.duplicated(["language", "example_id"])).any():
+        raise ValueError(f"predictions name an example twice: {frame.loc[twice, ['language', 'example_id']].iloc[0].tolist()}")
+    if not np.isfinite(frame["score"]).all():
+        raise ValueError("predictions hold a score that is not finite")
+    return write(Path(folder) / "predictions.parquet", lambda p: frame.astype(PREDICTION_COLUMNS).to_parquet(p, index=False))
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,58 @@
+"""Gradient reversal by its property: identity forwards, minus lambda times the gradient backwards."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from xgrl.models.grl import Discriminator, gradient_reversal, lambda_at
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.05, 1.0, 7.5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(3,), (4, 5), (2, 3, 4)])
+def test_gradients_are_minus_weight_times_the_plain_ones(weight, dtype, shape):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
+    plain, opposed = x.clone().requires_grad_(), x.clone().requires_grad_()
+    (plain**3).sum().backward()
+    out = gradient_reversal(opposed, weight)
+    assert torch.equal(out, opposed)
+    (out**3).sum().backward()
+    assert torch.equal(opposed.grad, -weight * plain.grad)
+
+
+def test_only_what_lies_below_is_reversed():
+    features = torch.randn(6, 8, requires_grad=True)
+    discriminator = Discriminator(8, 3)
+    target = torch.tensor([0, 1, 2, 0, 1, 2])
+    torch.nn.functional.cross_entropy(discriminator(features), target).backward()
+    plain = [p.grad.clone() for p in discriminator.parameters()]
+    below = features.grad.clone()
+    features.grad = None
+    discriminator.zero_grad()
+    torch.nn.functional.cross_entropy(discriminator(gradient_reversal(features, 0.5)), target).backward()
+    assert all(torch.equal(p.grad, g) for p, g in zip(discriminator.parameters(), plain, strict=True))
+    torch.testing.assert_close(features.grad, -0.5 * below)
+
+
+def test_second_order_gradients_exist():
+    x = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad((gradient_reversal(x, 2.0) ** 2).sum(), x, create_graph=True)
+    gradient.sum().backward()
+    assert torch.isfinite(x.grad).all()
+
+
+def test_lambda_ramp():
+    values = [lambda_at(p / 100, 0.3) for p in range(101)]
+    assert values[0] == 0
+    assert all(a < b for a, b in zip(values, values[1:], strict=False))
+    assert math.isclose(values[-1], 0.3 * (2 / (1 + math.exp(-10)) - 1))
+
+
+@pytest.mark.parametrize("call", [lambda: lambda_at(1.1, 0.1), lambda: gradient_reversal(torch.ones(2), -0.1),
+                                  lambda: gradient_reversal(torch.ones(2), float("nan")), lambda: Discriminator(4, 1)])  # fmt: skip
+def test_bad_values_are_refused(call):
+    with pytest.raises(ValueError):
+        call()

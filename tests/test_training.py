@@ -1,0 +1,155 @@
+"""The trainer: reproducible, matched, resumable in its randomness, honest when it diverges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from xgrl import training
+from xgrl.arms import arm_class
+from xgrl.arms.base import ArmSettings
+from xgrl.models.split import prefix, prefix_states, top
+from xgrl.models.heads import ClassificationHead
+from xgrl.predicting import accuracy, features
+from xgrl.text import Corpus, Tokens
+
+
+def encoder(dropout=0.1):
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=60, hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32,
+                        max_position_embeddings=32, pad_token_id=1, hidden_dropout_prob=dropout,
+                        attention_probs_dropout_prob=dropout)  # fmt: skip
+    return BertModel(config, add_pooling_layer=False)
+
+
+def corpus(n, low, high, labels, seed=0):
+    """Random texts; label (or domain) k uses words of its own part of [low, high)."""
+    rng = np.random.default_rng(seed)
+    width = (high - low) // labels
+    y = np.arange(n) % labels
+    rows = [low + k * width + rng.integers(0, width, rng.integers(4, 12)) for k in y]
+    offsets = np.concatenate([[0], np.cumsum([len(r) for r in rows])]).astype(np.int64)
+    return Corpus([str(i) for i in range(n)], y.astype(np.int64), Tokens(np.concatenate(rows).astype(np.int32), offsets))
+
+
+@dataclass
+class Run:
+    model: training.TaskModel
+    fit: training.Fit
+    data: training.JointBatches
+
+
+def tiny_run(arm="standard", steps=12, seed=0, lambda_max=0.1, k=0, base=None, labelled=None, unlabelled=None, **rates) -> Run:
+    base = base or encoder()
+    labelled = labelled or corpus(64, 5, 25, 2)
+    unlabelled = unlabelled or corpus(60, 25, 55, 2, seed=1)
+    streams = training.generators(2005, "task", seed=seed)
+    make = arm_class(arm)
+    extra = (unlabelled, unlabelled.labels, 8, streams["unlabelled"]) if make.needs_unlabelled else ()
+    data = training.JointBatches(labelled, steps, 8, streams["order"], *extra, pad_id=1)
+    head = training.initialised(ClassificationHead, 16, 2, generator=streams["head"])
+    module = training.initialised(make, ArmSettings(16, 2, lambda_max), generator=streams["arm"])
+    model = training.TaskModel(top(base, k), head, module)
+    settings = dict(learning_rate=1e-3, head_learning_rate=1e-2, discriminator_learning_rate=5e-3, weight_decay=0.01,
+                    warmup=0.1, max_grad_norm=1.0)  # fmt: skip
+    return Run(model, training.fit(model, data, dropout=streams["dropout"], **(settings | rates)), data)
+
+
+def state(run):
+    return torch.cat([p.detach().flatten() for p in run.model.parameters()])
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
+    torch.manual_seed(1)
+    first = state(tiny_run("dann"))
+    torch.manual_seed(2)
+    assert torch.equal(first, state(tiny_run("dann")))
+    assert not torch.equal(first, state(tiny_run("dann", seed=1)))
+
+
+def test_the_task_is_learned():
+    labelled = corpus(64, 5, 25, 2)
+    run = tiny_run(steps=60)
+    right, count = accuracy(run.model, labelled)
+    assert right / count > 0.9
+    assert list(run.fit.curves.columns) == list(training.CURVES) and len(run.fit.curves) == 60
+
+
+def test_frozen_lower_layers_stay_frozen_and_cached_states_stand_in_for_them(tmp_path):
+    base = encoder(dropout=0.0)
+    plain = corpus(64, 5, 25, 2)
+    hidden = np.load(prefix_states(prefix(base, 2), plain.tokens, tmp_path / "h.npy"))
+    cached = Corpus(plain.ids, plain.labels, plain.tokens, hidden)
+    upper = training.TaskModel(top(base, 2), torch.nn.Identity(), torch.nn.Identity())
+    whole = training.TaskModel(base, torch.nn.Identity(), torch.nn.Identity())
+    np.testing.assert_allclose(features(upper, cached), features(whole, plain), atol=1e-6)
+    run = tiny_run(base=base, k=2, labelled=cached)
+    assert run.model.encoder.config.num_hidden_layers == 1 and run.fit.diverged is None
+
+
+def test_streams_are_equal_within_a_block_and_differ_between_blocks():
+    def draw(*stage, seed):
+        return {k: g.integers(2**62) for k, g in training.generators(1, *stage, seed=seed).items()}
+
+    assert draw("a", seed=0) == draw("a", seed=0)
+    others = [draw("a", seed=1), draw("b", seed=0), draw("a", "t", seed=0)]
+    seen = [v for d in [draw("a", seed=0), *others] for v in d.values()]
+    assert len(set(seen)) == len(seen)
+
+
+def test_initialisation_leaves_the_global_generator_alone():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    training.initialised(torch.nn.Linear, 3, 2, generator=np.random.default_rng(0))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_unlabelled_draws_are_balanced_and_near_in_length():
+    rng = np.random.default_rng(0)
+    domains = np.repeat(np.arange(3), 100)
+    lengths = np.tile(np.arange(100), 3)
+    wanted = [10, 50, 90] * 30
+    drawn = list(training.unlabelled_rows(lengths, domains, iter(wanted), 8, rng, window=20))
+    counts = np.bincount(domains[np.concatenate(drawn)], minlength=3)
+    assert counts.max() - counts.min() <= 1
+    for rows, length in zip(drawn, wanted, strict=True):
+        assert np.abs(lengths[rows] - length).max() <= 20
+        assert len(set(rows.tolist())) == len(rows)
+
+
+def test_divergence_stops_the_run_and_keeps_its_curves():
+    run = tiny_run(learning_rate=1.0, head_learning_rate=1.0, steps=12)
+    assert run.fit.diverged is None
+    broken = encoder()
+    with torch.no_grad():
+        broken.embeddings.word_embeddings.weight[7] = float("nan")
+    run = tiny_run(base=broken)
+    assert "nan" in run.fit.diverged and len(run.fit.curves) >= 1
+
+
+def test_what_a_run_sees_is_counted():
+    run = tiny_run("dann", steps=5)
+    seen = run.data.seen()
+    assert seen["labelled_examples"] == 40
+    masks = sum(int(run.data[i]["attention_mask"].sum()) for i in range(5))
+    assert seen["labelled_tokens"] + seen["unlabelled_tokens"] == masks
+
+
+def curves(accuracy, norms):
+    n = len(accuracy)
+    return pd.DataFrame({"step": range(n), "task_loss": 1.0, "domain_loss": 1.0, "discriminator_accuracy": accuracy,
+                         "lambda": 0.1, "feature_norm": norms})  # fmt: skip
+
+
+def test_diagnosis_warns_of_a_discriminator_below_chance_and_of_collapse():
+    metrics, warnings = training.diagnose(curves([22.0] * 50, [1.0] * 50), 50.0, 16)
+    assert metrics["discriminator_accuracy"] == 22.0 and len(warnings) == 1 and "below chance" in warnings[0]
+    assert training.diagnose(curves([49.0] * 50, [1.0] * 50), 50.0, 16)[1] == []
+    assert "collapsed" in training.diagnose(curves([60.0] * 50, [1.0] * 49 + [0.3]), 50.0, 16)[1][0]
+    metrics, warnings = training.diagnose(curves([np.nan] * 50, [1.0] * 50), 50.0, 16)
+    assert metrics["discriminator_accuracy"] is None and not warnings
