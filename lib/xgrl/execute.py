@@ -113,9 +113,12 @@ def run(notebook: str | Path, output: str | Path, values: dict[str, Any], *, war
     record = folder_of(notebook.stem, values) / "run.json"
     record.unlink(missing_ok=True)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with kernels.kernel(warm=warm) as options:
-        papermill.execute_notebook(str(notebook), str(output), parameters=values, progress_bar=False, log_output=False,
-                                   cwd=os.getcwd(), **options)  # fmt: skip
+    if not warm:
+        os.environ["XGRL_WARM"] = "0"
+    kernels.install()
+    papermill.execute_notebook(
+        str(notebook), str(output), parameters=values, kernel_name=kernels.KERNEL, progress_bar=False, cwd=os.getcwd()
+    )
     if not record.exists():
         raise RuntimeError(f"{output}: the kernel ended without writing {record}; it was killed, or ran out of memory")
     return record

@@ -59,18 +59,19 @@ def predict_classification(model: TaskModel, prepared: Prepared, target: str) ->
 
 def predict_retrieval(model: TaskModel, prepared: Prepared, target: str) -> pd.DataFrame:
     """Nearest candidates in both directions, foreign to English ("xx-en") and English to foreign ("en-xx")."""
-    english = prepared.corpus(f"target/{target}/candidates")
-    english_ids, english_vectors = np.asarray(english.ids), _normalised(features(model, english))
-    frames = []
+    frames, embedded = [], {}
     for language in prepared.languages(target):
-        foreign = prepared.corpus(f"target/{target}/queries-{language}")
-        ids, vectors = np.asarray(foreign.ids), _normalised(features(model, foreign))
+        for name in (f"queries-{language}", candidates := prepared.candidates(target, language)):
+            if name not in embedded:
+                corpus = prepared.corpus(f"target/{target}/{name}")
+                embedded[name] = np.asarray(corpus.ids), _normalised(features(model, corpus))
+        (ids, vectors), (english_ids, english_vectors) = embedded[f"queries-{language}"], embedded[candidates]
         back = np.isin(english_ids, ids)
-        for direction, query_ids, queries, candidate_ids, candidates in (
+        for direction, query_ids, queries, candidate_ids, pool in (
             ("xx-en", ids, vectors, english_ids, english_vectors),
             ("en-xx", english_ids[back], english_vectors[back], ids, vectors),
         ):
-            found = candidate_ids[nearest(queries, candidates, k=1)[0][:, 0]]
+            found = candidate_ids[nearest(queries, pool, k=1)[0][:, 0]]
             frames.append(_rows(language, [f"{i} {direction}" for i in query_ids], query_ids, found))
     return pd.concat(frames, ignore_index=True)
 

@@ -5,7 +5,7 @@ they were computed in; so the frozen lower layers are computed here, in a fixed 
 
     prepared/encoder/                      trimmed encoder (save_pretrained) and kept_ids.npy
     prepared/intermediate/<task>/train|dev
-    prepared/target/<task>/train|dev|test-<language>|queries-<language>|candidates
+    prepared/target/<task>/train|dev|test-<language>|queries-<language>|candidates[-<language>]
     prepared/unlabelled                    labels are indices into the study's unlabelled languages
     prepared/<corpus>/                     rows.parquet (id, label), tokens.npy, offsets.npy, hidden.npy
 """
@@ -57,6 +57,11 @@ class Prepared:
     def languages(self, target: str) -> list[str]:
         """Languages a target was prepared in."""
         return self.record["metrics"]["languages"][target]
+
+    def candidates(self, target: str, language: str) -> str:
+        """Name of the English candidates that queries of a language search."""
+        own = f"candidates-{language}"
+        return own if (self.folder / "target" / target / own).exists() else "candidates"
 
     def labels(self, task: str) -> list[str]:
         """Names of a task's classes."""

@@ -33,9 +33,10 @@ def generator(master_seed: int, name: str) -> np.random.Generator:
 
 
 def target_languages(target: str, wanted: Iterable[str]) -> list[str]:
-    """Languages of a target that the study wants (an empty list wants all), in the task's order."""
-    wanted = set(wanted) or set(TASKS[target].languages)
-    return [language for language in TASKS[target].languages if language in wanted]
+    """Languages of a target that the study wants (an empty list wants all), in the task's order; retrieval never has English as the foreign side."""
+    task = TASKS[target]
+    wanted = (set(wanted) or set(task.languages)) - ({"en"} if task.format == "retrieval" else set())
+    return [language for language in task.languages if language in wanted]
 
 
 def gather(job: Mapping[str, Any]) -> dict[str, Dataset]:
@@ -57,13 +58,7 @@ def gather(job: Mapping[str, Any]) -> dict[str, Dataset]:
 def _gather_target(target: str, job: Mapping[str, Any], place: Mapping[str, Any]) -> dict[str, Dataset]:
     task, languages = TASKS[target], target_languages(target, job["languages"])
     if task.format == "retrieval":
-        english = _some(load_task(target, "en", "candidates", **place), f"target/{target}/candidates", job, "retrieval_rows")
-        found = {f"target/{target}/candidates": english}
-        for language in languages:
-            if language != "en":
-                rows = _with_ids(load_task(target, language, "queries", **place), english["id"])
-                found[f"target/{target}/queries-{language}"] = rows
-        return found
+        return _gather_retrieval(target, job, place, languages)
     found = {}
     for split in ("train", "dev"):
         found[name] = _some(load_task(target, "en", split, **place), name := f"target/{target}/{split}", job)
@@ -73,6 +68,18 @@ def _gather_target(target: str, job: Mapping[str, Any], place: Mapping[str, Any]
         rows = load_task(target, language, "test", **place)
         rows = _with_ids(rows, shared) if task.parallel else rows.select(range(min(len(rows), job["test_rows"])))
         found[f"target/{target}/test-{language}"] = rows
+    return found
+
+
+def _gather_retrieval(target: str, job: Mapping[str, Any], place: Mapping[str, Any], languages: list[str]) -> dict[str, Dataset]:
+    """Queries of each language, and English candidates: one set for all where the task shares them, else one a language."""
+    found = {}
+    for language in languages:
+        name = "candidates" if TASKS[target].shared_candidates else f"candidates-{language}"
+        if f"target/{target}/{name}" not in found:
+            english = load_task(target, "en" if name == "candidates" else language, "candidates", **place)
+            found[f"target/{target}/{name}"] = english = _some(english, f"target/{target}/{name}", job, "retrieval_rows")
+        found[f"target/{target}/queries-{language}"] = _with_ids(load_task(target, language, "queries", **place), english["id"])
     return found
 
 
@@ -98,7 +105,8 @@ def drop_leaked(corpora: Mapping[str, Dataset]) -> tuple[dict[str, Dataset], pd.
     tests = {name: list(rows["text"]) for name, rows in corpora.items() if "/train" not in name and "/dev" not in name}
     trains = {name: rows for name, rows in corpora.items() if name.endswith("/train")}
     table = leakage({name: list(rows["text"]) for name, rows in trains.items()}, tests)
-    return dict(corpora) | {name: drop_leaks(rows, tests) for name, rows in trains.items()}, table
+    leaked = set(table.loc[(table["exact"] + table["near"]) > 0, "train"])
+    return dict(corpora) | {name: drop_leaks(trains[name], tests) for name in sorted(leaked)}, table
 
 
 def choose_unlabelled(job: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, lengths: np.ndarray) -> tuple[Dataset, Dataset]:

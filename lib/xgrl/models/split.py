@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+
 from xgrl import records
 from xgrl.text import Corpus, Tokens, collate
 

@@ -1,0 +1,37 @@
+"""xgrl: does domain-adversarial intermediate-task training change zero-shot cross-lingual accuracy?
+
+The public face, for a notebook of one's own; everything is imported on first use, so that `import xgrl` stays cheap.
+
+    model, tokenizer = xgrl.load_encoder("embedded")
+    vectors = xgrl.embed(texts, model, tokenizer)
+    rows = xgrl.load_task("sentiment", language="de", split="test")
+    scores = xgrl.score("sentiment", predictions, references, language="de")
+    index, similarity = xgrl.nearest(queries, candidates, k=1)
+    result = xgrl.stats.compare(predictions, baseline="standard", treatment="dann")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_WHERE = {
+    "load_encoder": "models.encoder",
+    "embed": "models.encoder",
+    "load_task": "tasks",
+    "score": "metrics",
+    "nearest": "retrieval",
+}
+__all__ = ["embed", "load_encoder", "load_task", "nearest", "score", "stats"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "stats":
+        return import_module("xgrl.stats")
+    if name not in _WHERE:
+        raise AttributeError(f"xgrl has no {name!r}; it offers {', '.join(__all__)}")
+    return getattr(import_module(f"xgrl.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

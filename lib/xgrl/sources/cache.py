@@ -1,0 +1,32 @@
+"""What is kept on disk between runs: one folder, overridable by ``$XGRL_CACHE``, with archives, unpacked members and prepared rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xgrl import records
+
+
+def cache_folder() -> Path:
+    """The cache: ``$XGRL_CACHE``, or the user's cache folder for xgrl."""
+    return Path(os.environ.get("XGRL_CACHE") or platformdirs.user_cache_dir("xgrl"))
+
+
+def cached_table(key: str, build: Callable[[], pa.Table]) -> pa.Table:
+    """The table stored under `key`, built and stored first if it is not there.
+
+    Args:
+        key: a file name without ending; everything the table depends on must be part of it.
+        build: makes the table.
+    """
+    path = cache_folder() / "rows" / f"{key}.parquet"
+    if not path.exists():
+        table = build()
+        records.write(path, lambda temporary: pq.write_table(table, temporary))
+    return pq.read_table(path)

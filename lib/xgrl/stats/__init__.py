@@ -1,0 +1,24 @@
+"""The analysis of a study: estimand, tests, intervals, equivalence, multiplicity, power and calibration.
+
+`compare` reads prediction rows and returns a `Comparison` that prints as a verdict; everything else takes plain
+numpy arrays and returns floats, arrays or small frozen dataclasses. Scores and effects are in points (0 to 100).
+"""
+from __future__ import annotations
+
+from .calibration import CalibrationRow, calibrate
+from .checks import ZeroVariance
+from .comparison import Comparison, compare
+from .effects import EffectSizes, cliffs_delta, effect_sizes, exact_binomial, iqm, mcnemar
+from .equivalence import rope, tost
+from .multiplicity import PartialConjunction, benjamini_hochberg, holm, partial_conjunction
+from .power import blocks_needed, minimal_effect
+from .randomisation import sign_flip, westfall_young
+from .resampling import Bootstrap, bootstrap, jackknife
+from .twoway import Crossed, Estimate, crossed, crossed_tasks
+
+__all__ = [
+    "Bootstrap", "CalibrationRow", "Comparison", "Crossed", "EffectSizes", "Estimate", "PartialConjunction",
+    "ZeroVariance", "benjamini_hochberg", "blocks_needed", "bootstrap", "calibrate", "cliffs_delta", "compare",
+    "crossed", "crossed_tasks", "effect_sizes", "exact_binomial", "holm", "iqm", "jackknife", "mcnemar",
+    "minimal_effect", "partial_conjunction", "rope", "sign_flip", "tost", "westfall_young",
+]

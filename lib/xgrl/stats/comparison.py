@@ -1,0 +1,275 @@
+"""The study's one comparison: two arms, all targets and languages, from prediction rows to a verdict.
+
+Estimand: theta = sum_t w_t mean_i mean_l E[D] in points, D = treatment - baseline; targets t, intermediate tasks i and
+zero-shot languages l are fixed, training runs and test items random. The block b = (intermediate task, seed) is the
+independent unit. The decision rests on the larger of two p values: the exact sign flip over blocks, and runs crossed
+with items; equivalence is tested by TOST with the latter's standard error and degrees of freedom.
+"""
+from __future__ import annotations
+
+import html
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .audit import Block, Target, aligned
+from .checks import ZeroVariance, known
+from .effects import EffectSizes, cliffs_delta, effect_sizes, iqm
+from .equivalence import rope, tost
+from .multiplicity import benjamini_hochberg, holm
+from .power import FEWEST_BLOCKS, blocks_needed, minimal_effect
+from .randomisation import sign_flip, westfall_young
+from .twoway import Estimate, block_variance, crossed, crossed_tasks
+from .verdict import ALPHA, decide, sentence
+
+DETECT = (0.5, 1.0, 2.0)  # points for which the needed number of blocks is reported
+PLAN = ("weights", "unit", "failed_checks")
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found; printing it gives the verdict. Points throughout; NaN where `notes` says not estimable."""
+
+    baseline: str
+    treatment: str
+    theta: float
+    ci: tuple[float, float]  # level 95 %
+    se: float
+    df: float
+    p: float  # the larger of the next two
+    p_signflip: float
+    p_crossed: float
+    tost_p: float
+    rope: tuple[float, float, float]  # P(below -margin), P(within), P(above margin)
+    margin: float
+    verdict: str  # superior, inferior, equivalent or inconclusive
+    trivial: bool  # superior or inferior, and equivalent too
+    gate: bool  # theta significant, so that the per-task p values may be read as tests
+    per_task: pd.DataFrame  # target, baseline, treatment, theta, low, high, p_raw, p_holm, p_westfall_young, n_...
+    per_language: pd.DataFrame  # target, language, baseline, treatment, theta, low, high, p, p_bh (within a target)
+    blocks: pd.DataFrame  # intermediate, seed, baseline, treatment (weighted macro averages), m_b
+    effects: EffectSizes
+    components: pd.DataFrame  # variances block, item, residual per target; last row target "all"
+    minimal_effect: float  # at 80 % power with this study's blocks and items
+    blocks_needed: Mapping[float, int | None]  # by points to detect; None: no number of blocks would do
+    sensitivity: Mapping[str, float]  # median and interquartile mean of the blocks
+    failed_checks: tuple[str, ...]
+    notes: tuple[str, ...]
+    items: Mapping[str, np.ndarray] = field(repr=False)  # per target (B, n_t), the tables that were tested
+
+    @property
+    def n_blocks(self) -> int:
+        return len(self.blocks)
+
+    def summary(self) -> dict[str, Any]:
+        """Everything but the item tables as plain JSON types, NaN and infinity as None."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "items"}
+        values["blocks_needed"] = {f"{points:g}": count for points, count in self.blocks_needed.items()}
+        return _plain({**values, "effects": asdict(self.effects), "n_blocks": self.n_blocks, "sentence": str(self)})
+
+    def __str__(self) -> str:
+        return sentence(self)
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        return f"<p><strong>{html.escape(str(self))}</strong></p>" + (f"<ul>{notes}</ul>" if notes else "")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, pd.DataFrame):
+        return [_plain(row) for row in value.to_dict("records")]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _weights(plan: Mapping[str, Any], targets: Sequence[Target], notes: list[str]) -> np.ndarray:
+    names = [target.name for target in targets]
+    given = plan.get("weights")
+    if given is None:
+        return np.full(len(names), 1 / len(names))
+    for name in given:
+        known("target in plan weights", name, names)
+    w = np.array([float(given.get(name, NAN)) for name in names])
+    if not (np.isfinite(w).all() and (w > 0).all()):
+        raise ValueError(f"plan weights: found {dict(given)}, need a positive weight for each of {', '.join(names)}")
+    w /= w.sum()
+    notes.append("targets weighted as planned: " + ", ".join(f"{n} {v:.3g}" for n, v in zip(names, w, strict=True)))
+    return w
+
+
+def _units(blocks: list[Block], unit: str, notes: list[str]) -> tuple[list[Block], np.ndarray, list[str] | None]:
+    """The independent units, the matrix (units, blocks) that averages blocks into them, and their strata."""
+    sizes = Counter(block.intermediate for block in blocks)
+    if len(blocks) < 2:
+        raise ValueError(f"found one block only (intermediate {blocks[0].intermediate}, seed {blocks[0].seed}): "
+                         "training runs are the unit of the analysis, need 2 or more")
+    if len(set(sizes.values())) > 1:
+        raise ValueError("intermediate tasks have unequal numbers of seeds: found "
+                         + ", ".join(f"{name}: {size}" for name, size in sizes.items())
+                         + "; every run counts, need the missing ones")
+    if unit == "seed":
+        seeds = sorted({block.seed for block in blocks})
+        if len(seeds) * len(sizes) != len(blocks) or len(seeds) < 2:
+            raise ValueError(f"plan unit 'seed': found seeds {seeds} for {len(blocks)} blocks, need every intermediate "
+                             "task to have the same seeds, 2 or more")
+        notes.append("the seed is the unit: intermediate tasks that share a seed are averaged into one block")
+        average = np.array([[float(block.seed == seed) for block in blocks] for seed in seeds]) / len(sizes)
+        return [Block("+".join(sizes), seed) for seed in seeds], average, None
+    if len(sizes) == 1 or min(sizes.values()) >= 2:
+        return blocks, np.eye(len(blocks)), [block.intermediate for block in blocks] if len(sizes) > 1 else None
+    notes.append("one block an intermediate task: block variance is not stratified by intermediate task, so their "
+                 "fixed differences count as noise")
+    return blocks, np.eye(len(blocks)), None
+
+
+def _tested(tables: list[np.ndarray], w: np.ndarray, strata: list[str] | None) -> tuple[Estimate, float, float, bool]:
+    """Estimate, sign-flip p, the p to decide on, and whether the sign flip stands alone for want of variance."""
+    m = sum(weight * table.mean(1) for weight, table in zip(w, tables, strict=True))
+    flip = sign_flip(m)
+    try:
+        estimate = crossed_tasks(tables, w, strata)
+    except ZeroVariance:
+        return Estimate(float(m.mean()), 0.0, NAN, (NAN, NAN), NAN), flip, flip, True
+    return estimate, flip, max(flip, estimate.p), False
+
+
+def _task_table(targets: list[Target], tables: list[np.ndarray], M: np.ndarray, strata: list[str] | None,
+                notes: list[str]) -> pd.DataFrame:
+    rows = []
+    for target, table in zip(targets, tables, strict=True):
+        estimate, _, raw, alone = _tested([table], np.ones(1), strata)
+        if alone:
+            notes.append(f"{target.name}: no variance, so no interval; p is the sign flip's")
+        rows.append({"target": target.name, "baseline": target.macro(target.baseline).mean(),
+                     "treatment": target.macro(target.treatment).mean(), "theta": estimate.mean,
+                     "low": estimate.interval[0], "high": estimate.interval[1], "p_raw": raw})
+    return pd.DataFrame(rows).assign(
+        p_holm=lambda frame: holm(frame["p_raw"]), p_westfall_young=westfall_young(M),
+        n_items=[target.n_items for target in targets], n_languages=[len(target.languages) for target in targets])
+
+
+def _language_rows(target: Target, average: np.ndarray, notes: list[str]) -> list[dict[str, Any]]:
+    rows = []
+    for code, name in enumerate(target.languages):
+        cells = target.language == code
+        low, high = target.baseline[:, cells], target.treatment[:, cells]
+        D = average @ (high - low)
+        try:
+            estimate = crossed(D)
+        except ZeroVariance:
+            estimate = Estimate(float(D.mean()), 0.0, NAN, (NAN, NAN), sign_flip(D.mean(1)))
+            notes.append(f"{target.name} {name}: no variance, so no interval; p is the sign flip's")
+        rows.append({"target": target.name, "language": name, "baseline": low.mean(), "treatment": high.mean(),
+                     "theta": estimate.mean, "low": estimate.interval[0], "high": estimate.interval[1],
+                     "p": estimate.p})
+    for row, adjusted in zip(rows, benjamini_hochberg([row["p"] for row in rows]), strict=True):
+        row["p_bh"] = adjusted
+    return rows
+
+
+def _components(tables: list[np.ndarray], names: list[str], w: np.ndarray, strata: list[str] | None) -> pd.DataFrame:
+    """Variance components per target and, as "all", of theta for as many items as the smallest target has.
+
+    "all" reproduces V = block / B + item / n + residual / (B n) of the several-task formula: with n the fewest items,
+    item = n sum_t w_t^2 item_t / n_t, residual likewise, and block = s_b^2 - residual / n, where s_b^2 is taken within
+    strata. Negative estimates are 0.
+    """
+    rows = []
+    for name, table in zip(names, tables, strict=True):
+        try:
+            parts = crossed(table).components
+            parts["block"] = block_variance(table.mean(1), strata)[0] - parts["residual"] / table.shape[1]
+        except ZeroVariance:
+            parts = dict.fromkeys(("block", "item", "residual"), 0.0)
+        rows.append({"target": name} | {key: max(0.0, value) for key, value in parts.items()}
+                    | {"n_items": table.shape[1]})
+    frame = pd.DataFrame(rows)
+    items = frame["n_items"].min()
+    share = w**2 * items / frame["n_items"]
+    item, residual = float(share @ frame["item"]), float(share @ frame["residual"])
+    m = sum(weight * table.mean(1) for weight, table in zip(w, tables, strict=True))
+    block = max(0.0, block_variance(m, strata)[0] - residual / items)
+    frame.loc[len(frame)] = ["all", block, item, residual, items]
+    return frame
+
+
+def _block_table(blocks: list[Block], m: np.ndarray, targets: list[Target], w: np.ndarray,
+                 average: np.ndarray) -> pd.DataFrame:
+    arms = {arm: average @ sum(weight * t.macro(getattr(t, arm)) for weight, t in zip(w, targets, strict=True))
+            for arm in ("baseline", "treatment")}  # weighted macro averages
+    return pd.DataFrame([asdict(block) for block in blocks]).assign(**arms, m_b=m)
+
+
+def compare(frame: pd.DataFrame, baseline: str = "standard", treatment: str = "dann", margin: float = 1.0,
+            plan: Mapping[str, Any] | None = None) -> Comparison:
+    """Compare two arms over all zero-shot languages and targets and decide.
+
+    frame: rows of predictions.parquet with score in points; English and other arms are left out. margin: half-width of
+    the equivalence region in points, fixed in advance. plan: optional mapping with "weights" (target -> positive
+    weight, scaled to sum 1; default equal), "unit" ("block", or "seed" where intermediate tasks reuse one random key)
+    and "failed_checks" (sentences on manipulation checks that failed, put in front of the verdict).
+    Raises ValueError, naming the cell, for anything that does not pair up; fallbacks are told in `notes`.
+    """
+    plan = dict(plan or {})
+    for key in plan:
+        known("plan entry", key, PLAN)
+    unit = known("plan unit", plan.get("unit", "block"), ("block", "seed"))
+    if not 0 < margin < math.inf:
+        raise ValueError(f"margin: found {margin}, need a positive number of points")
+    notes: list[str] = []
+    paired, targets = aligned(frame, baseline, treatment)
+    w = _weights(plan, targets, notes)
+    blocks, average, strata = _units(paired, unit, notes)
+    names = [target.name for target in targets]
+    tables = [average @ target.items() for target in targets]  # T of (B, n_t)
+    M = np.stack([table.mean(1) for table in tables], axis=1)  # (B, T)
+    m = M @ w
+    notes += [f"{t.name}: items are not shared by all languages, weighted so that each language counts the same"
+              for t in targets if not t.parallel]
+    if len(blocks) < FEWEST_BLOCKS:
+        notes.append(f"with {len(blocks)} blocks the sign-flip p is at least {2 / 2 ** len(blocks):g}: a difference "
+                     f"cannot be significant at .05, whatever its size; {FEWEST_BLOCKS} blocks or more can show one")
+
+    overall, flip, p, alone = _tested(tables, w, strata)
+    tost_p, within = NAN, (NAN, NAN, NAN)
+    if alone:
+        same = all((table == 0).all() for table in tables)
+        notes.append(("both arms score the same on every item" if same else "the differences have no variance at all")
+                     + ": no standard error, interval or equivalence test; p is the sign flip's")
+    else:
+        tost_p = tost(overall.mean, overall.se, overall.df, margin)
+        within = rope(overall.mean, overall.se, overall.df, margin)
+    verdict, trivial = decide(overall.mean, p, tost_p)
+    gate = p <= ALPHA
+    if not gate:
+        notes.append("the gate is closed (global p above .05): per-task and per-language p values describe, "
+                     "they do not test")
+
+    per_task = _task_table(targets, tables, M, strata, notes)
+    per_language = pd.DataFrame([row for target in targets for row in _language_rows(target, average, notes)])
+
+    table = _block_table(blocks, m, targets, w, average)
+    components = _components(tables, names, w, strata)
+    parts = components.iloc[-1]
+    spread = [float(parts[key]) for key in ("block", "item", "residual")]
+    able = sum(spread) > 0
+    n = int(parts["n_items"])
+    return Comparison(
+        baseline, treatment, overall.mean, overall.interval, overall.se, overall.df, p, flip, overall.p, tost_p, within,
+        float(margin), verdict, trivial, gate, per_task, per_language,
+        table, replace(effect_sizes(m), cliffs_delta_unpaired=cliffs_delta(table["treatment"], table["baseline"])),
+        components,
+        minimal_effect(*spread, len(blocks), n) if able else NAN,
+        {points: blocks_needed(points, *spread, n) if able else None for points in DETECT},
+        {"median": float(np.median(m)), "iqm": iqm(m)}, tuple(plan.get("failed_checks", ())), tuple(notes),
+        dict(zip(names, tables, strict=True)))

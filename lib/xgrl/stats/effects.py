@@ -1,0 +1,91 @@
+"""How large, in the field's units: points, standardised differences, probability of improvement, discordant pairs.
+
+Source: Hedges (1981), J. Educational Statistics 6:107-128 (exact J); Clopper & Pearson (1934), Biometrika 26:404-413;
+Cliff (1993), Psychological Bulletin 114:494-509; McNemar (1947), Psychometrika 12:153-157; Fagerland et al. (2013),
+BMC Med. Res. Methodology 13:91 (mid-p); Agarwal et al. (2021), NeurIPS (interquartile mean).
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import gammaln
+from scipy.stats import beta, binom, trim_mean
+
+from .checks import finite
+
+
+@dataclass(frozen=True)
+class EffectSizes:
+    """Effect sizes of paired block differences; `dz` and `hedges` are NaN where the blocks do not vary.
+
+    `p_improve` is the share of blocks that improved, ties counted half; `cliffs_delta_unpaired` ignores the pairing
+    and is NaN unless both arms' values were at hand (`compare` fills it in).
+    """
+
+    points: float
+    dz: float
+    hedges: float
+    p_improve: float
+    p_improve_interval: tuple[float, float]
+    cliffs_delta_unpaired: float = float("nan")
+
+
+def exact_binomial(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Clopper-Pearson interval of a proportion from k successes in n trials. Raises ValueError unless 0 <= k <= n."""
+    if not 0 <= k <= n or n < 1:
+        raise ValueError(f"exact_binomial: found {k} of {n}, need 0 <= k <= n and n >= 1")
+    tail = (1 - level) / 2
+    low = 0.0 if k == 0 else float(beta.ppf(tail, k, n - k + 1))
+    high = 1.0 if k == n else float(beta.ppf(1 - tail, k + 1, n - k))
+    return low, high
+
+
+def effect_sizes(m: ArrayLike, level: float = 0.95) -> EffectSizes:
+    """Effect sizes of block differences m (B,) in points, B >= 2.
+
+    dz = mean / sd; hedges = dz * J with the exact J = Gamma(v/2) / (sqrt(v/2) Gamma((v-1)/2)), v = B - 1. A half
+    success (odd number of ties) widens the Clopper-Pearson interval to the next whole count on either side.
+    """
+    m = finite("effect_sizes: m", m, ndim=1, least=2)
+    v = len(m) - 1
+    sd = m.std(ddof=1)
+    dz = m.mean() / sd if sd > 1e-12 * np.abs(m).max() else float("nan")
+    j = np.exp(gammaln(v / 2) - gammaln((v - 1) / 2)) / np.sqrt(v / 2) if v > 1 else 0.0
+    wins = float((m > 0).sum() + (m == 0).sum() / 2)
+    interval = (exact_binomial(int(np.floor(wins)), len(m), level)[0],
+                exact_binomial(int(np.ceil(wins)), len(m), level)[1])
+    return EffectSizes(float(m.mean()), float(dz), float(dz * j), wins / len(m), interval)
+
+
+def cliffs_delta(treatment: ArrayLike, baseline: ArrayLike) -> float:
+    """P(treatment > baseline) - P(treatment < baseline) over all pairs of (B1,) and (B0,) values: unpaired."""
+    high, low = finite("cliffs_delta: treatment", treatment, 1), finite("cliffs_delta: baseline", baseline, 1)
+    return float(np.sign(high[:, None] - low[None, :]).mean())
+
+
+class McNemar(NamedTuple):
+    """Two-sided p values of a paired comparison of two classifiers."""
+
+    exact: float
+    mid_p: float
+
+
+def mcnemar(only_treatment: int, only_baseline: int) -> McNemar:
+    """McNemar's test from the numbers of items that one arm alone got right.
+
+    It describes one pair of runs on one test set; it says nothing about the method, for which runs are the unit.
+    """
+    if only_treatment < 0 or only_baseline < 0:
+        raise ValueError(f"mcnemar: found {only_treatment} and {only_baseline}, need counts of 0 or more")
+    n, k = only_treatment + only_baseline, min(only_treatment, only_baseline)
+    exact = min(1.0, 2 * float(binom.cdf(k, n, 0.5)))
+    mid_p = 1.0 if 2 * k == n else 2 * float(binom.cdf(k, n, 0.5)) - float(binom.pmf(k, n, 0.5))
+    return McNemar(exact, mid_p)
+
+
+def iqm(values: ArrayLike) -> float:
+    """Interquartile mean: the mean of what is left after a quarter is cut from each end (any shape, flattened)."""
+    return float(trim_mean(finite("iqm: values", np.ravel(values), ndim=1), 0.25))

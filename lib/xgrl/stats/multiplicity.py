@@ -1,0 +1,47 @@
+"""Many hypotheses: family-wise error, false discovery rate, and in how many tasks an effect was replicated.
+
+Source: Holm (1979), Scand. J. Statistics 6:65-70; Benjamini & Hochberg (1995), J. Royal Stat. Soc. B 57:289-300;
+Benjamini & Heller (2008), Biometrics 64:1215-1222, with Bonferroni because tasks share training runs (Fisher's
+combination needs independence); Dror et al. (2017), TACL 5:471-486.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import false_discovery_control
+
+from .checks import probabilities
+
+
+def holm(p: ArrayLike) -> np.ndarray:
+    """Step-down Bonferroni adjusted p values (K,), in the order given. Raises ValueError outside [0, 1]."""
+    p = probabilities("holm: p", p)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    return adjusted
+
+
+def benjamini_hochberg(p: ArrayLike) -> np.ndarray:
+    """False-discovery-rate adjusted p values (K,), in the order given. Raises ValueError outside [0, 1]."""
+    return false_discovery_control(probabilities("benjamini_hochberg: p", p), method="bh")
+
+
+@dataclass(frozen=True)
+class PartialConjunction:
+    """`p[u - 1]` tests "fewer than u of the N hypotheses are false"; `k_hat` is the largest u with p at most alpha."""
+
+    p: np.ndarray
+    k_hat: int
+
+
+def partial_conjunction(p: ArrayLike, alpha: float = 0.05) -> PartialConjunction:
+    """Bonferroni partial-conjunction p values for u = 1..N of N: max over v <= u of (N - v + 1) p_(v).
+
+    p: (N,) raw p values, one a task. Raises ValueError outside [0, 1].
+    """
+    ordered = np.sort(probabilities("partial_conjunction: p", p))
+    adjusted = np.minimum(1.0, np.maximum.accumulate(ordered * np.arange(len(ordered), 0, -1)))
+    return PartialConjunction(adjusted, int((adjusted <= alpha).sum()))

@@ -1,0 +1,56 @@
+"""What a study could have seen: the smallest detectable effect, and the number of blocks a given effect needs.
+
+From variance components of the difference (squared points): V = sa2 / B + sb2 / n + sc2 / (B n), Satterthwaite's df on
+the expected mean squares, and the noncentral t. Source: Cohen (1988), Statistical Power Analysis, ch. 2; Westfall,
+Kenny & Judd (2014), J. Experimental Psychology: General 143:2020-2045 (crossed random factors).
+"""
+from __future__ import annotations
+
+import math
+
+from scipy.special import nctdtrinc
+from scipy.stats import t as student
+
+from .twoway import variance
+
+FEWEST_BLOCKS = 6  # with 5 blocks the smallest two-sided sign-flip p is .0625
+MOST_BLOCKS = 100_000
+
+
+def minimal_effect(sa2: float, sb2: float, sc2: float, B: int, n: int, power: float = 0.8,
+                   alpha: float = 0.05) -> float:
+    """Smallest true difference in points that the crossed test finds with probability `power`.
+
+    sa2, sb2, sc2: variance components of the difference for block, item and residual, squared points, 0 or more and not
+    all 0; B blocks and n items (2 or more). Two-sided test at `alpha`; rejections on the wrong side are not counted.
+    """
+    if min(sa2, sb2, sc2) < 0 or not 0 < sa2 + sb2 + sc2 < math.inf or B < 2 or n < 2:
+        raise ValueError(f"minimal_effect: found components {sa2}, {sb2}, {sc2}, B {B}, n {n}; "
+                         "need components of 0 or more with a positive sum, and B and n of 2 or more")
+    if not 0 < alpha < power < 1:
+        raise ValueError(f"minimal_effect: found alpha {alpha}, power {power}; need 0 < alpha < power < 1")
+    var, df = variance(sc2 + n * sa2, sc2 + B * sb2, sc2, B, n)
+    shift = nctdtrinc(float(df), 1 - power, float(student.ppf(1 - alpha / 2, df)))  # noncentrality
+    return float(shift) * math.sqrt(var)
+
+
+def blocks_needed(effect: float, sa2: float, sb2: float, sc2: float, n: int, power: float = 0.8,
+                  alpha: float = 0.05) -> int | None:
+    """Fewest blocks with which `minimal_effect` is at most `effect` points.
+
+    At least 6, below which the sign-flip test cannot reach .05; None where more blocks would never be enough, because
+    the n test items themselves leave more uncertainty than the effect.
+    """
+    if not effect > 0:
+        raise ValueError(f"blocks_needed: found effect {effect}, need a positive number of points")
+
+    def enough(blocks: int) -> bool:
+        return minimal_effect(sa2, sb2, sc2, blocks, n, power, alpha) <= effect
+
+    if not enough(MOST_BLOCKS):
+        return None
+    low, high = FEWEST_BLOCKS - 1, MOST_BLOCKS  # enough(high) holds, enough(low) is taken not to
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high

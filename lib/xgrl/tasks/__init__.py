@@ -1,0 +1,124 @@
+"""The tasks: tables of intermediate and target tasks, and `load_task`, which gives rows of any of them in a canonical format."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from xgrl.sources.cache import cached_table
+from xgrl.sources.fixture import fixture_rows
+from xgrl.sources.packages import pin
+from xgrl.tasks.formats import Task, features, named, validate
+from xgrl.tasks.intermediate import INTERMEDIATE
+from xgrl.tasks.targets import TARGETS, TATOEBA
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+TASKS: dict[str, Task] = {task.name: task for task in (*INTERMEDIATE, *TARGETS)}
+
+
+def find_task(name: str) -> Task:
+    """The table line of a task; ValueError names the known ones and the nearest."""
+    return TASKS[named("task", name, tuple(TASKS))]
+
+
+def load_task(name: str, language: str = "en", split: str = "train", source: str = "packages", path: str | Path | None = None) -> Dataset:
+    """The rows of one task, language and split in the task's canonical format, in a fixed order.
+
+    Splits: train and dev exist in English only, test in every language of a target; a retrieval task has queries (foreign) and
+    candidates (English), and a query's gold candidate has its id. A class may be absent in a language; the label names are the same in all.
+    Rows that break the format (an empty text, say) are left out with a warning that counts the reasons.
+
+    Args:
+        name: a key of `TASKS`.
+        language: a code of the task's `languages`; Tatoeba takes 3-letter codes too.
+        split: one of the task's `splits`.
+        source: one of the task's `sources`: "packages" (embedded, cached after the first time), "files" or "fixture".
+        path: the folder of the "files" source; the others take none.
+
+    Raises:
+        ValueError: unknown name, language, split or source, training rows in a foreign language, or a path missing or not wanted.
+        SourceError: the data are not what they must be.
+    """
+    from datasets import Dataset
+
+    task = find_task(name)
+    named("source", source, task.sources)
+    named("split", split, task.splits)
+    language = _language(task, language, split)
+    if (path is not None) != (source == "files"):
+        raise ValueError(f"path={path!r}: source='files' needs the folder with the files, source={source!r} was given")
+    if path is not None and not Path(path).is_dir():
+        raise ValueError(f"path={str(path)!r}: not a folder")
+    if source == "packages":
+        return Dataset(cached_table(_key(task, language, split), lambda: _build(task, language, split, source, None).data.table))
+    return _build(task, language, split, source, path)
+
+
+def data_card(tasks: Iterable[str], source: str = "packages", path: str | Path | None = None) -> pd.DataFrame:
+    """What a study's data are: one row a task.
+
+    Args:
+        tasks: names of tasks.
+        source, path: as in `load_task`.
+
+    Returns:
+        Columns task, role, format, source, licence, rows (by split, English; for retrieval the queries and candidates of the first
+        foreign language), languages, notes.
+    """
+    lines = []
+    for task in map(find_task, tasks):
+        language = "en" if task.format != "retrieval" else next(code for code in task.languages if code != "en")
+        counts = {split: len(load_task(task.name, language, split, source, path)) for split in task.splits}
+        lines.append({
+            "task": task.name, "role": task.role, "format": task.format, "source": task.origin if source != "fixture" else "fixture",
+            "licence": task.licence if source != "fixture" else "none: synthetic", "rows": ", ".join(f"{n:,} {split}" for split, n in counts.items()),
+            "languages": " ".join(task.languages), "notes": task.note if source != "fixture" else "pseudo-languages made in code",
+        })  # fmt: skip
+    return pd.DataFrame(lines)
+
+
+def _language(task: Task, language: str, split: str) -> str:
+    """The code as the tables spell it, if the task has this split in this language."""
+    if task.name == "tatoeba":
+        language = {three: two for two, three in TATOEBA.items()}.get(language, language)
+    if split in ("train", "dev"):
+        if language != "en" and language in task.languages:
+            raise ValueError(f"language={language!r} with split={split!r}: training rows are English only; allowed: en (or split='test')")
+        return named("language", language, ("en",))
+    allowed = ("en", *task.languages) if split == "candidates" and task.shared_candidates else task.languages
+    return named("language", language, allowed)
+
+
+def _build(task: Task, language: str, split: str, source: str, path: str | Path | None) -> Dataset:
+    """Load, check and convert, without the cache."""
+    from datasets import Dataset
+
+    if source == "fixture":
+        found = fixture_rows(task.name, task.format, language, split, task.labels, parallel=task.parallel or task.format == "retrieval",
+                             pairs=task.pairs)  # fmt: skip
+    else:
+        found = task.loaders[source](language, split, Path(path) if path else None)
+    checked = validate(found, task.format, task.labels)
+    if checked.dropped:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in checked.dropped.items())
+        warnings.warn(f"{task.name} {language} {split}: left out {reasons}; {len(checked.rows)} rows remain", stacklevel=3)
+    return Dataset.from_list(checked.rows, features=features(task.format, task.labels))
+
+
+def _key(task: Task, language: str, split: str) -> str:
+    """Names cached rows by all they depend on: the archives and this folder's code."""
+    inputs = "".join(pin(package).sha256 for package in task.packages) + _code()
+    return f"{task.name}-{language}-{split}-{hashlib.sha256(inputs.encode()).hexdigest()[:12]}"
+
+
+@cache
+def _code() -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()

@@ -1,0 +1,190 @@
+"""Does training text turn up in a test set? Exact and near duplicates, and their removal from the training side.
+
+Exact: equal after NFKC, case folding, and reduction of every run of punctuation and white space to one blank. Near: Jaccard similarity of the sets of
+character trigrams of the normalised texts at least THRESHOLD. Texts under SHORT words are compared exactly only (two characters of an
+unsegmented script count as a word). The near search misses nothing: a set of n members overlaps a similar one in at least
+ceil(t n) of them, so the ``n - ceil(t n) + k`` rarest members of the two have at least k in common, and only such pairs are compared
+(prefix filtering: Chaudhuri, Ganti, Kaushik 2006; with k > 1: Wang, Li, Feng 2012, "Can we beat the prefix filtering?").
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+THRESHOLD = 0.8
+SHORT = 4
+EXAMPLES = 3
+BLOCK = 2048
+SHARED = 5  # the k of the prefix filter: larger means longer prefixes and fewer pairs to compare
+# Han, kana, Thai, Lao, Khmer, Myanmar: written without blanks between words.
+UNSEGMENTED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+WORD = re.compile(f"[{UNSEGMENTED}]{{1,2}}|[^\\W{UNSEGMENTED}]+")
+
+
+def normalise(text: str) -> str:
+    """NFKC, case-folded, punctuation and white space reduced to single blanks; "" if nothing else was there."""
+    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", text).casefold()).strip()
+
+
+def near_pairs(left: Sequence[str], right: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of long enough texts whose trigram sets have a Jaccard similarity of at least THRESHOLD.
+
+    Args:
+        left: n normalised texts.
+        right: m normalised texts.
+
+    Returns:
+        Two int arrays of equal length: positions in `left`, positions in `right`.
+    """
+    keep_left, keep_right = _long(left), _long(right)
+    if not len(keep_left) or not len(keep_right):
+        return np.empty(0, int), np.empty(0, int)
+    grams = _trigrams([left[i] for i in keep_left] + [right[j] for j in keep_right])
+    rarest_first = np.argsort(np.asarray(grams.sum(axis=0)).ravel(), kind="stable")
+    rank = np.empty_like(rarest_first)
+    rank[rarest_first] = np.arange(len(rarest_first))
+    a, keep_left = _by_size(grams[: len(keep_left)], keep_left)
+    b, keep_right = _by_size(grams[len(keep_left) :], keep_right)
+    size_a, size_b = np.diff(a.indptr), np.diff(b.indptr)
+    prefix_a, prefix_b = _prefix(a, rank), _prefix(b, rank)
+    found = [np.empty((2, 0), int)]
+    for start in range(0, a.shape[0], BLOCK):
+        block = prefix_a[start : start + BLOCK]
+        # Rows are sorted by size, and sets of very different sizes cannot be similar: compare with a band of `right` only.
+        low, high = THRESHOLD * size_a[start], size_a[min(start + BLOCK, a.shape[0]) - 1] / THRESHOLD
+        first, last = np.searchsorted(size_b, [np.floor(low), np.ceil(high) + 1])
+        candidates = (block @ prefix_b[first:last].T).tocoo()
+        i, j = candidates.row + start, candidates.col + first
+        smaller, larger = np.minimum(size_a[i], size_b[j]), np.maximum(size_a[i], size_b[j])
+        fits = (candidates.data >= np.minimum(SHARED, _overlap(smaller))) & (smaller >= THRESHOLD * larger)
+        for i, j in _chunks(i[fits], j[fits]):
+            shared = np.asarray(a[i].multiply(b[j]).sum(axis=1)).ravel()
+            near = shared >= THRESHOLD * (size_a[i] + size_b[j] - shared) - 1e-6
+            found.append(np.stack([keep_left[i[near]], keep_right[j[near]]]))
+    left_index, right_index = np.concatenate(found, axis=1)
+    return left_index, right_index
+
+
+def leakage(train: Mapping[str, Sequence[str]], test: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Count, for every pair of a training and a test set, the test texts that occur in the training set.
+
+    Args:
+        train: texts by name of the training set.
+        test: texts by name of the test set.
+
+    Returns:
+        One row a pair: train, test, train_rows, test_rows, exact, near (test rows with an equal, or only a similar, training text),
+        examples (up to EXAMPLES pairs "training text | test text").
+    """
+    names = list(test)
+    owner = np.repeat(np.arange(len(names)), [len(texts) for texts in test.values()])
+    flat = [text for texts in test.values() for text in texts]
+    normal = [normalise(text) for text in flat]
+    rows = []
+    for train_name, texts in train.items():
+        left = [normalise(text) for text in texts]
+        first = {text: i for i, text in reversed(list(enumerate(left))) if text}
+        exact = {j: first[text] for j, text in enumerate(normal) if text in first}
+        pairs = zip(*(index.tolist() for index in near_pairs(left, normal)), strict=True)
+        near = {j: i for i, j in pairs if j not in exact}
+        for k, test_name in enumerate(names):
+            mine, similar = ([j for j in sorted(found) if owner[j] == k] for found in (exact, near))
+            shown = [f"{texts[(exact | near)[j]]} | {flat[j]}" for j in [*mine, *similar][:EXAMPLES]]
+            rows.append({
+                "train": train_name, "test": test_name, "train_rows": len(left), "test_rows": int((owner == k).sum()),
+                "exact": len(mine), "near": len(similar), "examples": shown,
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def drop_leaks(rows: Dataset, tests: Mapping[str, Sequence[str]]) -> Dataset:
+    """The training rows whose text has no exact or near duplicate in any test set.
+
+    Args:
+        rows: training rows with a column ``text``.
+        tests: test texts by name of the test set.
+    """
+    left = [normalise(text) for text in rows["text"]]
+    flat = [normalise(text) for texts in tests.values() for text in texts]
+    leaked = set(flat) - {""}
+    keep = np.array([text not in leaked for text in left], dtype=bool)
+    keep[near_pairs(left, flat)[0]] = False
+    return rows.select(np.flatnonzero(keep))
+
+
+def distinct(texts: Sequence[str], *translations: Sequence[str]) -> np.ndarray:
+    """One position for each group of texts that are exact or near duplicates of one another, so that no split of them can leak.
+
+    Args:
+        texts: n texts, compared exactly and nearly.
+        translations: each n texts in another language, compared exactly.
+
+    Returns:
+        The first position of each group, ascending; texts without a word are in none.
+    """
+    from scipy.sparse.csgraph import connected_components
+
+    normal = [normalise(text) for text in texts]
+    once = np.array(sorted({text: i for i, text in reversed(list(enumerate(normal)))}.values()), dtype=int)
+    edges = [once[np.stack(near_pairs([normal[i] for i in once], [normal[i] for i in once]))]]
+    for column in (normal, *([normalise(text) for text in translation] for translation in translations)):
+        first = {text: i for i, text in reversed(list(enumerate(column))) if text}
+        edges.append(np.array([(first[text], i) for i, text in enumerate(column) if text], dtype=int).reshape(-1, 2).T)
+    start, end = np.concatenate(edges, axis=1)
+    graph = sparse.coo_matrix((np.ones(len(start), bool), (start, end)), shape=(len(normal),) * 2)
+    _, group = connected_components(graph, directed=False)
+    _, firsts = np.unique(group, return_index=True)
+    return np.sort(firsts[[bool(normal[i]) for i in firsts]])
+
+
+def _long(texts: Sequence[str]) -> np.ndarray:
+    return np.array([i for i, text in enumerate(texts) if len(WORD.findall(text)) >= SHORT], dtype=int)
+
+
+def _trigrams(texts: Sequence[str]) -> sparse.csr_matrix:
+    """Which trigrams each text has: binary (n, distinct trigrams)."""
+    codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
+    row = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
+    inside = row[2:] == row[:-2]
+    grams = ((codes[:-2] << 42) | (codes[1:-1] << 21) | codes[2:])[inside]  # a code point has at most 21 bits
+    _, column = np.unique(grams, return_inverse=True)
+    counts = sparse.csr_matrix((np.ones(len(column), np.float32), (row[2:][inside], column)), shape=(len(texts), column.max() + 1))
+    counts.data[:] = 1
+    return counts
+
+
+def _by_size(grams: sparse.csr_matrix, keep: np.ndarray) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """Rows in order of their number of members, and the positions in the caller's list that they stand for."""
+    order = np.argsort(np.diff(grams.indptr), kind="stable")
+    return grams[order], keep[order]
+
+
+def _overlap(size: np.ndarray) -> np.ndarray:
+    """The least number of members a set of that size shares with a similar one."""
+    return np.ceil(THRESHOLD * size - 1e-6).astype(int)
+
+
+def _prefix(grams: sparse.csr_matrix, rank: np.ndarray) -> sparse.csr_matrix:
+    """Of each row only its rarest members, enough that similar rows share SHARED of them (all that a smaller row must share)."""
+    row = np.repeat(np.arange(grams.shape[0]), np.diff(grams.indptr))
+    order = np.lexsort((rank[grams.indices], row))
+    size = np.diff(grams.indptr)
+    place = np.arange(grams.nnz) - np.repeat(grams.indptr[:-1], size)
+    kept = place < np.repeat(size - _overlap(size) + SHARED, size)
+    columns = grams.indices[order][kept]
+    return sparse.csr_matrix((np.ones(kept.sum(), np.float32), (row[kept], columns)), shape=grams.shape)
+
+
+def _chunks(rows: np.ndarray, columns: np.ndarray, size: int = 200_000) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size], columns[start : start + size]

@@ -1,0 +1,98 @@
+"""One job, one notebook: refused before it starts, or finished with its record, or failed with its traceback kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from xgrl import execute, params, records
+
+
+def notebook(folder: Path, *cells: str) -> Path:
+    """A stand-in for 04_probe with the given cells after its parameters cell."""
+    defaults = params.JOBS["04_probe"]().model_dump()
+    first = nbformat.v4.new_code_cell("\n".join(f"{k} = {v!r}" for k, v in defaults.items()), metadata={"tags": ["parameters"]})
+    nb = nbformat.v4.new_notebook(cells=[first, *(nbformat.v4.new_code_cell(c) for c in cells)])
+    nb.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    path = folder / "04_probe.ipynb"
+    nbformat.write(nb, path)
+    return path
+
+
+RECORD = """
+from xgrl import records
+folder = records.run_folder(outputs, study, "probe", intermediate=intermediate, arm=arm, seed=seed)
+started = records.start(folder, study)
+records.finish(folder, phase="probe", parameters={"study": study, "seed": seed}, metrics={}, started=started)
+"""
+
+
+def call(folder: Path, path: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "xgrl.execute", str(path), str(folder / "out.ipynb"), "-p", "outputs", str(folder / "outputs")]
+    environment = os.environ | {"XGRL_WARM": "0"}
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, timeout=240)
+
+
+@pytest.fixture
+def record(tmp_path) -> Path:
+    return tmp_path / "outputs/smoke/probe/sarcasm/dann/seed-3/run.json"
+
+
+def test_a_finished_job(tmp_path, record):
+    done = call(tmp_path, notebook(tmp_path, RECORD), "-p", "seed", "3")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(record.read_text())["parameters"]["seed"] == 3
+    assert str(record) in done.stdout
+
+
+@pytest.mark.parametrize(("cells", "said"), [
+    (["1 / 0", RECORD], "ZeroDivisionError"),
+    (["import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", RECORD], "died|killed|Died"),
+    (["1"], "without writing"),
+])  # fmt: skip
+def test_a_failed_job_exits_1_and_keeps_its_notebook(tmp_path, record, cells, said):
+    done = call(tmp_path, notebook(tmp_path, *cells), "-p", "seed", "3")
+    assert done.returncode == 1
+    assert any(word in done.stderr for word in said.split("|")), done.stderr
+    assert (tmp_path / "out.ipynb").exists() and not record.exists()
+
+
+def test_an_old_record_does_not_make_a_failed_job_look_finished(tmp_path, record):
+    records.write_json(record, {"schema": 1, "study": "smoke"})
+    done = call(tmp_path, notebook(tmp_path, "raise RuntimeError('no')"), "-p", "seed", "3")
+    assert done.returncode == 1 and not record.exists()
+
+
+@pytest.mark.parametrize(("name", "value", "words"), [
+    ("sed", "3", ["sed", "did you mean 'seed'"]),
+    ("seed", "three", ["seed", "three"]),
+    ("seed", "1e3", ["seed", "1e3"]),
+    ("seed", "-1", ["seed", "-1"]),
+    ("arm", "dan", ["dan", "did you mean 'dann'"]),
+    ("intermediate", "sarcam", ["did you mean 'sarcasm'"]),
+    ("threads", "0", ["threads", "0"]),
+])  # fmt: skip
+def test_a_mistake_is_refused_before_a_kernel_starts(tmp_path, name, value, words):
+    done = call(tmp_path, notebook(tmp_path, RECORD), "-p", name, value)
+    assert done.returncode == 2
+    assert done.stderr.startswith("refused: ") and len(done.stderr.strip().splitlines()) == 1
+    assert all(word in done.stderr for word in words), done.stderr
+    assert not (tmp_path / "out.ipynb").exists() and not (tmp_path / "outputs").exists()
+
+
+def test_a_notebook_that_is_no_phase_of_the_study(tmp_path):
+    path = notebook(tmp_path, RECORD).rename(tmp_path / "04_prob.ipynb")
+    done = call(tmp_path, path)
+    assert done.returncode == 2 and "04_probe" in done.stderr
+    assert call(tmp_path, tmp_path / "nothing.ipynb").returncode == 2
+
+
+def test_names_are_checked_against_the_source():
+    with pytest.raises(execute.Refused, match="source='files'"):
+        execute.check_names({"intermediate": ["sarcasm"], "source": "files"})

@@ -1,0 +1,165 @@
+"""What people read: the README's table, the page that opens offline, the comparison with published results."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+import sys
+
+import nbformat
+import pandas as pd
+import pytest
+
+from simulate import simulate
+from xgrl import collecting, records, report, stats
+
+
+@pytest.fixture(scope="module")
+def summary(tmp_path_factory):
+    study = collecting.collect(simulate(tmp_path_factory.mktemp("report"), seeds=(0, 1, 2)))
+    comparison = stats.compare(study.predictions, margin=1.0, plan={"failed_checks": ["task learned: nli"]})
+    return report.summarise(study, comparison, collecting.checks(study, "standard", "dann")), comparison
+
+
+@pytest.fixture
+def book(tmp_path):
+    """An executed notebook in a file, and a function to rewrite it."""
+
+    def write(*cells):
+        path = tmp_path / "05_analysis.ipynb"
+        nbformat.write(nbformat.v4.new_notebook(cells=list(cells)), path)
+        return path
+
+    return write
+
+
+def cell(source: str, kind: str = "display_data", data: dict | None = None, **fields):
+    output = nbformat.v4.new_output(kind, data=data, **fields) if data else nbformat.v4.new_output(kind, **fields)
+    return nbformat.v4.new_code_cell(source, outputs=[output])
+
+
+HEAD = nbformat.v4.new_markdown_cell(
+    "# A title & more\n\n## 1. First part\ntext with a [link](https://example.org)\n\n## 2. Second\n"
+)
+TEXT = {"name": "stdout", "text": "hello <b>\n"}
+
+
+def test_summary_is_json_and_leads_with_the_failed_check(summary):
+    values, comparison = summary
+    again = json.loads(json.dumps(values, allow_nan=False))
+    assert again["verdict"] == str(comparison) and "task learned: nli" in again["verdict"]
+    assert [row["target"] for row in again["table"]] == ["all targets", "emoji-names", "intent", "sentiment"]
+    assert again["table"][0]["theta"] == comparison.theta and again["blocks"] == 6
+    assert again["core_hours"] == pytest.approx(again["runs"] * 12.5 / 3600)
+
+
+def test_readme_table_has_all_numbers(summary):
+    values, comparison = summary
+    text = report.readme_table(values)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 4 and len({row.count("|") for row in rows}) == 1
+    assert f"{comparison.theta:+.2f} [{comparison.ci[0]:+.2f}, {comparison.ci[1]:+.2f}]" in rows[2]
+    difference = comparison.per_task.set_index("target").loc["intent"]
+    shown = next(row for row in rows if row.startswith("| intent"))
+    assert f"{difference.treatment:.1f}" in shown and f"{difference.theta:+.2f}" in shown
+
+
+def test_readme_table_survives_an_interval_that_cannot_be_estimated(summary):
+    values = json.loads(json.dumps(summary[0]))
+    values["table"][1] |= {"low": None, "high": None}
+    assert "[+nan, +nan]" in report.readme_table(values)
+
+
+def test_readme_is_changed_between_its_markers_only_and_twice_is_once(summary, tmp_path):
+    readme, path = tmp_path / "README.md", tmp_path / "summary.json"
+    records.write_json(path, summary[0])
+    start, end = report.MARKERS
+    readme.write_text(f"# before\n\n{start}\nold\n{end}\n\nafter\n")
+    report.write_readme(path, readme)
+    once = readme.read_text()
+    assert once.startswith("# before\n\n") and once.endswith(f"{end}\n\nafter\n") and "old" not in once
+    report.write_readme(path, readme)
+    assert readme.read_text() == once
+    readme.write_text("no markers")
+    with pytest.raises(ValueError, match="results:start"):
+        report.write_readme(path, readme)
+
+
+def test_page_has_contents_figures_inside_and_fetches_nothing(book, tmp_path):
+    picture = {"image/png": "iVBORw0KGgo="}
+    table = {"text/html": pd.DataFrame({"a": [1]}).to_html(), "text/plain": "a"}
+    path = book(HEAD, cell("print('hello')", "stream", **TEXT), cell("figure", data=picture), cell("frame", data=table))
+    page = report.html(path, tmp_path / "report.html", lead="verdict: a < b").read_text()
+    links = re.findall(r'<li class="h2"><a href="#([^"]+)">', page)
+    assert len(links) == 2 and all(f'id="{name}"' in page for name in links)
+    assert "<title>A title &amp; more</title>" in page and "verdict: a &lt; b" in page.split("<nav>")[0]
+    assert "data:image/png;base64,iVBORw0KGgo=" in page and "hello &lt;b&gt;" in page
+    assert page.count("<details>") == 3 and "<script" not in page
+    assert re.findall(r'(?:src|href)="(?!data:|#)([^"]+)"', page) == ["https://example.org"]  # a link is no fetch
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<script>alert(1)</script>',
+        '<img src="https://example.org/a.png">',
+        "<img src=//example.org/a.png>",
+        '<img src="figures/a.png">',
+        '<link rel="stylesheet" href="https://example.org/a.css">',
+        "<style>@import 'https://example.org/a.css'</style>",
+        "<style>body{background:url(https://example.org/a.png)}</style>",
+        '<iframe src="x"></iframe>',
+    ],
+)  # fmt: skip
+def test_page_that_would_fetch_something_is_refused(book, tmp_path, html):
+    with pytest.raises(ValueError, match="would fetch something or run a script"):
+        report.html(book(HEAD, cell("x", data={"text/html": html})), tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_page_of_a_notebook_that_failed_or_never_ran_is_refused(book, tmp_path):
+    with pytest.raises(ValueError, match="it has no outputs"):
+        report.html(book(HEAD, nbformat.v4.new_code_cell("1")), tmp_path / "report.html")
+    error = cell("1 / 0", "error", ename="ZeroDivisionError", evalue="", traceback=[])
+    with pytest.raises(ValueError, match="a cell failed"):
+        report.html(book(HEAD, error), tmp_path / "report.html")
+
+
+def results(folder, change=0.0, drop=0):
+    frame = pd.DataFrame({
+        "study": "s", "intermediate": "i", "arm": ["none", "dann"], "target": "t", "seed": 0, "language": "de",
+        "metric": "accuracy", "score": [50.0, 60.0 + change], "n": 10,
+    })  # fmt: skip
+    (folder / "analysis").mkdir(parents=True, exist_ok=True)
+    frame.iloc[drop:].to_csv(folder / "analysis" / "results.csv", index=False)
+    return folder
+
+
+def test_verify_says_what_differs_and_by_how_much(tmp_path):
+    reference = results(tmp_path / "reference")
+    assert report.verify(results(tmp_path / "same"), reference).empty
+    found = report.verify(results(tmp_path / "other", change=0.25), reference)
+    assert found[["arm", "difference"]].to_numpy().tolist() == [["dann", 0.25]]
+    missing = report.verify(results(tmp_path / "less", drop=1), reference)
+    assert missing.arm.tolist() == ["none"] and math.isnan(missing.difference[0])
+
+
+def test_command_line(tmp_path, summary, book, capsys):
+    reference, other = results(tmp_path / "reference"), results(tmp_path / "other", change=0.25)
+
+    def call(*arguments):
+        return report.main(list(map(str, arguments))), *capsys.readouterr()
+
+    assert call("verify", reference, reference)[0] == 0
+    code, out, _ = call("verify", other, reference)
+    assert code == 1 and "1 scores differ, by at most 0.25 points" in out
+    code, _, problem = call("summary", tmp_path / "absent")
+    assert code == 2 and problem.startswith("refused: ")
+    records.write_json(tmp_path / "summary.json", summary[0])
+    book(HEAD, cell("print('hello')", "stream", **TEXT))
+    assert call("html", tmp_path)[0] == 0
+    assert summary[0]["verdict"][:40] in (tmp_path / "report.html").read_text()
+    shell = subprocess.run([sys.executable, "-m", "xgrl.report", "tell"], capture_output=True, text=True)
+    assert shell.returncode == 2 and "html" in shell.stderr
