@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 
 from xgrl.execute import check_study
+from xgrl.tasks import TASKS
 
 try:
     study = check_study(dict(config))
@@ -22,7 +23,7 @@ except ValueError as error:
 S = study.scientific
 ROOT = f"{study.outputs}/{study.study}"
 NOTEBOOKS = Path(workflow.basedir) / "notebooks"
-EXECUTE = f"OMP_NUM_THREADS={{threads}} {sys.executable} -m xgrl.execute"
+EXECUTE = f"OMP_NUM_THREADS={study.fixed.threads} {sys.executable} -m xgrl.execute"
 
 
 def parameters(notebook):
@@ -54,8 +55,10 @@ TRAINED = [arm for arm in S.arms if arm != "none"]
 CHECKPOINTS = [f"{task}.{arm}" for task in S.intermediate for arm in TRAINED]
 INTERMEDIATE = expand(f"{ROOT}/intermediate/{{task}}/{{arm}}/seed-{{seed}}/run.json", task=S.intermediate, arm=TRAINED, seed=S.seeds)
 TARGET = expand(f"{ROOT}/target/{{target}}/{{checkpoint}}/seed-{{seed}}/run.json", target=S.targets, checkpoint=CHECKPOINTS, seed=S.seeds)
-if "none" in S.arms:
-    TARGET += expand(f"{ROOT}/target/{{target}}/none/seed-{{seed}}/run.json", target=S.targets, seed=S.seeds)
+if "none" in S.arms:  # nothing is trained for retrieval, so that the public encoder's retrieval has no seed
+    for target in S.targets:
+        seeds = S.seeds[:1] if TASKS[target].format == "retrieval" else S.seeds
+        TARGET += expand(f"{ROOT}/target/{target}/none/seed-{{seed}}/run.json", seed=seeds)
 PROBE = expand(f"{ROOT}/probe/{{task}}/{{arm}}/seed-{{seed}}/run.json", task=S.intermediate, arm=S.probe_arms, seed=S.probe_seeds)
 
 
@@ -85,7 +88,7 @@ rule prepare:
     params:
         job=parameters("01_prepare"),
         code=code("01_prepare"),
-    threads: study.fixed.prepare_threads
+    threads: study.fixed.prepare_workers
     resources:
         mem_mb=6000,
         runtime=120,

@@ -12,7 +12,6 @@ import pytest
 from simulate import simulate, write_run
 from xgrl import collecting, stats
 
-
 OWN = "adversary acted (own discriminator)"
 
 

@@ -93,7 +93,7 @@ class Fixed(Closed):
     retrieval_rows: Count
     unlabelled_rows: Count
     probe_rows: Count
-    prepare_threads: Annotated[int, Field(ge=1, le=64)]
+    prepare_workers: Annotated[int, Field(ge=1, le=64)]
     threads: Annotated[int, Field(ge=1, le=64)]
     device: Literal["cpu", "cuda"]
     master_seed: Seed
@@ -124,7 +124,7 @@ class PrepareJob(Job):
     retrieval_rows: Count = 40
     unlabelled_rows: Count = 100
     probe_rows: Count = 40
-    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
     master_seed: Seed = 2005
 
 
@@ -244,8 +244,7 @@ class Study(Closed):
         pool: dict[str, Any] = {"study": self.study, "outputs": self.outputs, "calibration_draws": self.calibration_draws}
         pool |= s.model_dump() | f.model_dump()
         pool |= {k: getattr(n, k) for k in ("unlabelled_batch_size", "discriminator_learning_rate", "lambda_max", "domains")}
-        if notebook == "01_prepare":
-            pool["threads"] = f.prepare_threads
+        pool["workers"] = f.prepare_workers
         pool |= wildcards
         if notebook == "02_intermediate":
             pool |= n.intermediate.flat(wildcards["intermediate"])

@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import t as student
 
 from xgrl.records import write_bytes
@@ -236,6 +237,7 @@ def probe_layers(layers: pd.DataFrame) -> Figure:
         probe.axhline(layers.chance.mean(), color="black", linestyle=":")
         probe.set(title=task, ylim=(0, 102))
         moved.set(xlabel="layer (0: embeddings)", ylim=(0, 1.03))
+        moved.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0, 0].set_ylabel("language probe accuracy, %\n(dots: chance)")
     axes[1, 0].set_ylabel("CKA with the public encoder")
     _arm_legend(figure, layers.arm)

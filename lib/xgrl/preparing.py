@@ -6,6 +6,7 @@ prepares the same bytes.
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from zlib import crc32
 
 import numpy as np
 import pandas as pd
+import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -144,7 +146,7 @@ def tokenise_all(corpora: Mapping[str, Dataset], tokenizer: PreTrainedTokenizerB
 
 
 def write_prepared(folder: str | Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, base: str,
-                   corpora: Mapping[str, Dataset], tokens: Mapping[str, Tokens], frozen: int) -> int:  # fmt: skip
+                   corpora: Mapping[str, Dataset], tokens: Mapping[str, Tokens], frozen: int, workers: int = 1) -> int:  # fmt: skip
     """Trim the encoder to the study's vocabulary and write it with every corpus, hidden states included.
 
     Args:
@@ -153,6 +155,7 @@ def write_prepared(folder: str | Path, model: PreTrainedModel, tokenizer: PreTra
         corpora: rows by corpus name; those with a ``label`` column keep it.
         tokens: their token ids in the full vocabulary.
         frozen: how many lower layers stay frozen; 0 = none, and no hidden states are written.
+        workers: processes that run the frozen layers, one thread each; the result is the same for any number.
 
     Returns:
         rows kept of the word embedding.
@@ -161,14 +164,40 @@ def write_prepared(folder: str | Path, model: PreTrainedModel, tokenizer: PreTra
     kept = kept_ids(tokens.values(), tokenizer.all_special_ids)
     trimmed = trim(model, kept)
     save_checkpoint(trimmed, folder / "encoder", kept, base)
-    lower = prefix(trimmed, frozen) if frozen else None
     for name, rows in corpora.items():
         labels = list(rows["label"]) if "label" in rows.column_names else None
-        ours = remap(tokens[name], kept)
-        save_corpus(folder / name, list(rows["id"]), labels, ours)
-        if lower is not None:
-            prefix_states(lower, ours, folder / name / "hidden.npy")
+        save_corpus(folder / name, list(rows["id"]), labels, remap(tokens[name], kept))
+    if frozen:
+        lower = prefix(trimmed, frozen)
+        largest_first = sorted(corpora, key=lambda name: (-len(tokens[name].ids), name))
+        jobs = [(lower, remap(tokens[name], kept), folder / name / "hidden.npy") for name in largest_first]
+        _in_processes(jobs, workers)
     return len(kept)
+
+
+def _in_processes(jobs: list[tuple], workers: int) -> None:
+    """Run `prefix_states` on each job, in forked processes of one thread each; a corpus never depends on their number."""
+    if workers == 1:
+        for job in jobs:
+            prefix_states(*job)
+        return
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    for place in [*range(len(jobs)), *[None] * workers]:
+        queue.put(place)
+
+    def work() -> None:
+        torch.set_num_threads(1)
+        while (place := queue.get()) is not None:
+            prefix_states(*jobs[place])
+
+    processes = [context.Process(target=work) for _ in range(workers)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    if failed := [process.exitcode for process in processes if process.exitcode]:
+        raise RuntimeError(f"the frozen layers failed in {len(failed)} of {workers} processes, exit codes {failed}; out of memory?")
 
 
 def probe_texts(folder: str | Path, rows: Dataset) -> Path:

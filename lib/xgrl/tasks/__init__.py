@@ -1,11 +1,10 @@
-"""The tasks: tables of intermediate and target tasks, and `load_task`, which gives rows of any of them in a canonical format."""
+"""The tasks: tables of intermediate and target tasks, and `load_task`, which gives the rows of any of them."""
 
 from __future__ import annotations
 
 import hashlib
 import warnings
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import pandas as pd
 from xgrl.sources.cache import cached_table
 from xgrl.sources.fixture import fixture_rows
 from xgrl.sources.packages import pin
-from xgrl.tasks.formats import Task, features, named, validate
+from xgrl.tasks.formats import Task, code_version, features, named, validate
 from xgrl.tasks.intermediate import INTERMEDIATE
 from xgrl.tasks.targets import TARGETS, TATOEBA
 
@@ -29,12 +28,15 @@ def find_task(name: str) -> Task:
     return TASKS[named("task", name, tuple(TASKS))]
 
 
-def load_task(name: str, language: str = "en", split: str = "train", source: str = "packages", path: str | Path | None = None) -> Dataset:
+def load_task(
+    name: str, language: str = "en", split: str = "train", source: str = "packages", path: str | Path | None = None
+) -> Dataset:
     """The rows of one task, language and split in the task's canonical format, in a fixed order.
 
     Splits: train and dev exist in English only, test in every language of a target; a retrieval task has queries (foreign) and
-    candidates (English), and a query's gold candidate has its id. A class may be absent in a language; the label names are the same in all.
-    Rows that break the format (an empty text, say) are left out with a warning that counts the reasons.
+    candidates (English), and a query's gold candidate has its id. A class may be absent in a language; the label
+    names are the same in all. Rows that break the format (an empty text, say) are left out with a warning that counts
+    the reasons.
 
     Args:
         name: a key of `TASKS`.
@@ -44,7 +46,8 @@ def load_task(name: str, language: str = "en", split: str = "train", source: str
         path: the folder of the "files" source; the others take none.
 
     Raises:
-        ValueError: unknown name, language, split or source, training rows in a foreign language, or a path missing or not wanted.
+        ValueError: unknown name, language, split or source, training rows in a foreign language, or a path missing or
+            not wanted.
         SourceError: the data are not what they must be.
     """
     from datasets import Dataset
@@ -58,7 +61,9 @@ def load_task(name: str, language: str = "en", split: str = "train", source: str
     if path is not None and not Path(path).is_dir():
         raise ValueError(f"path={str(path)!r}: not a folder")
     if source == "packages":
-        return Dataset(cached_table(_key(task, language, split), lambda: _build(task, language, split, source, None).data.table))
+        return Dataset(
+            cached_table(_key(task, language, split), lambda: _build(task, language, split, source, None).data.table)
+        )
     return _build(task, language, split, source, path)
 
 
@@ -70,17 +75,23 @@ def data_card(tasks: Iterable[str], source: str = "packages", path: str | Path |
         source, path: as in `load_task`.
 
     Returns:
-        Columns task, role, format, source, licence, rows (by split, English; for retrieval the queries and candidates of the first
-        foreign language), languages, notes.
+        Columns task, role, format, source, licence, rows (by split, English; for retrieval the queries and candidates
+        of the first foreign language), languages, notes.
     """
     lines = []
     for task in map(find_task, tasks):
         language = "en" if task.format != "retrieval" else next(code for code in task.languages if code != "en")
         counts = {split: len(load_task(task.name, language, split, source, path)) for split in task.splits}
+        made = source == "fixture"
         lines.append({
-            "task": task.name, "role": task.role, "format": task.format, "source": task.origin if source != "fixture" else "fixture",
-            "licence": task.licence if source != "fixture" else "none: synthetic", "rows": ", ".join(f"{n:,} {split}" for split, n in counts.items()),
-            "languages": " ".join(task.languages), "notes": task.note if source != "fixture" else "pseudo-languages made in code",
+            "task": task.name,
+            "role": task.role,
+            "format": task.format,
+            "source": "fixture" if made else task.origin,
+            "licence": "none: synthetic" if made else task.licence,
+            "rows": ", ".join(f"{n:,} {split}" for split, n in counts.items()),
+            "languages": " ".join(task.languages),
+            "notes": "pseudo-languages made in code" if made else task.note,
         })  # fmt: skip
     return pd.DataFrame(lines)
 
@@ -91,7 +102,9 @@ def _language(task: Task, language: str, split: str) -> str:
         language = {three: two for two, three in TATOEBA.items()}.get(language, language)
     if split in ("train", "dev"):
         if language != "en" and language in task.languages:
-            raise ValueError(f"language={language!r} with split={split!r}: training rows are English only; allowed: en (or split='test')")
+            raise ValueError(
+                f"language={language!r} with split={split!r}: training rows are English only; allowed: en (or split='test')"
+            )
         return named("language", language, ("en",))
     allowed = ("en", *task.languages) if split == "candidates" and task.shared_candidates else task.languages
     return named("language", language, allowed)
@@ -102,8 +115,8 @@ def _build(task: Task, language: str, split: str, source: str, path: str | Path 
     from datasets import Dataset
 
     if source == "fixture":
-        found = fixture_rows(task.name, task.format, language, split, task.labels, parallel=task.parallel or task.format == "retrieval",
-                             pairs=task.pairs)  # fmt: skip
+        parallel = task.parallel or task.format == "retrieval"
+        found = fixture_rows(task.name, task.format, language, split, task.labels, parallel=parallel, pairs=task.pairs)
     else:
         found = task.loaders[source](language, split, Path(path) if path else None)
     checked = validate(found, task.format, task.labels)
@@ -115,10 +128,5 @@ def _build(task: Task, language: str, split: str, source: str, path: str | Path 
 
 def _key(task: Task, language: str, split: str) -> str:
     """Names cached rows by all they depend on: the archives and this folder's code."""
-    inputs = "".join(pin(package).sha256 for package in task.packages) + _code()
+    inputs = "".join(pin(package).sha256 for package in task.packages) + code_version()
     return f"{task.name}-{language}-{split}-{hashlib.sha256(inputs.encode()).hexdigest()[:12]}"
-
-
-@cache
-def _code() -> str:
-    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()

@@ -1,8 +1,9 @@
 """Sentences drawn from human-written command templates (home-assistant-intents), for the target task "intent".
 
-A template is one line of a locale's file, such as ``<turn> on [<the>] {area} <light>``: rules in angle brackets, optional parts in
-square ones, alternatives, and slots in braces. `hassil` parses it; a sentence is a random walk through the parse, which visits every
-alternative with equal chance. Templates, not sentences, are the unit that a split must not cut: sentences of one are nearly the same.
+A template is one line of a locale's file, such as ``<turn> on [<the>] {area} <light>``: rules in angle brackets,
+optional parts in square ones, alternatives, and slots in braces. `hassil` parses it; a sentence is a random walk
+through the parse, which visits every alternative with equal chance. Templates, not sentences, are the unit that a
+split must not cut: sentences of one are nearly the same.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ class Unfillable(LookupError):
 def commands(language: str, labels: tuple[str, ...]) -> list[dict[str, object]]:
     """Sentences of one locale, at most PER_TEMPLATE a template, no text twice.
 
-    Texts that stand under two intents are left out of both. Order: round robin over intents, then over the templates of an intent, so that the
-    first n rows are as balanced over both as n rows can be; the same order on every machine.
+    Texts that stand under two intents are left out of both. Order: round robin over intents, then over the templates
+    of an intent, so that the first n rows are as balanced over both as n rows can be; the same order on every
+    machine.
 
     Args:
         language: a key of FILLERS.
@@ -46,7 +48,9 @@ def commands(language: str, labels: tuple[str, ...]) -> list[dict[str, object]]:
     Returns:
         Rows with id ("intent-<language>-<template hash>-<k>"), text, text_pair, label, and template (its hash).
     """
-    grammar = Intents.from_dict(json.loads(read_member(PACKAGE, f"home_assistant_intents/data/{FILES.get(language, language)}.json")))
+    grammar = Intents.from_dict(
+        json.loads(read_member(PACKAGE, f"home_assistant_intents/data/{FILES.get(language, language)}.json"))
+    )
     joined = grammar.settings.ignore_whitespace
     drawn: dict[str, dict[str, list[str]]] = defaultdict(dict)
     for label in labels:
@@ -77,7 +81,8 @@ def commands(language: str, labels: tuple[str, ...]) -> list[dict[str, object]]:
 
 
 def english_splits(rows: list[dict[str, object]]) -> dict[str, set[object]]:
-    """Templates of the English train, dev and test sets: of each intent's templates about three, one and one fifth, at least one each.
+    """Templates of the English train, dev and test sets: of each intent's templates about three, one and one fifth,
+    at least one each.
 
     Args:
         rows: as `commands` returns them.
@@ -98,12 +103,20 @@ def english_splits(rows: list[dict[str, object]]) -> dict[str, set[object]]:
 def frequent_intents(language: str = "en") -> tuple[str, ...]:
     """Intents with at least FEWEST_TEMPLATES different templates in one locale, sorted: the label set, taken from English."""
     content = json.loads(read_member(PACKAGE, f"home_assistant_intents/data/{FILES.get(language, language)}.json"))
-    found = {name: {text for block in intent["data"] for text in block["sentences"]} for name, intent in content["intents"].items()}
+    found = {
+        name: {text for block in intent["data"] for text in block["sentences"]} for name, intent in content["intents"].items()
+    }
     return tuple(sorted(name for name, templates in found.items() if len(templates) >= FEWEST_TEMPLATES))
 
 
-def _sentences(sentence: Sentence, key: str, rules: dict[str, Sentence], slots: dict[str, SlotList], fillers: dict[str, tuple[str, ...]],
-               joined: bool) -> list[str]:  # fmt: skip
+def _sentences(
+    sentence: Sentence,
+    key: str,
+    rules: dict[str, Sentence],
+    slots: dict[str, SlotList],
+    fillers: dict[str, tuple[str, ...]],
+    joined: bool,
+) -> list[str]:
     """Up to PER_TEMPLATE different sentences of one template."""
     random = np.random.default_rng(int(key, 16))
     texts: dict[str, None] = {}
@@ -118,8 +131,13 @@ def _sentences(sentence: Sentence, key: str, rules: dict[str, Sentence], slots: 
     return list(texts)
 
 
-def _walk(expression: Expression, random: np.random.Generator, rules: dict[str, Sentence], slots: dict[str, SlotList],
-          fillers: dict[str, tuple[str, ...]]) -> str:  # fmt: skip
+def _walk(
+    expression: Expression,
+    random: np.random.Generator,
+    rules: dict[str, Sentence],
+    slots: dict[str, SlotList],
+    fillers: dict[str, tuple[str, ...]],
+) -> str:
     """One random sentence of a parsed template; numbers are written in digits."""
 
     def walk(part: Expression) -> str:

@@ -12,9 +12,11 @@ retrieval          id, text; a query's gold candidate has its id
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,8 +87,14 @@ class Checked:
     dropped: Counter[str] = field(default_factory=Counter)
 
 
+@cache
+def code_version() -> str:
+    """Hash of this folder's code: part of the name of everything cached, so that a changed loader is run again."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()[:12]
+
+
 def named(key: str, value: str, allowed: Sequence[str]) -> str:
-    """Return `value` if it is one of `allowed`, else raise ValueError naming the key, the value, what is allowed and the nearest match."""
+    """`value` if it is one of `allowed`; else a ValueError that names key, value, what is allowed and the nearest match."""
     if value in allowed:
         return value
     lower = {name.lower(): name for name in allowed}
@@ -119,9 +127,9 @@ def features(format: str, labels: Sequence[str] = ()) -> Features:
 def validate(rows: Iterable[Row], format: str, labels: Sequence[str] = ()) -> Checked:
     """Keep the rows that obey a canonical format and count the reasons for which others are dropped.
 
-    Reasons: "missing <field>", "empty <field>", "duplicate id", "label out of range", "too few choices", "answer not at its offset",
-    "tokens and tags differ in number". A row is counted once, under the first reason that holds. ``text_pair`` may be empty;
-    a span question without answers (unanswerable) is legal.
+    Reasons: "missing <field>", "empty <field>", "duplicate id", "label out of range", "too few choices", "answer not
+    at its offset", "tokens and tags differ in number". A row is counted once, under the first reason that holds.
+    ``text_pair`` may be empty; a span question without answers (unanswerable) is legal.
 
     Args:
         rows: dictionaries with at least the format's columns; other keys are dropped.
@@ -170,4 +178,4 @@ def _wrong(row: Row, format: str, columns: Sequence[str], classes: int) -> str |
 
 
 def _in_range(index: int, classes: int) -> bool:
-    return 0 <= index and (not classes or index < classes)
+    return index >= 0 and (not classes or index < classes)

@@ -49,7 +49,9 @@ def _sarcasm_rows() -> list[Row]:
     with open_member("evals", "evals/registry/data/sarcasm/samples.jsonl") as stream:
         samples = [json.loads(line) for line in stream]
     texts = [sample["input"][1]["content"].strip() for sample in samples]
-    return [{"id": f"sarcasm-{i}", "text": texts[i], "text_pair": "", "label": int(samples[i]["ideal"])} for i in distinct(texts)]
+    return [
+        {"id": f"sarcasm-{i}", "text": texts[i], "text_pair": "", "label": int(samples[i]["ideal"])} for i in distinct(texts)
+    ]
 
 
 def sarcasm(language: str, split: str, path: Path | None) -> list[Row]:
@@ -78,7 +80,7 @@ def question_type(language: str, split: str, path: Path | None) -> list[Row]:
 
 
 def nli(language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """Passage and claim. A development set of a tenth of the Wikipedia pages: passages of one page differ in a word or a number only."""
+    """Passage and claim; a tenth of the Wikipedia pages is the development set, as passages of one page are nearly the same."""
     parsed = []
     for i, example in enumerate(examples("vitaminc_fact_verification")):
         passage, _, claim = example["input"].partition("\nClaim:")
@@ -91,12 +93,44 @@ def nli(language: str, split: str, path: Path | None) -> Iterator[Row]:
 
 
 INTERMEDIATE = (
-    Task("sarcasm", "classification", "intermediate", ("en",), {"packages": sarcasm}, ("plain", "sarcastic"), packages=("evals",),
-         max_length=64, origin="News Headlines for Sarcasm Detection, as contributed to evals", licence="MIT as contributed; headlines not stated",
-         note="distinct headlines only"),
-    Task("question-type", "classification", "intermediate", ("en",), {"packages": question_type}, QUESTION_TYPES, packages=("bigbench",),
-         max_length=64, origin="BIG-bench natural_instructions subtask 046 (MCTACO/SQuAD questions)", licence="Apache-2.0", note=CANARY),
-    Task("nli", "classification", "intermediate", ("en",), {"packages": nli}, VERDICTS, pairs=True, packages=("bigbench",),
-         max_length=128, origin="BIG-bench vitaminc_fact_verification (VitaminC)", licence="Apache-2.0; text CC BY-SA 3.0",
-         note=f"split by Wikipedia page; {CANARY}"),
-)  # fmt: skip
+    Task(
+        "sarcasm",
+        "classification",
+        "intermediate",
+        ("en",),
+        {"packages": sarcasm},
+        ("plain", "sarcastic"),
+        packages=("evals",),
+        max_length=64,
+        origin="News Headlines for Sarcasm Detection, as contributed to evals",
+        licence="MIT as contributed; headlines not stated",
+        note="distinct headlines only",
+    ),
+    Task(
+        "question-type",
+        "classification",
+        "intermediate",
+        ("en",),
+        {"packages": question_type},
+        QUESTION_TYPES,
+        packages=("bigbench",),
+        max_length=64,
+        origin="Natural Instructions subtask 046, in BIG-bench",
+        licence="Apache-2.0 (BIG-bench)",
+        note=CANARY,
+    ),
+    Task(
+        "nli",
+        "classification",
+        "intermediate",
+        ("en",),
+        {"packages": nli},
+        VERDICTS,
+        pairs=True,
+        packages=("bigbench",),
+        max_length=128,
+        origin="VitaminC, in BIG-bench (vitaminc_fact_verification)",
+        licence="Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA",
+        note=f"split by Wikipedia page; {CANARY}",
+    ),
+)

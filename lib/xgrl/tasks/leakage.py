@@ -1,10 +1,11 @@
 """Does training text turn up in a test set? Exact and near duplicates, and their removal from the training side.
 
-Exact: equal after NFKC, case folding, and reduction of every run of punctuation and white space to one blank. Near: Jaccard similarity of the sets of
-character trigrams of the normalised texts at least THRESHOLD. Texts under SHORT words are compared exactly only (two characters of an
-unsegmented script count as a word). The near search misses nothing: a set of n members overlaps a similar one in at least
-ceil(t n) of them, so the ``n - ceil(t n) + k`` rarest members of the two have at least k in common, and only such pairs are compared
-(prefix filtering: Chaudhuri, Ganti, Kaushik 2006; with k > 1: Wang, Li, Feng 2012, "Can we beat the prefix filtering?").
+Exact: equal after NFKC, case folding, and reduction of every run of punctuation and white space to one blank. Near:
+Jaccard similarity of the sets of character trigrams of the normalised texts at least THRESHOLD. Texts under SHORT
+words are compared exactly only (two characters of an unsegmented script count as a word). The near search misses
+nothing: a set of n members overlaps a similar one in at least ceil(t n) of them, so the ``n - ceil(t n) + k`` rarest
+members of the two have at least k in common, and only such pairs are compared (prefix filtering: Chaudhuri, Ganti,
+Kaushik 2006; with k > 1: Wang, Li, Feng 2012, "Can we beat the prefix filtering?").
 """
 
 from __future__ import annotations
@@ -64,10 +65,10 @@ def near_pairs(left: Sequence[str], right: Sequence[str]) -> tuple[np.ndarray, n
         low, high = THRESHOLD * size_a[start], size_a[min(start + BLOCK, a.shape[0]) - 1] / THRESHOLD
         first, last = np.searchsorted(size_b, [np.floor(low), np.ceil(high) + 1])
         candidates = (block @ prefix_b[first:last].T).tocoo()
-        i, j = candidates.row + start, candidates.col + first
-        smaller, larger = np.minimum(size_a[i], size_b[j]), np.maximum(size_a[i], size_b[j])
+        row, column = candidates.row + start, candidates.col + first
+        smaller, larger = np.minimum(size_a[row], size_b[column]), np.maximum(size_a[row], size_b[column])
         fits = (candidates.data >= np.minimum(SHARED, _overlap(smaller))) & (smaller >= THRESHOLD * larger)
-        for i, j in _chunks(i[fits], j[fits]):
+        for i, j in _chunks(row[fits], column[fits]):
             shared = np.asarray(a[i].multiply(b[j]).sum(axis=1)).ravel()
             near = shared >= THRESHOLD * (size_a[i] + size_b[j] - shared) - 1e-6
             found.append(np.stack([keep_left[i[near]], keep_right[j[near]]]))
@@ -83,8 +84,8 @@ def leakage(train: Mapping[str, Sequence[str]], test: Mapping[str, Sequence[str]
         test: texts by name of the test set.
 
     Returns:
-        One row a pair: train, test, train_rows, test_rows, exact, near (test rows with an equal, or only a similar, training text),
-        examples (up to EXAMPLES pairs "training text | test text").
+        One row a pair: train, test, train_rows, test_rows, exact, near (test rows with an equal, or only a similar,
+            training text), examples (up to EXAMPLES pairs "training text | test text").
     """
     names = list(test)
     owner = np.repeat(np.arange(len(names)), [len(texts) for texts in test.values()])
@@ -158,7 +159,9 @@ def _trigrams(texts: Sequence[str]) -> sparse.csr_matrix:
     inside = row[2:] == row[:-2]
     grams = ((codes[:-2] << 42) | (codes[1:-1] << 21) | codes[2:])[inside]  # a code point has at most 21 bits
     _, column = np.unique(grams, return_inverse=True)
-    counts = sparse.csr_matrix((np.ones(len(column), np.float32), (row[2:][inside], column)), shape=(len(texts), column.max() + 1))
+    counts = sparse.csr_matrix(
+        (np.ones(len(column), np.float32), (row[2:][inside], column)), shape=(len(texts), column.max() + 1)
+    )
     counts.data[:] = 1
     return counts
 
@@ -175,7 +178,7 @@ def _overlap(size: np.ndarray) -> np.ndarray:
 
 
 def _prefix(grams: sparse.csr_matrix, rank: np.ndarray) -> sparse.csr_matrix:
-    """Of each row only its rarest members, enough that similar rows share SHARED of them (all that a smaller row must share)."""
+    """Of each row only its rarest members, enough that similar rows share SHARED of them, or all that must be shared."""
     row = np.repeat(np.arange(grams.shape[0]), np.diff(grams.indptr))
     order = np.lexsort((rank[grams.indices], row))
     size = np.diff(grams.indptr)

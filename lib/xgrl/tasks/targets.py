@@ -18,34 +18,36 @@ from xgrl.sources.cache import cached_table
 from xgrl.sources.files import read_lines
 from xgrl.sources.packages import SourceError, pin, read_member
 from xgrl.tasks.fillers import FILLERS
-from xgrl.tasks.formats import Row, Task
+from xgrl.tasks.formats import Row, Task, code_version
 from xgrl.tasks.intermediate import CANARY, examples, held_out
 from xgrl.tasks.leakage import distinct, normalise
 
 SENTIMENT = ("en", "pl", "de", "es", "fr", "it", "ja", "nl", "pt", "ru", "zh")
 SENTIMENTS = ("ambivalent", "negative", "neutral", "positive")
-# German lacks row 46,912 and Portuguese 1,273 rows from 51,723 on; before that all eleven files are parallel, as labels and digits show.
+# German lacks row 46,912 and Portuguese 1,273 rows from 51,723 on; before that all eleven files are parallel, as
+# labels and digits show.
 ALIGNED = 46_912
 INTENTS = (
-    "HassCancelTimer", "HassClimateGetTemperature", "HassClimateSetFanMode", "HassClimateSetTemperature", "HassDecreaseTimer",
-    "HassFanSetSpeed", "HassGetState", "HassIncreaseTimer", "HassLawnMowerDock", "HassLightSet", "HassMediaNext", "HassMediaPause",
-    "HassMediaPrevious", "HassMediaSearchAndPlay", "HassPauseTimer", "HassRespond", "HassSetPosition", "HassSetVolume",
-    "HassSetVolumeRelative", "HassStartTimer", "HassTimerStatus", "HassTurnOff", "HassTurnOn", "HassUnpauseTimer",
+    "HassCancelTimer", "HassClimateGetTemperature", "HassClimateSetFanMode", "HassClimateSetTemperature",
+    "HassDecreaseTimer", "HassFanSetSpeed", "HassGetState", "HassIncreaseTimer", "HassLawnMowerDock",
+    "HassLightSet", "HassMediaNext", "HassMediaPause", "HassMediaPrevious", "HassMediaSearchAndPlay",
+    "HassPauseTimer", "HassRespond", "HassSetPosition", "HassSetVolume", "HassSetVolumeRelative", "HassStartTimer",
+    "HassTimerStatus", "HassTurnOff", "HassTurnOn", "HassUnpauseTimer",
 )  # fmt: skip
 EMOJI = ("ar", "de", "es", "fa", "fr", "id", "it", "ja", "ko", "pt", "ru", "tr", "zh")
 EMOJI_ROWS = 1500
 FULLY_QUALIFIED = 2  # the package's `status` of an emoji that is not a component or an incomplete sequence
 SKIN_TONES = re.compile("[\U0001f3fb-\U0001f3ff]")
 WIKILINGUA = {
-    "en": "english", "ar": "arabic", "zh": "chinese", "cs": "czech", "nl": "dutch", "fr": "french", "de": "german", "hi": "hindi",
-    "id": "indonesian", "it": "italian", "ja": "japanese", "ko": "korean", "pt": "portuguese", "ru": "russian", "es": "spanish",
-    "th": "thai", "tr": "turkish", "vi": "vietnamese",
+    "en": "english", "ar": "arabic", "zh": "chinese", "cs": "czech", "nl": "dutch", "fr": "french", "de": "german",
+    "hi": "hindi", "id": "indonesian", "it": "italian", "ja": "japanese", "ko": "korean", "pt": "portuguese",
+    "ru": "russian", "es": "spanish", "th": "thai", "tr": "turkish", "vi": "vietnamese",
 }  # fmt: skip
 TATOEBA = {
-    "af": "afr", "ar": "ara", "bg": "bul", "bn": "ben", "de": "deu", "el": "ell", "es": "spa", "et": "est", "eu": "eus", "fa": "pes",
-    "fi": "fin", "fr": "fra", "he": "heb", "hi": "hin", "hu": "hun", "id": "ind", "it": "ita", "ja": "jpn", "jv": "jav", "ka": "kat",
-    "kk": "kaz", "ko": "kor", "ml": "mal", "mr": "mar", "nl": "nld", "pt": "por", "ru": "rus", "sw": "swh", "ta": "tam", "te": "tel",
-    "th": "tha", "tl": "tgl", "tr": "tur", "ur": "urd", "vi": "vie", "zh": "cmn",
+    "af": "afr", "ar": "ara", "bg": "bul", "bn": "ben", "de": "deu", "el": "ell", "es": "spa", "et": "est", "eu": "eus",
+    "fa": "pes", "fi": "fin", "fr": "fra", "he": "heb", "hi": "hin", "hu": "hun", "id": "ind", "it": "ita", "ja": "jpn",
+    "jv": "jav", "ka": "kat", "kk": "kaz", "ko": "kor", "ml": "mal", "mr": "mar", "nl": "nld", "pt": "por", "ru": "rus",
+    "sw": "swh", "ta": "tam", "te": "tel", "th": "tha", "tl": "tgl", "tr": "tur", "ur": "urd", "vi": "vie", "zh": "cmn",
 }  # fmt: skip
 
 
@@ -53,8 +55,8 @@ TATOEBA = {
 def _sentiment_split() -> dict[str, np.ndarray]:
     """Row numbers of each split, the same for every language.
 
-    Of rows that repeat one another in any language one is kept. Development and test rows lie where all languages are parallel, and have
-    text in each; everything else is training data, which exists in English only.
+    Of rows that repeat one another in any language one is kept. Development and test rows lie where all languages are
+    parallel, and have text in each; everything else is training data, which exists in English only.
     """
 
     def build() -> pa.Table:
@@ -68,7 +70,7 @@ def _sentiment_split() -> dict[str, np.ndarray]:
         names = np.repeat(["test", "dev", "train"], [len(test), len(dev), len(train)])
         return pa.table({"split": names, "row": np.concatenate([usable[test], usable[dev], train])})
 
-    table = cached_table(f"sentiment-rows-{pin('bigbench').sha256[:12]}-{ALIGNED}", build).to_pandas()
+    table = cached_table(f"sentiment-rows-{pin('bigbench').sha256[:12]}-{code_version()}", build).to_pandas()
     return {split: rows["row"].to_numpy() for split, rows in table.groupby("split")}
 
 
@@ -77,7 +79,12 @@ def sentiment(language: str, split: str, path: Path | None) -> Iterator[Row]:
     texts, english = examples(f"multiemo/all_sentence_{language}"), examples("multiemo/all_sentence_en")
     for i in _sentiment_split()[split].tolist():
         scores = english[i]["target_scores"]
-        yield {"id": f"sentiment-{i}", "text": texts[i]["input"].strip(), "text_pair": "", "label": SENTIMENTS.index(max(scores, key=scores.get))}
+        yield {
+            "id": f"sentiment-{i}",
+            "text": texts[i]["input"].strip(),
+            "text_pair": "",
+            "label": SENTIMENTS.index(max(scores, key=scores.get)),
+        }
 
 
 def intent(language: str, split: str, path: Path | None) -> list[Row]:
@@ -90,7 +97,10 @@ def intent(language: str, split: str, path: Path | None) -> list[Row]:
 
 
 def emoji_names(language: str, split: str, path: Path | None) -> list[Row]:
-    """Short names of EMOJI_ROWS emoji, the same ones in every language: named in all, without skin tones, with an unambiguous English name."""
+    """Short names of EMOJI_ROWS emoji, the same ones in every language.
+
+    They are drawn from the emoji that have a name in all languages, no skin tone, and an English name that no other has.
+    """
 
     def names(of: str) -> dict[str, str]:
         return json.loads(read_member("emoji", f"emoji/unicode_codes/emoji{of}.json"))
@@ -102,7 +112,9 @@ def emoji_names(language: str, split: str, path: Path | None) -> list[Row]:
     english = {code: readable(entry["en"]) for code, entry in everything.items() if entry["status"] == FULLY_QUALIFIED}
     foreign = {of: names(f"_{of}") for of in EMOJI}
     times: dict[str, int] = {}
-    usable = [code for code in sorted(english) if not SKIN_TONES.search(code) and all(code in found for found in foreign.values())]
+    usable = [
+        code for code in sorted(english) if not SKIN_TONES.search(code) and all(code in found for found in foreign.values())
+    ]
     for code in usable:
         times[normalise(english[code])] = times.get(normalise(english[code]), 0) + 1
     unambiguous = [code for code in usable if times[normalise(english[code])] == 1]
@@ -112,7 +124,7 @@ def emoji_names(language: str, split: str, path: Path | None) -> list[Row]:
 
 
 def wikilingua(language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """How-to passages and their English summaries. Each language has its own 152 documents; one that several share has one id."""
+    """How-to passages and English summaries, 152 documents a language, not all the same; a shared document has one id."""
     mark = f"wiki_lingua_{WIKILINGUA[language]}_{language}-test-"
     everything = examples("gem/wikilingua_multilingual")
     number: dict[str, int] = {}
@@ -122,7 +134,10 @@ def wikilingua(language: str, split: str, path: Path | None) -> Iterator[Row]:
         if example["comment"].startswith(mark):
             # Some passages end in the description of a picture, in JSON.
             passage = re.sub(r'\{"smallUrl".*?\}', " ", example["input"])
-            yield {"id": f"wikilingua-{number[example['target']]}", "text": (example["target"] if split == "candidates" else passage).strip()}
+            yield {
+                "id": f"wikilingua-{number[example['target']]}",
+                "text": (example["target"] if split == "candidates" else passage).strip(),
+            }
 
 
 def tatoeba(language: str, split: str, path: Path | None) -> list[Row]:
@@ -130,24 +145,80 @@ def tatoeba(language: str, split: str, path: Path | None) -> list[Row]:
     code = TATOEBA[language]
     pair = {side: read_lines(path, f"tatoeba.{code}-eng.{side}") for side in (code, "eng")}
     if len(pair[code]) != len(pair["eng"]):
-        raise SourceError(f"tatoeba.{code}-eng in {path}: {len(pair[code])} lines in .{code} but {len(pair['eng'])} in .eng; fetch both anew")
+        raise SourceError(
+            f"tatoeba.{code}-eng in {path}: {len(pair[code])} lines in .{code} but {len(pair['eng'])} in .eng; fetch both anew"
+        )
     lines = pair["eng" if split == "candidates" else code]
     return [{"id": f"tatoeba-{code}-{i}", "text": line.strip()} for i, line in enumerate(lines)]
 
 
 TARGETS = (
-    Task("sentiment", "classification", "target", SENTIMENT, {"packages": sentiment}, SENTIMENTS, parallel=True, packages=("bigbench",),
-         max_length=64, origin="MultiEmo, in BIG-bench (multiemo all_sentence)", licence="Apache-2.0; MultiEmo CC BY-NC-SA 4.0 upstream",
-         note=f"Polish is human, all others DeepL translations; {CANARY}"),
-    Task("intent", "classification", "target", ("en", *(locale for locale in FILLERS if locale != "en")), {"packages": intent}, INTENTS,
-         packages=("home-assistant-intents",), max_length=48, origin="home-assistant-intents templates", licence="Apache-2.0",
-         note="constructed by us: sentences drawn from human templates, open slots filled with our own words; split by template"),
-    Task("emoji-names", "retrieval", "target", EMOJI, {"packages": emoji_names}, metric="retrieval_accuracy", parallel=True,
-         packages=("emoji",), max_length=32, origin="Unicode CLDR short names, in emoji", licence="BSD-3-Clause; Unicode licence",
-         note="constructed by us"),
-    Task("wikilingua", "retrieval", "target", tuple(WIKILINGUA), {"packages": wikilingua}, metric="retrieval_accuracy",
-         shared_candidates=False, packages=("bigbench",), max_length=128, origin="WikiLingua (GEM), in BIG-bench",
-         licence="CC BY-NC-SA 3.0: non-commercial", note=f"constructed by us as retrieval; {CANARY}"),
-    Task("tatoeba", "retrieval", "target", tuple(TATOEBA), {"files": tatoeba}, metric="retrieval_accuracy", shared_candidates=False,
-         max_length=64, origin="Tatoeba test sets of the LASER project", licence="CC BY 2.0 FR", note="from the user's own files"),
-)  # fmt: skip
+    Task(
+        "sentiment",
+        "classification",
+        "target",
+        SENTIMENT,
+        {"packages": sentiment},
+        SENTIMENTS,
+        parallel=True,
+        packages=("bigbench",),
+        max_length=64,
+        origin="MultiEmo, in BIG-bench (multiemo all_sentence)",
+        licence="Apache-2.0 (BIG-bench)",
+        note=f"Polish is human, all others DeepL translations; {CANARY}",
+    ),
+    Task(
+        "intent",
+        "classification",
+        "target",
+        ("en", *(locale for locale in FILLERS if locale != "en")),
+        {"packages": intent},
+        INTENTS,
+        packages=("home-assistant-intents",),
+        max_length=48,
+        origin="home-assistant-intents templates",
+        licence="Apache-2.0",
+        note="constructed by us: drawn from human templates, open slots filled with our own words; split by template",
+    ),
+    Task(
+        "emoji-names",
+        "retrieval",
+        "target",
+        EMOJI,
+        {"packages": emoji_names},
+        metric="retrieval_accuracy",
+        parallel=True,
+        packages=("emoji",),
+        max_length=32,
+        origin="Unicode CLDR short names, in emoji",
+        licence="BSD-3-Clause",
+        note="constructed by us",
+    ),
+    Task(
+        "wikilingua",
+        "retrieval",
+        "target",
+        tuple(WIKILINGUA),
+        {"packages": wikilingua},
+        metric="retrieval_accuracy",
+        shared_candidates=False,
+        packages=("bigbench",),
+        max_length=128,
+        origin="WikiLingua (GEM), in BIG-bench",
+        licence="CC BY-NC-SA 3.0: non-commercial",
+        note=f"constructed by us as retrieval; {CANARY}",
+    ),
+    Task(
+        "tatoeba",
+        "retrieval",
+        "target",
+        tuple(TATOEBA),
+        {"files": tatoeba},
+        metric="retrieval_accuracy",
+        shared_candidates=False,
+        max_length=64,
+        origin="Tatoeba test sets of the LASER project",
+        licence="CC BY 2.0 FR",
+        note="from the user's own files",
+    ),
+)

@@ -1,8 +1,9 @@
 """The discriminator's text: sentences of the native Wikipedias, English and foreign from the same corpus and in the same form.
 
-If English and foreign text differed in genre, template or length, those would be the "domain" that a discriminator finds, not the
-language. So both come from the one corpus (BIG-bench paragraph_segmentation, 1,000 articles a language, one sentence a line), pass the same filter, and are
-matched in length. No target is made from these articles.
+If English and foreign text differed in genre, template or length, those would be the "domain" that a discriminator
+finds, not the language. So both come from the one corpus (BIG-bench paragraph_segmentation, 1,000 articles a
+language, one sentence a line), pass the same filter, and are matched in length. No target is made from these
+articles.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from xgrl.sources.cache import cached_table
 from xgrl.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
 from xgrl.sources.fixture import fixture_unlabelled
 from xgrl.sources.packages import pin, read_member
-from xgrl.tasks.formats import named
+from xgrl.tasks.formats import code_version, named
 from xgrl.tasks.leakage import normalise
 
 LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pl", "pt", "ru")
@@ -38,8 +39,9 @@ def load_unlabelled(languages: Sequence[str] = LANGUAGES, source: str = "package
         source: "packages" or "fixture".
 
     Returns:
-        id, text, language; ordered by language as given, then by document. Sentences shorter than SHORTEST or longer than LONGEST characters,
-        without a letter first and a full stop, question or exclamation mark last, and repeats are left out.
+        id, text, language; ordered by language as given, then by document. Sentences shorter than SHORTEST or longer
+        than LONGEST characters, without a letter first and a full stop, question or exclamation mark last, and
+        repeats are left out.
 
     Raises:
         ValueError: a language or source that does not exist, or no language.
@@ -51,16 +53,18 @@ def load_unlabelled(languages: Sequence[str] = LANGUAGES, source: str = "package
         raise ValueError(f"languages=[]: give at least one of {', '.join(allowed)}")
     if source == "fixture":
         return Dataset.from_list([row for language in chosen for row in fixture_unlabelled(language)], features=FEATURES)
-    key = f"unlabelled-{pin('bigbench').sha256[:12]}-{SHORTEST}-{LONGEST}"
+    key = f"unlabelled-{pin('bigbench').sha256[:12]}-{code_version()}"
     everything = cached_table(key, lambda: Dataset.from_list(list(_wikipedia()), features=FEATURES).data.table)
     return Dataset(pa.concat_tables([everything.filter(pc.field("language") == language) for language in chosen]))
 
 
-def match_lengths(lengths: Mapping[str, np.ndarray], target: np.ndarray, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def match_lengths(
+    lengths: Mapping[str, np.ndarray], target: np.ndarray, n: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
     """Choose n texts of each language so that all languages have the same distribution of lengths.
 
-    For each of n lengths drawn from `target`, in that order, the unused text of the nearest length is taken; n lengths are drawn without replacement while
-    `target` has enough.
+    For each of n lengths drawn from `target`, in that order, the unused text of the nearest length is taken; n
+    lengths are drawn without replacement while `target` has enough.
 
     Args:
         lengths: per language (k,) ints, the lengths in tokens of its candidate texts.
@@ -69,7 +73,8 @@ def match_lengths(lengths: Mapping[str, np.ndarray], target: np.ndarray, n: int,
         rng: draws the lengths, and which of equally long texts is taken.
 
     Returns:
-        per language (n,) int positions into its candidates, all different; position j of every language stands for the same drawn length.
+        per language (n,) int positions into its candidates, all different; position j of every language stands for
+        the same drawn length.
 
     Raises:
         ValueError: a language with fewer than n candidates, or an empty `target`.
