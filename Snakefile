@@ -23,7 +23,9 @@ except ValueError as error:
 S = study.scientific
 ROOT = f"{study.outputs}/{study.study}"
 NOTEBOOKS = Path(workflow.basedir) / "notebooks"
-EXECUTE = f"OMP_NUM_THREADS={study.fixed.threads} {sys.executable} -m xgrl.execute"
+LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
+THREADS = " ".join(f"{name}_NUM_THREADS={study.fixed.threads}" for name in LIBRARIES)  # a process, however many a job has
+EXECUTE = f"{THREADS} {sys.executable} -m xgrl.execute"
 
 
 def parameters(notebook):

@@ -66,17 +66,31 @@ def main() -> None:
     cold = statistics.median(notebook("--cold") for _ in range(rounds))
     accuracy = f"dev accuracy {median('ours', 'dev_accuracy'):.1f} % against {median('trainer', 'dev_accuracy'):.1f} %"
     table = {
-        "speedup_vs_trainer": (rate("ours", "process_seconds") / rate("trainer", "process_seconds"), 2.5, "x",
-                               f"labelled tokens/s of one job, whole process, 1 thread against 2; {accuracy}"),
-        "speedup_vs_trainer_training": (rate("ours", "train_seconds") / rate("trainer", "train_seconds"), None, "x",
-                                        "the same, training loop alone"),
-        "dann_over_standard": (median("dann", "train_seconds") / median("ours", "train_seconds"), 1.9, "x",
-                               "training loop, unlabelled texts one to one"),
+        "speedup_vs_trainer": (
+            rate("ours", "process_seconds") / rate("trainer", "process_seconds"),
+            2.5,
+            "x",
+            f"labelled tokens/s of one job, whole process, 1 thread against 2; {accuracy}",
+        ),
+        "speedup_vs_trainer_training": (
+            rate("ours", "train_seconds") / rate("trainer", "train_seconds"),
+            None,
+            "x",
+            "the same, training loop alone",
+        ),
+        "dann_over_standard": (
+            median("dann", "train_seconds") / median("ours", "train_seconds"),
+            1.9,
+            "x",
+            "training loop, unlabelled texts one to one",
+        ),
         "warm_overhead_s": (warm, 2.0, "s", "a notebook job's wall time less its own work"),
         "cold_overhead_s": (cold, None, "s", "the same with a fresh kernel"),
-    }  # fmt: skip
+    }
     keys = ("value", "target", "unit", "note")
-    records.write_json("outputs/bench.json", {k: dict(zip(keys, (round(v[0], 3), *v[1:]), strict=True)) for k, v in table.items()})
+    records.write_json(
+        "outputs/bench.json", {k: dict(zip(keys, (round(v[0], 3), *v[1:]), strict=True)) for k, v in table.items()}
+    )
     for name, (value, target, unit, note) in table.items():
         print(f"{name:28s} {value:7.2f} {unit:2s} target {target if target is not None else '-':>4}  {note}")
 

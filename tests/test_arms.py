@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_training import tiny_run
 
+from test_training import tiny_run
 from xgrl.arms import ARMS, arm_class
 from xgrl.arms.base import ArmSettings
 

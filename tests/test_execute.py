@@ -34,7 +34,16 @@ records.finish(folder, phase="probe", parameters={"study": study, "seed": seed},
 
 
 def call(folder: Path, path: Path, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "xgrl.execute", str(path), str(folder / "out.ipynb"), "-p", "outputs", str(folder / "outputs")]
+    command = [
+        sys.executable,
+        "-m",
+        "xgrl.execute",
+        str(path),
+        str(folder / "out.ipynb"),
+        "-p",
+        "outputs",
+        str(folder / "outputs"),
+    ]
     environment = os.environ | {"XGRL_WARM": "0"}
     return subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, timeout=240)
 
@@ -51,11 +60,14 @@ def test_a_finished_job(tmp_path, record):
     assert str(record) in done.stdout
 
 
-@pytest.mark.parametrize(("cells", "said"), [
-    (["1 / 0", RECORD], "ZeroDivisionError"),
-    (["import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", RECORD], "died|killed|Died"),
-    (["1"], "without writing"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["1 / 0", RECORD], "ZeroDivisionError"),
+        (["import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", RECORD], "died|killed|Died"),
+        (["1"], "without writing"),
+    ],
+)
 def test_a_failed_job_exits_1_and_keeps_its_notebook(tmp_path, record, cells, said):
     done = call(tmp_path, notebook(tmp_path, *cells), "-p", "seed", "3")
     assert done.returncode == 1
@@ -69,15 +81,18 @@ def test_an_old_record_does_not_make_a_failed_job_look_finished(tmp_path, record
     assert done.returncode == 1 and not record.exists()
 
 
-@pytest.mark.parametrize(("name", "value", "words"), [
-    ("sed", "3", ["sed", "did you mean 'seed'"]),
-    ("seed", "three", ["seed", "three"]),
-    ("seed", "1e3", ["seed", "1e3"]),
-    ("seed", "-1", ["seed", "-1"]),
-    ("arm", "dan", ["dan", "did you mean 'dann'"]),
-    ("intermediate", "sarcam", ["did you mean 'sarcasm'"]),
-    ("threads", "0", ["threads", "0"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("sed", "3", ["sed", "did you mean 'seed'"]),
+        ("seed", "three", ["seed", "three"]),
+        ("seed", "1e3", ["seed", "1e3"]),
+        ("seed", "-1", ["seed", "-1"]),
+        ("arm", "dan", ["dan", "did you mean 'dann'"]),
+        ("intermediate", "sarcam", ["did you mean 'sarcasm'"]),
+        ("threads", "0", ["threads", "0"]),
+    ],
+)
 def test_a_mistake_is_refused_before_a_kernel_starts(tmp_path, name, value, words):
     done = call(tmp_path, notebook(tmp_path, RECORD), "-p", name, value)
     assert done.returncode == 2

@@ -23,8 +23,21 @@ def snakemake(folder: Path, *arguments: str, study: str = "smoke", **config: obj
     files = [str(ROOT / "params" / f"{name}.yaml") for name in ("base", study)]
     extra = folder / "extra.yaml"
     extra.write_text(json.dumps({"outputs": str(folder / "outputs")} | config))
-    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(folder), "--cores", "2",
-               "--configfile", *files, str(extra), *arguments]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-s",
+        str(ROOT / "Snakefile"),
+        "--directory",
+        str(folder),
+        "--cores",
+        "2",
+        "--configfile",
+        *files,
+        str(extra),
+        *arguments,
+    ]
     environment = os.environ | {"PYTHONHASHSEED": "0"}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
 
@@ -80,8 +93,11 @@ def test_a_finished_study_has_nothing_to_do(grid):
 def test_another_seed_runs_only_its_own_jobs(grid):
     more = snakemake(grid, "-n", scientific={"seeds": [0, 1, 2]})
     text = more.stdout + more.stderr
-    counts = {line.split()[0]: int(line.split()[1]) for line in text.splitlines() if line.split()[:1] and line.split()[0] in
-              ("prepare", "intermediate", "target", "probe", "analysis", "report")}  # fmt: skip
+    counts = {
+        line.split()[0]: int(line.split()[1])
+        for line in text.splitlines()
+        if line.split()[:1] and line.split()[0] in ("prepare", "intermediate", "target", "probe", "analysis", "report")
+    }
     assert counts == {"intermediate": 4, "target": 4 * 4 + 2, "analysis": 1, "report": 1}
 
 

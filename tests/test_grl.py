@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -47,12 +48,19 @@ def test_second_order_gradients_exist():
 def test_lambda_ramp():
     values = [lambda_at(p / 100, 0.3) for p in range(101)]
     assert values[0] == 0
-    assert all(a < b for a, b in zip(values, values[1:], strict=False))
+    assert all(a < b for a, b in itertools.pairwise(values))
     assert math.isclose(values[-1], 0.3 * (2 / (1 + math.exp(-10)) - 1))
 
 
-@pytest.mark.parametrize("call", [lambda: lambda_at(1.1, 0.1), lambda: gradient_reversal(torch.ones(2), -0.1),
-                                  lambda: gradient_reversal(torch.ones(2), float("nan")), lambda: Discriminator(4, 1)])  # fmt: skip
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: lambda_at(1.1, 0.1),
+        lambda: gradient_reversal(torch.ones(2), -0.1),
+        lambda: gradient_reversal(torch.ones(2), float("nan")),
+        lambda: Discriminator(4, 1),
+    ],
+)
 def test_bad_values_are_refused(call):
     with pytest.raises(ValueError):
         call()

@@ -42,30 +42,33 @@ def changed(path: str, value: object) -> dict:
     return config
 
 
-@pytest.mark.parametrize(("path", "value", "words"), [
-    ("scientific.seedz", [1], ["seedz", "seeds"]),
-    ("nuisance.lambda_max", "1e-3", ["lambda_max", "1e-3", "str"]),
-    ("nuisance.lambda_max", -0.1, ["lambda_max", "-0.1", "greater than or equal to 0"]),
-    ("nuisance.lambda_max", float("nan"), ["lambda_max", "nan"]),
-    ("nuisance.target.batch_size", 0, ["batch_size", "0"]),
-    ("nuisance.target.batch_size", 8.5, ["batch_size", "8.5"]),
-    ("nuisance.domains", "language", ["domains", "'languages'"]),
-    ("fixed.device", "gpu", ["device", "'cuda'"]),
-    ("scientific.arms", ["standard", "dan"], ["dan", "dann"]),
-    ("scientific.treatment", "control", ["treatment", "control"]),
-    ("scientific.treatment", "standard", ["baseline"]),
-    ("scientific.intermediate", ["sarcams"], ["sarcams", "sarcasm"]),
-    ("scientific.intermediate", ["sentiment"], ["sentiment", "target"]),
-    ("scientific.targets", ["intents"], ["intents", "intent"]),
-    ("scientific.targets", ["sarcasm"], ["sarcasm", "intermediate"]),
-    ("scientific.languages", ["en", "xx"], ["xx"]),
-    ("scientific.languages", ["en"], ["sentiment", "none of them"]),
-    ("scientific.seeds", [1, 1], ["seeds", "twice"]),
-    ("scientific.seeds", [-1], ["seeds"]),
-    ("scientific.unlabelled_languages", ["de", "fr"], ["unlabelled_languages", "en"]),
-    ("scientific.probe_seeds", [7], ["probe_seeds", "7"]),
-    ("study", "../elsewhere", ["study"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("scientific.seedz", [1], ["seedz", "seeds"]),
+        ("nuisance.lambda_max", "1e-3", ["lambda_max", "1e-3", "str"]),
+        ("nuisance.lambda_max", -0.1, ["lambda_max", "-0.1", "greater than or equal to 0"]),
+        ("nuisance.lambda_max", float("nan"), ["lambda_max", "nan"]),
+        ("nuisance.target.batch_size", 0, ["batch_size", "0"]),
+        ("nuisance.target.batch_size", 8.5, ["batch_size", "8.5"]),
+        ("nuisance.domains", "language", ["domains", "'languages'"]),
+        ("fixed.device", "gpu", ["device", "'cuda'"]),
+        ("scientific.arms", ["standard", "dan"], ["dan", "dann"]),
+        ("scientific.treatment", "control", ["treatment", "control"]),
+        ("scientific.treatment", "standard", ["baseline"]),
+        ("scientific.intermediate", ["sarcams"], ["sarcams", "sarcasm"]),
+        ("scientific.intermediate", ["sentiment"], ["sentiment", "target"]),
+        ("scientific.targets", ["intents"], ["intents", "intent"]),
+        ("scientific.targets", ["sarcasm"], ["sarcasm", "intermediate"]),
+        ("scientific.languages", ["en", "xx"], ["xx"]),
+        ("scientific.languages", ["en"], ["sentiment", "none of them"]),
+        ("scientific.seeds", [1, 1], ["seeds", "twice"]),
+        ("scientific.seeds", [-1], ["seeds"]),
+        ("scientific.unlabelled_languages", ["de", "fr"], ["unlabelled_languages", "en"]),
+        ("scientific.probe_seeds", [7], ["probe_seeds", "7"]),
+        ("study", "../elsewhere", ["study"]),
+    ],
+)
 def test_mistakes_are_named(path, value, words):
     with pytest.raises(ValueError) as error:
         execute.check_study(changed(path, value))

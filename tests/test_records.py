@@ -66,8 +66,18 @@ def test_unreadable_records(tmp_path, content, word):
 
 
 def frame(**changes):
-    row = {"study": "s", "intermediate": "i", "arm": "dann", "target": "t", "seed": 0, "language": "de", "example_id": "1",
-           "gold": "a", "prediction": "a", "score": 100.0}  # fmt: skip
+    row = {
+        "study": "s",
+        "intermediate": "i",
+        "arm": "dann",
+        "target": "t",
+        "seed": 0,
+        "language": "de",
+        "example_id": "1",
+        "gold": "a",
+        "prediction": "a",
+        "score": 100.0,
+    }
     return pd.DataFrame([row, row | {"example_id": "2"} | changes])
 
 
@@ -76,9 +86,15 @@ def test_predictions_round_trip(tmp_path):
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "predictions.parquet"), frame(), check_dtype=False)
 
 
-@pytest.mark.parametrize(("bad", "word"), [
-    (frame(example_id="1"), "twice"), (frame(score=np.nan), "finite"), (frame()[:0], "empty"), (frame().drop(columns="gold"), "columns"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("bad", "word"),
+    [
+        (frame(example_id="1"), "twice"),
+        (frame(score=np.nan), "finite"),
+        (frame()[:0], "empty"),
+        (frame().drop(columns="gold"), "columns"),
+    ],
+)
 def test_bad_predictions_are_refused(tmp_path, bad, word):
     with pytest.raises(ValueError, match=word):
         records.write_predictions(tmp_path, bad)
@@ -88,7 +104,10 @@ def test_bad_predictions_are_refused(tmp_path, bad, word):
 def test_run_folders_are_one_a_run():
     keys = dict(intermediate="a", arm="dann", seed=3, target="t")
     assert str(records.run_folder("o", "s", "target", **keys)) == "o/s/target/t/a.dann/seed-3"
-    assert str(records.run_folder("o", "s", "target", **(keys | {"arm": "none", "intermediate": "none"}))) == "o/s/target/t/none/seed-3"
+    assert (
+        str(records.run_folder("o", "s", "target", **(keys | {"arm": "none", "intermediate": "none"})))
+        == "o/s/target/t/none/seed-3"
+    )
     assert str(records.run_folder("o", "s", "intermediate", **keys)) == "o/s/intermediate/a/dann/seed-3"
     assert str(records.run_folder("o", "s", "prepare")) == "o/s/prepared"
     with pytest.raises(ValueError, match="phase"):

@@ -1,4 +1,5 @@
 """xgrl.stats: properties of the tests, agreement with oracles, the audit of prediction rows, and every verdict."""
+
 from __future__ import annotations
 
 import html
@@ -32,11 +33,16 @@ def oracles():
 def table(blocks, items, block=1.0, item=5.0, residual=20.0, shift=0.0, seed=0):
     """(B, n) differences with given standard deviations in points."""
     g = rng(seed)
-    return (shift + block * g.normal(size=(blocks, 1)) + item * g.normal(size=(1, items))
-            + residual * g.normal(size=(blocks, items)))
+    return (
+        shift
+        + block * g.normal(size=(blocks, 1))
+        + item * g.normal(size=(1, items))
+        + residual * g.normal(size=(blocks, items))
+    )
 
 
 # ---------------------------------------------------------------- sign flip and maxT
+
 
 def test_sign_flip_enumerates_like_scipy():
     m = rng(1).normal(0.4, 1, size=9)
@@ -86,6 +92,7 @@ def test_westfall_young_lies_between_raw_and_bonferroni_and_keeps_column_order()
 
 # ---------------------------------------------------------------- crossed
 
+
 def test_crossed_is_the_paired_t_test_when_items_do_not_vary():
     m = rng(6).normal(0.3, 1, size=8)
     found, t = stats.crossed(np.tile(m[:, None], (1, 30))), scipy_stats.ttest_1samp(m, 0)
@@ -127,8 +134,16 @@ def test_crossed_without_variance_is_an_error(value):
         stats.crossed(np.full((4, 9), value))
 
 
-@pytest.mark.parametrize("function", [stats.crossed, lambda D: stats.crossed_tasks([D], [1.0]), stats.westfall_young,
-                                      lambda D: stats.sign_flip(D[:, 0]), lambda D: stats.effect_sizes(D[:, 0])])
+@pytest.mark.parametrize(
+    "function",
+    [
+        stats.crossed,
+        lambda D: stats.crossed_tasks([D], [1.0]),
+        stats.westfall_young,
+        lambda D: stats.sign_flip(D[:, 0]),
+        lambda D: stats.effect_sizes(D[:, 0]),
+    ],
+)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_refused(function, bad):
     D = table(4, 5)
@@ -165,8 +180,7 @@ def test_crossed_tasks_adds_up_its_terms():
 def test_strata_take_out_fixed_differences_between_intermediate_tasks():
     D, strata = table(12, 60, seed=3), np.repeat(["a", "b"], 6)
     moved = D + np.where(strata == "a", 30.0, -30.0)[:, None]
-    assert stats.crossed_tasks([moved], [1.0], strata).se == pytest.approx(
-        stats.crossed_tasks([D], [1.0], strata).se)
+    assert stats.crossed_tasks([moved], [1.0], strata).se == pytest.approx(stats.crossed_tasks([D], [1.0], strata).se)
     assert stats.crossed_tasks([moved], [1.0]).se > 5 * stats.crossed_tasks([D], [1.0]).se
 
 
@@ -177,6 +191,7 @@ def test_unequal_or_single_strata_are_refused(strata):
 
 
 # ---------------------------------------------------------------- equivalence, multiplicity, effects, power
+
 
 def test_tost_rejects_exactly_when_the_90_percent_interval_is_inside():
     D = table(10, 200, shift=0.4, seed=8)
@@ -297,15 +312,17 @@ def test_bootstrap_keeps_strata_apart_and_repeats_itself():
     D, strata = table(6, 30, block=0.1, item=0.1, residual=0.1), np.repeat(["a", "b"], 3)
     D[3:] += 50
     assert stats.bootstrap([D], [1.0], strata, draws=500).se < 1 < stats.bootstrap([D], [1.0], draws=500).se
-    assert stats.bootstrap([D], [1.0], draws=50, seed=3).interval == stats.bootstrap([D], [1.0], draws=50,
-                                                                                     seed=3).interval
+    assert stats.bootstrap([D], [1.0], draws=50, seed=3).interval == stats.bootstrap([D], [1.0], draws=50, seed=3).interval
 
 
 # ---------------------------------------------------------------- calibration
 
+
 def test_the_larger_of_the_two_is_near_nominal_and_the_naive_methods_are_not():
-    rows = {row.method: row for row in stats.calibrate({"block": 3.4, "item": 450.0, "residual": 600.0}, 10, 300,
-                                                       draws=600, seed=1, shift=4.0)}
+    rows = {
+        row.method: row
+        for row in stats.calibrate({"block": 3.4, "item": 450.0, "residual": 600.0}, 10, 300, draws=600, seed=1, shift=4.0)
+    }
     ours = rows["larger of the two"]
     assert ours.type_i < 0.06 + 3 * math.sqrt(0.06 * 0.94 / 600)
     assert ours.coverage > 0.94 - 3 * math.sqrt(0.06 * 0.94 / 600)
@@ -327,11 +344,15 @@ def test_calibration_repeats_itself_and_refuses_nonsense():
 
 # ---------------------------------------------------------------- items of several languages
 
+
 @pytest.mark.parametrize("sharing", ["parallel", "own", "partly"])
 def test_weighted_items_average_to_the_macro_average(sharing):
     g = rng(3)
-    pools = {"parallel": [range(20)] * 4, "own": [range(9), range(9, 30), range(30, 34), range(34, 90)],
-             "partly": [range(20), range(10, 40), range(15), range(38, 45)]}[sharing]
+    pools = {
+        "parallel": [range(20)] * 4,
+        "own": [range(9), range(9, 30), range(30, 34), range(34, 90)],
+        "partly": [range(20), range(10, 40), range(15), range(38, 45)],
+    }[sharing]
     language = np.concatenate([np.full(len(pool), code) for code, pool in enumerate(pools)])
     item = np.concatenate([np.asarray(pool) for pool in pools])
     values = g.normal(size=(3, len(item)))
@@ -345,8 +366,19 @@ def test_weighted_items_average_to_the_macro_average(sharing):
 
 # ---------------------------------------------------------------- compare
 
-def predictions(shift=0.0, intermediates=2, seeds=6, items=60, languages=("de", "fr", "zh"), block=1.0, item=2.0,
-                residual=6.0, targets=("news", "intent"), seed=0):
+
+def predictions(
+    shift=0.0,
+    intermediates=2,
+    seeds=6,
+    items=60,
+    languages=("de", "fr", "zh"),
+    block=1.0,
+    item=2.0,
+    residual=6.0,
+    targets=("news", "intent"),
+    seed=0,
+):
     """Rows as written by 03: "intent" has ids of its own for each language, the others are parallel."""
     g = rng(seed)
     rows = []
@@ -362,10 +394,22 @@ def predictions(shift=0.0, intermediates=2, seeds=6, items=60, languages=("de", 
                     effect = shift + run + item_effect.get(language, np.full(items, 80.0))[:n]
                     noise = residual * g.normal(size=n)
                     for arm, score in (("standard", base), ("dann", base + effect + noise)):
-                        rows.append(pd.DataFrame({
-                            "study": "s", "intermediate": f"task{i}", "arm": arm, "target": target, "seed": s,
-                            "language": language, "example_id": [f"{own}{k}" for k in range(n)], "gold": "x",
-                            "prediction": "y", "score": score}))
+                        rows.append(
+                            pd.DataFrame(
+                                {
+                                    "study": "s",
+                                    "intermediate": f"task{i}",
+                                    "arm": arm,
+                                    "target": target,
+                                    "seed": s,
+                                    "language": language,
+                                    "example_id": [f"{own}{k}" for k in range(n)],
+                                    "gold": "x",
+                                    "prediction": "y",
+                                    "score": score,
+                                }
+                            )
+                        )
     return pd.concat(rows, ignore_index=True)
 
 
@@ -399,7 +443,8 @@ def test_the_primary_p_is_the_larger_of_sign_flip_and_crossed(result):
     expected = stats.crossed_tasks(list(result.items.values()), [0.5, 0.5], strata)
     assert result.p_signflip == stats.sign_flip(m)
     assert (result.p_crossed, result.se, result.df, *result.ci) == pytest.approx(
-        (expected.p, expected.se, expected.df, *expected.interval))
+        (expected.p, expected.se, expected.df, *expected.interval)
+    )
     assert result.p == max(result.p_signflip, result.p_crossed)
     assert result.tost_p == pytest.approx(stats.tost(result.theta, result.se, result.df, 1.0))
     assert sum(result.rope) == pytest.approx(1)
@@ -448,7 +493,8 @@ def test_reused_seeds_make_the_seed_the_unit(frame, result):
 
 
 VERDICTS = {
-    "superior": ({"shift": 4.0}, False), "inferior": ({"shift": -4.0}, False),
+    "superior": ({"shift": 4.0}, False),
+    "inferior": ({"shift": -4.0}, False),
     "equivalent": ({"shift": 0.02, "block": 0.3, "item": 0.5, "residual": 2.0}, False),
     "inconclusive": ({"shift": 0.0, "block": 4.0}, False),
     "trivial": ({"shift": 0.5, "block": 0.1, "item": 0.3, "residual": 1.0}, True),
@@ -462,8 +508,13 @@ def test_every_verdict_is_reached_and_said_in_words(name):
     text = str(found)
     assert found.verdict == ("superior" if trivial else name) and found.trivial is trivial
     assert found.gate is (found.p <= 0.05)
-    words = {"superior": "is better than", "inferior": "is worse than", "equivalent": "are equivalent within",
-             "inconclusive": "Inconclusive", "trivial": "real but trivial"}
+    words = {
+        "superior": "is better than",
+        "inferior": "is worse than",
+        "equivalent": "are equivalent within",
+        "inconclusive": "Inconclusive",
+        "trivial": "real but trivial",
+    }
     assert words[name] in text
     assert f"{found.theta:+.2f}" in text and f"{found.ci[0]:+.2f}" in text and "12 blocks" in text
     assert "no effect" not in text and "no difference" not in text
@@ -484,30 +535,57 @@ def test_an_interval_without_zero_is_not_significant_when_the_sign_flip_disagree
 
 # ---------------------------------------------------------------- audit
 
+
 def drop(frame, **where):
     mask = np.logical_and.reduce([frame[key] == value for key, value in where.items()])
     return frame[~mask]
 
 
 AUDIT = {
-    "arm missing in a block": (lambda f: drop(f, arm="dann", intermediate="task1", seed=3),
-                               "intermediate task1, seed 3.*no rows of arm 'dann'"),
-    "language missing": (lambda f: drop(f, arm="dann", intermediate="task0", seed=2, target="news", language="fr"),
-                         "'news'.*no rows.*arm dann, intermediate task0, seed 2, language fr"),
-    "language missing in both arms": (lambda f: drop(f, intermediate="task0", seed=2, target="news", language="fr"),
-                                      "'news'.*no rows.*seed 2, language fr"),
-    "target missing": (lambda f: drop(f, arm="standard", seed=1, intermediate="task0", target="intent"),
-                       "'intent'.*no rows.*arm standard, intermediate task0, seed 1"),
-    "one example missing": (lambda f: drop(f, arm="dann", intermediate="task0", seed=0, target="news", language="de",
-                                           example_id="7"), "'news'.*ids differ.*arm dann.*language de, example 7"),
-    "other ids in one block": (lambda f: f.assign(example_id=f.example_id.where(
-        ~((f.seed == 4) & (f.intermediate == "task1") & (f.target == "news") & (f.language == "de")
-          & (f.example_id == "7")), "x7")), "'news'.*ids differ between arms or blocks"),
+    "arm missing in a block": (
+        lambda f: drop(f, arm="dann", intermediate="task1", seed=3),
+        "intermediate task1, seed 3.*no rows of arm 'dann'",
+    ),
+    "language missing": (
+        lambda f: drop(f, arm="dann", intermediate="task0", seed=2, target="news", language="fr"),
+        "'news'.*no rows.*arm dann, intermediate task0, seed 2, language fr",
+    ),
+    "language missing in both arms": (
+        lambda f: drop(f, intermediate="task0", seed=2, target="news", language="fr"),
+        "'news'.*no rows.*seed 2, language fr",
+    ),
+    "target missing": (
+        lambda f: drop(f, arm="standard", seed=1, intermediate="task0", target="intent"),
+        "'intent'.*no rows.*arm standard, intermediate task0, seed 1",
+    ),
+    "one example missing": (
+        lambda f: drop(f, arm="dann", intermediate="task0", seed=0, target="news", language="de", example_id="7"),
+        "'news'.*ids differ.*arm dann.*language de, example 7",
+    ),
+    "other ids in one block": (
+        lambda f: f.assign(
+            example_id=f.example_id.where(
+                ~(
+                    (f.seed == 4)
+                    & (f.intermediate == "task1")
+                    & (f.target == "news")
+                    & (f.language == "de")
+                    & (f.example_id == "7")
+                ),
+                "x7",
+            )
+        ),
+        "'news'.*ids differ between arms or blocks",
+    ),
     "duplicated row": (lambda f: pd.concat([f, f[f.language == "zh"].iloc[[11]]]), "duplicated rows.*language zh"),
-    "nan score": (lambda f: f.assign(score=f.score.where(f.index != f[f.language == "fr"].index[5], np.nan)),
-                  r"score: found nan at .*language fr"),
-    "infinite score": (lambda f: f.assign(score=f.score.where(f.index != f[f.language == "fr"].index[5], np.inf)),
-                       r"score: found inf at"),
+    "nan score": (
+        lambda f: f.assign(score=f.score.where(f.index != f[f.language == "fr"].index[5], np.nan)),
+        r"score: found nan at .*language fr",
+    ),
+    "infinite score": (
+        lambda f: f.assign(score=f.score.where(f.index != f[f.language == "fr"].index[5], np.inf)),
+        r"score: found inf at",
+    ),
     "two studies": (lambda f: pd.concat([f, f.assign(study="t")]), "found studies s, t, need one"),
     "empty": (lambda f: f[:0], "found 0 rows"),
     "column missing": (lambda f: f.drop(columns="seed"), "without columns .*seed"),
@@ -515,8 +593,10 @@ AUDIT = {
     "english only": (lambda f: f[f.language == "en"], "other than English"),
     "one block": (lambda f: f[(f.seed == 0) & (f.intermediate == "task0")], "one block only.*task0, seed 0"),
     "unequal seeds": (lambda f: f[(f.seed > 0) | (f.intermediate == "task0")], "task0: 6, task1: 5"),
-    "one item": (lambda f: f[(f.language != "fr") | (f.target != "news") | (f.example_id == "0")],
-                 "'news'.*single item.*language fr"),
+    "one item": (
+        lambda f: f[(f.language != "fr") | (f.target != "news") | (f.example_id == "0")],
+        "'news'.*single item.*language fr",
+    ),
 }
 
 
@@ -527,15 +607,18 @@ def test_rows_that_do_not_line_up_are_refused_with_the_cell(frame, name):
         stats.compare(spoil(frame))
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"treatment": "dan"}, "arm 'dan' is unknown.*did you mean 'dann'"),
-    ({"baseline": "dann"}, "need two arms"),
-    ({"margin": 0.0}, "margin: found 0.0"),
-    ({"plan": {"weight": {}}}, "plan entry 'weight'.*did you mean 'weights'"),
-    ({"plan": {"unit": "seeds"}}, "plan unit 'seeds'.*did you mean 'seed'"),
-    ({"plan": {"weights": {"news": 1, "inten": 1}}}, "'inten'.*did you mean 'intent'"),
-    ({"plan": {"weights": {"news": 1}}}, "need a positive weight for each of intent, news"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"treatment": "dan"}, "arm 'dan' is unknown.*did you mean 'dann'"),
+        ({"baseline": "dann"}, "need two arms"),
+        ({"margin": 0.0}, "margin: found 0.0"),
+        ({"plan": {"weight": {}}}, "plan entry 'weight'.*did you mean 'weights'"),
+        ({"plan": {"unit": "seeds"}}, "plan unit 'seeds'.*did you mean 'seed'"),
+        ({"plan": {"weights": {"news": 1, "inten": 1}}}, "'inten'.*did you mean 'intent'"),
+        ({"plan": {"weights": {"news": 1}}}, "need a positive weight for each of intent, news"),
+    ],
+)
 def test_arguments_that_make_no_sense_are_refused(frame, arguments, message):
     with pytest.raises(ValueError, match=message):
         stats.compare(frame, **arguments)
@@ -556,15 +639,17 @@ def test_unlike_seeds_cannot_be_the_unit(frame):
 
 # ---------------------------------------------------------------- fallbacks
 
+
 def test_one_block_a_stratum_falls_back_to_no_strata():
     found = stats.compare(predictions(intermediates=6, seeds=1))
     assert any("not stratified" in note for note in found.notes)
     assert found.se == pytest.approx(stats.crossed_tasks(list(found.items.values()), [0.5, 0.5]).se)
 
 
-@pytest.mark.parametrize(("difference", "p", "verdict", "reason"), [
-    (0.0, 1.0, "inconclusive", "both arms score the same on every item"),
-    (3.0, 2 / 2**12, "superior", "no variance at all")])
+@pytest.mark.parametrize(
+    ("difference", "p", "verdict", "reason"),
+    [(0.0, 1.0, "inconclusive", "both arms score the same on every item"), (3.0, 2 / 2**12, "superior", "no variance at all")],
+)
 def test_without_variance_the_sign_flip_stands_alone(difference, p, verdict, reason):
     rows = predictions(shift=difference, block=0.0, item=0.0, residual=0.0)
     rows["score"] = np.where(rows.arm == "dann", 50.0 + difference, 50.0)
@@ -585,6 +670,7 @@ def test_a_language_without_differences_is_reported_as_such(frame):
 
 
 # ---------------------------------------------------------------- oracles
+
 
 @pytest.mark.oracle
 def test_oracle_sign_flip(oracles):
@@ -608,7 +694,8 @@ def test_oracle_paired_t_tost_and_effects(oracles):
     assert stats.tost(t95.mean, t95.se, 7, inputs["tost_margin"]) == pytest.approx(want["tost_p"], abs=1e-9)
     found = stats.effect_sizes(m)
     assert (found.dz, found.hedges, found.p_improve) == pytest.approx(
-        (want["dz"], want["dz_corrected"], want["p_improve_paired"]), abs=1e-9)
+        (want["dz"], want["dz_corrected"], want["p_improve_paired"]), abs=1e-9
+    )
     assert stats.cliffs_delta(arm1, arm0) == pytest.approx(want["cliffs_delta_unpaired"], abs=1e-9)
     assert stats.sign_flip(m) == pytest.approx(want["signflip_p"], abs=1e-9)
 
@@ -626,10 +713,20 @@ def test_oracle_crossed(oracles, name):
     inputs, want = oracles[name]["inputs"], oracles[name]["expected"]
     D = np.array(inputs["D_seed_by_item"], float)
     found = stats.crossed(D)
-    got = {"mean": found.mean, "MS_seed": found.ms_block, "MS_item": found.ms_item, "MS_resid": found.ms_residual,
-           "var_seed_hat": found.components["block"], "var_item_hat": found.components["item"],
-           "var_resid_hat": found.components["residual"], "SE": found.se, "df": found.df, "p": found.p,
-           "t": found.mean / found.se, "tost_p": stats.tost(found.mean, found.se, found.df, inputs["tost_margin"])}
+    got = {
+        "mean": found.mean,
+        "MS_seed": found.ms_block,
+        "MS_item": found.ms_item,
+        "MS_resid": found.ms_residual,
+        "var_seed_hat": found.components["block"],
+        "var_item_hat": found.components["item"],
+        "var_resid_hat": found.components["residual"],
+        "SE": found.se,
+        "df": found.df,
+        "p": found.p,
+        "t": found.mean / found.se,
+        "tost_p": stats.tost(found.mean, found.se, found.df, inputs["tost_margin"]),
+    }
     assert got == pytest.approx({key: want[key] for key in got}, abs=1e-9)
     assert found.interval == pytest.approx(tuple(want["ci95"]), abs=1e-9)
     assert stats.crossed(D, level=0.9).interval == pytest.approx(tuple(want["ci90"]), abs=1e-9)

@@ -6,24 +6,31 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import pytest
 import torch
 from transformers import BertConfig, BertModel
 
 from xgrl import training
 from xgrl.arms import arm_class
 from xgrl.arms.base import ArmSettings
-from xgrl.models.split import prefix, prefix_states, top
 from xgrl.models.heads import ClassificationHead
+from xgrl.models.split import prefix, prefix_states, top
 from xgrl.predicting import accuracy, features
 from xgrl.text import Corpus, Tokens
 
 
 def encoder(dropout=0.1):
     torch.manual_seed(0)
-    config = BertConfig(vocab_size=60, hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32,
-                        max_position_embeddings=32, pad_token_id=1, hidden_dropout_prob=dropout,
-                        attention_probs_dropout_prob=dropout)  # fmt: skip
+    config = BertConfig(
+        vocab_size=60,
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+        pad_token_id=1,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+    )
     return BertModel(config, add_pooling_layer=False)
 
 
@@ -55,8 +62,14 @@ def tiny_run(arm="standard", steps=12, seed=0, lambda_max=0.1, k=0, base=None, l
     head = training.initialised(ClassificationHead, 16, 2, generator=streams["head"])
     module = training.initialised(make, ArmSettings(16, 2, lambda_max), generator=streams["arm"])
     model = training.TaskModel(top(base, k), head, module)
-    settings = dict(learning_rate=1e-3, head_learning_rate=1e-2, discriminator_learning_rate=5e-3, weight_decay=0.01,
-                    warmup=0.1, max_grad_norm=1.0)  # fmt: skip
+    settings = dict(
+        learning_rate=1e-3,
+        head_learning_rate=1e-2,
+        discriminator_learning_rate=5e-3,
+        weight_decay=0.01,
+        warmup=0.1,
+        max_grad_norm=1.0,
+    )
     return Run(model, training.fit(model, data, dropout=streams["dropout"], **(settings | rates)), data)
 
 
@@ -142,8 +155,16 @@ def test_what_a_run_sees_is_counted():
 
 def curves(accuracy, norms):
     n = len(accuracy)
-    return pd.DataFrame({"step": range(n), "task_loss": 1.0, "domain_loss": 1.0, "discriminator_accuracy": accuracy,
-                         "lambda": 0.1, "feature_norm": norms})  # fmt: skip
+    return pd.DataFrame(
+        {
+            "step": range(n),
+            "task_loss": 1.0,
+            "domain_loss": 1.0,
+            "discriminator_accuracy": accuracy,
+            "lambda": 0.1,
+            "feature_norm": norms,
+        }
+    )
 
 
 def test_diagnosis_warns_of_a_discriminator_below_chance_and_of_collapse():

@@ -52,7 +52,9 @@ def check_names(values: dict[str, Any]) -> None:
     for key in ("intermediate", "targets"):
         for name in values.get(key, []) if source else []:
             if source not in TASKS[name].sources:
-                raise Refused(f"{key}={name!r}: not available from source={source!r}; allowed: {', '.join(TASKS[name].sources)}")
+                raise Refused(
+                    f"{key}={name!r}: not available from source={source!r}; allowed: {', '.join(TASKS[name].sources)}"
+                )
     known = {language for name in values.get("targets", []) for language in TASKS[name].languages}
     for name in values.get("languages", []):
         if known and name not in known:
@@ -60,7 +62,8 @@ def check_names(values: dict[str, Any]) -> None:
     for name in values.get("targets", []):
         wanted = set(values.get("languages", [])) or set(TASKS[name].languages)
         if not (wanted - {"en"}) & set(TASKS[name].languages):
-            raise Refused(f"languages={values['languages']}: target {name!r} has none of them; allowed: {', '.join(TASKS[name].languages)}")
+            allowed = ", ".join(TASKS[name].languages)
+            raise Refused(f"languages={values['languages']}: target {name!r} has none of them; allowed: {allowed}")
 
 
 def check_study(config: dict[str, Any]) -> params.Study:
@@ -128,7 +131,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m xgrl.execute", description=__doc__.split("\n")[0])
     parser.add_argument("notebook", type=Path)
     parser.add_argument("output", type=Path, help="the executed notebook")
-    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="VALUE is YAML")
+    parser.add_argument(
+        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="VALUE is YAML"
+    )
     parser.add_argument("--json", default="{}", help="parameters as one JSON object")
     parser.add_argument("--cold", action="store_true", help="start a fresh kernel instead of a warm one")
     return parser.parse_args()

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from xgrl.metrics import score
 from xgrl.prepared import Prepared
@@ -81,7 +80,9 @@ def _normalised(vectors: np.ndarray) -> np.ndarray:
 
 
 def _rows(language: str, ids: Sequence[str], gold: np.ndarray, found: np.ndarray) -> pd.DataFrame:
-    return pd.DataFrame({"language": language, "example_id": list(ids), "gold": gold, "prediction": found, "score": 100.0 * (gold == found)})
+    return pd.DataFrame(
+        {"language": language, "example_id": list(ids), "gold": gold, "prediction": found, "score": 100.0 * (gold == found)}
+    )
 
 
 def complete(frame: pd.DataFrame, parameters: dict[str, Any]) -> pd.DataFrame:
@@ -111,4 +112,3 @@ def summarise(frame: pd.DataFrame, target: str) -> dict[str, Any]:
 def accuracy(model: TaskModel, corpus: Corpus) -> tuple[int, int]:
     """Right answers and number of texts of a labelled corpus."""
     return int((classify(model, corpus) == corpus.labels).sum()), len(corpus.ids)
-

@@ -35,7 +35,10 @@ def generator(master_seed: int, name: str) -> np.random.Generator:
 
 
 def target_languages(target: str, wanted: Iterable[str]) -> list[str]:
-    """Languages of a target that the study wants (an empty list wants all), in the task's order; retrieval never has English as the foreign side."""
+    """Languages of a target that the study wants (an empty list wants all), in the task's order.
+
+    Retrieval is between a foreign language and English, so English is none of its languages.
+    """
     task = TASKS[target]
     wanted = (set(wanted) or set(task.languages)) - ({"en"} if task.format == "retrieval" else set())
     return [language for language in task.languages if language in wanted]
@@ -73,7 +76,9 @@ def _gather_target(target: str, job: Mapping[str, Any], place: Mapping[str, Any]
     return found
 
 
-def _gather_retrieval(target: str, job: Mapping[str, Any], place: Mapping[str, Any], languages: list[str]) -> dict[str, Dataset]:
+def _gather_retrieval(
+    target: str, job: Mapping[str, Any], place: Mapping[str, Any], languages: list[str]
+) -> dict[str, Dataset]:
     """Queries of each language, and English candidates: one set for all where the task shares them, else one a language."""
     found = {}
     for language in languages:
@@ -111,7 +116,9 @@ def drop_leaked(corpora: Mapping[str, Dataset]) -> tuple[dict[str, Dataset], pd.
     return dict(corpora) | {name: drop_leaks(trains[name], tests) for name in sorted(leaked)}, table
 
 
-def choose_unlabelled(job: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, lengths: np.ndarray) -> tuple[Dataset, Dataset]:
+def choose_unlabelled(
+    job: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, lengths: np.ndarray
+) -> tuple[Dataset, Dataset]:
     """Unlabelled sentences for the discriminator, and others for the probes: every language with the same lengths.
 
     Args:
@@ -140,13 +147,23 @@ def choose_unlabelled(job: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase
 def tokenise_all(corpora: Mapping[str, Dataset], tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, Tokens]:
     """Token ids of every corpus, pairs joined by the tokenizer's separator."""
     return {
-        name: tokenise(list(rows["text"]), tokenizer, max_length, list(rows["text_pair"]) if "text_pair" in rows.column_names else None)
+        name: tokenise(
+            list(rows["text"]), tokenizer, max_length, list(rows["text_pair"]) if "text_pair" in rows.column_names else None
+        )
         for name, rows in corpora.items()
     }
 
 
-def write_prepared(folder: str | Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, base: str,
-                   corpora: Mapping[str, Dataset], tokens: Mapping[str, Tokens], frozen: int, workers: int = 1) -> int:  # fmt: skip
+def write_prepared(
+    folder: str | Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    base: str,
+    corpora: Mapping[str, Dataset],
+    tokens: Mapping[str, Tokens],
+    frozen: int,
+    workers: int = 1,
+) -> int:
     """Trim the encoder to the study's vocabulary and write it with every corpus, hidden states included.
 
     Args:
@@ -197,7 +214,9 @@ def _in_processes(jobs: list[tuple], workers: int) -> None:
     for process in processes:
         process.join()
     if failed := [process.exitcode for process in processes if process.exitcode]:
-        raise RuntimeError(f"the frozen layers failed in {len(failed)} of {workers} processes, exit codes {failed}; out of memory?")
+        raise RuntimeError(
+            f"the frozen layers failed in {len(failed)} of {workers} processes, exit codes {failed}; out of memory?"
+        )
 
 
 def probe_texts(folder: str | Path, rows: Dataset) -> Path:

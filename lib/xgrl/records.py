@@ -24,9 +24,17 @@ import pandas as pd
 SCHEMA = 1
 STATUSES = ("finished", "diverged")
 PREDICTION_COLUMNS = {
-    "study": str, "intermediate": str, "arm": str, "target": str, "seed": int, "language": str,
-    "example_id": str, "gold": str, "prediction": str, "score": float,
-}  # fmt: skip
+    "study": str,
+    "intermediate": str,
+    "arm": str,
+    "target": str,
+    "seed": int,
+    "language": str,
+    "example_id": str,
+    "gold": str,
+    "prediction": str,
+    "score": float,
+}
 PACKAGES = ("torch", "transformers", "datasets", "tokenizers", "numpy", "scipy", "pandas", "papermill", "snakemake")
 
 
@@ -84,8 +92,9 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
-def run_folder(outputs: str | Path, study: str, phase: str, *, intermediate: str = "", arm: str = "", seed: int = 0,
-               target: str = "") -> Path:  # fmt: skip
+def run_folder(
+    outputs: str | Path, study: str, phase: str, *, intermediate: str = "", arm: str = "", seed: int = 0, target: str = ""
+) -> Path:
     """The folder of one run (design: one folder a run, named by its parameters).
 
     Args:
@@ -122,8 +131,17 @@ def start(folder: str | Path, study: str) -> float:
     return time.monotonic()
 
 
-def finish(folder: str | Path, *, phase: str, parameters: dict[str, Any], metrics: dict[str, Any], started: float,
-           status: str = "finished", inputs: dict[str, str] | None = None, warnings: list[str] | None = None) -> Path:  # fmt: skip
+def finish(
+    folder: str | Path,
+    *,
+    phase: str,
+    parameters: dict[str, Any],
+    metrics: dict[str, Any],
+    started: float,
+    status: str = "finished",
+    inputs: dict[str, str] | None = None,
+    warnings: list[str] | None = None,
+) -> Path:
     """Write ``run.json``, the last act of a run.
 
     Args:
@@ -138,21 +156,24 @@ def finish(folder: str | Path, *, phase: str, parameters: dict[str, Any], metric
     """
     if status not in STATUSES:
         raise ValueError(f"status={status!r}: allowed: {', '.join(STATUSES)}")
-    return write_json(Path(folder) / "run.json", {
-        "schema": SCHEMA,
-        "study": parameters["study"],
-        "phase": phase,
-        "status": status,
-        "parameters": parameters,
-        "versions": _versions(),
-        "inputs": inputs or {},
-        "wall_seconds": round(time.monotonic() - started, 3),
-        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-        "device": parameters.get("device", "cpu"),
-        "threads": parameters.get("threads", 1),
-        "metrics": metrics,
-        "warnings": warnings or [],
-    })  # fmt: skip
+    return write_json(
+        Path(folder) / "run.json",
+        {
+            "schema": SCHEMA,
+            "study": parameters["study"],
+            "phase": phase,
+            "status": status,
+            "parameters": parameters,
+            "versions": _versions(),
+            "inputs": inputs or {},
+            "wall_seconds": round(time.monotonic() - started, 3),
+            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+            "device": parameters.get("device", "cpu"),
+            "threads": parameters.get("threads", 1),
+            "metrics": metrics,
+            "warnings": warnings or [],
+        },
+    )
 
 
 def read(folder: str | Path) -> dict[str, Any]:

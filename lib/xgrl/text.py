@@ -150,20 +150,6 @@ def collate(parts: Sequence[tuple[Corpus, Sequence[int]]], pad_id: int = 0) -> d
     return {name: torch.from_numpy(values), "attention_mask": torch.from_numpy(mask)}
 
 
-def length_buckets(lengths: np.ndarray, batch_size: int, rng: np.random.Generator, mega: int = 100) -> list[np.ndarray]:
-    """One epoch of batches of similar length: shuffle, cut into runs of `mega` batches, sort each, cut, shuffle the batches.
-
-    lengths: (n,) tokens a text. Returns arrays of text indices, each text once; the batches that end a mega-batch may be
-    smaller than batch_size. Raises ValueError for a batch size below 1.
-    """
-    _check_batching(lengths, batch_size)
-    order = rng.permutation(len(lengths))
-    found = []
-    for start in range(0, len(order), mega * batch_size):
-        found += _sorted_batches(lengths, order[start : start + mega * batch_size], batch_size)
-    return [found[i] for i in rng.permutation(len(found))]
-
-
 def batches(
     lengths: np.ndarray, batch_size: int, steps: int, rng: np.random.Generator, mega: int = 100
 ) -> Iterator[np.ndarray]:

@@ -60,8 +60,14 @@ def initialised(module: type[nn.Module], *args, generator: np.random.Generator, 
         return module(*args, **kwargs)
 
 
-def unlabelled_rows(lengths: np.ndarray, domains: np.ndarray, wanted: Iterator[float], batch_size: int,
-                    rng: np.random.Generator, window: int = 40) -> Iterator[np.ndarray]:  # fmt: skip
+def unlabelled_rows(
+    lengths: np.ndarray,
+    domains: np.ndarray,
+    wanted: Iterator[float],
+    batch_size: int,
+    rng: np.random.Generator,
+    window: int = 40,
+) -> Iterator[np.ndarray]:
     """Rows of unlabelled text for each step: balanced over domains, near the length of the step's labelled texts.
 
     Args:
@@ -105,9 +111,18 @@ class JointBatches(Dataset):
         pad_id: what fills up ``input_ids``.
     """
 
-    def __init__(self, labelled: Corpus, steps: int, batch_size: int, order: np.random.Generator,
-                 unlabelled: Corpus | None = None, domains: np.ndarray | None = None, unlabelled_batch_size: int = 0,
-                 draw: np.random.Generator | None = None, pad_id: int = 0):  # fmt: skip
+    def __init__(
+        self,
+        labelled: Corpus,
+        steps: int,
+        batch_size: int,
+        order: np.random.Generator,
+        unlabelled: Corpus | None = None,
+        domains: np.ndarray | None = None,
+        unlabelled_batch_size: int = 0,
+        draw: np.random.Generator | None = None,
+        pad_id: int = 0,
+    ):
         self.labelled, self.unlabelled, self.domains, self.pad_id = labelled, unlabelled, domains, pad_id
         self.rows = list(batches(labelled.tokens.lengths, batch_size, steps, order))
         self.drawn: list[np.ndarray] = []
@@ -178,7 +193,9 @@ class JointTrainer(Trainer):
         return DataLoader(self.train_dataset, batch_size=None, shuffle=False)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        groups = [{"params": list(getattr(self.model, name).parameters()), "lr": lr} for name, lr in self.learning_rates.items()]
+        groups = [
+            {"params": list(getattr(self.model, name).parameters()), "lr": lr} for name, lr in self.learning_rates.items()
+        ]
         groups = [group for group in groups if group["params"]]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=self.args.weight_decay, eps=1e-8, fused=True)
         return self.optimizer
@@ -206,9 +223,19 @@ class Fit:
     diverged: str | None
 
 
-def fit(model: TaskModel, data: JointBatches, *, learning_rate: float, head_learning_rate: float, weight_decay: float,
-        warmup: float, max_grad_norm: float, dropout: np.random.Generator, discriminator_learning_rate: float = 1e-3,
-        device: str = "cpu") -> Fit:  # fmt: skip
+def fit(
+    model: TaskModel,
+    data: JointBatches,
+    *,
+    learning_rate: float,
+    head_learning_rate: float,
+    weight_decay: float,
+    warmup: float,
+    max_grad_norm: float,
+    dropout: np.random.Generator,
+    discriminator_learning_rate: float = 1e-3,
+    device: str = "cpu",
+) -> Fit:
     """Train `model` in place on all batches of `data`: fused AdamW, linear warm-up and decay.
 
     Args:
@@ -225,11 +252,21 @@ def fit(model: TaskModel, data: JointBatches, *, learning_rate: float, head_lear
     with tempfile.TemporaryDirectory() as folder:
         seed = torch_seed(dropout) % 2**32
         arguments = TrainingArguments(
-            output_dir=folder, max_steps=len(data), weight_decay=weight_decay, warmup_steps=round(warmup * len(data)),
-            lr_scheduler_type="linear", max_grad_norm=0.0, seed=seed, use_cpu=device == "cpu", report_to="none",
-            save_strategy="no", logging_strategy="no", disable_tqdm=True, remove_unused_columns=False,
+            output_dir=folder,
+            max_steps=len(data),
+            weight_decay=weight_decay,
+            warmup_steps=round(warmup * len(data)),
+            lr_scheduler_type="linear",
+            max_grad_norm=0.0,
+            seed=seed,
+            use_cpu=device == "cpu",
+            report_to="none",
+            save_strategy="no",
+            logging_strategy="no",
+            disable_tqdm=True,
+            remove_unused_columns=False,
             dataloader_pin_memory=device != "cpu",
-        )  # fmt: skip
+        )
         trainer = JointTrainer(model=model, args=arguments, train_dataset=data, clip=max_grad_norm, learning_rates=rates)
         trainer.remove_callback(PrinterCallback)
         torch.manual_seed(seed)

@@ -3,6 +3,7 @@
 `compare` reads prediction rows and returns a `Comparison` that prints as a verdict; everything else takes plain
 numpy arrays and returns floats, arrays or small frozen dataclasses. Scores and effects are in points (0 to 100).
 """
+
 from __future__ import annotations
 
 from .calibration import CalibrationRow, calibrate
@@ -17,8 +18,32 @@ from .resampling import Bootstrap, bootstrap, jackknife
 from .twoway import Crossed, Estimate, crossed, crossed_tasks
 
 __all__ = [
-    "Bootstrap", "CalibrationRow", "Comparison", "Crossed", "EffectSizes", "Estimate", "PartialConjunction",
-    "ZeroVariance", "benjamini_hochberg", "blocks_needed", "bootstrap", "calibrate", "cliffs_delta", "compare",
-    "crossed", "crossed_tasks", "effect_sizes", "exact_binomial", "holm", "iqm", "jackknife", "mcnemar",
-    "minimal_effect", "partial_conjunction", "rope", "sign_flip", "tost", "westfall_young",
+    "Bootstrap",
+    "CalibrationRow",
+    "Comparison",
+    "Crossed",
+    "EffectSizes",
+    "Estimate",
+    "PartialConjunction",
+    "ZeroVariance",
+    "benjamini_hochberg",
+    "blocks_needed",
+    "bootstrap",
+    "calibrate",
+    "cliffs_delta",
+    "compare",
+    "crossed",
+    "crossed_tasks",
+    "effect_sizes",
+    "exact_binomial",
+    "holm",
+    "iqm",
+    "jackknife",
+    "mcnemar",
+    "minimal_effect",
+    "partial_conjunction",
+    "rope",
+    "sign_flip",
+    "tost",
+    "westfall_young",
 ]

@@ -3,6 +3,7 @@
 A test on paired data is only as good as the pairing, so each target's rows become one dense array (arm, block, cell),
 cell = (language, item), and any cell that is missing, doubled or not a number is an error that names it.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -125,25 +126,46 @@ def aligned(frame: pd.DataFrame, baseline: str, treatment: str) -> tuple[list[Bl
     arm = (codes["arm"] == arm_codes[1]).astype(np.int64)  # 0 baseline, 1 treatment
     pair = codes["intermediate"].astype(np.int64) * len(names["seed"]) + codes["seed"]
     block, pairs = pd.factorize(pair, sort=True)
-    blocks = [Block(str(names["intermediate"][p // len(names["seed"])]), names["seed"][p % len(names["seed"])].item())
-              for p in pairs]
+    blocks = [
+        Block(str(names["intermediate"][p // len(names["seed"])]), names["seed"][p % len(names["seed"])].item()) for p in pairs
+    ]
     run = arm * len(blocks) + block
     there = np.bincount(run, minlength=2 * len(blocks)).reshape(2, -1) > 0
     for code, b in np.argwhere(~there):
         lost = (baseline, treatment)[code]
         hint = "; arm none has no intermediate task and pairs with no block" if "none" in (baseline, treatment) else ""
-        raise ValueError(f"block intermediate {blocks[b].intermediate}, seed {blocks[b].seed}: "
-                         f"found no rows of arm {lost!r}, need both arms{hint}")
+        raise ValueError(
+            f"block intermediate {blocks[b].intermediate}, seed {blocks[b].seed}: "
+            f"found no rows of arm {lost!r}, need both arms{hint}"
+        )
     targets = []
     for t in np.unique(codes["target"]):
         chosen = np.flatnonzero(codes["target"] == t)
-        targets.append(_table(str(names["target"][t]), codes["language"][chosen], codes["example_id"][chosen],
-                              run[chosen], score[chosen], blocks, (baseline, treatment), names))
+        targets.append(
+            _table(
+                str(names["target"][t]),
+                codes["language"][chosen],
+                codes["example_id"][chosen],
+                run[chosen],
+                score[chosen],
+                blocks,
+                (baseline, treatment),
+                names,
+            )
+        )
     return blocks, targets
 
 
-def _table(target: str, language: np.ndarray, example: np.ndarray, run: np.ndarray, score: np.ndarray,
-           blocks: list[Block], arms: tuple[str, str], names: Mapping[str, np.ndarray]) -> Target:
+def _table(
+    target: str,
+    language: np.ndarray,
+    example: np.ndarray,
+    run: np.ndarray,
+    score: np.ndarray,
+    blocks: list[Block],
+    arms: tuple[str, str],
+    names: Mapping[str, np.ndarray],
+) -> Target:
     """Spread one target's rows over (2 B, C), or say which cell is at fault."""
     ids = len(names["example_id"])
     cell, keys = pd.factorize(language.astype(np.int64) * ids + example, sort=True)
@@ -168,8 +190,9 @@ def _table(target: str, language: np.ndarray, example: np.ndarray, run: np.ndarr
         per_language = np.stack([np.bincount(cell_language, weights=row, minlength=len(languages)) for row in count])
         if (per_language == 0).any():
             _fail(target, "found no rows", [at(r, lang=lang) for r, lang in np.argwhere(per_language == 0)])
-        _fail(target, "example ids differ between arms or blocks, found no row",
-              [at(*place) for place in np.argwhere(count == 0)])
+        _fail(
+            target, "example ids differ between arms or blocks, found no row", [at(*place) for place in np.argwhere(count == 0)]
+        )
     small = np.flatnonzero(np.bincount(cell_language) < 2)
     if len(small):
         _fail(target, "found a single item, need 2 or more", [f"language {languages[i]}" for i in small])

@@ -3,6 +3,7 @@
 D[b, e] = shift + block_b + item_e + residual_be, all Gaussian with the study's own variance components. A method that
 leaves out a source of variance (items drawn, or runs drawn) rejects a true null too often, and it shows here.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -60,8 +61,9 @@ def _rejections(D: np.ndarray, truth: float, resample: np.ndarray) -> dict[str, 
     }
 
 
-def calibrate(components: Mapping[str, float], B: int, n: int, draws: int = 2000, seed: int = 0,
-              shift: float = 1.0) -> list[CalibrationRow]:
+def calibrate(
+    components: Mapping[str, float], B: int, n: int, draws: int = 2000, seed: int = 0, shift: float = 1.0
+) -> list[CalibrationRow]:
     """Simulate the null and a shift with given variance components and test both with every method.
 
     components: variances "block", "item" and "residual" of the difference in squared points (negative estimates count
@@ -76,26 +78,34 @@ def calibrate(components: Mapping[str, float], B: int, n: int, draws: int = 2000
         raise ValueError(f"calibrate: components lack {', '.join(missing)}; need block, item and residual")
     sd = {name: float(np.sqrt(max(0.0, components[name]))) for name in ("block", "item", "residual")}
     if not 0 < sum(sd.values()) < np.inf or min(B, n, draws) < 2:
-        raise ValueError(f"calibrate: found standard deviations {sd}, B {B}, n {n}, draws {draws}; "
-                         "need finite components that are not all 0, and 2 or more of each")
+        raise ValueError(
+            f"calibrate: found standard deviations {sd}, B {B}, n {n}, draws {draws}; "
+            "need finite components that are not all 0, and 2 or more of each"
+        )
     rng = np.random.default_rng(seed)
     resample = rng.multinomial(B, np.full(B, 1 / B), size=RESAMPLES) / B
     hits: dict[str, list[np.ndarray]] = {}
     size = max(2, CHUNK // (B * n))
     for start in range(0, draws, size):
         part = min(size, draws - start)
-        null, moved = (mean + sd["block"] * rng.standard_normal((part, B, 1))
-                       + sd["item"] * rng.standard_normal((part, 1, n))
-                       + sd["residual"] * rng.standard_normal((part, B, n)) for mean in (0.0, shift))
-        outcomes = (_rejections(null, 0.0, resample), _rejections(moved, shift, resample),
-                    _rejections(moved, 0.0, resample))
+        null, moved = (
+            mean
+            + sd["block"] * rng.standard_normal((part, B, 1))
+            + sd["item"] * rng.standard_normal((part, 1, n))
+            + sd["residual"] * rng.standard_normal((part, B, n))
+            for mean in (0.0, shift)
+        )
+        outcomes = (_rejections(null, 0.0, resample), _rejections(moved, shift, resample), _rejections(moved, 0.0, resample))
         for method in outcomes[0]:
             hits.setdefault(method, []).append(np.stack([outcome[method] for outcome in outcomes]))
     rows = []
     for method, parts in hits.items():
         wrong, missed, found = np.concatenate(parts, axis=1).mean(1)
-        rows.append(CalibrationRow(method, float(wrong), _monte_carlo(wrong, draws), float(1 - missed),
-                                   _monte_carlo(missed, draws), float(found)))
+        rows.append(
+            CalibrationRow(
+                method, float(wrong), _monte_carlo(wrong, draws), float(1 - missed), _monte_carlo(missed, draws), float(found)
+            )
+        )
     return rows
 
 

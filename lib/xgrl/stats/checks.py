@@ -1,4 +1,5 @@
 """What every statistical function refuses: wrong shapes, missing or infinite values, nothing to estimate from."""
+
 from __future__ import annotations
 
 import difflib

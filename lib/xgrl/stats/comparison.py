@@ -5,6 +5,7 @@ zero-shot languages l are fixed, training runs and test items random. The block 
 independent unit. The decision rests on the larger of two p values: the exact sign flip over blocks, and runs crossed
 with items; equivalence is tested by TOST with the latter's standard error and degrees of freedom.
 """
+
 from __future__ import annotations
 
 import html
@@ -76,6 +77,9 @@ class Comparison:
     def __str__(self) -> str:
         return sentence(self)
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
         return f"<p><strong>{html.escape(str(self))}</strong></p>" + (f"<ul>{notes}</ul>" if notes else "")
@@ -111,24 +115,32 @@ def _units(blocks: list[Block], unit: str, notes: list[str]) -> tuple[list[Block
     """The independent units, the matrix (units, blocks) that averages blocks into them, and their strata."""
     sizes = Counter(block.intermediate for block in blocks)
     if len(blocks) < 2:
-        raise ValueError(f"found one block only (intermediate {blocks[0].intermediate}, seed {blocks[0].seed}): "
-                         "training runs are the unit of the analysis, need 2 or more")
+        raise ValueError(
+            f"found one block only (intermediate {blocks[0].intermediate}, seed {blocks[0].seed}): "
+            "training runs are the unit of the analysis, need 2 or more"
+        )
     if len(set(sizes.values())) > 1:
-        raise ValueError("intermediate tasks have unequal numbers of seeds: found "
-                         + ", ".join(f"{name}: {size}" for name, size in sizes.items())
-                         + "; every run counts, need the missing ones")
+        raise ValueError(
+            "intermediate tasks have unequal numbers of seeds: found "
+            + ", ".join(f"{name}: {size}" for name, size in sizes.items())
+            + "; every run counts, need the missing ones"
+        )
     if unit == "seed":
         seeds = sorted({block.seed for block in blocks})
         if len(seeds) * len(sizes) != len(blocks) or len(seeds) < 2:
-            raise ValueError(f"plan unit 'seed': found seeds {seeds} for {len(blocks)} blocks, need every intermediate "
-                             "task to have the same seeds, 2 or more")
+            raise ValueError(
+                f"plan unit 'seed': found seeds {seeds} for {len(blocks)} blocks, need every intermediate "
+                "task to have the same seeds, 2 or more"
+            )
         notes.append("the seed is the unit: intermediate tasks that share a seed are averaged into one block")
         average = np.array([[float(block.seed == seed) for block in blocks] for seed in seeds]) / len(sizes)
         return [Block("+".join(sizes), seed) for seed in seeds], average, None
     if len(sizes) == 1 or min(sizes.values()) >= 2:
         return blocks, np.eye(len(blocks)), [block.intermediate for block in blocks] if len(sizes) > 1 else None
-    notes.append("one block an intermediate task: block variance is not stratified by intermediate task, so their "
-                 "fixed differences count as noise")
+    notes.append(
+        "one block an intermediate task: block variance is not stratified by intermediate task, so their "
+        "fixed differences count as noise"
+    )
     return blocks, np.eye(len(blocks)), None
 
 
@@ -143,19 +155,31 @@ def _tested(tables: list[np.ndarray], w: np.ndarray, strata: list[str] | None) -
     return estimate, flip, max(flip, estimate.p), False
 
 
-def _task_table(targets: list[Target], tables: list[np.ndarray], M: np.ndarray, strata: list[str] | None,
-                notes: list[str]) -> pd.DataFrame:
+def _task_table(
+    targets: list[Target], tables: list[np.ndarray], M: np.ndarray, strata: list[str] | None, notes: list[str]
+) -> pd.DataFrame:
     rows = []
     for target, table in zip(targets, tables, strict=True):
         estimate, _, raw, alone = _tested([table], np.ones(1), strata)
         if alone:
             notes.append(f"{target.name}: no variance, so no interval; p is the sign flip's")
-        rows.append({"target": target.name, "baseline": target.macro(target.baseline).mean(),
-                     "treatment": target.macro(target.treatment).mean(), "theta": estimate.mean,
-                     "low": estimate.interval[0], "high": estimate.interval[1], "p_raw": raw})
+        rows.append(
+            {
+                "target": target.name,
+                "baseline": target.macro(target.baseline).mean(),
+                "treatment": target.macro(target.treatment).mean(),
+                "theta": estimate.mean,
+                "low": estimate.interval[0],
+                "high": estimate.interval[1],
+                "p_raw": raw,
+            }
+        )
     return pd.DataFrame(rows).assign(
-        p_holm=lambda frame: holm(frame["p_raw"]), p_westfall_young=westfall_young(M),
-        n_items=[target.n_items for target in targets], n_languages=[len(target.languages) for target in targets])
+        p_holm=lambda frame: holm(frame["p_raw"]),
+        p_westfall_young=westfall_young(M),
+        n_items=[target.n_items for target in targets],
+        n_languages=[len(target.languages) for target in targets],
+    )
 
 
 def _language_rows(target: Target, average: np.ndarray, notes: list[str]) -> list[dict[str, Any]]:
@@ -169,9 +193,18 @@ def _language_rows(target: Target, average: np.ndarray, notes: list[str]) -> lis
         except ZeroVariance:
             estimate = Estimate(float(D.mean()), 0.0, NAN, (NAN, NAN), sign_flip(D.mean(1)))
             notes.append(f"{target.name} {name}: no variance, so no interval; p is the sign flip's")
-        rows.append({"target": target.name, "language": name, "baseline": low.mean(), "treatment": high.mean(),
-                     "theta": estimate.mean, "low": estimate.interval[0], "high": estimate.interval[1],
-                     "p": estimate.p})
+        rows.append(
+            {
+                "target": target.name,
+                "language": name,
+                "baseline": low.mean(),
+                "treatment": high.mean(),
+                "theta": estimate.mean,
+                "low": estimate.interval[0],
+                "high": estimate.interval[1],
+                "p": estimate.p,
+            }
+        )
     for row, adjusted in zip(rows, benjamini_hochberg([row["p"] for row in rows]), strict=True):
         row["p_bh"] = adjusted
     return rows
@@ -191,8 +224,7 @@ def _components(tables: list[np.ndarray], names: list[str], w: np.ndarray, strat
             parts["block"] = block_variance(table.mean(1), strata)[0] - parts["residual"] / table.shape[1]
         except ZeroVariance:
             parts = dict.fromkeys(("block", "item", "residual"), 0.0)
-        rows.append({"target": name} | {key: max(0.0, value) for key, value in parts.items()}
-                    | {"n_items": table.shape[1]})
+        rows.append({"target": name} | {key: max(0.0, value) for key, value in parts.items()} | {"n_items": table.shape[1]})
     frame = pd.DataFrame(rows)
     items = frame["n_items"].min()
     share = w**2 * items / frame["n_items"]
@@ -203,15 +235,21 @@ def _components(tables: list[np.ndarray], names: list[str], w: np.ndarray, strat
     return frame
 
 
-def _block_table(blocks: list[Block], m: np.ndarray, targets: list[Target], w: np.ndarray,
-                 average: np.ndarray) -> pd.DataFrame:
-    arms = {arm: average @ sum(weight * t.macro(getattr(t, arm)) for weight, t in zip(w, targets, strict=True))
-            for arm in ("baseline", "treatment")}  # weighted macro averages
+def _block_table(blocks: list[Block], m: np.ndarray, targets: list[Target], w: np.ndarray, average: np.ndarray) -> pd.DataFrame:
+    arms = {
+        arm: average @ sum(weight * t.macro(getattr(t, arm)) for weight, t in zip(w, targets, strict=True))
+        for arm in ("baseline", "treatment")
+    }  # weighted macro averages
     return pd.DataFrame([asdict(block) for block in blocks]).assign(**arms, m_b=m)
 
 
-def compare(frame: pd.DataFrame, baseline: str = "standard", treatment: str = "dann", margin: float = 1.0,
-            plan: Mapping[str, Any] | None = None) -> Comparison:
+def compare(
+    frame: pd.DataFrame,
+    baseline: str = "standard",
+    treatment: str = "dann",
+    margin: float = 1.0,
+    plan: Mapping[str, Any] | None = None,
+) -> Comparison:
     """Compare two arms over all zero-shot languages and targets and decide.
 
     frame: rows of predictions.parquet with score in points; English and other arms are left out. margin: half-width of
@@ -234,26 +272,32 @@ def compare(frame: pd.DataFrame, baseline: str = "standard", treatment: str = "d
     tables = [average @ target.items() for target in targets]  # T of (B, n_t)
     M = np.stack([table.mean(1) for table in tables], axis=1)  # (B, T)
     m = M @ w
-    notes += [f"{t.name}: items are not shared by all languages, weighted so that each language counts the same"
-              for t in targets if not t.parallel]
+    notes += [
+        f"{t.name}: items are not shared by all languages, weighted so that each language counts the same"
+        for t in targets
+        if not t.parallel
+    ]
     if len(blocks) < FEWEST_BLOCKS:
-        notes.append(f"with {len(blocks)} blocks the sign-flip p is at least {2 / 2 ** len(blocks):g}: a difference "
-                     f"cannot be significant at .05, whatever its size; {FEWEST_BLOCKS} blocks or more can show one")
+        notes.append(
+            f"with {len(blocks)} blocks the sign-flip p is at least {2 / 2 ** len(blocks):g}: a difference "
+            f"cannot be significant at .05, whatever its size; {FEWEST_BLOCKS} blocks or more can show one"
+        )
 
     overall, flip, p, alone = _tested(tables, w, strata)
     tost_p, within = NAN, (NAN, NAN, NAN)
     if alone:
         same = all((table == 0).all() for table in tables)
-        notes.append(("both arms score the same on every item" if same else "the differences have no variance at all")
-                     + ": no standard error, interval or equivalence test; p is the sign flip's")
+        notes.append(
+            ("both arms score the same on every item" if same else "the differences have no variance at all")
+            + ": no standard error, interval or equivalence test; p is the sign flip's"
+        )
     else:
         tost_p = tost(overall.mean, overall.se, overall.df, margin)
         within = rope(overall.mean, overall.se, overall.df, margin)
     verdict, trivial = decide(overall.mean, p, tost_p)
     gate = p <= ALPHA
     if not gate:
-        notes.append("the gate is closed (global p above .05): per-task and per-language p values describe, "
-                     "they do not test")
+        notes.append("the gate is closed (global p above .05): per-task and per-language p values describe, they do not test")
 
     per_task = _task_table(targets, tables, M, strata, notes)
     per_language = pd.DataFrame([row for target in targets for row in _language_rows(target, average, notes)])
@@ -265,11 +309,30 @@ def compare(frame: pd.DataFrame, baseline: str = "standard", treatment: str = "d
     able = sum(spread) > 0
     n = int(parts["n_items"])
     return Comparison(
-        baseline, treatment, overall.mean, overall.interval, overall.se, overall.df, p, flip, overall.p, tost_p, within,
-        float(margin), verdict, trivial, gate, per_task, per_language,
-        table, replace(effect_sizes(m), cliffs_delta_unpaired=cliffs_delta(table["treatment"], table["baseline"])),
+        baseline,
+        treatment,
+        overall.mean,
+        overall.interval,
+        overall.se,
+        overall.df,
+        p,
+        flip,
+        overall.p,
+        tost_p,
+        within,
+        float(margin),
+        verdict,
+        trivial,
+        gate,
+        per_task,
+        per_language,
+        table,
+        replace(effect_sizes(m), cliffs_delta_unpaired=cliffs_delta(table["treatment"], table["baseline"])),
         components,
         minimal_effect(*spread, len(blocks), n) if able else NAN,
         {points: blocks_needed(points, *spread, n) if able else None for points in DETECT},
-        {"median": float(np.median(m)), "iqm": iqm(m)}, tuple(plan.get("failed_checks", ())), tuple(notes),
-        dict(zip(names, tables, strict=True)))
+        {"median": float(np.median(m)), "iqm": iqm(m)},
+        tuple(plan.get("failed_checks", ())),
+        tuple(notes),
+        dict(zip(names, tables, strict=True)),
+    )

@@ -4,6 +4,7 @@ Source: Hedges (1981), J. Educational Statistics 6:107-128 (exact J); Clopper & 
 Cliff (1993), Psychological Bulletin 114:494-509; McNemar (1947), Psychometrika 12:153-157; Fagerland et al. (2013),
 BMC Med. Res. Methodology 13:91 (mid-p); Agarwal et al. (2021), NeurIPS (interquartile mean).
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -55,8 +56,7 @@ def effect_sizes(m: ArrayLike, level: float = 0.95) -> EffectSizes:
     dz = m.mean() / sd if sd > 1e-12 * np.abs(m).max() else float("nan")
     j = np.exp(gammaln(v / 2) - gammaln((v - 1) / 2)) / np.sqrt(v / 2) if v > 1 else 0.0
     wins = float((m > 0).sum() + (m == 0).sum() / 2)
-    interval = (exact_binomial(int(np.floor(wins)), len(m), level)[0],
-                exact_binomial(int(np.ceil(wins)), len(m), level)[1])
+    interval = (exact_binomial(int(np.floor(wins)), len(m), level)[0], exact_binomial(int(np.ceil(wins)), len(m), level)[1])
     return EffectSizes(float(m.mean()), float(dz), float(dz * j), wins / len(m), interval)
 
 

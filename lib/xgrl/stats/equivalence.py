@@ -3,6 +3,7 @@
 Source: Schuirmann (1987), J. Pharmacokinetics and Biopharmaceutics 15:657-680; Kruschke (2013), J. Experimental
 Psychology: General 142:573-603 (region of practical equivalence), with the t posterior of a flat prior.
 """
+
 from __future__ import annotations
 
 from scipy.stats import t as student
@@ -12,8 +13,9 @@ from .twoway import TINY
 
 def _valid(mean: float, se: float, df: float, margin: float) -> None:
     if not (se > 0 and df > 0 and margin > 0 and abs(mean) < float("inf")):
-        raise ValueError(f"found mean {mean}, se {se}, df {df}, margin {margin}; "
-                         "need a finite mean and positive se, df and margin")
+        raise ValueError(
+            f"found mean {mean}, se {se}, df {df}, margin {margin}; need a finite mean and positive se, df and margin"
+        )
 
 
 def tost(mean: float, se: float, df: float, margin: float) -> float:

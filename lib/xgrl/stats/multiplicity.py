@@ -4,6 +4,7 @@ Source: Holm (1979), Scand. J. Statistics 6:65-70; Benjamini & Hochberg (1995), 
 Benjamini & Heller (2008), Biometrics 64:1215-1222, with Bonferroni because tasks share training runs (Fisher's
 combination needs independence); Dror et al. (2017), TACL 5:471-486.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass

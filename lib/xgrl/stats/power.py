@@ -4,6 +4,7 @@ From variance components of the difference (squared points): V = sa2 / B + sb2 /
 the expected mean squares, and the noncentral t. Source: Cohen (1988), Statistical Power Analysis, ch. 2; Westfall,
 Kenny & Judd (2014), J. Experimental Psychology: General 143:2020-2045 (crossed random factors).
 """
+
 from __future__ import annotations
 
 import math
@@ -17,16 +18,17 @@ FEWEST_BLOCKS = 6  # with 5 blocks the smallest two-sided sign-flip p is .0625
 MOST_BLOCKS = 100_000
 
 
-def minimal_effect(sa2: float, sb2: float, sc2: float, B: int, n: int, power: float = 0.8,
-                   alpha: float = 0.05) -> float:
+def minimal_effect(sa2: float, sb2: float, sc2: float, B: int, n: int, power: float = 0.8, alpha: float = 0.05) -> float:
     """Smallest true difference in points that the crossed test finds with probability `power`.
 
     sa2, sb2, sc2: variance components of the difference for block, item and residual, squared points, 0 or more and not
     all 0; B blocks and n items (2 or more). Two-sided test at `alpha`; rejections on the wrong side are not counted.
     """
     if min(sa2, sb2, sc2) < 0 or not 0 < sa2 + sb2 + sc2 < math.inf or B < 2 or n < 2:
-        raise ValueError(f"minimal_effect: found components {sa2}, {sb2}, {sc2}, B {B}, n {n}; "
-                         "need components of 0 or more with a positive sum, and B and n of 2 or more")
+        raise ValueError(
+            f"minimal_effect: found components {sa2}, {sb2}, {sc2}, B {B}, n {n}; "
+            "need components of 0 or more with a positive sum, and B and n of 2 or more"
+        )
     if not 0 < alpha < power < 1:
         raise ValueError(f"minimal_effect: found alpha {alpha}, power {power}; need 0 < alpha < power < 1")
     var, df = variance(sc2 + n * sa2, sc2 + B * sb2, sc2, B, n)
@@ -34,8 +36,9 @@ def minimal_effect(sa2: float, sb2: float, sc2: float, B: int, n: int, power: fl
     return float(shift) * math.sqrt(var)
 
 
-def blocks_needed(effect: float, sa2: float, sb2: float, sc2: float, n: int, power: float = 0.8,
-                  alpha: float = 0.05) -> int | None:
+def blocks_needed(
+    effect: float, sa2: float, sb2: float, sc2: float, n: int, power: float = 0.8, alpha: float = 0.05
+) -> int | None:
     """Fewest blocks with which `minimal_effect` is at most `effect` points.
 
     At least 6, below which the sign-flip test cannot reach .05; None where more blocks would never be enough, because

@@ -4,6 +4,7 @@ Under the null the two arms of a block are exchangeable, so each block's differe
 flips at once: its items, languages and targets share one training run. Source: Fisher (1935), The Design of
 Experiments, ch. 3; Westfall & Young (1993), Resampling-Based Multiple Testing, algorithm 2.8 (free step-down).
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -33,8 +34,8 @@ def _flipped_sums(m: np.ndarray, seed: int | np.random.Generator) -> Iterator[np
     size = max(1, CHUNK // hypotheses)
     if blocks <= EXACT_BLOCKS:
         inner = min(blocks - 1, size.bit_length() - 1)
-        base = m[0] + _doubled(m[blocks - inner:])
-        for outer in _doubled(m[1:blocks - inner]):
+        base = m[0] + _doubled(m[blocks - inner :])
+        for outer in _doubled(m[1 : blocks - inner]):
             yield base + outer
     else:
         rng = np.random.default_rng(seed)

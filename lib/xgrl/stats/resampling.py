@@ -3,6 +3,7 @@
 Source: Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1:386-411; Tukey (1958), Annals of
 Mathematical Statistics 29:614 (pseudo-values).
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -32,8 +33,14 @@ def _weights(size: int, draws: int, rng: np.random.Generator) -> np.ndarray:
     return np.bincount(chosen.ravel(), minlength=draws * size).reshape(draws, size) / size
 
 
-def bootstrap(D: Sequence[ArrayLike], weights: ArrayLike, strata: Sequence | None = None, draws: int = 10_000,
-              level: float = 0.95, seed: int | np.random.Generator = 0) -> Bootstrap:
+def bootstrap(
+    D: Sequence[ArrayLike],
+    weights: ArrayLike,
+    strata: Sequence | None = None,
+    draws: int = 10_000,
+    level: float = 0.95,
+    seed: int | np.random.Generator = 0,
+) -> Bootstrap:
     """Pigeonhole bootstrap of the weighted mean difference over tasks.
 
     D: list of T arrays (B, n_t) of differences in points, already averaged over languages, so that one weight an item
@@ -45,8 +52,10 @@ def bootstrap(D: Sequence[ArrayLike], weights: ArrayLike, strata: Sequence | Non
     blocks = len(tables[0])
     labels = np.zeros(blocks, int) if strata is None else np.unique(np.asarray(strata), return_inverse=True)[1]
     if len(w) != len(tables) or len(labels) != blocks or any(len(table) != blocks for table in tables):
-        raise ValueError(f"bootstrap: found {len(w)} weights and {len(labels)} strata for shapes "
-                         f"{[table.shape for table in tables]}, need one weight a table and one label a block")
+        raise ValueError(
+            f"bootstrap: found {len(w)} weights and {len(labels)} strata for shapes "
+            f"{[table.shape for table in tables]}, need one weight a table and one label a block"
+        )
     rng = np.random.default_rng(seed)
     size = max(1, CHUNK // max(table.shape[1] for table in tables))
     means = np.empty(draws)
@@ -56,9 +65,10 @@ def bootstrap(D: Sequence[ArrayLike], weights: ArrayLike, strata: Sequence | Non
         for label in np.unique(labels):
             inside = labels == label
             drawn[:, inside] = _weights(int(inside.sum()), part, rng) * inside.mean()
-        means[start:start + part] = sum(
+        means[start : start + part] = sum(
             weight * ((_weights(table.shape[1], part, rng) @ table.T) * drawn).sum(1)  # (part, B)
-            for weight, table in zip(w, tables, strict=True))
+            for weight, table in zip(w, tables, strict=True)
+        )
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     return Bootstrap(float(means.std(ddof=1)), (float(low), float(high)), means)
 

@@ -5,6 +5,7 @@ variance sigma_block^2 / B + sigma_item^2 / n + sigma_residual^2 / (B n). It is 
 Satterthwaite's degrees of freedom. Source: Clark (1973), The language-as-fixed-effect fallacy, J. Verbal Learning
 12:335-359; Satterthwaite (1946), Biometrics Bulletin 2:110-114.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -44,8 +45,11 @@ class Crossed(Estimate):
     def components(self) -> dict[str, float]:
         """Variance components block, item and residual in squared points; the first two may be negative."""
         blocks, items = self.shape
-        return {"block": (self.ms_block - self.ms_residual) / items,
-                "item": (self.ms_item - self.ms_residual) / blocks, "residual": self.ms_residual}
+        return {
+            "block": (self.ms_block - self.ms_residual) / items,
+            "item": (self.ms_item - self.ms_residual) / blocks,
+            "residual": self.ms_residual,
+        }
 
 
 def mean_squares(D: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -61,8 +65,9 @@ def mean_squares(D: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
     return mean[..., 0, 0], ms_block, ms_item, ms_residual
 
 
-def variance(ms_block: np.ndarray, ms_item: np.ndarray, ms_residual: np.ndarray, blocks: int,
-             items: int) -> tuple[np.ndarray, np.ndarray]:
+def variance(
+    ms_block: np.ndarray, ms_item: np.ndarray, ms_residual: np.ndarray, blocks: int, items: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Variance of the mean and its degrees of freedom, for mean squares of any one shape.
 
     V = max(MS_b + MS_e - MS_r, MS_b, MS_e) / (B n); Satterthwaite's df with floor B - 1, or, where one mean square
@@ -113,8 +118,7 @@ def block_variance(m: np.ndarray, strata: Sequence | None) -> tuple[float, int]:
     return float(np.mean([m[index == i].var(ddof=1) for i in range(len(names))])), len(m) - len(names)
 
 
-def crossed_tasks(D: Sequence[ArrayLike], weights: ArrayLike, strata: Sequence | None = None,
-                  level: float = 0.95) -> Estimate:
+def crossed_tasks(D: Sequence[ArrayLike], weights: ArrayLike, strata: Sequence | None = None, level: float = 0.95) -> Estimate:
     """Weighted mean difference over several tasks that share blocks but not items.
 
     D: list of T arrays (B, n_t) in points; weights: (T,); strata: (B,) label (intermediate task) of each block, or
@@ -126,8 +130,10 @@ def crossed_tasks(D: Sequence[ArrayLike], weights: ArrayLike, strata: Sequence |
     w = finite("crossed_tasks: weights", weights, ndim=1)
     blocks = len(tables[0])
     if len(w) != len(tables) or any(len(table) != blocks for table in tables):
-        raise ValueError(f"crossed_tasks: found {len(w)} weights for shapes {[table.shape for table in tables]}, "
-                         "need one weight a table and the same number of blocks")
+        raise ValueError(
+            f"crossed_tasks: found {len(w)} weights for shapes {[table.shape for table in tables]}, "
+            "need one weight a table and the same number of blocks"
+        )
     if len(tables) == 1 and (strata is None or len(set(strata)) == 1):
         whole = crossed(w[0] * tables[0], level)
         return Estimate(whole.mean, whole.se, whole.df, whole.interval, whole.p)

@@ -3,6 +3,7 @@
 A p value above .05 is absence of evidence, never evidence of absence, so "no effect" is not in the vocabulary; what can
 be said instead is "equivalent within the margin", and that needs its own test.
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -32,21 +33,23 @@ def sentence(c: Comparison) -> str:
     """The finding in one or two sentences with estimate, interval, p and number of blocks."""
     low, high = c.ci
     interval = f"95 % CI {low:+.2f} to {high:+.2f}" if low == low else "interval not estimable"
-    numbers = (f"difference {c.theta:+.2f} points, {interval}, p {p_text(c.p)}, {c.n_blocks} blocks, "
-               f"{len(c.per_task)} target task{'s' if len(c.per_task) > 1 else ''}")
+    numbers = (
+        f"difference {c.theta:+.2f} points, {interval}, p {p_text(c.p)}, {c.n_blocks} blocks, "
+        f"{len(c.per_task)} target task{'s' if len(c.per_task) > 1 else ''}"
+    )
     band = f"\u00b1{c.margin:g} points"
     if c.verdict in ("superior", "inferior"):
         text = f"{c.treatment} is {'better' if c.verdict == 'superior' else 'worse'} than {c.baseline} ({numbers})."
         if c.trivial:
-            text += (f" The difference is real but trivial: it lies within {band} "
-                     f"(equivalence p {p_text(c.tost_p)}).")
+            text += f" The difference is real but trivial: it lies within {band} (equivalence p {p_text(c.tost_p)})."
     elif c.verdict == "equivalent":
-        text = (f"{c.treatment} and {c.baseline} are equivalent within {band} (equivalence p {p_text(c.tost_p)}; "
-                f"{numbers}).")
+        text = f"{c.treatment} and {c.baseline} are equivalent within {band} (equivalence p {p_text(c.tost_p)}; {numbers})."
     elif low == low:
-        text = (f"Inconclusive: these data neither separate {c.treatment} from {c.baseline} nor place the difference "
-                f"within {band} ({numbers}; equivalence p {p_text(c.tost_p)}). True differences from {low:+.2f} to "
-                f"{high:+.2f} points are compatible with them.")
+        text = (
+            f"Inconclusive: these data neither separate {c.treatment} from {c.baseline} nor place the difference "
+            f"within {band} ({numbers}; equivalence p {p_text(c.tost_p)}). True differences from {low:+.2f} to "
+            f"{high:+.2f} points are compatible with them."
+        )
         if low > 0 or high < 0:
             text += " The interval leaves out 0, but the sign-flip test, which must agree, does not reject."
     else:
