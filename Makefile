@@ -12,7 +12,7 @@ export PYTHONHASHSEED ?= 0
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study smoke dry-run unlock test lint lab bench verify lock clean
+.PHONY: help setup check-jobs study smoke dry-run unlock test lint lab bench verify publish lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST) | sed 's/: /	/2' | expand -t 22
@@ -41,7 +41,11 @@ smoke:  ## the whole grid on a tiny random encoder and synthetic data, in two mi
 dry-run: $(READY) check-jobs  ## list the jobs of STUDY that would run
 	$(SNAKEMAKE) -n --quiet rules
 
-unlock: $(READY)  ## after a crash: release Snakemake's lock on the folder
+unpublish: $(READY)  ## make outputs/STUDY the published results, and the README's table from it
+	$(BIN)/python -m xgrl.report publish outputs/$(STUDY) outputs/reference/$(STUDY)
+	$(BIN)/python -m xgrl.report readme outputs/reference/$(STUDY)/analysis/summary.json README.md
+
+lock: $(READY)  ## after a crash: release Snakemake's lock on the folder
 	$(SNAKEMAKE) --unlock
 
 lint: $(READY)  ## ruff
@@ -59,6 +63,10 @@ bench: $(READY)  ## speed side by side with a plain Trainer configuration
 
 verify: $(READY)  ## compare outputs/STUDY with the published outputs/reference/STUDY
 	$(BIN)/python -m xgrl.report verify outputs/$(STUDY) outputs/reference/$(STUDY)
+
+publish: $(READY)  ## make outputs/STUDY the published results, and the README's table from it
+	$(BIN)/python -m xgrl.report publish outputs/$(STUDY) outputs/reference/$(STUDY)
+	$(BIN)/python -m xgrl.report readme outputs/reference/$(STUDY)/analysis/summary.json README.md
 
 lock: $(READY)  ## write requirements.lock anew from what is installed
 	@{ sed -n '/^#/p' requirements.lock; $(BIN)/python -m pip freeze --exclude-editable | grep -v '^torch=='; } > requirements.lock.new

@@ -146,6 +146,24 @@ def test_verify_says_what_differs_and_by_how_much(tmp_path):
     assert missing.arm.tolist() == ["none"] and math.isnan(missing.difference[0])
 
 
+def test_publish_copies_the_analysis_and_every_record_and_verify_compares_bytes(tmp_path, capsys):
+    study = results(tmp_path / "study")
+    with pytest.raises(ValueError, match=r"report\.html"):
+        report.publish(study, tmp_path / "reference")
+    (study / "analysis" / "report.html").write_text("<p>report")
+    run = study / "target" / "t" / "none" / "seed-0"
+    records.write_json(run / "run.json", {"schema": 1})
+    (run / "predictions.parquet").write_bytes(b"one")
+    report.publish(study, tmp_path / "reference")
+    assert (tmp_path / "reference/analysis/report.html").read_text() == "<p>report"
+    assert list(json.loads((tmp_path / "reference/runs.json").read_text())) == ["target/t/none/seed-0"]
+    assert report.main(["verify", str(study), str(tmp_path / "reference")]) == 0
+    assert "1 of 1 runs are equal bit for bit" in capsys.readouterr().out
+    (run / "predictions.parquet").write_bytes(b"two")
+    report.main(["verify", str(study), str(tmp_path / "reference")])
+    assert "0 of 1 runs are equal" in capsys.readouterr().out
+
+
 def test_command_line(tmp_path, summary, book, capsys):
     reference, other = results(tmp_path / "reference"), results(tmp_path / "other", change=0.25)
 

@@ -6,13 +6,16 @@ Commands:
     python -m xgrl.report summary outputs/STUDY             the verdict
     python -m xgrl.report readme SUMMARY.json README.md     the results table between its markers
     python -m xgrl.report verify outputs/STUDY REFERENCE    what differs from published results, and by how much
+    python -m xgrl.report publish outputs/STUDY REFERENCE   copy what is cited into the reference folder
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from html import escape
@@ -144,6 +147,33 @@ def verify(study_dir: str | Path, reference_dir: str | Path) -> pd.DataFrame:
     return both.loc[~equal, columns].reset_index(drop=True)
 
 
+def run_records(study_dir: str | Path) -> dict[str, dict[str, Any]]:
+    """Every ``run.json`` of a study by the run's folder, with the sha256 of its predictions where it has any."""
+    found = {}
+    for path in sorted(Path(study_dir).rglob("run.json")):
+        predictions = path.parent / "predictions.parquet"
+        name = str(path.parent.relative_to(study_dir))
+        found[name] = json.loads(path.read_text())
+        if predictions.exists():
+            found[name]["predictions_sha256"] = hashlib.sha256(predictions.read_bytes()).hexdigest()
+    return found
+
+
+def publish(study_dir: str | Path, reference_dir: str | Path) -> None:
+    """Copy what a study is cited by into a reference folder: its analysis (notebook, report, results, figures) and runs.json.
+
+    Raises:
+        ValueError: the study has no finished report.
+    """
+    analysis = Path(study_dir) / "analysis"
+    if not (analysis / "report.html").exists():
+        raise ValueError(f"{analysis}: no report.html; run the study to its end first")
+    skip = shutil.ignore_patterns(".*")
+    target = Path(reference_dir) / "analysis"
+    records.replace_folder(target, lambda p: shutil.copytree(analysis, p, dirs_exist_ok=True, ignore=skip))
+    records.write_json(Path(reference_dir) / "runs.json", run_records(study_dir))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; exit 0, 1 where `verify` found differences, 2 where something is missing or broken."""
     parser = argparse.ArgumentParser(prog="python -m xgrl.report", description=__doc__.split("\n")[0])
@@ -153,13 +183,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("summary", ["study"]),
         ("readme", ["summary", "readme"]),
         ("verify", ["study", "reference"]),
+        ("publish", ["study", "reference"]),
     ):
         command = commands.add_parser(name)
         for place in places:
             command.add_argument(place, type=Path)
     command, *paths = vars(parser.parse_args(arguments)).values()
     try:
-        return {"html": _html, "summary": _summary, "readme": _readme, "verify": _verify}[command](*paths)
+        actions = {"html": _html, "summary": _summary, "readme": _readme, "verify": _verify, "publish": _publish}
+        return actions[command](*paths)
     except (ValueError, FileNotFoundError) as error:
         print(f"refused: {error}", file=sys.stderr)
         return 2
@@ -172,7 +204,19 @@ def _html(analysis: Path) -> int:
 
 
 def _summary(study: Path) -> int:
-    print(json.loads((study / "analysis" / "summary.json").read_text())["verdict"])
+    """Five lines: what ran, the verdict, the numbers behind it, the targets, where the report is."""
+    summary = json.loads((study / "analysis" / "summary.json").read_text())
+    comparison, (whole, *targets) = summary["comparison"], summary["table"]
+    print(
+        f"study {summary['study']}: {summary['runs']} runs, {summary['blocks']} blocks, {summary['core_hours']:.2f} core hours"
+    )
+    print(f"verdict: {summary['verdict']}")
+    scores = ", ".join(f"{arm} {value:.1f}" for arm, value in whole["scores"].items())
+    tests = ", ".join(
+        f"{name} p {comparison[key]:.2g}" for name, key in (("sign flip", "p_signflip"), ("crossed", "p_crossed"))
+    )
+    print(f"zero-shot macro, %: {scores}; {tests}")
+    print("by target, points: " + ", ".join(f"{row['target']} {row['theta']:+.2f}" for row in targets))
     print(f"report: {study / 'analysis' / 'report.html'}")
     return 0
 
@@ -182,7 +226,20 @@ def _readme(summary: Path, readme: Path) -> int:
     return 0
 
 
+def _publish(study: Path, reference: Path) -> int:
+    publish(study, reference)
+    print(f"{study} -> {reference}")
+    return 0
+
+
 def _verify(study: Path, reference: Path) -> int:
+    """Scores first; then, where the reference lists its runs, whether the predictions are the same bytes."""
+    if (reference / "runs.json").exists():
+        key = "predictions_sha256"
+        theirs = {name: run[key] for name, run in json.loads((reference / "runs.json").read_text()).items() if key in run}
+        ours = {name: run[key] for name, run in run_records(study).items() if key in run}
+        equal = sum(ours.get(name) == digest for name, digest in theirs.items())
+        print(f"predictions: {equal} of {len(theirs)} runs are equal bit for bit")
     differences = verify(study, reference)
     if differences.empty:
         print("every score is equal")
