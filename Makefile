@@ -8,6 +8,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SNAKEMAKE = $(BIN)/snakemake --configfile params/base.yaml params/$(STUDY).yaml --cores $(JOBS)
 GRID = --keep-going --retries 1 --rerun-incomplete --logger rich
+# A lock that the operating system releases even when a run is killed; without flock, Snakemake's own (then: make unlock).
+FLOCK := $(shell command -v flock 2>/dev/null)
+LOCKED = $(if $(FLOCK),$(FLOCK) --close --nonblock --conflict-exit-code 75 $(VENV)/.lock)
+BUSY = { [ $$? -ne 75 ] || echo "another make study is running in this folder; wait for it or stop it first"; exit 1; }
 export PYTHONHASHSEED ?= 0
 export TOKENIZERS_PARALLELISM ?= false
 
@@ -32,7 +36,7 @@ check-jobs:
 	@[ -f params/$(STUDY).yaml ] || { echo "STUDY=$(STUDY): no params/$(STUDY).yaml; allowed: $$(ls params/*.yaml | grep -v base | xargs -n1 basename -s .yaml | tr '\n' ' ')"; exit 2; }
 
 study: $(READY) check-jobs  ## the whole study and its report [STUDY=laptop] [JOBS=2]; call again to resume
-	$(SNAKEMAKE) $(GRID)
+	@$(LOCKED) $(SNAKEMAKE) $(GRID) $(if $(FLOCK),--nolock) || $(BUSY)
 	@$(BIN)/python -m xgrl.report summary outputs/$(STUDY)
 
 smoke:  ## the whole grid on a tiny random encoder and synthetic data, in two minutes, no download

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -18,34 +20,53 @@ ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.grid
 
 
-def snakemake(folder: Path, *arguments: str, study: str = "smoke", **config: object) -> subprocess.CompletedProcess:
-    """Run the study with its outputs in `folder`; the command is the Makefile's."""
+def command(folder: Path, *arguments: str, study: str = "smoke", **config: object) -> list[str]:
+    """The Makefile's command, with its outputs in `folder`."""
     files = [str(ROOT / "params" / f"{name}.yaml") for name in ("base", study)]
     extra = folder / "extra.yaml"
     extra.write_text(json.dumps({"outputs": str(folder / "outputs")} | config))
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "-s",
+    place = [
+        "--snakefile",
         str(ROOT / "Snakefile"),
         "--directory",
         str(folder),
         "--cores",
         "2",
-        "--configfile",
-        *files,
-        str(extra),
-        *arguments,
+        "--nolock",
+        "--rerun-incomplete",
     ]
+    return [sys.executable, "-m", "snakemake", *place, "--configfile", *files, str(extra), *arguments]
+
+
+def snakemake(folder: Path, *arguments: str, **config: object) -> subprocess.CompletedProcess:
+    """Run the study to its end, or what the arguments ask for."""
     environment = os.environ | {"PYTHONHASHSEED": "0"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
+    return subprocess.run(command(folder, *arguments, **config), capture_output=True, text=True, env=environment, timeout=900)
+
+
+def finished(folder: Path) -> dict[Path, int]:
+    """The runs that have ended, with the time of their record in nanoseconds."""
+    return {path: path.stat().st_mtime_ns for path in (folder / "outputs").rglob("run.json")}
 
 
 @pytest.fixture(scope="module")
-def grid(tmp_path_factory) -> Path:
-    """The smoke study, run once."""
+def interrupted(tmp_path_factory) -> tuple[Path, dict[Path, int]]:
+    """The smoke study, killed when a dozen runs had ended: its folder, and those runs."""
     folder = tmp_path_factory.mktemp("grid")
+    environment = os.environ | {"PYTHONHASHSEED": "0"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command(folder), env=environment, start_new_session=True, **quiet) as process:
+        while process.poll() is None and len(finished(folder)) < 12:
+            time.sleep(0.2)
+        assert process.poll() is None, "the study ended before it could be killed"
+        os.killpg(process.pid, signal.SIGKILL)
+    return folder, finished(folder)
+
+
+@pytest.fixture(scope="module")
+def grid(interrupted) -> Path:
+    """The same study, called again and run to its end."""
+    folder, _ = interrupted
     done = snakemake(folder, "--keep-going")
     assert done.returncode == 0, done.stderr[-4000:]
     return folder
@@ -54,6 +75,13 @@ def grid(tmp_path_factory) -> Path:
 def runs(folder: Path, phase: str) -> dict[str, dict]:
     base = folder / "outputs" / "smoke" / phase
     return {str(p.parent.relative_to(base)): json.loads(p.read_text()) for p in sorted(base.rglob("run.json"))}
+
+
+def test_a_killed_study_resumes_and_keeps_what_had_ended(interrupted, grid):
+    _, before = interrupted
+    after = finished(grid)
+    again = [path for path, time_ns in before.items() if after[path] != time_ns]
+    assert len(again) <= 2, again  # two jobs ran when it was killed; their records may have been written just then
 
 
 def test_every_run_is_there_and_says_what_it_was(grid):

@@ -65,6 +65,8 @@ def changed(path: str, value: object) -> dict:
         ("scientific.seeds", [1, 1], ["seeds", "twice"]),
         ("scientific.seeds", [-1], ["seeds"]),
         ("scientific.unlabelled_languages", ["de", "fr"], ["unlabelled_languages", "en"]),
+        ("scientific.unlabelled_languages", ["en", "xx"], ["unlabelled_languages", "xx", "fixture"]),
+        ("scientific.unlabelled_languages", ["en", "xx"], ["unlabelled_languages", "xx", "fixture"]),
         ("scientific.probe_seeds", [7], ["probe_seeds", "7"]),
         ("study", "../elsewhere", ["study"]),
     ],

@@ -94,6 +94,12 @@ def test_unlabelled_text_is_matched_in_length_and_apart_from_the_probes():
         preparing.choose_unlabelled(job(unlabelled_rows=100_000), tokenizer, np.arange(5, 12))
 
 
+def test_texts_longer_than_the_encoder_takes_are_refused():
+    _, tokenizer = load_encoder("tiny")
+    with pytest.raises(ValueError, match=r"max_length=4096.*at most 128"):
+        preparing.tokenise_all({}, tokenizer, 4096)
+
+
 def test_hidden_states_are_those_of_the_frozen_layers(prepared):
     corpus = prepared.corpus("target/intent/dev")
     encoder = prepared.encoder()

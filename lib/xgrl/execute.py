@@ -22,6 +22,7 @@ import yaml
 from xgrl import params, records
 from xgrl.arms import ARMS
 from xgrl.tasks import TASKS
+from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 
 ROLES = {"intermediate": "intermediate", "targets": "target", "target": "target"}
 
@@ -59,6 +60,14 @@ def check_names(values: dict[str, Any]) -> None:
     for name in values.get("languages", []):
         if known and name not in known:
             raise Refused(f"languages={name!r}: no target of this study has it; {params.nearest_names(name, known)}")
+    if source:
+        with_text = UNLABELLED.get(source, ())
+        for name in values.get("unlabelled_languages", []):
+            if name not in with_text:
+                allowed = params.nearest_names(name, with_text or UNLABELLED)
+                raise Refused(
+                    f"unlabelled_languages={name!r}: source={source!r} has no text in it for the discriminator; {allowed}"
+                )
     for name in values.get("targets", []):
         wanted = set(values.get("languages", [])) or set(TASKS[name].languages)
         if not (wanted - {"en"}) & set(TASKS[name].languages):

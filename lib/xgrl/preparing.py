@@ -145,7 +145,9 @@ def choose_unlabelled(
 
 
 def tokenise_all(corpora: Mapping[str, Dataset], tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, Tokens]:
-    """Token ids of every corpus, pairs joined by the tokenizer's separator."""
+    """Token ids of every corpus, pairs joined by the tokenizer's separator; ValueError where the encoder takes fewer tokens."""
+    if max_length > tokenizer.model_max_length:
+        raise ValueError(f"max_length={max_length}: the encoder takes at most {tokenizer.model_max_length} tokens")
     return {
         name: tokenise(
             list(rows["text"]), tokenizer, max_length, list(rows["text_pair"]) if "text_pair" in rows.column_names else None

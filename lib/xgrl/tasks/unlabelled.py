@@ -26,6 +26,7 @@ from xgrl.tasks.formats import code_version, named
 from xgrl.tasks.leakage import normalise
 
 LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pl", "pt", "ru")
+SOURCES = {"packages": LANGUAGES, "fixture": FIXTURE_LANGUAGES}
 SHORTEST, LONGEST = 20, 400
 MEMBER = "bigbench/benchmark_tasks/paragraph_segmentation/task.json"
 FEATURES = Features({"id": Value("string"), "text": Value("string"), "language": Value("string")})
@@ -46,8 +47,7 @@ def load_unlabelled(languages: Sequence[str] = LANGUAGES, source: str = "package
     Raises:
         ValueError: a language or source that does not exist, or no language.
     """
-    named("source", source, ("packages", "fixture"))
-    allowed = LANGUAGES if source == "packages" else FIXTURE_LANGUAGES
+    allowed = SOURCES[named("source", source, tuple(SOURCES))]
     chosen = [named("language", language, allowed) for language in languages]
     if not chosen:
         raise ValueError(f"languages=[]: give at least one of {', '.join(allowed)}")
