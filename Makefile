@@ -45,18 +45,14 @@ smoke:  ## the whole grid on a tiny random encoder and synthetic data, in two mi
 dry-run: $(READY) check-jobs  ## list the jobs of STUDY that would run
 	$(SNAKEMAKE) -n --quiet rules
 
-unpublish: $(READY)  ## make outputs/STUDY the published results, and the README's table from it
-	$(BIN)/python -m xgrl.report publish outputs/$(STUDY) outputs/reference/$(STUDY)
-	$(BIN)/python -m xgrl.report readme outputs/reference/$(STUDY)/analysis/summary.json README.md
-
-lock: $(READY)  ## after a crash: release Snakemake's lock on the folder
+unlock: $(READY)  ## after a crash, where flock is missing: release Snakemake's lock
 	$(SNAKEMAKE) --unlock
 
 lint: $(READY)  ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-test: $(READY) lint  ## ruff, unit tests, smoke grid, notebooks (nbval), analysis of a miniature study
+test: $(READY) lint smoke  ## ruff, unit tests, smoke grid, notebooks (nbval), analysis of a miniature study
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 tests notebooks
 
 lab: $(READY) smoke  ## JupyterLab on the notebooks, with the smoke study at hand
