@@ -119,8 +119,12 @@ def _audit(runs: pd.DataFrame, notes: list[tuple]) -> pd.DataFrame:
     target = runs[runs.phase == "target"]
     rows = notes or [("every run finished", f"{len(runs)} runs", True)]
     paired, alone = target[target.arm != "none"], target[target.arm == "none"]
-    grids = [pd.MultiIndex.from_product([part[key].unique() for key in KEYS]) for part in (paired, alone)]
-    wanted = grids[0].union(grids[1])
+    wanted = pd.MultiIndex.from_product([paired[key].unique() for key in KEYS])
+    for _, part in alone.groupby("target"):  # without intermediate training retrieval trains nothing: one run is all of them
+        seeds = part["seed"].unique() if part["dev_accuracy"].isna().all() else target["seed"].unique()
+        wanted = wanted.union(
+            pd.MultiIndex.from_product([*(part[key].unique() for key in KEYS if key != "seed"), seeds], names=KEYS)
+        )
     missing = wanted.difference(pd.MultiIndex.from_frame(target[KEYS]))
     first = f", first {', '.join(map(str, missing[0]))}" if len(missing) else ""
     rows.append(("every cell of the grid", f"{len(missing)} of {len(wanted)} missing{first}", not len(missing)))
