@@ -16,6 +16,7 @@ from .power import blocks_needed, minimal_effect
 from .randomisation import sign_flip, westfall_young
 from .resampling import Bootstrap, bootstrap, jackknife
 from .twoway import Crossed, Estimate, crossed, crossed_tasks
+from .verdict import p_format
 
 __all__ = [
     "Bootstrap",
@@ -41,6 +42,7 @@ __all__ = [
     "jackknife",
     "mcnemar",
     "minimal_effect",
+    "p_format",
     "partial_conjunction",
     "rope",
     "sign_flip",

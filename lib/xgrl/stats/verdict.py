@@ -22,11 +22,17 @@ def decide(theta: float, p: float, tost_p: float) -> tuple[str, bool]:
     return ("equivalent" if within else "inconclusive"), False
 
 
-def p_text(p: float) -> str:
-    """A p value to two significant digits; "not estimable" for NaN."""
+def p_format(p: float) -> str:
+    """A p value to two significant digits, never as 0: "0.00049", "<0.0001"; "not estimable" for NaN."""
     if p != p:
         return "not estimable"
-    return f"= {p:.2g}" if p >= 1e-4 else "< 0.0001"
+    return f"{p:.2g}" if p >= 1e-4 else "<0.0001"
+
+
+def p_text(p: float) -> str:
+    """The same in a sentence: "= 0.00049", "< 0.0001"."""
+    text = p_format(p)
+    return text if p != p else f"< {text[1:]}" if text.startswith("<") else f"= {text}"
 
 
 def sentence(c: Comparison) -> str:
