@@ -10,10 +10,10 @@ import json
 import sys
 from pathlib import Path
 
-import nbformat
-
 from xgrl.execute import check_study
 from xgrl.tasks import TASKS
+
+import nbformat  # after xgrl.execute, which spares it a slow import
 
 try:
     study = check_study(dict(config))

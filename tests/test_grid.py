@@ -51,12 +51,12 @@ def finished(folder: Path) -> dict[Path, int]:
 
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory) -> tuple[Path, dict[Path, int]]:
-    """The smoke study, killed when a dozen runs had ended: its folder, and those runs."""
+    """The smoke study, killed when a few runs had ended: its folder, and those runs."""
     folder = tmp_path_factory.mktemp("grid")
     environment = os.environ | {"PYTHONHASHSEED": "0"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command(folder), env=environment, start_new_session=True, **quiet) as process:
-        while process.poll() is None and len(finished(folder)) < 12:
+        while process.poll() is None and len(finished(folder)) < 8:
             time.sleep(0.2)
         assert process.poll() is None, "the study ended before it could be killed"
         os.killpg(process.pid, signal.SIGKILL)
@@ -87,9 +87,9 @@ def test_a_killed_study_resumes_and_keeps_what_had_ended(interrupted, grid):
 def test_every_run_is_there_and_says_what_it_was(grid):
     # 2 tasks x 2 seeds x (standard, dann), and control where it is probed (2 tasks x 1 seed)
     assert len(runs(grid, "intermediate")) == 2 * 2 * 2 + 2
-    # 4 targets; without intermediate training 2 classification targets x 2 seeds, and 2 retrieval targets once
-    assert len(runs(grid, "target")) == 4 * (2 * 2 * 2) + 2 * 2 + 2
-    assert len(runs(grid, "probe")) == 2 * 3
+    # 2 targets; without intermediate training the classification target has 2 seeds, retrieval one run
+    assert len(runs(grid, "target")) == 2 * (2 * 2 * 2) + 2 + 1
+    assert len(runs(grid, "probe")) == 2 * 2
     for phase in ("intermediate", "target", "probe"):
         for folder, record in runs(grid, phase).items():
             assert record["status"] == "finished" and record["phase"] == phase
@@ -102,15 +102,15 @@ def test_the_report_stands_alone(grid):
     html = (analysis / "report.html").read_text()
     assert "<script src=" not in html and 'href="http' not in html.split("<body")[0]
     assert json.loads((analysis / "summary.json").read_text())
-    assert len(pd.read_csv(analysis / "results.csv")) > 100
+    assert len(pd.read_csv(analysis / "results.csv")) > 80
 
 
 def test_intermediate_tasks_are_learned_and_transfer_is_between_chance_and_english(grid):
     for folder, record in runs(grid, "intermediate").items():
         assert record["metrics"]["learned"], folder
     scores = pd.DataFrame([r["metrics"] | r["parameters"] for r in runs(grid, "target").values()])
-    sentiment = scores[scores.target == "sentiment"]
-    assert 25 < sentiment.macro.mean() < sentiment.english.mean()
+    intent = scores[scores.target == "intent"]
+    assert 100 / 24 < intent.macro.mean() < intent.english.mean()
 
 
 def test_a_finished_study_has_nothing_to_do(grid):
@@ -126,7 +126,7 @@ def test_another_seed_runs_only_its_own_jobs(grid):
         for line in text.splitlines()
         if line.split()[:1] and line.split()[0] in ("prepare", "intermediate", "target", "probe", "analysis", "report")
     }
-    assert counts == {"intermediate": 4, "target": 4 * 4 + 2, "analysis": 1, "report": 1}
+    assert counts == {"intermediate": 4, "target": 2 * 4 + 1, "analysis": 1, "report": 1}
 
 
 def test_a_lost_run_is_made_again_bit_for_bit(grid):

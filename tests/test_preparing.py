@@ -12,7 +12,16 @@ from xgrl.models.encoder import load_encoder
 from xgrl.models.split import prefix
 from xgrl.prepared import Prepared, digest, frozen_layers
 
-SMALL = {"train_rows": 60, "dev_rows": 20, "test_rows": 15, "retrieval_rows": 15, "unlabelled_rows": 30, "probe_rows": 10}
+TARGETS = ["sentiment", "intent", "emoji-names", "wikilingua"]
+SMALL = {
+    "targets": TARGETS,
+    "train_rows": 60,
+    "dev_rows": 20,
+    "test_rows": 15,
+    "retrieval_rows": 15,
+    "unlabelled_rows": 30,
+    "probe_rows": 10,
+}
 
 
 def job(**changes) -> dict:

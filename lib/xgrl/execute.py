@@ -24,6 +24,9 @@ from xgrl.arms import ARMS
 from xgrl.tasks import TASKS
 from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 
+# jsonschema, under nbformat, compiles this package's grammar of IRIs on import: two seconds a job, for nothing used here.
+sys.modules.setdefault("rfc3987_syntax", None)
+
 ROLES = {"intermediate": "intermediate", "targets": "target", "target": "target"}
 
 

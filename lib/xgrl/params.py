@@ -113,7 +113,7 @@ class PrepareJob(Job):
     source: Literal["packages", "fixture", "files", "hub"] = "fixture"
     path: str = ""
     intermediate: Names = ["sarcasm", "question-type"]
-    targets: Names = ["sentiment", "intent", "emoji-names", "wikilingua"]
+    targets: Names = ["intent", "emoji-names"]
     languages: Names = ["en", "de", "es", "fr", "ja", "ru"]
     unlabelled_languages: Names = ["en", "de", "es", "fr"]
     trained_layers: Annotated[int, Field(ge=-1)] = 2
