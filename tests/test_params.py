@@ -61,7 +61,7 @@ def changed(path: str, value: object) -> dict:
         ("scientific.targets", ["intents"], ["intents", "intent"]),
         ("scientific.targets", ["sarcasm"], ["sarcasm", "intermediate"]),
         ("scientific.languages", ["en", "xx"], ["xx"]),
-        ("scientific.languages", ["en"], ["sentiment", "none of them"]),
+        ("scientific.languages", ["en"], ["intent", "none of them"]),
         ("scientific.seeds", [1, 1], ["seeds", "twice"]),
         ("scientific.seeds", [-1], ["seeds"]),
         ("scientific.unlabelled_languages", ["de", "fr"], ["unlabelled_languages", "en"]),
