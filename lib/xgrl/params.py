@@ -22,6 +22,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Names = Annotated[list[Name], Field(max_length=200)]
+Arm = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]  # a variant may end in a number: dann-0.01
+Arms = Annotated[list[Arm], Field(max_length=200)]
+Domains = Literal["languages", "binary"]
+Features = Literal["pooled", "tokens"]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
@@ -30,6 +34,9 @@ Sources = Annotated[
 ]
 Layer = Annotated[int, Field(ge=-1)]
 Weight = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+
+
+BY_ARM = ("lambda_max", "domains", "discriminator_features", "discriminator_layer")  # settings that an arm may have of its own
 
 
 class Closed(BaseModel):
@@ -62,16 +69,19 @@ class Scientific(Closed):
     """What the study compares."""
 
     intermediate: Annotated[Names, Field(min_length=1)]
-    arms: Annotated[Names, Field(min_length=2)]
+    arms: Annotated[Arms, Field(min_length=2)]
     targets: Annotated[Names, Field(min_length=1)]
     languages: Names = Field(description="target languages; empty = every language of each target")
     unlabelled_languages: Annotated[Names, Field(min_length=2)]
     seeds: Annotated[list[Seed], Field(min_length=1)]
-    baseline: Name
-    treatment: Name
+    baseline: Arm
+    treatment: Arm
     margin: Annotated[float, Field(gt=0)] = Field(description="equivalence margin in points, fixed in advance")
-    probe_arms: Names = Field(description="arms whose checkpoints are probed")
+    probe_arms: Arms = Field(description="arms whose checkpoints are probed")
     probe_seeds: list[Seed]
+    probe_target: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$")] = Field(
+        description="target after whose fine-tuning checkpoints are probed again; empty = none"
+    )
 
 
 class Nuisance(Closed):
@@ -80,9 +90,19 @@ class Nuisance(Closed):
     intermediate: Optimisation
     target: Optimisation
     unlabelled_batch_size: Count
-    discriminator_learning_rate: Rate
-    lambda_max: Weight
-    domains: Literal["languages", "binary"]
+    discriminator_learning_rate: Rate = Field(description="of whatever an arm trains beside encoder and head")
+    lambda_max: dict[Arm, Weight] = Field(description="an arm's strength, by arm; 'default' for the others")
+    domains: dict[Arm, Domains] = Field(description="what a discriminator tells apart, by arm")
+    discriminator_features: dict[Arm, Features] = Field(description="what it sees of a text, by arm")
+    discriminator_layer: dict[Arm, Layer] = Field(description="layer that it reads, by arm; -1 = last")
+
+    def of_arm(self, arm: str, method: str) -> dict[str, Any]:
+        """The values for one arm: its own, else those of the method it is a variant of, else the default."""
+        found = {}
+        for key in BY_ARM:
+            values = getattr(self, key)
+            found[key] = values.get(arm, values.get(method, values["default"]))
+        return found
 
 
 class Fixed(Closed):
@@ -126,6 +146,7 @@ class PrepareJob(Job):
     targets: Names = ["intent", "emoji-names"]
     languages: Names = ["en", "de", "es", "fr", "ja", "ru"]
     unlabelled_languages: Names = ["en", "de", "es", "fr"]
+    arms: Arms = ["none", "standard", "control", "dann"]
     trained_layers: Layer = 2
     max_length: Annotated[int, Field(ge=8, le=8192)] = 32
     train_rows: Count = 300
@@ -158,11 +179,13 @@ class IntermediateJob(TrainingJob):
     """02_intermediate: one (intermediate task, arm, seed)."""
 
     intermediate: Name = "sarcasm"
-    arm: Name = "dann"
+    arm: Arm = "dann"
     unlabelled_batch_size: Count = 16
     discriminator_learning_rate: Rate = 5.0e-3
     lambda_max: Weight = 0.05
-    domains: Literal["languages", "binary"] = "languages"
+    domains: Domains = "languages"
+    discriminator_features: Features = "pooled"
+    discriminator_layer: Layer = -1
     mixture_cap: Count = 131_072
 
 
@@ -170,10 +193,11 @@ class TargetJob(TrainingJob):
     """03_target: one (checkpoint, target task, seed); intermediate and arm are both "none" for the public encoder."""
 
     intermediate: Name = "sarcasm"
-    arm: Name = "dann"
+    arm: Arm = "dann"
     target: Name = "intent"
     first_steps: Annotated[int, Field(ge=0)] = 0
     retrieval_layer: Layer = -1
+    keep_encoder: bool = False
 
     @model_validator(mode="after")
     def _none_is_none(self) -> TargetJob:
@@ -186,16 +210,17 @@ class ProbeJob(Job):
     """04_probe: one checkpoint."""
 
     intermediate: Name = "sarcasm"
-    arm: Name = "dann"
+    arm: Arm = "dann"
     seed: Seed = 0
+    probe_target: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$")] = "intent"
     threads: Annotated[int, Field(ge=1, le=64)] = 1
 
 
 class AnalysisJob(Job):
     """05_analysis: the study."""
 
-    baseline: Name = "standard"
-    treatment: Name = "dann"
+    baseline: Arm = "standard"
+    treatment: Arm = "dann"
     margin: Annotated[float, Field(gt=0)] = 1.0
     calibration_draws: Annotated[int, Field(ge=0, le=100_000)] = 200
 
