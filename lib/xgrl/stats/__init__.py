@@ -9,12 +9,14 @@ from __future__ import annotations
 from .calibration import CalibrationRow, calibrate
 from .checks import ZeroVariance
 from .comparison import Comparison, compare
-from .effects import EffectSizes, cliffs_delta, effect_sizes, exact_binomial, iqm, mcnemar
+from .effects import EffectSizes, cliffs_delta, effect_sizes, exact_binomial, expected_best, iqm, mcnemar, violation_ratio
 from .equivalence import rope, tost
 from .multiplicity import PartialConjunction, benjamini_hochberg, holm, partial_conjunction
-from .power import blocks_needed, minimal_effect
+from .operating import Design, family_rates, verdict_rates
+from .power import blocks_needed, minimal_effect, power_at
 from .randomisation import sign_flip, westfall_young
-from .resampling import Bootstrap, bootstrap, jackknife
+from .resampling import Bootstrap, bootstrap, jackknife, pigeonhole
+from .several import against_baseline, max_t, pairs
 from .twoway import Crossed, Estimate, crossed, crossed_tasks
 from .verdict import p_format
 
@@ -23,10 +25,12 @@ __all__ = [
     "CalibrationRow",
     "Comparison",
     "Crossed",
+    "Design",
     "EffectSizes",
     "Estimate",
     "PartialConjunction",
     "ZeroVariance",
+    "against_baseline",
     "benjamini_hochberg",
     "blocks_needed",
     "bootstrap",
@@ -37,15 +41,23 @@ __all__ = [
     "crossed_tasks",
     "effect_sizes",
     "exact_binomial",
+    "expected_best",
+    "family_rates",
     "holm",
     "iqm",
     "jackknife",
+    "max_t",
     "mcnemar",
     "minimal_effect",
     "p_format",
+    "pairs",
     "partial_conjunction",
+    "pigeonhole",
+    "power_at",
     "rope",
     "sign_flip",
     "tost",
+    "verdict_rates",
+    "violation_ratio",
     "westfall_young",
 ]

@@ -16,6 +16,7 @@ from .checks import known
 
 KEYS = ("study", "intermediate", "arm", "target", "seed", "language", "example_id")
 ENGLISH = "en"
+DIRECTIONS = (" xx-en", " en-xx")  # a bitext pair is searched from either side: two rows of one item
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Target:
-    """Scores of one target task in points; C cells (language, item), N distinct items, L languages, B blocks."""
+    """Scores of one target task in points; C cells (language, example), N distinct items, L languages, B blocks.
+
+    An item is what was drawn: an example that all languages share, and a pair of sentences searched in both directions.
+    """
 
     name: str
     languages: tuple[str, ...]
@@ -44,7 +48,8 @@ class Target:
     @property
     def parallel(self) -> bool:
         """Whether every language has every item."""
-        return len(self.item) == len(self.languages) * self.n_items
+        held = np.unique(self.language.astype(np.int64) * self.n_items + self.item)
+        return len(held) == len(self.languages) * self.n_items
 
     def macro(self, scores: np.ndarray) -> np.ndarray:
         """Macro average over languages, (B,), of one arm's scores (B, C)."""
@@ -59,18 +64,24 @@ def weighted_items(values: np.ndarray, language: np.ndarray, item: np.ndarray) -
     """Average cells over languages inside each item so that the mean over items is the macro average.
 
     values: (B, C), a column a cell; language, item: (C,) codes from 0 up without gaps. Returns c (B, N) with
-    c[b, e] = sum over the languages l that hold item e of values[b, (l, e)] * N / (L n_l), where n_l is the number of
-    items of language l.
+    c[b, e] = sum over the cells of item e, in language l, of values[b, cell] * N / (L n_l), where n_l is the number of
+    cells of language l.
 
     The mean over items is the macro average for any overlap of items between languages:
-    (1/N) sum_e c[b, e] = (1/N) sum_l sum_{e in l} values[b, (l, e)] N / (L n_l) = (1/L) sum_l mean_{e in l} values.
+    (1/N) sum_e c[b, e] = (1/N) sum_l sum_{cells of l} values[b, cell] N / (L n_l) = (1/L) sum_l mean_{cells of l} values.
     With parallel items n_l = N, and c is the plain mean over languages; with ids of its own for each language, every
-    item carries its one value times N / (L n_l), which is 1 for equally large languages.
+    item carries its one value times N / (L n_l), which is 1 for equally large languages; with two directions of search
+    a language, n_l = 2 N and c is the mean over languages and directions.
     """
     sizes = np.bincount(language)  # (L,)
     items = int(item.max()) + 1
     weighted = values * (items / (len(sizes) * sizes[language]))
     return np.stack([np.bincount(item, weights=row, minlength=items) for row in weighted])
+
+
+def item_of(example_id: str) -> str:
+    """The item that an example belongs to: its id without the direction of a search."""
+    return example_id[: -len(DIRECTIONS[0])] if example_id.endswith(DIRECTIONS) else example_id
 
 
 def _fail(target: str, problem: str, cells: list[str]) -> None:
@@ -173,7 +184,10 @@ def _table(
     flat = run * cells + cell
     count = np.bincount(flat, minlength=runs * cells).reshape(runs, cells)
     code, cell_language = np.unique(keys // ids, return_inverse=True)
-    _, cell_item = np.unique(keys % ids, return_inverse=True)
+    examples, position = np.unique(keys % ids, return_inverse=True)
+    cell_item = pd.factorize(np.array([item_of(str(name)) for name in names["example_id"][examples]], dtype=object))[0][
+        position
+    ]
     languages = tuple(str(names["language"][c]) for c in code)
 
     def at(r: int, column: int | None = None, lang: int | None = None) -> str:
@@ -193,7 +207,8 @@ def _table(
         _fail(
             target, "example ids differ between arms or blocks, found no row", [at(*place) for place in np.argwhere(count == 0)]
         )
-    small = np.flatnonzero(np.bincount(cell_language) < 2)
+    held = np.unique(cell_language.astype(np.int64) * ids + cell_item) // ids
+    small = np.flatnonzero(np.bincount(held) < 2)
     if len(small):
         _fail(target, "found a single item, need 2 or more", [f"language {languages[i]}" for i in small])
     values = np.empty(runs * cells)

@@ -19,13 +19,12 @@ import numpy as np
 import pandas as pd
 
 from .audit import Block, Target, aligned
-from .checks import ZeroVariance, known
-from .effects import EffectSizes, cliffs_delta, effect_sizes, iqm
+from .checks import known
+from .effects import EffectSizes, cliffs_delta, effect_sizes, iqm, violation_ratio
 from .equivalence import rope, tost
-from .multiplicity import benjamini_hochberg, holm
+from .multiplicity import PartialConjunction, partial_conjunction
 from .power import FEWEST_BLOCKS, blocks_needed, minimal_effect
-from .randomisation import sign_flip, westfall_young
-from .twoway import Estimate, block_variance, crossed, crossed_tasks
+from .tables import by_block, by_intermediate, by_language, by_target, tested, variance_components
 from .verdict import ALPHA, decide, sentence
 
 DETECT = (0.5, 1.0, 2.0)  # points for which the needed number of blocks is reported
@@ -54,6 +53,8 @@ class Comparison:
     gate: bool  # theta significant, so that the per-task p values may be read as tests
     per_task: pd.DataFrame  # target, baseline, treatment, theta, low, high, p_raw, p_holm, p_westfall_young, n_...
     per_language: pd.DataFrame  # target, language, baseline, treatment, theta, low, high, p, p_bh (within a target)
+    per_intermediate: pd.DataFrame  # intermediate, baseline, treatment, theta, low, high, p_raw, p_holm, n_blocks
+    replicated: Mapping[str, PartialConjunction]  # over "targets" and, with two or more, "intermediate tasks"
     blocks: pd.DataFrame  # intermediate, seed, baseline, treatment (weighted macro averages), m_b
     effects: EffectSizes
     components: pd.DataFrame  # variances block, item, residual per target; last row target "all"
@@ -63,6 +64,7 @@ class Comparison:
     failed_checks: tuple[str, ...]
     notes: tuple[str, ...]
     items: Mapping[str, np.ndarray] = field(repr=False)  # per target (B, n_t), the tables that were tested
+    weights: np.ndarray = field(repr=False)  # (T,), of the targets in the order of `items`
 
     @property
     def n_blocks(self) -> int:
@@ -72,6 +74,7 @@ class Comparison:
         """Everything but the item tables as plain JSON types, NaN and infinity as None."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "items"}
         values["blocks_needed"] = {f"{points:g}": count for points, count in self.blocks_needed.items()}
+        values["replicated"] = {name: asdict(found) for name, found in self.replicated.items()}
         return _plain({**values, "effects": asdict(self.effects), "n_blocks": self.n_blocks, "sentence": str(self)})
 
     def __str__(self) -> str:
@@ -90,7 +93,7 @@ def _plain(value: Any) -> Any:
         return [_plain(row) for row in value.to_dict("records")]
     if isinstance(value, Mapping):
         return {str(key): _plain(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, np.ndarray)):
         return [_plain(v) for v in value]
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -144,105 +147,6 @@ def _units(blocks: list[Block], unit: str, notes: list[str]) -> tuple[list[Block
     return blocks, np.eye(len(blocks)), None
 
 
-def _tested(tables: list[np.ndarray], w: np.ndarray, strata: list[str] | None) -> tuple[Estimate, float, float, bool]:
-    """Estimate, sign-flip p, the p to decide on, and whether the sign flip stands alone for want of variance."""
-    m = sum(weight * table.mean(1) for weight, table in zip(w, tables, strict=True))
-    flip = sign_flip(m)
-    try:
-        estimate = crossed_tasks(tables, w, strata)
-    except ZeroVariance:
-        return Estimate(float(m.mean()), 0.0, NAN, (NAN, NAN), NAN), flip, flip, True
-    return estimate, flip, max(flip, estimate.p), False
-
-
-def _task_table(
-    targets: list[Target], tables: list[np.ndarray], M: np.ndarray, strata: list[str] | None, notes: list[str]
-) -> pd.DataFrame:
-    rows = []
-    for target, table in zip(targets, tables, strict=True):
-        estimate, _, raw, alone = _tested([table], np.ones(1), strata)
-        if alone:
-            notes.append(f"{target.name}: no variance, so no interval; p is the sign flip's")
-        rows.append(
-            {
-                "target": target.name,
-                "baseline": target.macro(target.baseline).mean(),
-                "treatment": target.macro(target.treatment).mean(),
-                "theta": estimate.mean,
-                "low": estimate.interval[0],
-                "high": estimate.interval[1],
-                "p_raw": raw,
-            }
-        )
-    return pd.DataFrame(rows).assign(
-        p_holm=lambda frame: holm(frame["p_raw"]),
-        p_westfall_young=westfall_young(M),
-        n_items=[target.n_items for target in targets],
-        n_languages=[len(target.languages) for target in targets],
-    )
-
-
-def _language_rows(target: Target, average: np.ndarray, notes: list[str]) -> list[dict[str, Any]]:
-    rows = []
-    for code, name in enumerate(target.languages):
-        cells = target.language == code
-        low, high = target.baseline[:, cells], target.treatment[:, cells]
-        D = average @ (high - low)
-        try:
-            estimate = crossed(D)
-        except ZeroVariance:
-            estimate = Estimate(float(D.mean()), 0.0, NAN, (NAN, NAN), sign_flip(D.mean(1)))
-            notes.append(f"{target.name} {name}: no variance, so no interval; p is the sign flip's")
-        rows.append(
-            {
-                "target": target.name,
-                "language": name,
-                "baseline": low.mean(),
-                "treatment": high.mean(),
-                "theta": estimate.mean,
-                "low": estimate.interval[0],
-                "high": estimate.interval[1],
-                "p": estimate.p,
-            }
-        )
-    for row, adjusted in zip(rows, benjamini_hochberg([row["p"] for row in rows]), strict=True):
-        row["p_bh"] = adjusted
-    return rows
-
-
-def _components(tables: list[np.ndarray], names: list[str], w: np.ndarray, strata: list[str] | None) -> pd.DataFrame:
-    """Variance components per target and, as "all", of theta for as many items as the smallest target has.
-
-    "all" reproduces V = block / B + item / n + residual / (B n) of the several-task formula: with n the fewest items,
-    item = n sum_t w_t^2 item_t / n_t, residual likewise, and block = s_b^2 - residual / n, where s_b^2 is taken within
-    strata. Negative estimates are 0.
-    """
-    rows = []
-    for name, table in zip(names, tables, strict=True):
-        try:
-            parts = crossed(table).components
-            parts["block"] = block_variance(table.mean(1), strata)[0] - parts["residual"] / table.shape[1]
-        except ZeroVariance:
-            parts = dict.fromkeys(("block", "item", "residual"), 0.0)
-        rows.append({"target": name} | {key: max(0.0, value) for key, value in parts.items()} | {"n_items": table.shape[1]})
-    frame = pd.DataFrame(rows)
-    items = frame["n_items"].min()
-    share = w**2 * items / frame["n_items"]
-    item, residual = float(share @ frame["item"]), float(share @ frame["residual"])
-    m = sum(weight * table.mean(1) for weight, table in zip(w, tables, strict=True))
-    block = max(0.0, block_variance(m, strata)[0] - residual / items)
-    frame.loc[len(frame)] = ["all", block, item, residual, items]
-    return frame
-
-
-def _block_table(blocks: list[Block], m: np.ndarray, targets: list[Target], w: np.ndarray, average: np.ndarray) -> pd.DataFrame:
-    arms = {
-        arm: average @ sum(weight * t.macro(getattr(t, arm)) for weight, t in zip(w, targets, strict=True))
-        for arm in ("baseline", "treatment")
-    }  # weighted macro averages
-    return pd.DataFrame([asdict(block) for block in blocks]).assign(**arms, m_b=m)
-
-
 def compare(
     frame: pd.DataFrame,
     baseline: str = "standard",
@@ -283,7 +187,7 @@ def compare(
             f"cannot be significant at .05, whatever its size; {FEWEST_BLOCKS} blocks or more can show one"
         )
 
-    overall, flip, p, alone = _tested(tables, w, strata)
+    overall, flip, p, alone = tested(tables, w, strata)
     tost_p, within = NAN, (NAN, NAN, NAN)
     if alone:
         same = all((table == 0).all() for table in tables)
@@ -299,11 +203,14 @@ def compare(
     if not gate:
         notes.append("the gate is closed (global p above .05): per-task and per-language p values describe, they do not test")
 
-    per_task = _task_table(targets, tables, M, strata, notes)
-    per_language = pd.DataFrame([row for target in targets for row in _language_rows(target, average, notes)])
-
-    table = _block_table(blocks, m, targets, w, average)
-    components = _components(tables, names, w, strata)
+    per_task = by_target(targets, tables, M, strata, notes)
+    per_language = pd.DataFrame([row for target in targets for row in by_language(target, average, notes)])
+    table = by_block(blocks, m, targets, w, average)
+    per_intermediate = by_intermediate(table, tables, w, notes)
+    replicated = {"targets": partial_conjunction(per_task["p_raw"])}
+    if len(per_intermediate) > 1:
+        replicated["intermediate tasks"] = partial_conjunction(per_intermediate["p_raw"])
+    components = variance_components(tables, names, w, strata)
     parts = components.iloc[-1]
     spread = [float(parts[key]) for key in ("block", "item", "residual")]
     able = sum(spread) > 0
@@ -326,8 +233,14 @@ def compare(
         gate,
         per_task,
         per_language,
+        per_intermediate,
+        replicated,
         table,
-        replace(effect_sizes(m), cliffs_delta_unpaired=cliffs_delta(table["treatment"], table["baseline"])),
+        replace(
+            effect_sizes(m),
+            cliffs_delta_unpaired=cliffs_delta(table["treatment"], table["baseline"]),
+            violation_unpaired=violation_ratio(table["treatment"], table["baseline"]),
+        ),
         components,
         minimal_effect(*spread, len(blocks), n) if able else NAN,
         {points: blocks_needed(points, *spread, n) if able else None for points in DETECT},
@@ -335,4 +248,5 @@ def compare(
         tuple(plan.get("failed_checks", ())),
         tuple(notes),
         dict(zip(names, tables, strict=True)),
+        w,
     )

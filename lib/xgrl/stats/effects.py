@@ -2,7 +2,8 @@
 
 Source: Hedges (1981), J. Educational Statistics 6:107-128 (exact J); Clopper & Pearson (1934), Biometrika 26:404-413;
 Cliff (1993), Psychological Bulletin 114:494-509; McNemar (1947), Psychometrika 12:153-157; Fagerland et al. (2013),
-BMC Med. Res. Methodology 13:91 (mid-p); Agarwal et al. (2021), NeurIPS (interquartile mean).
+BMC Med. Res. Methodology 13:91 (mid-p); Agarwal et al. (2021), NeurIPS (interquartile mean); del Barrio et al. (2018) and
+Dror et al. (2019), ACL (almost stochastic order); Dodge et al. (2019), EMNLP, and Tang et al. (2020), EMNLP (expected best).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import gammaln
+from scipy.special import comb, gammaln
 from scipy.stats import beta, binom, trim_mean
 
 from .checks import finite
@@ -22,8 +23,8 @@ from .checks import finite
 class EffectSizes:
     """Effect sizes of paired block differences; `dz` and `hedges` are NaN where the blocks do not vary.
 
-    `p_improve` is the share of blocks that improved, ties counted half; `cliffs_delta_unpaired` ignores the pairing
-    and is NaN unless both arms' values were at hand (`compare` fills it in).
+    `p_improve` is the share of blocks that improved, ties counted half; `cliffs_delta_unpaired` and
+    `violation_unpaired` ignore the pairing and are NaN unless both arms' values were at hand (`compare` fills them in).
     """
 
     points: float
@@ -32,6 +33,7 @@ class EffectSizes:
     p_improve: float
     p_improve_interval: tuple[float, float]
     cliffs_delta_unpaired: float = float("nan")
+    violation_unpaired: float = float("nan")
 
 
 def exact_binomial(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -64,6 +66,33 @@ def cliffs_delta(treatment: ArrayLike, baseline: ArrayLike) -> float:
     """P(treatment > baseline) - P(treatment < baseline) over all pairs of (B1,) and (B0,) values: unpaired."""
     high, low = finite("cliffs_delta: treatment", treatment, 1), finite("cliffs_delta: baseline", baseline, 1)
     return float(np.sign(high[:, None] - low[None, :]).mean())
+
+
+def violation_ratio(treatment: ArrayLike, baseline: ArrayLike) -> float:
+    """How far `treatment` (B,) is from stochastic dominance over `baseline` (B,): 0 dominates, 1 is dominated; unpaired.
+
+    With sorted x and y: sum max(y - x, 0)^2 / sum (y - x)^2, the squared share of the quantile functions' distance on the wrong
+    side; .5 where the two are equal. Raises ValueError for unequal numbers of values.
+    """
+    x, y = (np.sort(finite(f"violation_ratio: {n}", v, 1)) for n, v in (("treatment", treatment), ("baseline", baseline)))
+    if len(x) != len(y):
+        raise ValueError(f"violation_ratio: found {len(x)} and {len(y)} values, need as many of either arm")
+    whole = ((y - x) ** 2).sum()
+    return float((np.maximum(y - x, 0) ** 2).sum() / whole) if whole > 0 else 0.5
+
+
+def expected_best(values: ArrayLike, k: int, replacement: bool = False) -> float:
+    """Expected largest of k runs drawn from the `values` (n,) of all runs: what reporting the best of k would gain.
+
+    Without replacement the unbiased mean over all subsets of k; with replacement the plug-in of Dodge et al., which is too
+    small. Raises ValueError unless 1 <= k <= n.
+    """
+    v = np.sort(finite("expected_best: values", values, 1))
+    n, rank = len(v), np.arange(1, len(v) + 1)
+    if not 1 <= k <= n:
+        raise ValueError(f"expected_best: found k {k} for {n} values, need 1 <= k <= {n}")
+    below = (rank / n) ** k if replacement else comb(rank, k) / comb(n, k)  # P(largest <= v)
+    return float(v @ np.diff(below, prepend=0.0))
 
 
 class McNemar(NamedTuple):

@@ -6,6 +6,7 @@ Psychology: General 142:573-603 (region of practical equivalence), with the t po
 
 from __future__ import annotations
 
+import numpy as np
 from scipy.stats import t as student
 
 from .twoway import TINY
@@ -18,6 +19,11 @@ def _valid(mean: float, se: float, df: float, margin: float) -> None:
         )
 
 
+def tost_p(mean: np.ndarray, se: np.ndarray, df: np.ndarray, margin: float) -> np.ndarray:
+    """`tost` for arrays (...), unchecked."""
+    return np.maximum(student.sf((mean + margin) / se, df), student.cdf((mean - margin) / se, df))
+
+
 def tost(mean: float, se: float, df: float, margin: float) -> float:
     """P value of the hypothesis that the true difference lies outside (-margin, margin).
 
@@ -25,7 +31,7 @@ def tost(mean: float, se: float, df: float, margin: float) -> float:
     Raises ValueError unless se, df and margin are positive.
     """
     _valid(mean, se, df, margin)
-    return max(float(student.sf((mean + margin) / se, df)), float(student.cdf((mean - margin) / se, df)), TINY)
+    return max(float(tost_p(mean, se, df, margin)), TINY)
 
 
 def rope(mean: float, se: float, df: float, margin: float) -> tuple[float, float, float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from scipy.special import nctdtrinc
+from scipy.stats import nct
 from scipy.stats import t as student
 
 from .twoway import variance
@@ -18,22 +19,33 @@ FEWEST_BLOCKS = 6  # with 5 blocks the smallest two-sided sign-flip p is .0625
 MOST_BLOCKS = 100_000
 
 
+def _components(sa2: float, sb2: float, sc2: float, B: int, n: int) -> None:
+    if min(sa2, sb2, sc2) < 0 or not 0 < sa2 + sb2 + sc2 < math.inf or B < 2 or n < 2:
+        raise ValueError(
+            f"found components {sa2}, {sb2}, {sc2}, B {B}, n {n}; "
+            "need components of 0 or more with a positive sum, and B and n of 2 or more"
+        )
+
+
 def minimal_effect(sa2: float, sb2: float, sc2: float, B: int, n: int, power: float = 0.8, alpha: float = 0.05) -> float:
     """Smallest true difference in points that the crossed test finds with probability `power`.
 
     sa2, sb2, sc2: variance components of the difference for block, item and residual, squared points, 0 or more and not
     all 0; B blocks and n items (2 or more). Two-sided test at `alpha`; rejections on the wrong side are not counted.
     """
-    if min(sa2, sb2, sc2) < 0 or not 0 < sa2 + sb2 + sc2 < math.inf or B < 2 or n < 2:
-        raise ValueError(
-            f"minimal_effect: found components {sa2}, {sb2}, {sc2}, B {B}, n {n}; "
-            "need components of 0 or more with a positive sum, and B and n of 2 or more"
-        )
+    _components(sa2, sb2, sc2, B, n)
     if not 0 < alpha < power < 1:
         raise ValueError(f"minimal_effect: found alpha {alpha}, power {power}; need 0 < alpha < power < 1")
     var, df = variance(sc2 + n * sa2, sc2 + B * sb2, sc2, B, n)
     shift = nctdtrinc(float(df), 1 - power, float(student.ppf(1 - alpha / 2, df)))  # noncentrality
     return float(shift) * math.sqrt(var)
+
+
+def power_at(effect: float, sa2: float, sb2: float, sc2: float, B: int, n: int, alpha: float = 0.05) -> float:
+    """Probability that the crossed test finds a true difference of `effect` points, on its own side; components as above."""
+    _components(sa2, sb2, sc2, B, n)
+    var, df = variance(sc2 + n * sa2, sc2 + B * sb2, sc2, B, n)
+    return float(nct.sf(student.ppf(1 - alpha / 2, df), df, abs(effect) / math.sqrt(var)))
 
 
 def blocks_needed(

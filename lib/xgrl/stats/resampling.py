@@ -19,7 +19,7 @@ CHUNK = 2**22  # resampled items held at a time
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Standard error and percentile interval in points, with the draws (R,) behind them."""
+    """Standard error and percentile interval in points, with the draws (R,) behind the interval."""
 
     se: float
     interval: tuple[float, float]
@@ -46,6 +46,7 @@ def bootstrap(
     D: list of T arrays (B, n_t) of differences in points, already averaged over languages, so that one weight an item
     serves both arms, all languages and all blocks; weights: (T,); strata: (B,) labels within which blocks are drawn.
     A check on `crossed_tasks`: it counts the residual variance more than once, so its intervals are on the wide side.
+    The standard error is the bootstrap's own in closed form (Owen 2007, section 3); the interval comes from the draws.
     """
     tables = [finite(f"bootstrap: D[{t}]", table, ndim=2) for t, table in enumerate(D)]
     w = finite("bootstrap: weights", weights, ndim=1)
@@ -60,15 +61,81 @@ def bootstrap(
     size = max(1, CHUNK // max(table.shape[1] for table in tables))
     means = np.empty(draws)
     for start in range(0, draws, size):
-        part = min(size, draws - start)
-        drawn = np.empty((part, blocks))
-        for label in np.unique(labels):
-            inside = labels == label
-            drawn[:, inside] = _weights(int(inside.sum()), part, rng) * inside.mean()
-        means[start : start + part] = sum(
-            weight * ((_weights(table.shape[1], part, rng) @ table.T) * drawn).sum(1)  # (part, B)
+        drawn = _block_weights(labels, min(size, draws - start), rng)
+        means[start : start + len(drawn)] = sum(
+            weight * ((_weights(table.shape[1], len(drawn), rng) @ table.T) * drawn).sum(1)  # (part, B)
             for weight, table in zip(w, tables, strict=True)
         )
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    return Bootstrap(_standard_error(tables, w, labels), (float(low), float(high)), means)
+
+
+def _block_weights(labels: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """(draws, B) weights of blocks drawn within their strata; each row sums to 1."""
+    drawn = np.empty((draws, len(labels)))
+    for label in np.unique(labels):
+        inside = labels == label
+        drawn[:, inside] = _weights(int(inside.sum()), draws, rng) * inside.mean()
+    return drawn
+
+
+def _standard_error(tables: list[np.ndarray], w: np.ndarray, labels: np.ndarray) -> float:
+    """Standard deviation over all resamples: blocks within strata, items, and what is left of both."""
+
+    def inside(values: np.ndarray) -> np.ndarray:
+        means = np.stack([values[labels == label].mean(0) for label in range(labels.max() + 1)])
+        return values - means[labels]
+
+    m = sum(weight * table.mean(1) for weight, table in zip(w, tables, strict=True))
+    variance = (inside(m) ** 2).sum() / len(m) ** 2
+    for weight, table in zip(w, tables, strict=True):
+        column = table.mean(0)
+        rest = inside(table)
+        rest -= rest.mean(1, keepdims=True)
+        variance += (weight / table.shape[1]) ** 2 * (((column - column.mean()) ** 2).sum() + (rest**2).sum() / len(m) ** 2)
+    return float(np.sqrt(variance))
+
+
+def pigeonhole(
+    counts: ArrayLike,
+    metric: Callable[[np.ndarray], np.ndarray],
+    language: ArrayLike,
+    item: ArrayLike,
+    strata: Sequence | None = None,
+    draws: int = 2000,
+    level: float = 0.95,
+    seed: int | np.random.Generator = 0,
+) -> Bootstrap:
+    """Pigeonhole bootstrap of a metric that is no mean over items, for example an F1, for one target.
+
+    counts: (2, B, C, k), arms baseline and treatment, k counts a cell; `metric` maps sums (..., k) to points (...), and is
+    taken anew of every resample, arm, block and language. language, item: (C,) codes from 0 up; an item has one weight in
+    both arms, all languages and all blocks. It checks the jackknife's pseudo-values, which take the metric as straight.
+    """
+    counts = finite("pigeonhole: counts", counts, ndim=4)
+    language, item = np.asarray(language), np.asarray(item)
+    blocks, cells, k = counts.shape[1:]
+    if len(counts) != 2 or len(language) != cells or len(item) != cells:
+        raise ValueError(
+            f"pigeonhole: found counts of shape {counts.shape} with {len(language)} languages and {len(item)} items; "
+            "need two arms, and a language and an item for each cell"
+        )
+    labels = np.zeros(blocks, int) if strata is None else np.unique(np.asarray(strata), return_inverse=True)[1]
+    rng, items = np.random.default_rng(seed), int(item.max()) + 1
+    parts = [np.flatnonzero(language == code) for code in np.unique(language)]
+    flat = [counts[:, :, part].transpose(2, 0, 1, 3).reshape(len(part), -1) for part in parts]  # (C_l, 2 B k)
+    means, size = np.empty(draws), max(1, CHUNK // max(items, cells))
+    for start in range(0, draws, size):
+        drawn = _block_weights(labels, min(size, draws - start), rng)
+        weights = _weights(items, len(drawn), rng)
+        values = np.mean(
+            [
+                metric((weights[:, item[part]] @ table).reshape(len(drawn), 2, blocks, k))
+                for part, table in zip(parts, flat, strict=True)
+            ],
+            axis=0,
+        )  # (part, 2, B)
+        means[start : start + len(drawn)] = ((values[:, 1] - values[:, 0]) * drawn).sum(1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     return Bootstrap(float(means.std(ddof=1)), (float(low), float(high)), means)
 

@@ -118,6 +118,22 @@ def block_variance(m: np.ndarray, strata: Sequence | None) -> tuple[float, int]:
     return float(np.mean([m[index == i].var(ddof=1) for i in range(len(names))])), len(m) - len(names)
 
 
+def tasks_variance(
+    s2: np.ndarray, floor: int, ms_item: np.ndarray, ms_residual: np.ndarray, w: np.ndarray, blocks: int, items: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Variance of a weighted mean over T tasks and its degrees of freedom.
+
+    s2: (...) variance of one block's weighted mean, with `floor` degrees of freedom; ms_item, ms_residual: (..., T); w, items:
+    (T,). V = s2 / B + sum_t w_t^2 max(0, MS_item,t - MS_residual,t) / (B n_t), Satterthwaite's df, at least `floor`.
+    """
+    share = np.where(ms_item > ms_residual, w**2 / (blocks * items), 0.0)
+    var = s2 / blocks + (share * (ms_item - ms_residual)).sum(-1)
+    spread = (s2 / blocks) ** 2 / floor + (
+        (share * ms_item) ** 2 / (items - 1) + (share * ms_residual) ** 2 / ((blocks - 1) * (items - 1))
+    ).sum(-1)
+    return var, np.maximum(floor, var**2 / np.where(spread > 0, spread, np.inf))
+
+
 def crossed_tasks(D: Sequence[ArrayLike], weights: ArrayLike, strata: Sequence | None = None, level: float = 0.95) -> Estimate:
     """Weighted mean difference over several tasks that share blocks but not items.
 
@@ -139,15 +155,8 @@ def crossed_tasks(D: Sequence[ArrayLike], weights: ArrayLike, strata: Sequence |
         return Estimate(whole.mean, whole.se, whole.df, whole.interval, whole.p)
     m = sum(weight * table.mean(1) for weight, table in zip(w, tables, strict=True))  # (B,)
     s2, floor = block_variance(m, strata)
-    var = s2 / blocks
-    spread = var**2 / floor
-    for weight, table in zip(w, tables, strict=True):
-        items = table.shape[1]
-        _, _, ms_item, ms_residual = mean_squares(table)
-        if ms_item > ms_residual:
-            share = weight**2 / (blocks * items)
-            var += share * (ms_item - ms_residual)
-            spread += (share * ms_item) ** 2 / (items - 1) + (share * ms_residual) ** 2 / ((blocks - 1) * (items - 1))
-    df = max(floor, var**2 / spread) if spread > 0 else floor
+    squares = np.array([mean_squares(table)[2:] for table in tables])  # (T, 2)
+    sizes = np.array([table.shape[1] for table in tables])
+    var, df = tasks_variance(s2, floor, squares[:, 0], squares[:, 1], w, blocks, sizes)
     scale = max(abs(weight) * np.abs(table).max() for weight, table in zip(w, tables, strict=True))
-    return Estimate(*_interval(m.mean(), var, df, level, scale))
+    return Estimate(*_interval(m.mean(), float(var), float(df), level, scale))
