@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xgrl import gathering, params, preparing, records
+from xgrl import auxiliary, gathering, params, preparing, records
 from xgrl.models.encoder import load_encoder
 from xgrl.prepared import Prepared, digest, frozen_layers
 
@@ -31,14 +31,21 @@ def prepare(folder, **changes) -> Prepared:
     corpora, left_out = gathering.gather(values)
     corpora, _ = gathering.drop_leaked(corpora)
     encoded = preparing.encode_all(corpora, tokenizer, values["max_length"])
-    lengths = [c.tokens.lengths for name, c in encoded.items() if name.startswith("intermediate/") and "train" in name]
-    unlabelled, _ = gathering.choose_unlabelled(values, tokenizer, np.concatenate(lengths))
+    labelled = [c.tokens.lengths for name, c in encoded.items() if name.startswith("intermediate/") and "train" in name]
+    lengths = np.concatenate(labelled)
+    unlabelled, _ = gathering.choose_unlabelled(values, tokenizer, lengths)
     domain = values["unlabelled_languages"]
-    corpora["unlabelled"] = unlabelled.add_column("label", [domain.index(language) for language in unlabelled["language"]])
-    encoded |= preparing.encode_all({"unlabelled": corpora["unlabelled"]}, tokenizer, values["max_length"])
+    unlabelled = unlabelled.add_column("label", [domain.index(language) for language in unlabelled["language"]])
+    parallel_texts = auxiliary.choose_parallel(values, corpora)
+    more = auxiliary.text_of_arms(values, corpora, unlabelled, parallel_texts, tokenizer, lengths)
+    more = {"unlabelled": unlabelled} | more
+    corpora |= more
+    encoded |= preparing.encode_all(more, tokenizer, values["max_length"])
     frozen = frozen_layers(values["trained_layers"], model.config.num_hidden_layers)
     preparing.write_prepared(home, model, tokenizer, values["encoder"], corpora, encoded, frozen, values["workers"])
+    preparing.write_texts(home / "parallel_texts.parquet", parallel_texts)
     metrics = {
+        "text_languages": auxiliary.text_languages(values),
         "languages": {t: gathering.target_languages(t, values["languages"]) for t in values["targets"]},
         "heads": preparing.heads(corpora),
         "digest": digest(home),

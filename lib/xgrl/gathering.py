@@ -22,6 +22,9 @@ from xgrl.tasks.leakage import leakage
 from xgrl.tasks.unlabelled import SOURCES, load_unlabelled, match_lengths
 from xgrl.text import tokenise
 
+ENGLISH = ("train", "first")  # last parts of the names of corpora that are trained on: English ones, and others
+FOREIGN = ("unlabelled", "language-modelling", "pairs", "translated")
+TRANSLATIONS = "pairs, translations"  # the foreign side in the table of what leaks
 UNLABELLED_CANDIDATES = 10  # unlabelled sentences looked at for each one wanted, so that lengths can be matched
 
 
@@ -196,7 +199,7 @@ def schema_of(name: str) -> str:
     """The format of a corpus's rows, from its name."""
     role, _, rest = name.partition("/")
     if not rest:
-        return "retrieval"
+        return "pairs" if name == "pairs" else "retrieval"
     task, _, part = rest.partition("/")
     found = find_task(task, role)
     return find_task(found.first, "intermediate").format if part == "first" else found.schema(part)
@@ -215,19 +218,24 @@ def surface(rows: Dataset, format: str) -> list[str]:
 
 
 def drop_leaked(corpora: Mapping[str, Dataset]) -> tuple[dict[str, Dataset], pd.DataFrame]:
-    """Take rows out of every train corpus, and of the unlabelled text, that are in some test set; and say what was found.
+    """Take rows out of all that is trained on that are in some test set; and say what was found.
 
-    Exact duplicates are looked for in all languages; near ones in English, as training text is English, and for unlabelled
-    text in all. What is searched or mined in ranking and mining tasks is a public collection, not a test set.
+    Exact duplicates are looked for in all languages; near ones in English, if all that is trained on is English, and else in
+    all. Of a translation pair both sides are looked at. What is searched or mined in ranking and mining tasks is a public
+    collection, not a test set.
 
     Returns:
         the corpora, and one line for each pair of train and test corpora with what they share.
     """
     kinds = {name: name.rsplit("/", 1)[-1] for name in corpora}
     texts = {name: surface(rows, schema_of(name)) for name, rows in corpora.items() if not _is_public(name)}
-    trains = {name: texts.pop(name) for name in list(texts) if kinds[name] in ("train", "first", "unlabelled")}
+    trains = {name: texts.pop(name) for name in list(texts) if kinds[name] in (*ENGLISH, *FOREIGN)}
+    if "pairs" in trains:
+        trains[TRANSLATIONS] = list(corpora["pairs"]["candidate"])
     english = {name for name in texts if kinds[name].endswith("-en") or kinds[name].startswith("candidates")}
-    table, leaked = leakage(trains, texts, None if set(trains) == {"unlabelled"} else english)
+    table, leaked = leakage(trains, texts, None if set(kinds.values()) & set(FOREIGN) else english)
+    if "pairs" in trains:
+        leaked["pairs"] |= leaked.pop(TRANSLATIONS)
     clean = {name: corpora[name].select(np.flatnonzero(~rows)) for name, rows in leaked.items() if rows.any()}
     return dict(corpora) | clean, table
 
@@ -257,14 +265,39 @@ def choose_unlabelled(
     source = next(source for source in job["sources"] if source in SOURCES)
     rows = load_unlabelled(languages, source, job["path"] or None, without=job["targets"])
     wanted, rng = job["unlabelled_rows"] + job["probe_rows"], generator(job["master_seed"], "unlabelled")
+    matched = choose_lengths(rows, languages, wanted, job["max_length"], tokenizer, lengths, rng)
+    order = rng.permutation(wanted)
+    parts = (order[: job["unlabelled_rows"]], order[job["unlabelled_rows"] :])
+    training, probing = (np.concatenate([matched[lang][part] for lang in languages]) for part in parts)
+    return rows.select(training), rows.select(probing)
+
+
+def choose_lengths(
+    rows: Dataset,
+    languages: Iterable[str],
+    wanted: int,
+    longest: int,
+    tokenizer: PreTrainedTokenizerBase,
+    lengths: np.ndarray,
+    rng: np.random.Generator,
+    column: str = "text",
+) -> dict[str, np.ndarray]:
+    """Positions (wanted,) in `rows` of as many rows of each language, all with the same lengths, those of other texts.
+
+    Args:
+        rows: has a column `language`.
+        languages: codes.
+        wanted: rows of each; ValueError where a language has fewer.
+        longest: tokens at which a text is cut.
+        tokenizer: counts the tokens.
+        lengths: (n,) token lengths to imitate.
+        rng: draws candidates, UNLABELLED_CANDIDATES for each row wanted, and chooses among them.
+        column: whose lengths are meant.
+    """
     names = np.array(rows["language"])
     pools = {lang: rng.permutation(np.flatnonzero(names == lang))[: UNLABELLED_CANDIDATES * wanted] for lang in languages}
     if short := {lang: len(pool) for lang, pool in pools.items() if len(pool) < wanted}:
-        raise ValueError(f"unlabelled_rows + probe_rows = {wanted}, but there are fewer sentences in {short}")
-    texts = {lang: rows.select(pool)["text"] for lang, pool in pools.items()}
-    counted = {lang: tokenise(t, tokenizer, job["max_length"]).lengths for lang, t in texts.items()}
-    matched = match_lengths(counted, lengths, wanted, rng)
-    order = rng.permutation(wanted)
-    parts = (order[: job["unlabelled_rows"]], order[job["unlabelled_rows"] :])
-    training, probing = (np.concatenate([pools[lang][matched[lang][part]] for lang in languages]) for part in parts)
-    return rows.select(training), rows.select(probing)
+        raise ValueError(f"{wanted} rows a language wanted (unlabelled_rows, probe_rows), but there are fewer in {short}")
+    texts = {lang: rows.select(pool)[column] for lang, pool in pools.items()}
+    counted = {lang: tokenise(t, tokenizer, longest).lengths for lang, t in texts.items()}
+    return {lang: pools[lang][found] for lang, found in match_lengths(counted, lengths, wanted, rng).items()}

@@ -141,6 +141,6 @@ def _in_processes(jobs: list[tuple], workers: int) -> None:
         )
 
 
-def probe_texts(folder: str | Path, rows: Dataset) -> Path:
-    """Write the probes' sentences (id, text, language)."""
-    return records.write(Path(folder) / "probe_texts.parquet", lambda p: rows.to_pandas().to_parquet(p, index=False))
+def write_texts(path: str | Path, rows: Dataset) -> Path:
+    """Write sentences to measure with (id, text, language) as parquet: they are tokenised when they are used."""
+    return records.write(Path(path), lambda p: rows.to_pandas().to_parquet(p, index=False))

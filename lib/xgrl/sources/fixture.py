@@ -25,6 +25,7 @@ CHOICES = 4
 TAGS = 8  # tags 0 .. 7 of a tagging task that names none
 WITH_UNANSWERABLE = ("squad2",)  # tasks with questions that have no answer
 UNLABELLED = 200
+PARALLEL = 300
 LANGUAGES = (
     "en", "af", "ar", "az", "bg", "bn", "ca", "cs", "da", "de", "de-CH", "el", "es", "et", "eu", "fa", "fi", "fr", "ga",
     "gl", "gu", "he", "hi", "hr", "ht", "hu", "id", "it", "ja", "jv", "ka", "kk", "ko", "lb", "lt", "mk", "ml", "mr",
@@ -63,7 +64,8 @@ def fixture_rows(name: str, format: str, language: str, split: str, labels: Sequ
         name: the task's name; it decides which concepts indicate what.
         format: one of the five canonical formats, or "pairs" (training rows of retrieval).
         language: a language code; retrieval candidates are English whatever it says, except pooled ones.
-        split: train, dev, test; for retrieval queries, candidates, dev_queries, dev_candidates.
+        split: train, dev, test; translated, the English training rows in another language; for retrieval queries,
+            candidates, dev_queries, dev_candidates.
         labels: names of the classes (classification) or tags (tagging; "B-" and "I-" make spans of one or two words, and
             without names tags are 0 .. TAGS - 1), at most CONCEPTS // 2.
         parallel: rows of different languages are translations of each other and share ids.
@@ -87,9 +89,10 @@ def fixture_rows(name: str, format: str, language: str, split: str, labels: Sequ
         raise ValueError(f"format={format!r}: the fixture makes {', '.join(make)}, retrieval")
     if format == "pairs":
         task = replace(task, pairs=candidates == "pooled")
-    space, prefix = _space(name, split, language, parallel)
+    drawn, of = ("train", "en") if split == "translated" else (split, language)
+    space, prefix = _space(name, drawn, of, parallel)
     random = np.random.default_rng(crc32(space.encode()))
-    rows = [{"id": f"{prefix}-{i}"} | make[format](task, language, i, random) for i in range(SIZES[split])]
+    rows = [{"id": f"{prefix}-{i}"} | make[format](task, language, i, random) for i in range(SIZES[drawn])]
     return [rows[i] for i in random.permutation(len(rows))]
 
 
@@ -224,3 +227,17 @@ def fixture_unlabelled(language: str) -> list[dict[str, str]]:
         }
         for i in range(UNLABELLED)
     ]
+
+
+def fixture_parallel(language: str) -> list[dict[str, str]]:
+    """PARALLEL synthetic sentences of one pseudo-language and in English, the same concepts in the same order.
+
+    Columns id, language, text, english; ids are the same in every language.
+    """
+    random = np.random.default_rng(crc32(b"parallel"))
+    drawn = [random.integers(CONCEPTS, size=int(random.integers(6, 15))) for _ in range(PARALLEL)]
+    return [
+        {"id": f"parallel-{i}", "language": language, "text": " ".join(_words(concepts, language)),
+         "english": " ".join(_words(concepts, "en"))}
+        for i, concepts in enumerate(drawn)
+    ]  # fmt: skip

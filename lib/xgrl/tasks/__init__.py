@@ -17,6 +17,7 @@ import pyarrow as pa
 from xgrl.sources.cache import cached_table
 from xgrl.sources.fixture import fixture_rows
 from xgrl.sources.packages import pin
+from xgrl.tasks import messages, parallel, unlabelled
 from xgrl.tasks.files import TATOEBA
 from xgrl.tasks.formats import Task, code_version, named, validate
 from xgrl.tasks.intermediate import INTERMEDIATE
@@ -25,6 +26,7 @@ from xgrl.tasks.targets import TARGETS
 if TYPE_CHECKING:
     from datasets import Dataset
 
+TEXTS = {"unlabelled": unlabelled, "language-modelling": messages, "pairs": parallel, "parallel_texts": parallel}  # by corpus
 DROPPED = b"xgrl_dropped"  # key of the table metadata that counts rows left out, by reason
 TABLES: dict[str, dict[str, Task]] = {
     "intermediate": {task.name: task for task in INTERMEDIATE},
@@ -56,6 +58,11 @@ def mixture_parts(task: str, intermediate: Iterable[str]) -> list[str]:
     return [other for other in intermediate if find_task(other, "intermediate").format != "mixture"]
 
 
+def translation_languages(task: Task, sources: Iterable[str]) -> tuple[str, ...]:
+    """Languages in which a study has the training rows of a task in translation: those of its first source with any."""
+    return next((found for source in sources if (found := task.translated(source))), ())
+
+
 def load_task(
     name: str,
     language: str = "en",
@@ -67,12 +74,14 @@ def load_task(
     """The rows of one task, language and split in the task's canonical format, in a fixed order.
 
     Splits: train and dev exist in English only, test in every language of a target; a retrieval task has queries and
-    candidates (English, or of every language where they are pooled). A class may be absent in a language; the label names
-    are the same in all. Rows that break the format (an empty text, say) are left out with a warning that counts the reasons.
+    candidates (English, or of every language where they are pooled). Some intermediate tasks also have "translated", their
+    training rows in another language with the ids and labels of the English ones (`Task.translated`). A class may be absent in
+    a language; the label names are the same in all. Rows that break the format (an empty text, say) are left out with a
+    warning that counts the reasons.
 
     Args:
         name: a key of `TASKS`.
-        language: a code of the task's `languages`; Tatoeba takes 3-letter codes too.
+        language: a code of the task's `languages` (translated: of `Task.translated`); Tatoeba takes 3-letter codes too.
         split: one of the task's `splits`.
         source: one of the task's `sources`: "packages" (embedded, cached after the first time), "hub", "files" or "fixture".
         path: the folder of the "files" source; the others take none.
@@ -89,7 +98,7 @@ def load_task(
     if task.format == "mixture":
         raise ValueError(f"task={name!r}: a mixture of other intermediate tasks has no rows of its own")
     named("source", source, task.sources)
-    named("split", split, task.splits)
+    named("split", split, (*task.splits, *(("translated",) if task.translated(source) else ())))
     language = _language(task, language, split, source)
     if (path is not None) != (source == "files"):
         raise ValueError(f"path={path!r}: source='files' needs the folder with the files, source={source!r} was given")
@@ -117,7 +126,7 @@ def data_card(
 
     Returns:
         Columns task, role, format, source, licence, rows (by split; in more than one language the smallest and the largest
-        number), languages, notes.
+        number), languages, notes. The last lines are the texts without a task that are among `rows`, their role "text".
     """
     lines = []
     for task in [find_task(name, "intermediate") for name in intermediate] + [find_task(name, "target") for name in targets]:
@@ -138,6 +147,15 @@ def data_card(
             "languages": " ".join(task.languages),
             "notes": "pseudo-languages made in code" if made else task.note,
         })  # fmt: skip
+    for name in [name for name in TEXTS if name in rows]:
+        table, cards = TEXTS[name].SOURCES, TEXTS[name].CARD
+        source = next(source for source in sources if source in table)
+        origin, licence, note = cards[source]
+        lines.append({
+            "task": name, "role": "text", "format": "pairs" if name == "pairs" else "sentences",
+            "source": "fixture" if source == "fixture" else f"{source}: {origin}", "licence": licence,
+            "rows": f"{rows[name]:,}", "languages": " ".join(table[source]), "notes": note,
+        })  # fmt: skip
     return pd.DataFrame(lines)
 
 
@@ -157,6 +175,8 @@ def _language(task: Task, language: str, split: str, source: str) -> str:
     """The code as the tables spell it, if the task has this split in this language."""
     if task.name == "tatoeba":
         language = {three: two for two, three in TATOEBA.items()}.get(language, language)
+    if split == "translated":
+        return named("language", language, task.translated(source))
     if split in ("train", "dev"):
         if language != "en" and language in task.languages:
             raise ValueError(

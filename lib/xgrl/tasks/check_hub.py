@@ -31,8 +31,10 @@ def check_hub(tasks: Sequence[str] = tuple(HUB)) -> pd.DataFrame:
     lines, known = [], {}
     for name in tasks:
         task = find_task(name)
-        for split in task.splits:
-            foreign = sorted((code for code in task.languages if code != "en"), key=lambda code: code != FOREIGN)
+        translations = task.translated("hub")
+        for split in (*task.splits, *(("translated",) if translations else ())):
+            codes = translations if split == "translated" else task.languages
+            foreign = sorted((code for code in codes if code != "en"), key=lambda code: code != FOREIGN)
             language = "en" if split in ("train", "dev") else foreign[0]
             for source in sources(name, language, split):
                 line = {"task": name, "split": split, "hub": str(source.part), "columns": "", "rows": "", "error": ""}

@@ -18,12 +18,14 @@ import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+
+from xgrl.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -57,6 +59,8 @@ class Task:
         head: tasks of one mixture that name the same head share it; "" means a head of its own.
         first: English intermediate task that is fine-tuned on before this target's own training rows ("" for none).
         open_languages: the "files" source serves any language whose file is there, not only those of the table.
+        translations: source -> languages in which it has translations of the English training rows, split "translated"; the
+            fixture has those of every intermediate classification task.
         packages: registry packages the "packages" loader reads, as named in ``params/packages.txt``.
         max_length: suggested longest text in tokens.
         origin, licence, note: for the data card.
@@ -76,6 +80,7 @@ class Task:
     head: str = ""
     first: str = ""
     open_languages: bool = False
+    translations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
     max_length: int = 128
     origin: str = ""
@@ -93,6 +98,13 @@ class Task:
     def schema(self, split: str) -> str:
         """What the rows of a split look like: the format, or "pairs" for a retrieval task's training rows."""
         return "pairs" if self.format == "retrieval" and split in TRAINED else self.format
+
+    def translated(self, source: str) -> tuple[str, ...]:
+        """Languages in which a source has the training rows in translation; where it has any, "translated" is a split."""
+        if source == "fixture":
+            made = self.role == "intermediate" and self.format == "classification"
+            return tuple(language for language in FIXTURE_LANGUAGES if language != "en") if made else ()
+        return self.translations.get(source, ())
 
     @property
     def sources(self) -> tuple[str, ...]:

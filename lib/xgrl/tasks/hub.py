@@ -120,6 +120,7 @@ HUB: dict[str, dict[str, Source | tuple[Source, ...]]] = {
     "mnli": {
         "train": _at("nyu-mll/glue mnli train", nli_row),
         "dev": _at("nyu-mll/glue mnli validation_matched", nli_row),
+        "translated": _at("facebook/xnli {l} train", nli_row, "mnli-train-{n}"),  # in MultiNLI's order: see `xgrl.auxiliary`
     },
     "qqp": {
         "train": _at("nyu-mll/glue qqp train", duplicate_row),

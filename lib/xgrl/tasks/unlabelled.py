@@ -29,6 +29,7 @@ from xgrl.sources.fixture import fixture_unlabelled
 from xgrl.sources.hub import Part, explained, load_part
 from xgrl.sources.packages import SourceError, pin, read_member
 from xgrl.tasks.embedded import documents
+from xgrl.tasks.embedded.english import CANARY
 from xgrl.tasks.formats import CHUNK, code_version, named
 from xgrl.tasks.sentences import LONGEST, SHORTEST, passing, sentences
 from xgrl.tasks.targets import TARGETS
@@ -39,6 +40,16 @@ if TYPE_CHECKING:
 LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pl", "pt", "ru")
 EVERY = tuple(sorted({language for task in TARGETS for language in task.languages if "-" not in language} | {"en"}))
 SOURCES = {"packages": LANGUAGES, "fixture": FIXTURE_LANGUAGES, "hub": EVERY, "files": EVERY}
+CARD = {  # by source: origin, licence, note
+    "packages": (
+        "native Wikipedia articles, in BIG-bench (paragraph_segmentation)",
+        "Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA",
+        CANARY,
+    ),
+    "hub": ("wikimedia/wikipedia, dump of 1 November 2023", "CC BY-SA 3.0 and GFDL", "the first articles of each language"),
+    "files": ("the user's own sentences", "the user's", ""),
+    "fixture": ("fixture", "none: synthetic", "pseudo-languages made in code"),
+}
 ARTICLES, SENTENCES = 1000, 30_000  # of a language, at most, from the hub
 MEMBER = "bigbench/benchmark_tasks/paragraph_segmentation/task.json"
 SCHEMA = pa.schema({"id": pa.string(), "text": pa.string(), "language": pa.string()})

@@ -80,9 +80,12 @@ def _sentiment_split() -> dict[str, np.ndarray]:
 
 
 def sentiment(language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """Sentences of reviews; labels are those of the English file, whose rows the others translate."""
+    """Sentences of reviews; labels are those of the English file, whose rows the others translate.
+
+    "translated" is the training rows of another language, as far as that language is parallel.
+    """
     texts, english = examples(f"multiemo/all_sentence_{language}"), examples("multiemo/all_sentence_en")
-    for i in _sentiment_split()[split].tolist():
+    for i in _parallel(language, "train") if split == "translated" else _sentiment_split()[split].tolist():
         scores = english[i]["target_scores"]
         yield {
             "id": f"sentiment-{i}",
@@ -90,6 +93,20 @@ def sentiment(language: str, split: str, path: Path | None) -> Iterator[Row]:
             "text_pair": "",
             "label": SENTIMENTS.index(max(scores, key=scores.get)),
         }
+
+
+def _parallel(language: str, split: str) -> list[int]:
+    """Row numbers of a split that are the same sentence in English and in another language."""
+    return [i for i in _sentiment_split()[split].tolist() if i < ALIGNED or language not in ("de", "pt")]
+
+
+def sentiment_pairs(language: str) -> Iterator[Row]:
+    """Sentences of reviews and their English form, of the training and development rows: those that no test set holds."""
+    texts, english = examples(f"multiemo/all_sentence_{language}"), examples("multiemo/all_sentence_en")
+    for i in [*_parallel(language, "train"), *_parallel(language, "dev")]:
+        foreign, original = texts[i]["input"].strip(), english[i]["input"].strip()
+        if normalise(foreign) and normalise(original):
+            yield {"id": f"sentiment-{i}", "language": language, "text": foreign, "english": original}
 
 
 def intent(language: str, split: str, path: Path | None) -> list[Row]:

@@ -4,7 +4,8 @@
 xnli     ``XNLI-1.0/xnli.{dev,test}.tsv`` or ``.jsonl`` (a header, a column `language`), train as mnli below or
          ``XNLI-MT-1.0/multinli/multinli.train.en.tsv``; XTREME: ``{train,dev}-en.tsv``, no header
 pawsx    ``x-final/<l>/{train,dev_2k,test_2k}.tsv`` (id, sentence1, sentence2, label); XTREME: ``{train,dev}-en.tsv``
-mnli     ``multinli_1.0/multinli_1.0_{train,dev_matched}.jsonl``
+mnli     ``multinli_1.0/multinli_1.0_{train,dev_matched}.jsonl``; translations of its training rows (other languages than
+         English) ``XNLI-MT-1.0/multinli/multinli.train.<l>.tsv``
 anli     ``anli_v1.0/R{1,2,3}/{train,dev}.jsonl``, and for training mnli's and ``snli_1.0/snli_1.0_train.jsonl``
 qqp      GLUE's ``QQP/{train,dev}.tsv``, whose broken lines (a text that held a line end) are left out and counted
 =======  ==================================================================================================
@@ -22,7 +23,8 @@ from xgrl.sources.packages import SourceError
 from xgrl.tasks.formats import Row
 from xgrl.tasks.rows import duplicate_row, nli_row
 
-XNLI_MT = ("XNLI-MT-1.0/multinli/multinli.train.en.tsv", "multinli.train.en.tsv")
+XNLI_MT = ("XNLI-MT-1.0/multinli/multinli.train.{}.tsv", "multinli/multinli.train.{}.tsv", "multinli.train.{}.tsv")
+XNLI_LANGUAGES = ("ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh")
 UPSTREAM_PAWSX = {"train": "train", "dev": "dev_2k", "test": "test_2k"}
 
 
@@ -30,14 +32,13 @@ def xnli(language: str, split: str, path: Path | None) -> Iterator[Row]:
     """XNLI; dev and test ids are the project's pair ids, the same in every language (XTREME's files: line numbers)."""
     plain = f"{split}-{language}.tsv"
     if split == "train":
-        file = find(path, ("xnli", "mnli"), [plain, *XNLI_MT, *_multinli_names("train")])
+        file = find(path, ("xnli", "mnli"), [plain, *(name.format("en") for name in XNLI_MT), *_multinli_names("train")])
         if file.suffix == ".jsonl":
             yield from _multinli(file, "train")
         elif file.name == plain:
             yield from _xtreme(file, "mnli-train", nli_row, ())
         else:
-            records = read_records(file, ("premise", "hypo", "label"))
-            yield from build_rows(file, records, lambda r, n: nli_row({**r, "hypothesis": r["hypo"]}, f"mnli-train-{n - 2}"))
+            yield from _translated(file)
         return
     upstream = [f"{folder}xnli.{split}.{form}" for folder in ("", "XNLI-1.0/") for form in ("tsv", "jsonl")]
     file = find(path, ("xnli",), [*upstream, plain])
@@ -48,7 +49,14 @@ def xnli(language: str, split: str, path: Path | None) -> Iterator[Row]:
 
 
 def mnli(language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """MultiNLI; dev is the matched one. Rows without a majority label ("-") are left out and counted."""
+    """MultiNLI; dev is the matched one. Rows without a majority label ("-") are left out and counted.
+
+    A translated row has the number of its line, as the English one has in MultiNLI's own file; that both have the same order
+    is checked where they meet (`xgrl.auxiliary`).
+    """
+    if split == "translated":
+        yield from _translated(find(path, ("mnli", "xnli"), [name.format(language) for name in XNLI_MT]))
+        return
     yield from _multinli(find(path, ("mnli",), _multinli_names("train" if split == "train" else "dev_matched")), split)
 
 
@@ -93,6 +101,12 @@ def _one_language(file: Path, language: str, split: str) -> Iterator[Row]:
             yield row
     if language not in languages:
         raise SourceError(f"{file}: expected rows in {language!r}, found {', '.join(sorted(languages)) or 'no row at all'}")
+
+
+def _translated(file: Path) -> Iterator[Row]:
+    """MultiNLI's training rows in the file of one language of XNLI-MT; English is among them."""
+    records = read_records(file, ("premise", "hypo", "label"))
+    yield from build_rows(file, records, lambda r, n: nli_row({**r, "hypothesis": r["hypo"]}, f"mnli-train-{n - 2}"))
 
 
 def _multinli_names(part: str) -> list[str]:

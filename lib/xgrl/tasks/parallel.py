@@ -1,0 +1,127 @@
+"""Sentences and their translations, none of which is in a test set of the study: pairs to train on, texts to measure alignment.
+
+========  =======================================================================================================
+packages  MultiEmo (BIG-bench), the training and development rows of `sentiment`, which are no test rows of `sentiment` or
+          `bitext`; German and Portuguese as far as they are parallel. Polish is human, all others DeepL
+hub       the hypotheses of XNLI's development set, translated by people into 14 languages
+files     ``<path>/parallel/<language>.tsv``, lines ``foreign TAB english``; without it Tatoeba's files, if it is not a target
+fixture   pseudo-languages, the same concepts in the same order
+========  =======================================================================================================
+
+Ids are the same in every language (Tatoeba's are a language's own), so that texts of two foreign languages can be matched too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from xgrl.sources.cache import cached_table
+from xgrl.sources.files import ANEW, find, find_all, read_columns
+from xgrl.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
+from xgrl.sources.fixture import fixture_parallel
+from xgrl.sources.hub import Part, load_part
+from xgrl.sources.packages import SourceError, pin
+from xgrl.tasks.embedded import multilingual
+from xgrl.tasks.embedded.english import CANARY
+from xgrl.tasks.files import XNLI_LANGUAGES, tatoeba
+from xgrl.tasks.formats import Row, code_version, named
+from xgrl.tasks.leakage import normalise
+from xgrl.tasks.unlabelled import EVERY
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+SOURCES = {
+    "packages": tuple(code for code in multilingual.SENTIMENT if code != "en"),
+    "fixture": tuple(code for code in FIXTURE_LANGUAGES if code != "en"),
+    "hub": XNLI_LANGUAGES,
+    "files": tuple(code for code in EVERY if code != "en"),
+}
+CARD = {  # by source: origin, licence, note
+    "packages": (
+        "MultiEmo, in BIG-bench (multiemo all_sentence), no test rows of sentiment or bitext",
+        "Apache-2.0 (BIG-bench)",
+        f"Polish is human, all others DeepL translations; {CANARY}",
+    ),
+    "hub": ("XNLI's development set, hypotheses", "CC BY-NC 4.0", "English development rows of xnli, and no test rows"),
+    "files": ("the user's own pairs, or Tatoeba's", "the user's; Tatoeba: CC BY 2.0 FR", ""),
+    "fixture": ("fixture", "none: synthetic", "pseudo-languages made in code"),
+}  # fmt: skip
+SCHEMA = pa.schema({column: pa.string() for column in ("id", "language", "text", "english")})
+
+
+def load_parallel(
+    languages: Sequence[str], source: str = "packages", path: str | Path | None = None, without: Sequence[str] = ()
+) -> Dataset:
+    """Sentences of several languages with their English translations; of pairs with one English side one is kept.
+
+    Args:
+        languages: codes of SOURCES[source], English not among them.
+        source: "packages", "hub", "files" or "fixture", see above.
+        path: the folder of the "files" source; the others do not look at it.
+        without: names of targets, no test text of which is given: with tatoeba, its files are not read.
+
+    Returns:
+        id, language, text (foreign), english; ordered by language as given.
+
+    Raises:
+        ValueError: a language or source that does not exist, no language, or no path where one is needed.
+        SourceError: the hub or a file cannot be read, or a language has no pair.
+    """
+    from datasets import Dataset
+
+    allowed = SOURCES[named("source", source, tuple(SOURCES))]
+    chosen = [named("language", language, allowed) for language in languages]
+    if not chosen:
+        raise ValueError(f"languages=[]: give at least one of {', '.join(allowed)}")
+    if source == "files" and path is None:
+        raise ValueError("path=None: source='files' needs the folder with the files")
+    tables = []
+    for language in chosen:
+        if source == "packages":
+            key = f"parallel-{language}-{pin('bigbench').sha256[:12]}-{code_version()}"
+            table = cached_table(key, lambda code=language: _table(multilingual.sentiment_pairs(code)))
+        elif source == "files":
+            table = _table(_file(language, path, without))
+        else:
+            table = _table(fixture_parallel(language) if source == "fixture" else _hub(language))
+        if not len(table):
+            raise SourceError(f"source={source!r}: no pair of {language!r} and English has text on both sides")
+        tables.append(table)
+    return Dataset(pa.concat_tables(tables))
+
+
+def _table(rows: Iterable[Row]) -> pa.Table:
+    """The pairs that have text on both sides, each English side once."""
+    first: dict[str, Row] = {}
+    for row in rows:
+        if normalise(row["text"]) and (key := normalise(row["english"])):
+            first.setdefault(key, row)
+    return pa.Table.from_pylist(list(first.values()), SCHEMA)
+
+
+def _hub(language: str) -> Iterator[Row]:
+    foreign, english = (load_part(Part("facebook/xnli", code, "validation"))["hypothesis"] for code in (language, "en"))
+    if len(foreign) != len(english):
+        raise SourceError(
+            f"facebook/xnli: {len(foreign)} development rows in {language!r}, {len(english)} in English; expected equal"
+        )
+    for number, (text, original) in enumerate(zip(foreign, english, strict=True)):
+        yield {"id": f"xnli-dev-{number}", "language": language, "text": text.strip(), "english": original.strip()}
+
+
+def _file(language: str, folder: str | Path, without: Sequence[str]) -> Iterator[Row]:
+    name = f"{language}.tsv"
+    if "tatoeba" in without or find_all(folder, ("parallel",), [name]):
+        hint = "Tatoeba's sentences are this study's test set" if "tatoeba" in without else ANEW
+        file = find(folder, ("parallel",), [name], hint)
+        for number, (text, english) in read_columns(file, (language, "en")):
+            yield {"id": f"parallel-{number - 1}", "language": language, "text": text.strip(), "english": english.strip()}
+        return
+    queries, candidates = (tatoeba(language, split, Path(folder)) for split in ("queries", "candidates"))
+    for query, candidate in zip(queries, candidates, strict=True):
+        yield {"id": query["id"], "language": language, "text": query["text"], "english": candidate["text"]}
