@@ -10,8 +10,9 @@ import json
 import sys
 from pathlib import Path
 
+from xgrl.arms import line_of, method_of
 from xgrl.execute import check_study
-from xgrl.tasks import find_task
+from xgrl.grid import grid
 
 import nbformat  # after xgrl.execute, which spares it a slow import
 
@@ -34,9 +35,10 @@ def parameters(notebook):
     def of(wildcards):
         keys = {k: int(v) if k == "seed" else v for k, v in dict(wildcards).items()}
         if "checkpoint" in keys:
-            keys["intermediate"], _, keys["arm"] = keys.pop("checkpoint").rpartition(".")
-            keys["intermediate"] = keys["intermediate"] or "none"
-        return json.dumps(study.job(notebook, **keys))
+            keys["intermediate"], _, arm = keys.pop("checkpoint").partition(".")
+            keys["arm"] = arm or "none"
+        method = method_of(keys["arm"]) if "arm" in keys else ""
+        return json.dumps(study.job(notebook, method, **keys))
 
     return of
 
@@ -48,29 +50,36 @@ def code(notebook):
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
-def intermediate_run(wildcards):
-    task, _, arm = wildcards.checkpoint.rpartition(".")
-    return f"{ROOT}/intermediate/{task}/{arm}/seed-{wildcards.seed}/run.json" if task else []
+def run_of(phase, *names, seed):
+    return f"{ROOT}/{phase}/{'/'.join(names)}/seed-{seed}/run.json"
 
 
-TRAINED = [arm for arm in S.arms if arm != "none"]
-CHECKPOINTS = [f"{task}.{arm}" for task in S.intermediate for arm in TRAINED]
-INTERMEDIATE = expand(f"{ROOT}/intermediate/{{task}}/{{arm}}/seed-{{seed}}/run.json", task=S.intermediate, arm=TRAINED, seed=S.seeds)
-TARGET = expand(f"{ROOT}/target/{{target}}/{{checkpoint}}/seed-{{seed}}/run.json", target=S.targets, checkpoint=CHECKPOINTS, seed=S.seeds)
-if "none" in S.arms:  # nothing is trained for plain retrieval, so that the public encoder's has no seed
-    for target in S.targets:
-        task = find_task(target, "target")
-        seeds = S.seeds[:1] if task.format == "retrieval" and not task.trained else S.seeds
-        TARGET += expand(f"{ROOT}/target/{target}/none/seed-{{seed}}/run.json", seed=seeds)
-PROBE = expand(f"{ROOT}/probe/{{task}}/{{arm}}/seed-{{seed}}/run.json", task=S.intermediate, arm=S.probe_arms, seed=S.probe_seeds)
+def checkpoint_run(wildcards):
+    """The run whose checkpoint a target starts from; none for the public encoder."""
+    task, _, arm = wildcards.checkpoint.partition(".")
+    return run_of("intermediate", task, line_of(arm).checkpoint or arm, seed=wildcards.seed) if arm else []
+
+
+def fine_tuned(wildcards):
+    """The target run whose encoder is probed after fine-tuning."""
+    w = wildcards
+    return run_of("target", S.probe_target, f"{w.intermediate}.{w.arm}", seed=w.seed) if S.probe_target else []
+
+
+RUNS = grid(study)
+INTERMEDIATE = [run_of("intermediate", task, arm, seed=seed) for task, arm, seed in RUNS.intermediate]
+TARGET = [run_of("target", name, "none" if arm == "none" else f"{task}.{arm}", seed=seed) for name, task, arm, seed in RUNS.target]
+PROBE = [run_of("probe", task, arm, seed=seed) for task, arm, seed in RUNS.probe]
+for sentence in RUNS.left_out:
+    print(f"left out: {sentence}", file=sys.stderr)
 
 
 wildcard_constraints:
     seed=r"\d+",
     task=r"[\w-]+",
-    arm=r"[\w-]+",
+    arm=r"[\w.-]+",
     target=r"[\w-]+",
-    checkpoint=r"[\w-]+(\.[\w-]+)?",
+    checkpoint=r"[\w-]+(\.[\w.-]+)?",
 
 
 localrules:
@@ -121,7 +130,7 @@ rule intermediate:
 rule target:
     input:
         f"{ROOT}/prepared/run.json",
-        intermediate_run,
+        checkpoint_run,
     output:
         f"{ROOT}/target/{{target}}/{{checkpoint}}/seed-{{seed}}/run.json",
     log:
@@ -142,6 +151,7 @@ rule probe:
     input:
         f"{ROOT}/prepared/run.json",
         f"{ROOT}/intermediate/{{intermediate}}/{{arm}}/seed-{{seed}}/run.json",
+        fine_tuned,
     output:
         f"{ROOT}/probe/{{intermediate}}/{{arm}}/seed-{{seed}}/run.json",
     log:

@@ -10,12 +10,12 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from xgrl import batching, training
-from xgrl.arms import arm_class
+from xgrl import batching, diagnostics, training
+from xgrl.arms import arm_class, line_of
 from xgrl.arms.base import ArmSettings
 from xgrl.corpus import Corpus
 from xgrl.models.heads import ClassificationHead
-from xgrl.models.split import prefix, prefix_states, top
+from xgrl.models.split import Chain, prefix, prefix_states, top
 from xgrl.predicting import check, features
 from xgrl.text import Tokens
 
@@ -53,18 +53,41 @@ class Run:
     data: batching.JointBatches
 
 
-def tiny_run(arm="standard", steps=12, seed=0, lambda_max=0.1, k=0, base=None, labelled=None, unlabelled=None, **rates) -> Run:
+def pairs(n=40):
+    """Translation pairs: each English text is followed by its foreign one, the same words 25 ids further on."""
+    english = corpus(n, 5, 25, 2, seed=2)
+    texts = [row for i in range(n) for row in (english.tokens[i], english.tokens[i] + 25)]
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in texts])]).astype(np.int64)
+    tokens = Tokens(np.concatenate(texts).astype(np.int32), offsets)
+    return Corpus(english.ids, np.arange(n), tokens, format="pairs", first=np.arange(0, 2 * n + 1, 2))
+
+
+def translations(labelled):
+    """Every labelled text in one other language, 25 ids further on."""
+    tokens = Tokens((labelled.tokens.ids + 25).astype(np.int32), labelled.tokens.offsets)
+    return Corpus([f"{name}|xx" for name in labelled.ids], labelled.labels, tokens)
+
+
+def tiny_run(
+    arm="standard", steps=12, seed=0, lambda_max=0.1, k=0, base=None, labelled=None, unlabelled=None, settings=None, **rates
+) -> Run:
     base = base or encoder()
     labelled = labelled or corpus(64, 5, 25, 2)
     unlabelled = unlabelled or corpus(60, 25, 55, 2, seed=1)
     streams = training.generators(2005, "task", seed=seed)
     make = arm_class(arm)
-    extra = (unlabelled, unlabelled.labels, 8, streams["unlabelled"]) if make.needs_unlabelled else ()
-    data = batching.JointBatches(labelled, steps, 8, streams["order"], *extra, pad_id=1)
-    head = training.initialised(ClassificationHead, 16, 2, generator=streams["head"])
-    module = training.initialised(make, ArmSettings(16, 2, lambda_max), generator=streams["arm"])
-    model = training.TaskModel(top(base, k), head, module)
-    settings = dict(
+    text = line_of(arm).text
+    beside = {"translated": translations(labelled), "pairs": pairs()}.get(text, unlabelled if text else None)
+    extra = (beside, batching.told(text, beside, np.arange(2)), 8, streams["unlabelled"])
+    data = batching.JointBatches(labelled, steps, 8, streams["order"], *extra, pad_id=1, translations=text == "translated")
+    head = training.initialised(ClassificationHead, base.config.hidden_size, 2, generator=streams["head"])
+    arm_settings = (
+        ArmSettings(16, 2, lambda_max, classes=2, mask_id=4, special_ids=(0, 1, 2, 3, 4)) if settings is None else settings
+    )
+    module = training.initialised(make, arm_settings, generator=streams["arm"])
+    whole = top(base, k) if line_of(arm).cached or not k else Chain(prefix(base, k), top(base, k))
+    model = training.TaskModel(module.attach(base, whole), head, module)
+    optimisation = dict(
         learning_rate=1e-3,
         head_learning_rate=1e-2,
         discriminator_learning_rate=5e-3,
@@ -72,7 +95,7 @@ def tiny_run(arm="standard", steps=12, seed=0, lambda_max=0.1, k=0, base=None, l
         warmup=0.1,
         max_grad_norm=1.0,
     )
-    return Run(model, training.fit(model, data, dropout=streams["dropout"], **(settings | rates)), data)
+    return Run(model, training.fit(model, data, dropout=streams["dropout"], **(optimisation | rates)), data)
 
 
 def state(run):
@@ -160,7 +183,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_lost(monkeyp
     run = tiny_run(base=base)
     assert "gradient's norm" in run.fit.diverged and len(run.fit.curves) == 3
     assert all(torch.isfinite(p).all() for p in run.model.parameters())
-    metrics, _ = training.diagnose(run.fit.curves.assign(feature_norm=np.nan), 50.0, 16)
+    metrics, _ = diagnostics.diagnose(run.fit.curves.assign(feature_norm=np.nan), 50.0, 16)
     assert metrics["feature_norm_last"] is None
 
 
@@ -177,26 +200,3 @@ def test_what_a_run_sees_is_counted():
     assert seen["labelled_examples"] == 40
     masks = sum(int(run.data[i]["attention_mask"].sum()) for i in range(5))
     assert seen["labelled_tokens"] + seen["unlabelled_tokens"] == masks
-
-
-def curves(accuracy, norms):
-    n = len(accuracy)
-    return pd.DataFrame(
-        {
-            "step": range(n),
-            "task_loss": 1.0,
-            "domain_loss": 1.0,
-            "discriminator_accuracy": accuracy,
-            "lambda": 0.1,
-            "feature_norm": norms,
-        }
-    )
-
-
-def test_diagnosis_warns_of_a_discriminator_below_chance_and_of_collapse():
-    metrics, warnings = training.diagnose(curves([22.0] * 50, [1.0] * 50), 50.0, 16)
-    assert metrics["discriminator_accuracy"] == 22.0 and len(warnings) == 1 and "below chance" in warnings[0]
-    assert training.diagnose(curves([49.0] * 50, [1.0] * 50), 50.0, 16)[1] == []
-    assert "collapsed" in training.diagnose(curves([60.0] * 50, [1.0] * 49 + [0.3]), 50.0, 16)[1][0]
-    metrics, warnings = training.diagnose(curves([np.nan] * 50, [1.0] * 50), 50.0, 16)
-    assert metrics["discriminator_accuracy"] is None and not warnings

@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -56,6 +57,39 @@ def unlabelled_rows(
         yield np.concatenate(rows)
 
 
+def translated_rows(
+    ids: Sequence[str], translations: Sequence[str], batches: Iterable[np.ndarray], rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """For each step one translation of every labelled text, in their order.
+
+    Args:
+        ids: (n,) of the labelled texts.
+        translations: (m,) ids "<id>|<language>"; a labelled text without any gets another text's.
+        batches: for each step the rows of its labelled texts.
+        rng: its own stream.
+    """
+    of: dict[str, list[int]] = {}
+    for row, name in enumerate(translations):
+        of.setdefault(name.rpartition("|")[0], []).append(row)
+    for rows in batches:
+        yield np.array([rng.choice(of.get(ids[row]) or len(translations)) for row in rows])
+
+
+def told(text: str, corpus: Corpus | None, domain_of: np.ndarray) -> np.ndarray | None:
+    """What an arm is told of each unit of its text, integers (units,); None without text.
+
+    Args:
+        text: kind of text, as in `xgrl.arms.Line`.
+        corpus: the text; of unlabelled text the labels are languages.
+        domain_of: the domain of each of these languages.
+    """
+    if corpus is None:
+        return None
+    if text == "pairs":
+        return np.zeros(len(corpus.units) - 1, dtype=int)
+    return domain_of[corpus.labels] if text == "unlabelled" else corpus.labels
+
+
 def mixture(sizes: Mapping[str, int], steps: int, cap: int, rng: np.random.Generator) -> list[str]:
     """Which task each step's batch is from: at random in proportion to the tasks' sizes, none counted above `cap`.
 
@@ -76,12 +110,14 @@ class JointBatches(Dataset):
         steps: number of optimiser steps.
         batch_size: labelled examples a step (windows, where examples are cut into them).
         order: generator of the labelled order.
-        unlabelled: the discriminator's corpus, its labels being languages; None for arms that need none.
-        domains: (n,) domain of each unlabelled text.
-        unlabelled_batch_size: unlabelled texts a step.
+        unlabelled: the corpus of the texts beside the labelled ones; None for arms that need none.
+        domains: (units,) what the arm is told of each: language, or whatever it is labelled with.
+        unlabelled_batch_size: texts of it a step.
         draw: generator of the unlabelled draws.
         pad_id: what fills up ``input_ids``.
         cap: largest size at which a corpus counts in a mixture.
+        translations: the rows beside the labelled ones are their translations (ids "<id>|<language>"): each labelled text comes
+            with one of its own, in place of texts that are balanced over domains.
     """
 
     def __init__(
@@ -96,6 +132,7 @@ class JointBatches(Dataset):
         draw: np.random.Generator | None = None,
         pad_id: int = 0,
         cap: int = 131_072,
+        translations: bool = False,
     ):
         self.labelled = {"": labelled} if isinstance(labelled, Corpus) else dict(labelled)
         self.unlabelled, self.domains, self.pad_id = unlabelled, domains, pad_id
@@ -105,9 +142,12 @@ class JointBatches(Dataset):
         }
         self.rows = [next(drawn[name]) for name in self.tasks]
         self.drawn: list[np.ndarray] = []
-        if unlabelled is not None:
+        if translations:
+            self.drawn = list(translated_rows(next(iter(self.labelled.values())).ids, unlabelled.ids, self.rows, draw))
+        elif unlabelled is not None:
             wanted = (self.labelled[task].lengths[rows].mean() for task, rows in zip(self.tasks, self.rows, strict=True))
-            self.drawn = list(unlabelled_rows(unlabelled.lengths, domains, wanted, unlabelled_batch_size, draw))
+            units = unlabelled_batch_size // (2 if unlabelled.format == "pairs" else 1)
+            self.drawn = list(unlabelled_rows(unlabelled.lengths, domains, wanted, units, draw))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -116,22 +156,37 @@ class JointBatches(Dataset):
         corpus = self.labelled[self.tasks[step]]
         sequences = corpus.sequences(self.rows[step])
         parts = [(corpus, sequences)]
-        if self.unlabelled is None:
-            domains = torch.empty(0, dtype=torch.long)
-        else:
-            parts.append((self.unlabelled, self.drawn[step]))
-            domains = torch.from_numpy(self.domains[self.drawn[step]].astype(np.int64))
+        domains = torch.empty(0, dtype=torch.long)
+        if self.unlabelled is not None:
+            units = self.drawn[step]
+            parts.append((self.unlabelled, self.unlabelled.sequences(units)))
+            domains = torch.from_numpy(np.repeat(self.domains[units], np.diff(self.unlabelled.units)[units]).astype(np.int64))
         batch = collate(parts, self.pad_id)
         labels = batch_labels(corpus, self.rows[step], sequences, batch["attention_mask"].shape[1])
         return batch | {"labels": labels, "domains": domains, "task": self.tasks[step]}
 
+    @cached_property
+    def padded_tokens(self) -> int:
+        """Tokens of all batches as the encoder sees them, padding included."""
+        return sum(sum(map(len, lengths)) * max(map(max, lengths)) for lengths in map(self._lengths, range(len(self))))
+
+    def _lengths(self, step: int) -> list[np.ndarray]:
+        """Tokens of each sequence of a step: the labelled ones, and the others where there are any."""
+        parts = [(self.labelled[self.tasks[step]], self.rows[step])]
+        parts += [] if self.unlabelled is None else [(self.unlabelled, self.drawn[step])]
+        return [corpus.tokens.lengths[corpus.sequences(units)] for corpus, units in parts]
+
     def seen(self) -> dict[str, int]:
-        """What a run sees: labelled examples and tokens, unlabelled tokens (padding not counted)."""
-        corpora = [self.labelled[task] for task in self.tasks]
-        labelled = sum(int(c.tokens.lengths[c.sequences(r)].sum()) for c, r in zip(corpora, self.rows, strict=True))
-        unlabelled = sum(int(self.unlabelled.tokens.lengths[r].sum()) for r in self.drawn)
-        examples = sum(map(len, self.rows))
-        return {"labelled_examples": examples, "labelled_tokens": labelled, "unlabelled_tokens": unlabelled}
+        """What a run sees: labelled examples and tokens, unlabelled texts and tokens, tokens with padding."""
+        lengths = [self._lengths(step) for step in range(len(self))]
+        labelled, unlabelled = (np.concatenate([part[i] for part in lengths if len(part) > i] or [[]]) for i in (0, 1))
+        return {
+            "labelled_examples": sum(map(len, self.rows)),
+            "labelled_tokens": int(labelled.sum()),
+            "unlabelled_examples": len(unlabelled),
+            "unlabelled_tokens": int(unlabelled.sum()),
+            "padded_tokens": self.padded_tokens,
+        }
 
 
 def batch_labels(corpus: Corpus, units: np.ndarray, sequences: np.ndarray, width: int) -> Tensor:

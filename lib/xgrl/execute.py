@@ -20,8 +20,9 @@ from typing import Any
 import yaml
 
 from xgrl import params, records
-from xgrl.arms import ARMS
-from xgrl.tasks import TABLES, TASKS, mixture_parts
+from xgrl.arms import ARMS, refusal
+from xgrl.grid import check_arms
+from xgrl.tasks import TABLES, TASKS, find_task, mixture_parts
 from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 
 # jsonschema, under nbformat, compiles this package's grammar of IRIs on import: two seconds a job, for nothing used here.
@@ -48,7 +49,7 @@ def check_names(values: dict[str, Any]) -> None:
                 raise Refused(f"{key}={name!r}: {kind} an available {role} task; {nearest}")
     for key in ("arm", "arms", "baseline", "treatment", "probe_arms"):
         for name in _listed(values, key):
-            if name not in ARMS:
+            if not any(name == arm or name.startswith(f"{arm}-") for arm in ARMS):
                 raise Refused(f"{key}={name!r}: unknown arm; {params.nearest_names(name, ARMS)}")
     if "sources" in values:
         _check_sources(values)
@@ -91,6 +92,7 @@ def check_study(config: dict[str, Any]) -> params.Study:
     """A study that can be run, from the merged mapping of its files; ValueError (or `Refused`) before anything is computed."""
     study = params.load_study(config)
     check_names(study.scientific.model_dump() | {"sources": study.fixed.sources})
+    check_arms(study)
     for name in study.scientific.targets:
         if TABLES["target"][name].first and f"{name}-first" not in study.nuisance.target.steps:
             first = TABLES["target"][name].first
@@ -107,6 +109,13 @@ def check_job(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
     except ValueError as error:
         raise Refused(str(error)) from None
     check_names(values)
+    if "arm" in values and values["intermediate"] != "none":
+        served = [find_task(values["intermediate"], "intermediate")]
+        served += [find_task(values["target"], "target")] if "target" in values else []
+        domains = values.get("domains", "")
+        reasons = [refusal(values["arm"], task, translations=["?"], domains=domains) for task in served]
+        if reason := next(filter(None, reasons), ""):
+            raise Refused(f"arm={values['arm']!r}: {reason}")
     return values
 
 

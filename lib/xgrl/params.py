@@ -258,6 +258,8 @@ class Study(Closed):
             raise ValueError(f"scientific.treatment: {s.treatment!r} is the baseline itself")
         if "en" not in s.unlabelled_languages:
             raise ValueError("scientific.unlabelled_languages: 'en' is missing; the discriminator tells English from others")
+        if s.probe_target and s.probe_target not in s.targets:
+            raise ValueError(f"scientific.probe_target: {s.probe_target!r} is not among the targets {s.targets}")
         if not set(s.probe_seeds) <= set(s.seeds):
             raise ValueError(f"scientific.probe_seeds: {s.probe_seeds} are not all among the seeds {s.seeds}")
         for stage, tasks in (("intermediate", s.intermediate), ("target", s.targets)):
@@ -269,11 +271,12 @@ class Study(Closed):
             raise ValueError(f"fixed.path={f.path!r}: source 'files' needs the folder that holds them, other sources have none")
         return self
 
-    def job(self, notebook: str, **wildcards: Any) -> dict[str, Any]:
+    def job(self, notebook: str, method: str = "", **wildcards: Any) -> dict[str, Any]:
         """The flat parameters of one notebook's job.
 
         Args:
             notebook: its name without suffix, a key of `JOBS`.
+            method: the line of the table of arms that the wildcard ``arm`` belongs to, "" where there is none.
             wildcards: what tells this job from the others (``intermediate``, ``arm``, ``target``, ``seed``).
 
         Returns:
@@ -282,13 +285,15 @@ class Study(Closed):
         s, n, f = self.scientific, self.nuisance, self.fixed
         pool: dict[str, Any] = {"study": self.study, "outputs": self.outputs, "calibration_draws": self.calibration_draws}
         pool |= s.model_dump() | f.model_dump()
-        pool |= {k: getattr(n, k) for k in ("unlabelled_batch_size", "discriminator_learning_rate", "lambda_max", "domains")}
-        pool["workers"] = f.prepare_workers
+        pool |= {k: getattr(n, k) for k in ("unlabelled_batch_size", "discriminator_learning_rate")}
+        pool |= {"workers": f.prepare_workers, "arms": list(dict.fromkeys([*s.arms, *s.probe_arms]))}
         pool |= wildcards
         if notebook == "02_intermediate":
-            pool |= n.intermediate.flat(wildcards["intermediate"])
+            pool |= n.intermediate.flat(wildcards["intermediate"]) | n.of_arm(wildcards["arm"], method)
         if notebook == "03_target":
             pool |= n.target.flat(wildcards["target"])
+            probed = (wildcards["target"], wildcards["arm"] in s.probe_arms, wildcards["seed"] in s.probe_seeds)
+            pool["keep_encoder"] = probed == (s.probe_target, True, True)
         fields = JOBS[notebook].model_fields
         return check(notebook, {k: pool[k] for k in fields})
 

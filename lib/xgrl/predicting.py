@@ -34,6 +34,8 @@ RANKED = 20  # candidates that are ranked for each query
 BEST = 20  # first and last tokens that are looked at for an answer
 LONGEST_ANSWER = 30  # tokens
 
+NOTHING = np.empty(0, np.float32)
+Change = Callable[[np.ndarray], np.ndarray]
 Found = tuple[list[str], list, list]  # ids, predictions and references of one language, in the metric's own form
 
 
@@ -64,19 +66,35 @@ def features(model: TaskModel, corpus: Corpus, layer: int = -1) -> np.ndarray:
     return result
 
 
-def _vectors(model: TaskModel, corpus: Corpus, layer: int) -> np.ndarray:
+def _vectors(model: TaskModel, corpus: Corpus, layer: int, change: Change | None = None) -> np.ndarray:
     found = features(model, corpus, layer)
+    found = found if change is None else change(found)
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
 @torch.inference_mode()
-def classify(model: TaskModel, corpus: Corpus, task: str = "") -> np.ndarray:
-    """Predicted class, or choice, (n,) int64 of each example."""
+def classify(model: TaskModel, corpus: Corpus, task: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Predicted class, or choice, (n,) int64 of each example, and its probability (n,) float32."""
     head = model.head_of(task)
     scores = head(torch.from_numpy(features(model, corpus)).to(next(model.parameters()).device))
-    if corpus.format == "multiple_choice":
-        return np.array([int(part.argmax()) for part in scores.split(np.diff(corpus.first).tolist())])
-    return scores.argmax(-1).cpu().numpy()
+    several = corpus.format == "multiple_choice"
+    parts = scores.split(np.diff(corpus.first).tolist()) if several else [scores]
+    best = [(part.argmax(-1), part.softmax(-1).amax(-1)) for part in parts]
+    found, sure = (np.concatenate([np.atleast_1d(v.cpu().numpy()) for v in column]) for column in zip(*best, strict=True))
+    return found, sure
+
+
+def calibration_error(right: np.ndarray, confidence: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error in percent: mean over bins of |accuracy - confidence|, weighted by their sizes.
+
+    Args:
+        right: (n,) bool. confidence: (n,) probability of what was predicted. bins: of equal width.
+
+    Source: Guo et al. 2017, "On calibration of modern neural networks" (ICML), equation 3.
+    """
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, weights=right.astype(float) - confidence, minlength=bins)
+    return 100 * float(np.abs(gaps).sum() / len(right))
 
 
 @torch.inference_mode()
@@ -135,7 +153,9 @@ def _best_span(scores: np.ndarray, origin: np.ndarray) -> tuple[float, tuple[int
     return float(total[i, j]), (int(origin[starts[i], 0]), int(origin[ends[j], 1]))
 
 
-def predict(model: TaskModel, prepared: Prepared, target: str, layer: int = -1) -> tuple[pd.DataFrame, dict[str, dict]]:
+def predict(
+    model: TaskModel, prepared: Prepared, target: str, layer: int = -1, change: Change | None = None
+) -> tuple[pd.DataFrame, dict[str, dict], dict[str, float]]:
     """Predictions of a target's test sets, or of its queries, in every language.
 
     Args:
@@ -143,60 +163,65 @@ def predict(model: TaskModel, prepared: Prepared, target: str, layer: int = -1) 
         prepared: the study's data.
         target: a target task that was prepared.
         layer: as in `features`, for retrieval.
+        change: what is done to the pooled vectors (n, H) of a language's queries or candidates, for retrieval.
 
     Returns:
-        language, example_id, gold, prediction, score and, for an F1 over all examples, the counts `records.COUNTS`; and the
-        official scores by language, in percent.
+        language, example_id, gold, prediction, score and, for an F1 over all examples, the counts `records.COUNTS`; the
+        official scores by language, in percent; and the calibration error by language, where there are classes or choices.
     """
     task = find_task(target, "target")
-    find, search = SEARCH.get(task.metric), _Search(model, prepared, target, layer)
-    frames, scores = [], {}
+    find, search = SEARCH.get(task.metric), _Search(model, prepared, target, layer, change)
+    frames, scores, calibration = [], {}, {}
     for language in prepared.languages(target):
         if task.format == "retrieval":
             ids, predictions, references = find(search, language)
         else:
-            ids, predictions, references = _labelled(model, prepared, target, language)
+            ids, predictions, references, sure = _labelled(model, prepared, target, language)
+            if len(sure):
+                right = np.array(predictions) == np.array(references)
+                calibration[language] = calibration_error(right, sure)
         scores[language] = score(target, predictions, references, language=language)
         frames.append(_frame(task.metric, language, ids, predictions, references))
         if task.metric == "retrieval_accuracy":  # the benchmark's own number is one direction, ours the mean of both
             found = frames[-1].groupby(frames[-1]["example_id"].str[-5:], sort=False)["score"].mean()
             scores[language] |= {f"accuracy {direction}": value for direction, value in found.items()}
-    return pd.concat(frames, ignore_index=True), scores
+    return pd.concat(frames, ignore_index=True), scores, calibration
 
 
-def _labelled(model: TaskModel, prepared: Prepared, target: str, language: str) -> Found:
+def _labelled(model: TaskModel, prepared: Prepared, target: str, language: str) -> tuple[*Found, np.ndarray]:
+    """As `Found`, and the probability of each prediction where the format has one."""
     corpus = prepared.corpus(f"target/{target}/test-{language}")
     if corpus.format == "span_qa":
-        return corpus.ids, answer(model, corpus), [found["text"] for found in corpus.column("answers")]
+        return corpus.ids, answer(model, corpus), [found["text"] for found in corpus.column("answers")], NOTHING
     if corpus.format == "tagging":
         names = np.array(prepared.labels(target))
         gold = [names[tags].tolist() for tags in corpus.column("tags")]
-        return corpus.ids, [names[tags].tolist() for tags in tag(model, corpus)], gold
-    found = classify(model, corpus)
+        return corpus.ids, [names[tags].tolist() for tags in tag(model, corpus)], gold, NOTHING
+    found, sure = classify(model, corpus)
     if corpus.format == "multiple_choice":
-        return corpus.ids, found.tolist(), corpus.labels.tolist()
+        return corpus.ids, found.tolist(), corpus.labels.tolist(), sure
     names = np.array(prepared.labels(target))
-    return corpus.ids, names[found].tolist(), names[corpus.labels].tolist()
+    return corpus.ids, names[found].tolist(), names[corpus.labels].tolist(), sure
 
 
 class _Search:
     """Queries and candidates of one target as vectors; candidates that all languages share are embedded once."""
 
-    def __init__(self, model: TaskModel, prepared: Prepared, target: str, layer: int):
-        self.model, self.prepared, self.target, self.layer = model, prepared, target, layer
+    def __init__(self, model: TaskModel, prepared: Prepared, target: str, layer: int, change: Change | None):
+        self.model, self.prepared, self.target, self.layer, self.change = model, prepared, target, layer, change
         self.last: tuple[list[str], np.ndarray, np.ndarray] = ([], np.empty(0), np.empty(0))
 
     def queries(self, language: str, kind: str = "") -> tuple[Corpus, np.ndarray]:
         """The corpus of a language's n queries and their vectors (n, H)."""
         corpus = self.prepared.corpus(f"target/{self.target}/{kind}queries-{language}")
-        return corpus, _vectors(self.model, corpus, self.layer)
+        return corpus, _vectors(self.model, corpus, self.layer, self.change)
 
     def candidates(self, language: str, kind: str = "") -> tuple[np.ndarray, np.ndarray]:
         """Ids (m,) and vectors (m, H) of all candidates that queries of a language search."""
         names = self.prepared.candidates(self.target, language, kind)
         if names != self.last[0]:
             corpora = [self.prepared.corpus(name) for name in names]
-            vectors = [_vectors(self.model, corpus, self.layer) for corpus in corpora]
+            vectors = [_vectors(self.model, corpus, self.layer, self.change) for corpus in corpora]
             ids = np.array([name for corpus in corpora for name in corpus.ids])
             self.last = names, ids, vectors[0] if len(vectors) == 1 else np.concatenate(vectors)
         return self.last[1:]
@@ -315,5 +340,5 @@ def check(model: TaskModel, corpus: Corpus, task: str = "") -> tuple[int, int, f
         exact = contributions("squad", texts, golds)[:, 0] == 100
         return int(exact.sum()), len(golds), 100 * Counter(gold[0] for gold in golds).most_common(1)[0][1] / len(golds)
     else:
-        found, gold = classify(model, corpus, task), corpus.labels
+        found, gold = classify(model, corpus, task)[0], corpus.labels
     return int((found == gold).sum()), len(gold), 100 * float(np.bincount(gold).max()) / len(gold)

@@ -14,25 +14,28 @@ they were computed in; so the frozen lower layers are computed here, in a fixed 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
 
 from xgrl import records
+from xgrl.arms import line_of
 from xgrl.corpus import Corpus, load_corpus
-from xgrl.models.split import top
+from xgrl.models.split import Chain, prefix, top
 from xgrl.tasks import find_task, mixture_parts
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The prepared folder of a study."""
+    """The prepared folder of a study; `cached`: its corpora come with the stored output of the frozen layers, if any."""
 
     folder: Path
+    cached: bool = True
 
     @classmethod
     def of(cls, outputs: str | Path, study: str) -> Prepared:
@@ -55,7 +58,27 @@ class Prepared:
 
     def corpus(self, name: str) -> Corpus:
         """A corpus by its name, as ``intermediate/sarcasm/train``."""
-        return load_corpus(self.folder / name)
+        found = load_corpus(self.folder / name)
+        return found if self.cached else replace(found, hidden=None)
+
+    def uncached(self) -> Prepared:
+        """The same folder for an encoder whose lower layers are not those of 01, or do not read what 01's did."""
+        return replace(self, cached=False)
+
+    def text(self, arm: str, intermediate: str) -> Corpus | None:
+        """The corpus that an arm's batches hold beside the labelled texts, None where it needs none.
+
+        ValueError where 01 was run without this arm.
+        """
+        name = line_of(arm).text
+        if not name:
+            return None
+        place = f"intermediate/{intermediate}/{name}" if name == "translated" else name
+        if not self.has(place):
+            raise ValueError(
+                f"{self.folder} has no {place!r} for arm {arm!r}: name the arm in the study, and run 01_prepare again"
+            )
+        return self.corpus(place)
 
     def languages(self, target: str) -> list[str]:
         """Languages a target was prepared in."""
@@ -95,21 +118,34 @@ class Prepared:
         return AutoModel.from_pretrained(checkpoint or self.folder / "encoder", dtype=torch.float32)
 
     def trainable(self, model: PreTrainedModel) -> nn.Module:
-        """The layers of `model` that the study trains (they share their weights with `model`)."""
-        return top(model, self.frozen_layers(model))
+        """The layers of `model` that the study trains (they share their weights with `model`).
+
+        Called with the stored output of the layers below as inputs_embeds, or where that is not used with input_ids.
+        """
+        frozen = self.frozen_layers(model)
+        trained = top(model, frozen)
+        return trained if self.cached or not frozen else Chain(prefix(model, frozen), trained)
 
     def frozen_layers(self, model: PreTrainedModel) -> int:
         """How many lower layers stay as they are; 0 = everything is trained, the embeddings too."""
         return frozen_layers(self.record["parameters"]["trained_layers"], model.config.num_hidden_layers)
 
-    def trained_layer(self, model: PreTrainedModel, layer: int) -> int:
-        """A layer of the whole encoder as a layer of its trained part (0: what goes in).
+    @property
+    def special_ids(self) -> dict[str, Any]:
+        """``mask_id`` (None where there is none) and ``special_ids`` of the tokenizer, in the trimmed vocabulary."""
+        found = self.record["metrics"]["special_ids"]
+        return {"mask_id": found["mask"], "special_ids": tuple(found["all"])}
 
-        ValueError where training never changes it.
+    def trained_layer(self, model: PreTrainedModel, layer: int, name: str = "layer") -> int:
+        """A layer of the whole encoder as a layer of its trained part (0: what goes in); -1, the last, stays.
+
+        ValueError, with the parameter's name, where training never changes it.
         """
+        if layer == -1:
+            return layer
         frozen, layers = self.frozen_layers(model), model.config.num_hidden_layers
         if not frozen < layer <= layers:
-            raise ValueError(f"retrieval_layer={layer}: allowed: -1 (last), or {frozen + 1} to {layers}, which are trained")
+            raise ValueError(f"{name}={layer}: allowed: -1 (last), or {frozen + 1} to {layers}, which are trained")
         return layer - frozen
 
 
@@ -125,10 +161,10 @@ def frozen_layers(trained: int, layers: int) -> int:
 
 
 def digest(folder: str | Path) -> str:
-    """sha256 over every file of a folder but ``run.json`` and the executed notebook: names and contents, sorted."""
+    """sha256 over encoder, corpora and probe texts, names and contents, sorted; not over parallel texts, which only measure."""
     total = hashlib.sha256()
     for path in sorted(Path(folder).rglob("*")):
-        if path.is_file() and path.suffix in (".npy", ".parquet", ".safetensors"):
+        if path.suffix in (".npy", ".parquet", ".safetensors") and path.name != "parallel_texts.parquet":
             total.update(str(path.relative_to(folder)).encode())
             with open(path, "rb") as f:
                 total.update(hashlib.file_digest(f, "sha256").digest())

@@ -4,12 +4,14 @@ The loop, the schedule and the devices are `transformers.Trainer`'s. What is add
 
 * batches come ready-made (`xgrl.batching`), the same in all arms of a block, from generators of their own (`generators`);
 * gradients of the arm's modules are clipped apart from those of the encoder and head: the discriminator must not shrink
-  the encoder's step.
+  the encoder's step;
+* at a few steps the gradients of task and arm are compared (`xgrl.diagnostics`).
 """
 
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from zlib import crc32
@@ -17,17 +19,21 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import binomtest
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
-from xgrl.arms.base import Arm
+from xgrl.arms.base import Arm, Step
 from xgrl.batching import JointBatches
+from xgrl.diagnostics import gradients
 from xgrl.models.heads import HEADS, mean_pool
 
 STREAMS = ("head", "order", "dropout", "unlabelled", "arm")
-CURVES = ("step", "task_loss", "domain_loss", "discriminator_accuracy", "lambda", "feature_norm")
+CURVES = (
+    "step", "task_loss", "arm_loss", "domain_loss", "discriminator_accuracy", "lambda", "feature_norm",
+    "task_gradient_norm", "arm_gradient_norm", "gradient_cosine",
+)  # fmt: skip
+MEASURED = 8  # steps of a run at which the gradients of both losses are compared
 
 
 def generators(master_seed: int, *stage: str, seed: int) -> dict[str, np.random.Generator]:
@@ -97,19 +103,28 @@ class TaskModel(nn.Module):
         """Pooled features (B, H) of a padded batch."""
         return mean_pool(self.hidden(layer, **inputs), inputs["attention_mask"])
 
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """What is trained, by part; what an arm trains inside the encoder is the arm's."""
+        own = {id(parameter) for parameter in self.arm.parameters()}
+        groups = {name: list(getattr(self, name).parameters()) for name in ("encoder", "head", "arm")}
+        groups["encoder"] = [parameter for parameter in groups["encoder"] if id(parameter) not in own]
+        return {name: [p for p in parameters if p.requires_grad] for name, parameters in groups.items()}
+
     def forward(
         self, labels: Tensor, domains: Tensor, progress: float, task: str = "", **inputs: Tensor
-    ) -> tuple[Tensor, dict[str, float]]:
-        """The loss and the step's curves."""
-        hidden, mask = self.hidden(**inputs), inputs["attention_mask"]
-        features = mean_pool(hidden, mask)
-        count = len(features) - len(domains)
-        labelled, unlabelled = features[:count], features[count:]
-        head = self.head_of(task)
-        task_loss = head.loss(head(labelled if head.pooled else hidden[:count]), labels, mask[:count])
-        term, curves = self.arm(unlabelled, domains, progress)
+    ) -> tuple[Tensor, Tensor | float, dict[str, float]]:
+        """The task's loss, the arm's term, and the step's curves."""
+        count = len(inputs["attention_mask"]) - len(domains)
+        inputs = self.arm.alter(inputs, count, self.encoder)
+        mask = inputs["attention_mask"]
+        out = self.encoder(**inputs, output_hidden_states=self.arm.layer >= 0)
+        hidden = out.last_hidden_state
+        read = out.hidden_states[self.arm.layer] if self.arm.layer >= 0 else hidden
+        labelled, head = mean_pool(hidden[:count], mask[:count]), self.head_of(task)
+        loss = head.loss(head(labelled if head.pooled else hidden[:count]), labels, mask[:count])
+        term, curves = self.arm(Step(self, inputs, hidden, read, count, labels, domains, task, loss, progress))
         norm = labelled.detach().norm(dim=-1).mean().item()
-        return task_loss + term, {"task_loss": task_loss.item(), "feature_norm": norm} | curves
+        return loss, term, {"task_loss": loss.item(), "feature_norm": norm} | curves
 
 
 class Diverged(RuntimeError):
@@ -122,21 +137,25 @@ class JointTrainer(Trainer):
     def __init__(self, *args, clip: float, learning_rates: dict[str, float], **kwargs):
         super().__init__(*args, **kwargs)
         self.clip, self.learning_rates, self.curves = clip, learning_rates, []
+        self.measured = set(
+            np.linspace(0, self.args.max_steps, MEASURED, endpoint=False, dtype=int) + self.args.max_steps // 16
+        )
 
     def get_train_dataloader(self) -> DataLoader:
         return DataLoader(self.train_dataset, batch_size=None, shuffle=False)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        groups = [
-            {"params": list(getattr(self.model, name).parameters()), "lr": lr} for name, lr in self.learning_rates.items()
-        ]
-        groups = [group for group in groups if group["params"]]
+        parts = self.model.groups()
+        groups = [{"params": parts[name], "lr": lr} for name, lr in self.learning_rates.items() if parts[name]]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=self.args.weight_decay, eps=1e-8, fused=True)
         return self.optimizer
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_) -> Tensor:
         step = self.state.global_step
-        loss, curves = model(progress=step / self.state.max_steps, **inputs)
+        task_loss, term, curves = model(progress=step / self.state.max_steps, **inputs)
+        loss = task_loss + term
+        if isinstance(term, Tensor) and step in self.measured:
+            curves |= gradients(task_loss, term, self.model.groups()["encoder"])
         self.curves.append({"step": step} | curves)
         if not torch.isfinite(loss):
             raise Diverged(f"the loss is {loss.item()} at step {step}")
@@ -144,8 +163,9 @@ class JointTrainer(Trainer):
 
     def training_step(self, *args, **kwargs) -> Tensor:
         loss = super().training_step(*args, **kwargs)
-        for part in ((self.model.encoder, self.model.head), (self.model.arm,)):
-            norm = nn.utils.clip_grad_norm_([p for module in part for p in module.parameters()], self.clip)
+        parts = self.model.groups()
+        for part in (parts["encoder"] + parts["head"], parts["arm"]):
+            norm = nn.utils.clip_grad_norm_(part, self.clip)
             if not torch.isfinite(norm):  # before the optimiser's step, so that the weights stay numbers
                 raise Diverged(f"the gradient's norm is {norm.item()} at step {self.state.global_step}")
         return loss
@@ -153,10 +173,11 @@ class JointTrainer(Trainer):
 
 @dataclass(frozen=True)
 class Fit:
-    """What training left: the curves (one row a step, columns `CURVES`) and why it stopped early, if it did."""
+    """What training left: the curves (one row a step, columns `CURVES`), why it stopped early, if it did, and its seconds."""
 
     curves: pd.DataFrame
     diverged: str | None
+    seconds: float
 
 
 def fit(
@@ -209,42 +230,10 @@ def fit(
         trainer.remove_callback(PrinterCallback)
         trainer.args._n_gpu = min(1, trainer.args.n_gpu)  # one GPU a job: a batch is one, not to be split over several
         torch.manual_seed(seed)
-        diverged = None
+        diverged, started = None, time.perf_counter()
         try:
             trainer.train()
         except Diverged as error:
             diverged = str(error)
     model.eval()
-    return Fit(pd.DataFrame(trainer.curves).reindex(columns=CURVES), diverged)
-
-
-def diagnose(curves: pd.DataFrame, chance: float, unlabelled_batch_size: int) -> tuple[dict[str, float | None], list[str]]:
-    """What the curves say at the end of training, and what a reader must be warned of.
-
-    Args:
-        curves: of `fit`.
-        chance: accuracy of guessing the domain, in percent.
-        unlabelled_batch_size: texts behind each step's discriminator accuracy.
-
-    Returns:
-        ``discriminator_accuracy`` over the last fifth of the steps (None without a discriminator), its chance level, the
-        first and last feature norm; and warnings: a discriminator significantly below chance was out-run by the encoder
-        rather than confused (one-sided exact binomial test at .01), a feature norm that fell below half has collapsed.
-    """
-    last = curves.tail(max(1, len(curves) // 5))
-    accuracy = last["discriminator_accuracy"].mean()
-    first_norm, last_norm = (float(curves["feature_norm"].iloc[i]) for i in (0, -1))
-    warnings = []
-    if np.isfinite(accuracy):
-        texts = len(last) * unlabelled_batch_size
-        right = round(accuracy / 100 * texts)
-        if binomtest(right, texts, chance / 100, alternative="less").pvalue < 0.01:
-            warnings.append(
-                f"discriminator accuracy {accuracy:.1f} % lies below chance ({chance:.1f} %): the encoder out-ran it, "
-                "which is not the same as hiding the language"
-            )
-    if last_norm < first_norm / 2:
-        warnings.append(f"feature norm fell from {first_norm:.2f} to {last_norm:.2f}: the features may have collapsed")
-    found = {"discriminator_accuracy": float(accuracy), "feature_norm_first": first_norm, "feature_norm_last": last_norm}
-    numbers = {name: value if np.isfinite(value) else None for name, value in found.items()}
-    return numbers | {"discriminator_chance": chance}, warnings
+    return Fit(pd.DataFrame(trainer.curves).reindex(columns=CURVES), diverged, time.perf_counter() - started)

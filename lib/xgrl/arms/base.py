@@ -2,7 +2,11 @@
 
 The loss of intermediate training is
 
-    L = L_task(labelled English) + L_arm(features of unlabelled text, their domains, progress).
+    L = L_task(labelled English) + L_arm(what the arm makes of the step).
+
+An arm sees the whole step (`Step`): both halves of the batch, what the encoder made of them, and the model itself. Most arms
+read the pooled features of the texts beside the labelled ones; some change what goes into the encoder (`Arm.alter`), or need
+more of it than its trained layers (`Arm.attach`).
 
 `Standard` adds nothing: supplementary training on intermediate labelled-data tasks (STILTs, Phang et al. 2018,
 arXiv 1811.01088).
@@ -11,48 +15,109 @@ arXiv 1811.01088).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from xgrl.training import TaskModel
+
+Inputs = dict[str, Tensor]
+Term = tuple[Tensor | float, dict[str, float]]
 
 
 @dataclass(frozen=True)
 class ArmSettings:
-    """What an arm may need to know.
+    """What an arm may need to know before it sees a batch.
 
     Args:
-        features: size of a feature vector.
+        features: size H of a feature vector.
         domains: number of domains the unlabelled text is from.
-        lambda_max: largest weight of the arm's term for the encoder.
+        lambda_max: the arm's strength: largest weight of its term for the encoder, or radius of a perturbation.
+        tokens: a discriminator reads every token instead of a text's mean.
+        layer: layer of the trained part that a discriminator reads; -1 is the last.
+        classes: of the intermediate task, 0 where it has none.
+        mask_id: id of the mask token in the study's vocabulary, None where the encoder has none.
+        special_ids: ids of special tokens in the study's vocabulary.
     """
 
     features: int
     domains: int
     lambda_max: float
+    tokens: bool = False
+    layer: int = -1
+    classes: int = 0
+    mask_id: int | None = None
+    special_ids: tuple[int, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step as an arm sees it: B sequences of T tokens, the first `count` labelled, U others after them.
+
+    Attributes:
+        model: encoder, head and arm.
+        inputs: what the encoder was called with, ``input_ids`` (B, T) or ``inputs_embeds`` (B, T, H), and ``attention_mask``.
+        hidden: last hidden states (B, T, H).
+        read: hidden states (B, T, H) of the layer that the arm reads.
+        count: labelled sequences.
+        labels: of the labelled ones, as the head's format wants them (`xgrl.models.heads`).
+        domains: (U,) of the others: language, or whatever the arm's text is labelled with.
+        task: name of the task in a mixture, else "".
+        task_loss: of the labelled ones.
+        progress: share of training done, in [0, 1].
+    """
+
+    model: TaskModel
+    inputs: Inputs
+    hidden: Tensor
+    read: Tensor
+    count: int
+    labels: Tensor
+    domains: Tensor
+    task: str
+    task_loss: Tensor
+    progress: float
+
+    @property
+    def mask(self) -> Tensor:
+        """Where there is a token, (B, T) of 0 and 1."""
+        return self.inputs["attention_mask"]
 
 
 class Arm(nn.Module, ABC):
-    """Adds a term to the loss. `needs_unlabelled` says whether the batches hold unlabelled text."""
-
-    needs_unlabelled = False
+    """Adds a term to the loss; its own modules are trained with the discriminator's learning rate."""
 
     def __init__(self, settings: ArmSettings | None = None):
         super().__init__()
         self.settings = settings
 
-    @abstractmethod
-    def forward(self, features: Tensor, domains: Tensor, progress: float) -> tuple[Tensor | float, dict[str, float]]:
-        """The term and what to draw as curves.
+    @property
+    def layer(self) -> int:
+        """The layer of the trained part whose hidden states it reads; -1 is the last."""
+        return self.settings.layer if self.settings else -1
 
-        Args:
-            features: (U, H), pooled features of the unlabelled texts.
-            domains: (U,), their domains as integers.
-            progress: share of training done, in [0, 1].
-        """
+    def attach(self, model: PreTrainedModel, trained: nn.Module) -> nn.Module:
+        """What is trained in place of `trained`, the upper layers of `model`; called once, before training."""
+        return trained
+
+    def detach(self, model: PreTrainedModel) -> None:
+        """Write into `model` what the arm has changed below its trained layers; called once, after training."""
+
+    def alter(self, inputs: Inputs, count: int, encoder: nn.Module) -> Inputs:
+        """What the encoder is called with instead of `inputs`, of which the first `count` sequences are labelled."""
+        return inputs
+
+    @abstractmethod
+    def forward(self, step: Step) -> Term:
+        """The term, and what to draw as curves (`xgrl.training.CURVES`)."""
 
 
 class Standard(Arm):
     """Task loss only."""
 
-    def forward(self, features: Tensor, domains: Tensor, progress: float) -> tuple[float, dict[str, float]]:
+    def forward(self, step: Step) -> Term:
         return 0.0, {}

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.utils import ModelOutput
 
 from xgrl import records
 from xgrl.corpus import Corpus, collate
@@ -92,12 +93,46 @@ def top(model: PreTrainedModel, k: int) -> PreTrainedModel:
     return part
 
 
-def join(model: PreTrainedModel, trained: PreTrainedModel) -> PreTrainedModel:
+class Chain(nn.Module):
+    """Consecutive parts of an encoder, called as one with input_ids; the last is trained, those below never are by its loss.
+
+    It stands in for the stored output of the frozen layers where that cannot be used. Parts below the last run without
+    dropout and without gradient.
+    """
+
+    def __init__(self, *parts: PreTrainedModel):
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.train(self.training)
+
+    @property
+    def config(self) -> PreTrainedConfig:
+        """The last part's."""
+        return self.parts[-1].config
+
+    def train(self, mode: bool = True) -> Chain:
+        super().train(mode)
+        for part in self.parts[:-1]:
+            part.eval()
+        return self
+
+    def forward(self, *, input_ids: torch.Tensor, attention_mask: torch.Tensor, **options: bool) -> ModelOutput:
+        """As the last part's."""
+        first, *between, last = self.parts
+        with torch.no_grad():
+            states = first(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            for part in between:
+                states = part(inputs_embeds=states, attention_mask=attention_mask).last_hidden_state
+        return last(inputs_embeds=states, attention_mask=attention_mask, **options)
+
+
+def join(model: PreTrainedModel, trained: PreTrainedModel | Chain) -> PreTrainedModel:
     """Load trained upper layers back into a whole encoder, as when they were trained in another process.
 
-    model: the encoder that `top` was taken from, or an equal one; changed in place. trained: what `top` returned.
-    Returns `model`. Raises ValueError where they do not fit.
+    model: the encoder that `top` was taken from, or an equal one; changed in place. trained: what `top` returned, or a `Chain`
+    that ends in it. Returns `model`. Raises ValueError where they do not fit.
     """
+    trained = trained.parts[-1] if isinstance(trained, Chain) else trained
     k = len(layer_stack(model)) - len(layer_stack(trained))
     target = top(model, k) if k >= 0 else model
     try:

@@ -1,0 +1,104 @@
+"""Which runs a study has: every (task, arm, seed) that its arms can serve.
+
+Not every arm serves every task (`xgrl.arms.Line`): centring changes retrieval only, translated needs translations. A study
+that names such an arm gets the cells that there are, and says which ones there are not (`Grid.left_out`); an arm that
+would have no cell at all is refused, and baseline and treatment must serve everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xgrl.arms import ARMS, line_of, method_of, refusal
+from xgrl.params import BY_ARM, Study, nearest_names
+from xgrl.tasks import find_task, translation_languages
+from xgrl.tasks.formats import Task
+from xgrl.tasks.parallel import SOURCES as PARALLEL
+
+Cell = tuple[str, str, int]  # intermediate task ("none" for the public encoder), arm, seed
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The runs of a study; arm none has the intermediate task "none".
+
+    Attributes:
+        intermediate: (task, arm, seed) that are trained.
+        target: (target, task, arm, seed).
+        probe: (task, arm, seed).
+        left_out: one sentence for each (arm, task) that an arm cannot serve.
+    """
+
+    intermediate: list[Cell] = field(default_factory=list)
+    target: list[tuple[str, str, str, int]] = field(default_factory=list)
+    probe: list[Cell] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def serves(study: Study, arm: str, task: Task) -> str:
+    """Why an arm of a study cannot serve one of its tasks, "" where it can."""
+    translations = translation_languages(task, study.fixed.sources)
+    domains = study.nuisance.of_arm(arm, method_of(arm))["domains"]
+    return refusal(arm, task, translations=translations, domains=domains)
+
+
+def trains_nothing(target: Task) -> bool:
+    """Retrieval with the vectors as they are: without intermediate training one run is all of them, whatever the seed."""
+    return target.format == "retrieval" and not target.trained
+
+
+def check_arms(study: Study) -> None:
+    """ValueError, naming the arm and the reason, where an arm of a study can serve nothing, or not what it must."""
+    s = study.scientific
+    for key in BY_ARM:
+        values = getattr(study.nuisance, key)
+        if "default" not in values:
+            raise ValueError(f"nuisance.{key}: no 'default'")
+        for arm in values:
+            if arm != "default" and not any(arm == name or arm.startswith(f"{name}-") for name in ARMS):
+                raise ValueError(f"nuisance.{key}: unknown arm {arm!r}; {nearest_names(arm, ['default', *ARMS])}")
+    for arm in dict.fromkeys([*s.arms, *s.probe_arms]):
+        line, method = line_of(arm), method_of(arm)
+        if arm != method and not any(arm in getattr(study.nuisance, key) for key in BY_ARM):
+            raise ValueError(
+                f"arms={arm!r}: the same as {method!r}, because none of nuisance.{', '.join(BY_ARM)} has a value for {arm!r}"
+            )
+        if line.checkpoint and line.checkpoint not in s.arms:
+            raise ValueError(f"arms={arm!r}: takes the checkpoints of {line.checkpoint!r}, which is not among the arms")
+        if line.text == "pairs" and not set(study.fixed.sources) & set(PARALLEL):
+            raise ValueError(f"arms={arm!r}: needs translation pairs; sources that have some: {', '.join(PARALLEL)}")
+        for role, names in (("intermediate", s.intermediate), ("target", s.targets)):
+            reasons = [serves(study, arm, find_task(name, role)) for name in names]
+            must_all = arm in (s.baseline, s.treatment)
+            if any(reasons) and (must_all or all(reasons)):
+                raise ValueError(f"arms={arm!r}: {next(reason for reason in reasons if reason)}")
+
+
+def grid(study: Study) -> Grid:
+    """All runs of a checked study, in a fixed order."""
+    s, found = study.scientific, Grid()
+    intermediate = {name: find_task(name, "intermediate") for name in s.intermediate}
+    targets = {name: find_task(name, "target") for name in s.targets}
+    for arm in s.arms:
+        tasks = [name for name, task in intermediate.items() if not serves(study, arm, task)]
+        kept = [name for name, task in targets.items() if not serves(study, arm, task)]
+        for task in (*intermediate.values(), *targets.values()):
+            if reason := serves(study, arm, task):
+                found.left_out.append(reason)
+        if line_of(arm).where:
+            found.intermediate += [(task, arm, seed) for task in tasks for seed in s.seeds]
+        if arm == "none":
+            for name in kept:
+                found.target += [
+                    (name, "none", arm, seed) for seed in (s.seeds[:1] if trains_nothing(targets[name]) else s.seeds)
+                ]
+        else:
+            found.target += [(name, task, arm, seed) for name in kept for task in tasks for seed in s.seeds]
+    for arm in s.probe_arms:
+        tasks = [name for name, task in intermediate.items() if not serves(study, arm, task)]
+        found.probe += [(task, arm, seed) for task in tasks for seed in s.probe_seeds]
+    found.intermediate += [cell for cell in found.probe if cell not in found.intermediate]
+    if s.probe_target:
+        more = [(s.probe_target, *cell) for cell in found.probe]
+        found.target += [cell for cell in more if cell not in found.target]
+    return found
