@@ -129,6 +129,13 @@ CASES = {
     "xnli XNLI-MT train": ("xnli", "en", "train", {"XNLI-MT-1.0/multinli/multinli.train.en.tsv": MNLI_TSV}, NLI_ROWS),
     "xnli multinli train": ("xnli", "en", "train", {"multinli_1.0/multinli_1.0_train.jsonl": MNLI}, NLI_ROWS),
     "mnli": ("mnli", "en", "train", {"multinli_1.0/multinli_1.0_train.jsonl": MNLI}, NLI_ROWS),
+    "mnli translated": (
+        "mnli",
+        "de",
+        "translated",
+        {"XNLI-MT-1.0/multinli/multinli.train.de.tsv": MNLI_TSV, "multinli.train.sw.tsv": "no such thing"},
+        NLI_ROWS,
+    ),
     "mnli dev": ("mnli", "en", "dev", {"multinli_1.0_dev_matched.jsonl": MNLI[:1]}, [NLI_ROWS[0] | {"id": "mnli-dev-0"}]),
     "anli": (
         "anli",

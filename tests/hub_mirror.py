@@ -79,7 +79,9 @@ def build(root: Path) -> Path:
     _choices(root)
     for language, words in {"en": ("Yes", "No"), "de": ("Ja", "Nein")}.items():
         put(root, f"facebook/xnli/{language}/test", PAIRS, [pair(words[0], words[1], 2), pair(words[1], words[1], 0)])
-    put(root, "facebook/xnli/en/validation", PAIRS, [pair("d", "e", 1)])
+    put(root, "facebook/xnli/de/train", PAIRS, [pair("M0", "H0", 1), pair("M1", "H1", 0)])
+    for language, words in {"en": ("e", "E!", "f"), "de": ("E-de", "noch einmal", "f-de")}.items():
+        put(root, f"facebook/xnli/{language}/validation", PAIRS, [pair("d", word, 1) for word in words])
     _tagging(root)
     for language, context in {"en": "It is in Rome.", "de": "Es ist in Rom."}.items():
         place = context.split()[-1].strip(".")

@@ -22,6 +22,7 @@ from xgrl.tasks import find_task, load_task
 from xgrl.tasks.check_hub import check_hub
 from xgrl.tasks.formats import features
 from xgrl.tasks.hub import HUB, sources
+from xgrl.tasks.parallel import load_parallel
 from xgrl.tasks.sentences import LONGEST, SHORTEST, passing, sentences
 from xgrl.tasks.unlabelled import load_unlabelled
 
@@ -35,6 +36,7 @@ EXPECTED = {
     ],
     ("anli", "dev"): [(f"anli-r{i}-dev-0", f"p dev_r{i}", "h", 1) for i in (1, 2, 3)],
     ("mnli", "dev"): [("mnli-dev-0", "v", "w", 2)],
+    ("mnli", "translated"): [("mnli-train-0", "M0", "H0", 1), ("mnli-train-1", "M1", "H1", 0)],
     ("qqp", "train"): [("qqp-train-0", "q1", "q2", 1)],
     ("squad2", "dev"): [
         ("5733be28", "Where was she born?", "Beyoncé was born in Houston, Texas.", {"text": ["Houston"], "answer_start": [20]}),
@@ -118,7 +120,8 @@ def test_every_split_loads_in_its_canonical_format(clones, name, split):
 def test_every_split_of_every_hub_task_has_a_place():
     for name, splits in HUB.items():
         task = find_task(name)
-        assert set(splits) == set(task.splits) and "hub" in task.sources
+        assert set(splits) - {"translated"} == set(task.splits) and "hub" in task.sources
+        assert ("translated" in splits) == bool(task.translated("hub")) == (name == "mnli")
     assert all("hub" not in find_task(name).sources for name in ("ccg", "lareqa", "bucc2018"))
 
 
@@ -376,7 +379,23 @@ def test_check_hub_goes_on_after_a_failure_and_says_what_was_wrong(clones, tmp_p
     assert table.loc["dev", "error"].endswith("none of its first rows is as it should be: {'label out of range': 1}")
 
 
-# Unlabelled text
+# Text without labels
+
+
+def test_parallel_text_from_the_hub_is_joined_by_row_and_each_english_side_is_there_once(clones):
+    rows = load_parallel(["de"], source="hub")
+    assert rows.to_list() == [
+        {"id": "xnli-dev-0", "language": "de", "text": "E-de", "english": "e"},
+        {"id": "xnli-dev-2", "language": "de", "text": "f-de", "english": "f"},
+    ]
+    assert not {"e", "f"} & {text for language in ("en", "de") for text in load("xnli", "test", language)["text_pair"]}
+
+
+def test_parallel_text_of_unequal_length_is_refused(clone):
+    for language, number in (("en", 2), ("de", 1)):
+        mirror.put(clone, f"facebook/xnli/{language}/validation", mirror.PAIRS, [mirror.pair("a", "b", 0)] * number)
+    with pytest.raises(SourceError, match="1 development rows in 'de', 2 in English; expected equal"):
+        load_parallel(["de"], source="hub")
 
 
 def test_unlabelled_text_from_the_hub_is_cut_into_sentences(clones, monkeypatch):

@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from xgrl.sources.packages import read_matching
+from xgrl.sources.cache import cached_table
+from xgrl.sources.packages import pin, read_matching
 from xgrl.tasks import unlabelled
-from xgrl.tasks.formats import named
+from xgrl.tasks.formats import code_version, named
 from xgrl.tasks.sentences import passing, sentences
 
 if TYPE_CHECKING:
@@ -59,20 +60,22 @@ def load_messages(languages: Sequence[str] = LANGUAGES) -> Dataset:
 
     Raises:
         ValueError: a language that does not exist, or none.
+        SourceError: the package cannot be had.
     """
     from datasets import Dataset
 
     chosen = [named("language", language, LANGUAGES) for language in languages]
     if not chosen:
         raise ValueError(f"languages=[]: give at least one of {', '.join(LANGUAGES)}")
-    english = list(_lines("en"))
-    rows = [
-        row
-        for language in chosen
-        for row in passing("message", chain(english, () if language == "en" else _lines(language)))
-        if row["language"] == language
-    ]
-    return Dataset(pa.Table.from_pylist(rows, unlabelled.SCHEMA))
+    key = f"{pin('homeassistant').sha256[:12]}-{code_version()}"
+    return Dataset(pa.concat_tables([cached_table(f"messages-{code}-{key}", lambda c=code: _table(c)) for code in chosen]))
+
+
+def _table(language: str) -> pa.Table:
+    """The sentences of one language that pass the filter and are none of the English ones."""
+    lines = chain(_lines("en"), () if language == "en" else _lines(language))
+    rows = [row for row in passing("message", lines) if row["language"] == language]
+    return pa.Table.from_pylist(rows, unlabelled.SCHEMA)
 
 
 def _lines(language: str) -> Iterator[tuple[str, str, str]]:
