@@ -45,6 +45,7 @@ def prepare(folder, **changes) -> Prepared:
     preparing.write_prepared(home, model, tokenizer, values["encoder"], corpora, encoded, frozen, values["workers"])
     preparing.write_texts(home / "parallel_texts.parquet", parallel_texts)
     metrics = {
+        "special_ids": preparing.special_ids(home, tokenizer),
         "text_languages": auxiliary.text_languages(values),
         "languages": {t: gathering.target_languages(t, values["languages"]) for t in values["targets"]},
         "heads": preparing.heads(corpora),

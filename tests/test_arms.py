@@ -12,10 +12,10 @@ from transformers import AutoModel
 
 from small_encoders import build
 from test_training import corpus, encoder, tiny_run
-from xgrl.arms import ARMS, arm_class, line_of, method_of, refusal, vectors_of
+from xgrl.arms import ARMS, arm_class, check_encoder, line_of, method_of, refusal, vectors_of
 from xgrl.arms.base import Arm, ArmSettings, Step
 from xgrl.arms.lexical import triplet_loss
-from xgrl.models.encoder import save_checkpoint
+from xgrl.models.encoder import load_encoder, save_checkpoint
 from xgrl.models.heads import ClassificationHead, mean_pool
 from xgrl.tasks import find_task
 
@@ -327,13 +327,19 @@ def test_arms_are_refused_for_what_they_cannot_serve():
 
 
 def test_what_an_arm_cannot_be_built_from():
-    with pytest.raises(ValueError, match="no mask token"):
-        arm_class("mlm")(ArmSettings(8, 2, 0.1))
     with pytest.raises(ValueError, match="at least two classes"):
         arm_class("cdan")(ArmSettings(8, 2, 0.1, classes=0))
     with pytest.raises(ValueError, match="two domains"):
         arm_class("wdgrl")(ArmSettings(8, 3, 0.1))
-    lexical = arm_class("lexical")(ArmSettings(32, 0, 0.1))
-    with pytest.raises(ValueError, match="no layers named query or value"):
-        modern = build("modernbert")
-        lexical.attach(modern, modern)
+
+
+def test_encoders_that_an_arm_cannot_use():
+    model, tokenizer = load_encoder("tiny")
+    check_encoder([*ARMS, "mlm-0.3"], model, tokenizer)
+    tokenizer.mask_token = None
+    with pytest.raises(ValueError, match=r"arm='mlm-0.3': the encoder's tokenizer has no mask token"):
+        check_encoder(["dann", "mlm-0.3"], model, tokenizer)
+    with pytest.raises(ValueError, match="no linear layers named query and value"):
+        check_encoder(["lexical"], build("modernbert"), tokenizer)
+    with pytest.raises(ValueError, match="need a deeper encoder than one of 2"):
+        check_encoder(["lexical"], load_encoder("tiny", layers=2)[0], tokenizer)

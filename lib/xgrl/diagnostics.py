@@ -6,7 +6,7 @@
   have nothing to do with each other, negative where one undoes the other.
 * Effective rank of the features, exp of the entropy of the normalised singular values (Roy and Vetterli 2007, EUSIPCO),
   and their norm: both fall where features collapse.
-* Floating-point operations, counted by torch's own counter while one step is taken.
+* Floating-point operations, counted by torch's own formulas while one step is taken.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 if TYPE_CHECKING:
     from xgrl.batching import JointBatches
@@ -64,6 +65,18 @@ def effective_rank(features: np.ndarray) -> float:
     return float(np.exp(-(shares * np.log(np.maximum(shares, 1e-300))).sum()))
 
 
+class _Operations(TorchDispatchMode):
+    """Adds up torch's own formulas; `FlopCounterMode`, which also says by which module, cannot stand `autograd.grad`."""
+
+    total = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        if count := flop_registry.get(function.overloadpacket):
+            self.total += count(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
 def training_flops(model: TaskModel, data: JointBatches) -> int:
     """Floating-point operations of all steps: those of the middle step, forward and backward, times the padded tokens.
 
@@ -78,12 +91,12 @@ def training_flops(model: TaskModel, data: JointBatches) -> int:
     batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in data[len(data) // 2].items()}
     before = model.training
     model.train()
-    with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH), _Operations() as counter:
         task_loss, term, _ = model(progress=0.5, **batch)
         (task_loss + term).backward()
     model.zero_grad()
     model.train(before)
-    return round(counter.get_total_flops() * data.padded_tokens / batch["attention_mask"].numel())
+    return round(counter.total * data.padded_tokens / batch["attention_mask"].numel())
 
 
 def diagnose(curves: pd.DataFrame, chance: float, unlabelled_batch_size: int) -> tuple[dict[str, float | None], list[str]]:

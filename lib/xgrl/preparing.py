@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
 from datasets import Dataset
@@ -139,6 +140,13 @@ def _in_processes(jobs: list[tuple], workers: int) -> None:
         raise RuntimeError(
             f"the frozen layers failed in {len(failed)} of {workers} processes, exit codes {failed}; out of memory?"
         )
+
+
+def special_ids(folder: str | Path, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """The tokenizer's special ids as they are numbered in the prepared vocabulary: ``mask`` (None without one) and ``all``."""
+    kept = np.load(Path(folder) / "encoder" / "kept_ids.npy")
+    places = {old: int(np.searchsorted(kept, old)) for old in tokenizer.all_special_ids}
+    return {"mask": places.get(tokenizer.mask_token_id), "all": sorted(places.values())}
 
 
 def write_texts(path: str | Path, rows: Dataset) -> Path:

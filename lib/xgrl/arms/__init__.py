@@ -86,6 +86,13 @@ def vectors_of(arm: str) -> Any:
     return _named(where) if where else None
 
 
+def check_encoder(arms: Iterable[str], model: Any, tokenizer: Any) -> None:
+    """ValueError, naming arm and reason, where an encoder or its tokenizer lacks what an arm needs."""
+    for arm in arms:
+        if line_of(arm).where and (reason := arm_class(arm).lacking(model, tokenizer)):
+            raise ValueError(f"arm={arm!r}: {reason}")
+
+
 def _named(where: str) -> Any:
     module, attribute = where.split(":")
     return getattr(import_module(f"{__name__}.{module}"), attribute)

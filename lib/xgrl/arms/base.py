@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from xgrl.training import TaskModel
 
@@ -94,6 +94,11 @@ class Arm(nn.Module, ABC):
     def __init__(self, settings: ArmSettings | None = None):
         super().__init__()
         self.settings = settings
+
+    @staticmethod
+    def lacking(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
+        """What an encoder lacks for this arm, "" where nothing; asked by 01, before anything is trained."""
+        return ""
 
     @property
     def layer(self) -> int:

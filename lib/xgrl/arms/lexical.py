@@ -28,7 +28,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from xgrl.arms.base import Arm, Inputs, Step, Term
 from xgrl.models.heads import mean_pool
@@ -49,13 +49,17 @@ def triplet_loss(english: Tensor, foreign: Tensor, margin: float = MARGIN) -> Te
 class Lexical(Arm):
     """Adapters on the lowest layers, a triplet loss on translation pairs; `early` holds both."""
 
+    @staticmethod
+    def lacking(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
+        if len(layer_stack(model)) <= LAYER:
+            return f"adapters on layers up to {LAYER} need a deeper encoder than one of {len(layer_stack(model))}"
+        if not any(name.rsplit(".", 1)[-1] in PROJECTIONS for name, _ in model.named_modules()):
+            return f"{type(model).__name__} has no linear layers named {' and '.join(PROJECTIONS)}"
+        return ""
+
     def attach(self, model: PreTrainedModel, trained: nn.Module) -> nn.Module:
         layers = len(layer_stack(model))
         frozen = layers - len(layer_stack(trained.parts[-1] if isinstance(trained, Chain) else trained))
-        if layers <= LAYER:
-            raise ValueError(f"lexical: adapters on layers up to {LAYER} of an encoder that has {layers}")
-        if not any(name.rsplit(".", 1)[-1] in PROJECTIONS for name, _ in model.named_modules()):
-            raise ValueError(f"lexical: {type(model).__name__} has no layers named {' or '.join(PROJECTIONS)}")
         config = LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=DROPOUT, target_modules=list(PROJECTIONS))
         early = inject_adapter_in_model(config, prefix(model, LAYER))
         self.early = (early,)  # in a tuple: a part of the encoder; of the arm are the adapters alone

@@ -27,7 +27,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from xgrl.arms.base import Arm, ArmSettings, Inputs, Step, Term
 
@@ -40,13 +40,15 @@ class MLM(Arm):
 
     def __init__(self, settings: ArmSettings):
         super().__init__(settings)
-        if settings.mask_id is None:
-            raise ValueError("mlm: the encoder's tokenizer has no mask token")
         self.transform = nn.Sequential(
             nn.Linear(settings.features, settings.features), nn.GELU(), nn.LayerNorm(settings.features)
         )
         self.generator = torch.Generator().manual_seed(int(torch.randint(2**62, (1,))))
         self.wanted = torch.empty(0, dtype=torch.long)
+
+    @staticmethod
+    def lacking(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
+        return "" if tokenizer.mask_token_id is not None else "the encoder's tokenizer has no mask token"
 
     def attach(self, model: PreTrainedModel, trained: nn.Module) -> nn.Module:
         words = model.get_input_embeddings().weight
