@@ -107,7 +107,7 @@ def test_what_was_not_prepared_is_named(prepared, tmp_path):
 def test_retrieval_in_both_directions(prepared):
     model = training.TaskModel(prepared.trainable(prepared.encoder()), torch.nn.Identity(), torch.nn.Identity())
     for target in ("emoji-names", "wikilingua"):
-        frame, scores = predicting.predict(model, prepared, target)
+        frame, scores, _ = predicting.predict(model, prepared, target)
         assert set(frame["example_id"].str.rsplit(" ", n=1).str[1]) == {"xx-en", "en-xx"}
         for language, rows in frame.groupby("language"):
             queries = prepared.corpus(f"target/{target}/queries-{language}")

@@ -16,7 +16,7 @@ from datasets import ClassLabel, Dataset
 
 from xgrl.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
 from xgrl.sources.packages import SourceError
-from xgrl.tasks import TABLES, TASKS, data_card, find_task, load_task
+from xgrl.tasks import TABLES, TASKS, data_card, find_task, load_task, translation_languages
 from xgrl.tasks.embedded import multilingual
 from xgrl.tasks.embedded.commands import PER_TEMPLATE, commands, english_splits, frequent_intents
 from xgrl.tasks.embedded.fillers import FILLERS
@@ -98,6 +98,27 @@ def test_every_task_loads_from_the_fixture(role, name):
             assert isinstance(label, ClassLabel) and tuple(label.names) == task.labels
 
 
+@pytest.mark.parametrize("name", ["sarcasm", "mnli", "sentiment"])
+def test_translated_rows_have_the_ids_and_labels_of_the_english_ones(name):
+    english, german = (
+        load_task(name, *of, source="fixture", role="intermediate") for of in (("en", "train"), ("de", "translated"))
+    )
+    assert german["id"] == english["id"] and german["label"] == english["label"] and german.features == english.features
+    words = [[(row["text"] + " " + row["text_pair"]).split() for row in rows] for rows in (english, german)]
+    assert [len(row) for row in words[0]] == [len(row) for row in words[1]]
+    same = np.mean([a == b for left, right in zip(*words, strict=True) for a, b in zip(left, right, strict=True)])
+    assert 0.3 < same < 0.5, "cognates"
+    assert not set(german["text"]) & set(load_task(name, "en", "dev", source="fixture", role="intermediate")["text"])
+
+
+def test_languages_of_translations_are_those_of_the_first_source_that_has_any():
+    task = find_task("mnli")
+    assert translation_languages(task, ["packages", "hub"]) == task.translated("hub") != task.translated("fixture")
+    assert translation_languages(find_task("squad"), ["hub", "fixture"]) == ()
+    assert translation_languages(find_task("sentiment", "intermediate"), ["packages"])[0] == "pl"
+    assert not find_task("sentiment", "target").translated("fixture"), "a target is never trained on translations"
+
+
 def test_a_fixture_query_s_gold_candidate_has_its_id():
     queries, candidates = (load_task("emoji-names", "de", split, source="fixture") for split in ("queries", "candidates"))
     assert set(queries["id"]) == set(candidates["id"])
@@ -121,6 +142,10 @@ def test_pairs_have_two_texts_and_others_one():
             r"language='de' with split='train': training rows are English only",
         ),
         ({"name": "sarcasm", "split": "test"}, r"split='test': allowed: train, dev"),
+        ({"name": "hellaswag", "split": "translated", "source": "fixture"}, r"split='translated': allowed: train, dev;"),
+        ({"name": "mnli", "split": "translated", "source": "fixture"}, r"language='en': allowed: af, ar"),
+        ({"name": "mnli", "language": "it", "split": "translated", "source": "hub"}, r"language='it': allowed: ar, bg"),
+        ({"name": "question-type", "language": "de", "split": "translated"}, r"split='translated': allowed: train, dev;"),
         ({"name": "emoji-names", "split": "test"}, r"split='test': allowed: queries, candidates"),
         ({"name": "emoji-names", "language": "en", "split": "queries"}, r"language='en': allowed: ar, de"),
         ({"name": "tatoeba", "language": "en", "split": "candidates"}, r"language='en': allowed: af, ar"),
@@ -159,6 +184,17 @@ def test_the_data_card_says_what_the_fixture_is_and_counts_what_is_used():
         "emoji-names": "40 queries, 40 candidates",
     }
     assert set(card["licence"]) == {"none: synthetic"} and card["role"].tolist() == ["intermediate", "target", "target"]
+
+
+def test_the_data_card_names_texts_without_a_task_and_what_may_be_done_with_them():
+    rows = {"unlabelled": 4000, "language-modelling": 3000, "pairs": 20, "parallel_texts": 10}
+    card = data_card(["sentiment"], [], ["packages"], rows | {"intermediate/sentiment/translated": 99}).set_index("task")
+    assert card["role"].to_dict() == {"sentiment": "intermediate"} | dict.fromkeys(rows, "text")
+    assert card.loc["sentiment", "rows"] == "99 translated" and card.loc["unlabelled", "rows"] == "4,000"
+    assert "canary" in card.loc["unlabelled", "notes"] and "canary" not in card.loc["language-modelling", "notes"]
+    assert card.loc["language-modelling", "licence"] == "Apache-2.0" and card.loc["pairs", "format"] == "pairs"
+    hub = data_card([], [], ["hub"], rows).set_index("task")
+    assert hub.loc["unlabelled", "source"] == hub.loc["language-modelling", "source"] and "XNLI" in hub.loc["pairs", "source"]
 
 
 # The files source
@@ -451,7 +487,7 @@ def test_the_data_card_names_what_a_reader_must_know():
     embedded = [[name for name, task in table.items() if "packages" in task.loaders] for table in TABLES.values()]
     card = data_card(*embedded, ["packages"], {}).set_index("task")
     assert card["source"].str.startswith("packages: ").all()
-    assert "DeepL" in card.loc["sentiment", "notes"] and "non-commercial" in card.loc["wikilingua", "licence"]
+    assert card.loc["sentiment", "notes"].str.contains("DeepL").all() and "non-commercial" in card.loc["wikilingua", "licence"]
     made = ("intent", "slots", "emoji-names", "wikilingua", "boundary", "next-sentence", "bitext")
     assert all("constructed by us" in card.loc[name, "notes"] for name in made)
     from_bigbench = [t.name for table in TABLES.values() for t in table.values() if "bigbench" in t.packages]
