@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import beta
-from transformers import BertConfig, BertModel
 
 from xgrl import probes
 
@@ -92,62 +91,34 @@ def test_a_distance_runs_from_nought_to_two():
     assert 0 <= near < 0.35 and far == 2.0
 
 
-def test_mean_geometry_is_a_distance_without_scale():
-    x = features(6.0)
-    geometry = probes.mean_geometry(x, LANGUAGES)
-    d = geometry.distances.to_numpy()
-    assert list(geometry.distances.columns) == ["de", "en", "fr", "ru"]
-    assert np.allclose(d, d.T) and np.allclose(np.diag(d), 0)
-    assert all(d[i, j] <= d[i, k] + d[k, j] + 1e-12 for i in range(4) for j in range(4) for k in range(4))
-    assert np.allclose(d, probes.mean_geometry(0.01 * x + 3, LANGUAGES).distances)
-    assert probes.mean_geometry(features(0.0), LANGUAGES).share < 5 < geometry.share < 100
-    with pytest.raises(ValueError, match="collapsed"):
-        probes.mean_geometry(np.repeat(np.eye(4), 60, axis=0), LANGUAGES)
+def test_a_distance_is_that_of_the_linear_probe_on_two_equal_samples():
+    x = features(1.5)[:120]
+    probe = probes.language_probe(x, ["source"] * 60 + ["target"] * 60, 5)
+    assert probes.a_distance(x[:60], x[60:], 5) == pytest.approx(4 * probe.accuracy / 100 - 2)
+    with pytest.raises(ValueError, match="source 3, target 3"):
+        probes.a_distance(x[:3], x[60:])
 
 
-def test_cka_is_one_up_to_rotation_and_scale_and_small_for_unrelated_features():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(400, 12))
-    rotation = np.linalg.qr(rng.normal(size=(12, 12)))[0]
-    assert probes.cka(x, 3 * x @ rotation + 5) == pytest.approx(1)
-    assert probes.cka(x, rng.normal(size=(400, 12))) < 0.1
-    y = rng.normal(size=(400, 5)) + x[:, :5]
-    kx, ky = (k - k.mean(0) - k.mean(1)[:, None] + k.mean() for k in (x @ x.T, y @ y.T))  # the kernel form, n x n
-    assert probes.cka(x, y) == pytest.approx((kx * ky).sum() / np.sqrt((kx * kx).sum() * (ky * ky).sum()))
-    with pytest.raises(ValueError, match="400 and 399 texts"):
-        probes.cka(x, x[1:])
-    with pytest.raises(ValueError, match="constant"):
-        probes.cka(x, np.ones((400, 3)))
+def test_retrained_discriminator_says_whether_it_converged(monkeypatch):
+    x = features(3.0)
+    done = probes.language_probe(x, LANGUAGES, 0, kind="mlp")
+    assert done.converged and done.accuracy > 60
+    monkeypatch.setattr(probes, "ITERATIONS", 2)
+    assert not probes.language_probe(x, LANGUAGES, 0, kind="mlp").converged
 
 
-def test_project_keeps_most_variance_and_has_fixed_signs():
-    x = features(6.0)
-    plane = probes.project(x)
-    values = np.linalg.svd(x - x.mean(0), compute_uv=False)
-    assert plane.shape == (240, 2) and np.allclose(plane.mean(0), 0)
-    assert np.allclose((plane**2).sum(0), values[:2] ** 2)
-    assert np.array_equal(plane, probes.project(x.copy())) and np.allclose(plane, probes.project(x + 100))
-    assert np.allclose(np.abs(probes.project(-x)), np.abs(plane))
+def test_retrained_discriminator_is_the_trainings_own_at_a_stationary_point_of_its_loss():
+    x, y = torch.from_numpy(features(3.0)).float(), torch.arange(4).repeat_interleave(60)
+    model, converged = probes._retrain(x, y, 4, 0)
+    assert converged and [tuple(p.shape) for p in model.parameters()] == [(256, 32), (256,), (4, 256), (4,)]
+    loss = torch.nn.functional.cross_entropy(model(x), y)
+    loss = loss + probes.PENALTY / 480 * sum((p**2).sum() for p in model.parameters() if p.ndim == 2)
+    assert max(g.abs().max() for g in torch.autograd.grad(loss, list(model.parameters()))) <= probes.FLAT
 
 
-def letters(texts, truncation=True, max_length=128):
-    """One token a letter, called like a Hugging Face tokenizer."""
-    return {"input_ids": [[2 + ord(letter) % 28 for letter in text][:max_length] for text in texts]}
-
-
-def test_layer_features_are_masked_means_in_the_order_of_the_texts():
-    torch.manual_seed(0)
-    model = BertModel(
-        BertConfig(vocab_size=32, hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32),
-        add_pooling_layer=False,
-    ).train()
-    texts = ["abcdefgh", "xy", "hello there", "q", "abc"]
-    batched = probes.layer_features(texts, model, letters, batch_size=2)
-    assert batched.shape == (4, 5, 16) and batched.dtype == np.float32
-    for i, text in enumerate(texts):  # one text alone: no padding, no sorting
-        ids = torch.tensor(letters([text])["input_ids"])
-        with torch.no_grad():
-            states = model.eval()(ids, output_hidden_states=True).hidden_states
-        assert np.allclose(batched[:, i], torch.stack(states).mean(2)[:, 0], atol=1e-5)
-    with pytest.raises(ValueError, match="no texts"):
-        probes.layer_features([], model, letters)
+def test_retrained_discriminator_leaves_the_global_generator_alone_and_follows_the_seed():
+    x, state = features(2.0), torch.get_rng_state()
+    first = probes.language_probe(x, LANGUAGES, 1, kind="mlp")
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(123)
+    assert probes.language_probe(x, LANGUAGES, 1, kind="mlp") == first

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from .comparison import forest, heatmap, paired_blocks
 from .honesty import calibration, power_curve
-from .probing import language_map, probe_layers
+from .probing import (
+    language_distances,
+    language_map,
+    probe_layers,
+    probe_stages,
+    reversal_steps,
+    shape_stages,
+    translation_languages,
+    translation_layers,
+)
 from .style import save, show
 from .training import curves, manipulation_check
 
@@ -13,11 +22,17 @@ __all__ = [
     "curves",
     "forest",
     "heatmap",
+    "language_distances",
     "language_map",
     "manipulation_check",
     "paired_blocks",
     "power_curve",
     "probe_layers",
+    "probe_stages",
+    "reversal_steps",
     "save",
+    "shape_stages",
     "show",
+    "translation_languages",
+    "translation_layers",
 ]
