@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from xgrl import params, records
-from xgrl.arms import ARMS, refusal
+from xgrl.arms import ARMS, line_of, refusal
 from xgrl.grid import check_arms
 from xgrl.tasks import TABLES, TASKS, find_task, mixture_parts
 from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
@@ -109,6 +109,8 @@ def check_job(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
     except ValueError as error:
         raise Refused(str(error)) from None
     check_names(values)
+    if notebook == "02_intermediate" and not line_of(values["arm"]).where:
+        raise Refused(f"arm={values['arm']!r}: trains nothing; it has no intermediate run of its own")
     if "arm" in values and values["intermediate"] != "none":
         served = [find_task(values["intermediate"], "intermediate")]
         served += [find_task(values["target"], "target")] if "target" in values else []

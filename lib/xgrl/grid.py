@@ -7,7 +7,7 @@ would have no cell at all is refused, and baseline and treatment must serve ever
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from xgrl.arms import ARMS, line_of, method_of, refusal
 from xgrl.params import BY_ARM, Study, nearest_names
@@ -29,10 +29,10 @@ class Grid:
         left_out: one sentence for each (arm, task) that an arm cannot serve.
     """
 
-    intermediate: list[Cell] = field(default_factory=list)
-    target: list[tuple[str, str, str, int]] = field(default_factory=list)
-    probe: list[Cell] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+    intermediate: list[Cell]
+    target: list[tuple[str, str, str, int]]
+    probe: list[Cell]
+    left_out: list[str]
 
 
 def serves(study: Study, arm: str, task: Task) -> str:
@@ -76,29 +76,31 @@ def check_arms(study: Study) -> None:
 
 def grid(study: Study) -> Grid:
     """All runs of a checked study, in a fixed order."""
-    s, found = study.scientific, Grid()
-    intermediate = {name: find_task(name, "intermediate") for name in s.intermediate}
+    s = study.scientific
+    tasks = {name: find_task(name, "intermediate") for name in s.intermediate}
     targets = {name: find_task(name, "target") for name in s.targets}
+    trained, applied, left_out = [], [], []
     for arm in s.arms:
-        tasks = [name for name, task in intermediate.items() if not serves(study, arm, task)]
-        kept = [name for name, task in targets.items() if not serves(study, arm, task)]
-        for task in (*intermediate.values(), *targets.values()):
-            if reason := serves(study, arm, task):
-                found.left_out.append(reason)
+        reasons = [{name: serves(study, arm, task) for name, task in table.items()} for table in (tasks, targets)]
+        left_out += [reason for found in reasons for reason in found.values() if reason]
+        own, reached = ([name for name, reason in found.items() if not reason] for found in reasons)
         if line_of(arm).where:
-            found.intermediate += [(task, arm, seed) for task in tasks for seed in s.seeds]
-        if arm == "none":
-            for name in kept:
-                found.target += [
-                    (name, "none", arm, seed) for seed in (s.seeds[:1] if trains_nothing(targets[name]) else s.seeds)
-                ]
-        else:
-            found.target += [(name, task, arm, seed) for name in kept for task in tasks for seed in s.seeds]
-    for arm in s.probe_arms:
-        tasks = [name for name, task in intermediate.items() if not serves(study, arm, task)]
-        found.probe += [(task, arm, seed) for task in tasks for seed in s.probe_seeds]
-    found.intermediate += [cell for cell in found.probe if cell not in found.intermediate]
-    if s.probe_target:
-        more = [(s.probe_target, *cell) for cell in found.probe]
-        found.target += [cell for cell in more if cell not in found.target]
-    return found
+            trained += [(task, arm, seed) for task in own for seed in s.seeds]
+        for name in reached:
+            if arm == "none":
+                applied += [(name, "none", arm, seed) for seed in (s.seeds[:1] if trains_nothing(targets[name]) else s.seeds)]
+            else:
+                applied += [(name, task, arm, seed) for task in own for seed in s.seeds]
+    probed = [
+        (name, arm, seed)
+        for arm in s.probe_arms
+        for name, task in tasks.items()
+        if not serves(study, arm, task)
+        for seed in s.probe_seeds
+    ]
+    fine_tuned = [(s.probe_target, *cell) for cell in probed] if s.probe_target else []
+    return Grid(_once(trained + probed), _once(applied + fine_tuned), probed, left_out)
+
+
+def _once(cells: list) -> list:
+    return list(dict.fromkeys(cells))

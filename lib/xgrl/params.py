@@ -146,7 +146,7 @@ class PrepareJob(Job):
     targets: Names = ["intent", "emoji-names"]
     languages: Names = ["en", "de", "es", "fr", "ja", "ru"]
     unlabelled_languages: Names = ["en", "de", "es", "fr"]
-    arms: Arms = ["none", "standard", "control", "dann"]
+    arms: Arms = ["none", "standard", "dann", "control"]
     trained_layers: Layer = 2
     max_length: Annotated[int, Field(ge=8, le=8192)] = 32
     train_rows: Count = 300
@@ -197,7 +197,7 @@ class TargetJob(TrainingJob):
     target: Name = "intent"
     first_steps: Annotated[int, Field(ge=0)] = 0
     retrieval_layer: Layer = -1
-    keep_encoder: bool = False
+    keep_encoder: bool = True
 
     @model_validator(mode="after")
     def _none_is_none(self) -> TargetJob:
