@@ -1,4 +1,4 @@
-"""A study's folders: whole ones are read as they are, damaged ones are reported for what they lack."""
+"""A study's folders: whole ones are read as they are, damaged ones are reported for what they lack, strangers are refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from simulate import simulate, write_run
-from xgrl import collecting, stats
+from xgrl import auditing, collecting, describing, stats
 
 OWN = "adversary acted (own discriminator)"
 
@@ -51,7 +51,7 @@ def test_every_prediction_is_read_once(whole, study):
         read[[*keys, "score"]].sort_values(keys, ignore_index=True),
         check_dtype=False,
     )
-    assert study.audit.ok.all() and not len(collecting.diagnostics(study))
+    assert study.audit.ok.all() and not len(describing.warnings(study))
     assert len(study.runs) == len(list(whole.rglob("run.json")))
 
 
@@ -99,23 +99,93 @@ def test_diverged_and_mixed_runs_are_reported_and_kept(copy):
     record |= {"status": "diverged", "device": "cuda", "warnings": ["the loss is nan at step 7"]}
     (path / "run.json").write_text(json.dumps(record))
     assert set(failing(copy)) == {"no run diverged (a diverged run is kept)", "the same device in all runs"}
-    warnings = collecting.diagnostics(collecting.collect(copy)).warning.tolist()
+    warnings = describing.warnings(collecting.collect(copy)).warning.tolist()
     assert warnings == ["the loss is nan at step 7", "status diverged"]
 
 
-def test_a_folder_without_runs_or_with_two_studies_is_refused(copy, tmp_path):
+def rewrite(path, **keys):
+    pd.read_parquet(path).assign(**keys).to_parquet(path)
+
+
+def test_a_folder_without_runs_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no finished target run"):
         collecting.collect(tmp_path / "nothing")
-    write_run(
-        copy / "intermediate/sarcasm/dann/seed-9", "other", "intermediate", {"intermediate": "s", "arm": "a", "seed": 9}, {}
-    )
-    with pytest.raises(ValueError, match="mixes studies: other, simulated"):
+
+
+def test_a_run_of_another_study_is_refused(copy):
+    path = copy / "intermediate/sarcasm/dann/seed-9"
+    write_run(path, "other", "intermediate", {"intermediate": "sarcasm", "arm": "dann", "seed": 9}, {})
+    with pytest.raises(ValueError, match="mixes studies: found other, simulated, need simulated only"):
         collecting.collect(copy)
 
 
+def test_a_whole_study_under_another_name_is_refused(copy):
+    with pytest.raises(ValueError, match="found simulated, need renamed only"):
+        collecting.collect(copy.rename(copy.parent / "renamed"))
+
+
+def test_a_run_in_the_folder_of_another_is_refused(copy):
+    shutil.copytree(copy / "target/intent/sarcasm.dann/seed-0", copy / "target/intent/sarcasm.dann/seed-7")
+    with pytest.raises(ValueError, match=r"seed-7: holds the run of target/intent/sarcasm\.dann/seed-0"):
+        collecting.collect(copy)
+
+
+@pytest.mark.parametrize(("key", "value"), [("study", "other"), ("arm", "standard"), ("seed", 5), ("target", "xnli")])
+def test_predictions_of_another_run_are_refused(copy, key, value):
+    rewrite(copy / "target/intent/sarcasm.dann/seed-1/predictions.parquet", **{key: value})
+    with pytest.raises(ValueError, match=f"sarcasm.dann/seed-1/predictions.parquet: found rows of {key} {value}, need"):
+        collecting.collect(copy)
+
+
+def test_an_arm_for_some_targets_only_is_no_gap_but_its_missing_seed_is(tmp_path):
+    folder = simulate(tmp_path, arms=("none", "standard", "dann", "centring"), seeds=(0, 1))
+    study = collecting.collect(folder)
+    line = study.audit.set_index("check").loc["arms on a part of the grid (compared there only)"]
+    assert study.audit.ok.all() and line.found == "centring"
+    assert set(study.predictions.target[study.predictions.arm == "centring"]) == {"emoji-names"}
+    shutil.rmtree(folder / "target/emoji-names/sarcasm.centring/seed-1")
+    assert "1 of" in failing(folder)["every cell of the grid"]
+
+
+def test_counts_behind_an_f1_are_read_and_missing_elsewhere(tmp_path):
+    targets = {"slots": (("de", "fr"), 30, 60.0, False, "f1"), "intent": (("de", "fr"), 30, 50.0, True, "accuracy")}
+    study = collecting.collect(simulate(tmp_path, arms=("standard", "dann"), seeds=(0, 1), targets=targets))
+    tags = study.predictions[study.predictions.target == "slots"]
+    assert tags[["matched", "predicted", "expected"]].notna().all().all()
+    assert study.predictions.loc[study.predictions.target == "intent", "matched"].isna().all()
+
+
+def test_probes_after_fine_tuning_stay_apart(study):
+    assert set(study.probes.stage) == {"intermediate", "fine-tuned"}
+    after = study.probes[study.probes.stage == "fine-tuned"]
+    assert (after.accuracy == 97.0).all()  # were they looked at, the adversary would seem to have done nothing
+    fresh = auditing.checks(study, "standard", "dann").set_index("question").loc["adversary acted (fresh probe, last layer)"]
+    assert fresh.ok
+
+
+def test_arms_stand_in_the_order_of_the_table_and_variants_by_their_number():
+    given = [
+        "mlm",
+        "dann-0.1",
+        "centring",
+        "dann",
+        "none",
+        "dann-0.01",
+        "robust-smoothing",
+        "standard",
+        "dann-binary",
+        "control",
+    ]
+    assert auditing.arms_in_order(given) == [
+        "none", "standard", "control", "dann", "dann-0.01", "dann-0.1", "dann-binary", "mlm", "robust-smoothing", "centring",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="unknown"):
+        auditing.arms_in_order(["dan"])
+
+
 def test_manipulation_checks_pass_where_the_experiment_worked(study):
-    checked = collecting.checks(study, "standard", "dann")
-    assert checked.ok.all() and collecting.failures(checked, study.audit) == []
+    checked = auditing.checks(study, "standard", "dann")
+    assert checked.ok.all() and auditing.failures(checked, study.audit) == []
     assert set(checked.question) == {
         "task learned", "discriminator not out-run", OWN,
         "adversary acted (fresh probe, last layer)", "room to move",
@@ -135,15 +205,15 @@ def test_manipulation_checks_pass_where_the_experiment_worked(study):
 def test_each_manipulation_check_can_fail(copy, path, metrics, question, subject):
     edit(copy / path, **metrics)
     data = collecting.collect(copy)
-    checked = collecting.checks(data, "standard", "dann")
+    checked = auditing.checks(data, "standard", "dann")
     assert checked.loc[~checked.ok, ["question", "subject"]].to_numpy().tolist() == [[question, subject]]
-    assert collecting.failures(checked, data.audit) == [f"{question}: {subject}"]
+    assert auditing.failures(checked, data.audit) == [f"{question}: {subject}"]
 
 
 def test_fresh_probe_check_fails_where_language_is_as_plain_as_before(copy):
     for path in copy.glob("probe/*/dann/*"):
         shutil.copy(str(path / "layers.csv").replace("dann", "control"), path / "layers.csv")
-    checked = collecting.checks(collecting.collect(copy), "standard", "dann")
+    checked = auditing.checks(collecting.collect(copy), "standard", "dann")
     assert checked.question[~checked.ok].tolist() == ["adversary acted (fresh probe, last layer)"]
 
 
@@ -151,32 +221,6 @@ def test_control_that_was_probed_but_not_carried_to_targets_is_no_gap(copy):
     for path in copy.glob("target/*/*.control"):
         shutil.rmtree(path)
     assert not failing(copy)
-
-
-def test_results_hold_every_score_once(whole, study):
-    results = collecting.results(study)
-    keys = ["study", *collecting.KEYS, "language", "metric"]
-    assert not results.duplicated(keys).any() and results.notna().all().all()
-    expected = sum(len(json.loads(p.read_text())["metrics"]["scores"]) for p in whole.glob("target/*/*/*/run.json"))
-    assert len(results) == expected + len(list(whole.glob("intermediate/*/*/*/run.json")))
-    assert results.equals(results.sort_values(keys, ignore_index=True))
-
-
-def test_descriptive_has_arms_in_order_and_means_over_runs(study):
-    table = collecting.descriptive(study)
-    assert list(dict.fromkeys(table.columns.get_level_values(0))) == ["none", "standard", "control", "dann"]
-    runs = study.runs[(study.runs.target == "intent") & (study.runs.arm == "dann")]
-    assert table.loc["intent", ("dann", "macro")] == pytest.approx(runs.macro.mean())
-    assert table.loc["intent", ("dann", "sd")] == pytest.approx(runs.macro.std())
-
-
-def test_leave_one_out_starts_from_the_planned_estimate_and_averages_back_to_it(study):
-    left = collecting.leave_one_out(study.predictions, "standard", "dann")
-    comparison = stats.compare(study.predictions, "standard", "dann")
-    assert left.theta[0] == pytest.approx(comparison.theta) and left.p[0] == pytest.approx(comparison.p_signflip)
-    for kind in ("intermediate", "target", "block"):  # equal weights: the mean of the leave-one-outs is the estimate
-        assert left.theta[left.kind == kind].mean() == pytest.approx(comparison.theta)
-    assert left.kind.value_counts()["language"] == study.predictions.language.nunique() - 1
 
 
 def test_the_simulated_effect_is_found_again(tmp_path):

@@ -11,12 +11,15 @@ import pytest
 from matplotlib.collections import PolyCollection
 
 from simulate import simulate
-from xgrl import collecting, plots, stats
+from xgrl import collecting, describing, gains, honesty, plots, sensitivity, stats
+from xgrl.arms import ARMS
+from xgrl.plots import style
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    return collecting.collect(simulate(tmp_path_factory.mktemp("plots"), seeds=(0, 1, 2)))
+    arms = ("none", "standard", "control", "dann", "dann-0.01", "centring")
+    return collecting.collect(simulate(tmp_path_factory.mktemp("plots"), arms=arms, seeds=(0, 1, 2)))
 
 
 @pytest.fixture(scope="module")
@@ -26,32 +29,32 @@ def comparison(study):
 
 @pytest.fixture(scope="module")
 def figures(study, comparison):
-    calibrated = pd.DataFrame({"method": ["ours", "naive"], "error": [0.05, 0.4], "low": [0.03, 0.37], "high": [0.07, 0.43]})
-    power = pd.DataFrame({"blocks": [4, 6, 8], "points": [3.0, 2.0, 1.5], "here": [False, True, False]})
+    rates = honesty.verdicts(comparison, 50)
+    calibrated = honesty.calibration(comparison, 50)
+    arms = stats.against_baseline(study.predictions, "standard", ["control", "dann", "dann-0.01", "centring"])
+    gained = gains.gains(study, "standard", "dann")
     return {
         "manipulation_check": lambda: plots.manipulation_check(study.runs),
         "curves": lambda: plots.curves(study.curves, 25.0),
         "forest": lambda: plots.forest(comparison.per_task, comparison.per_language, 1.0),
         "heatmap": lambda: plots.heatmap(comparison.per_language),
         "paired_blocks": lambda: plots.paired_blocks(comparison.blocks, "standard", "dann", comparison.theta, comparison.ci),
-        "probe_layers": lambda: plots.probe_layers(study.probes),
+        "probe_layers": lambda: plots.probe_layers(study.probes[study.probes.stage == "intermediate"]),
         "language_map": lambda: plots.language_map(study.maps[study.maps.seed == 0]),
         "calibration": lambda: plots.calibration(calibrated),
-        "power_curve": lambda: plots.power_curve(power),
+        "power_curve": lambda: plots.power_curve(rates[rates["shift"] >= 0], *honesty.power(comparison), 50),
+        "verdict_rates": lambda: plots.verdict_rates(rates, 1.0, 50),
+        "arms_forest": lambda: plots.arms_forest(arms, 1.0),
+        "dose_response": lambda: plots.dose_response(sensitivity.dose_response(study, "standard", "dann", 1.0), 1.0),
+        "cost": lambda: plots.cost(describing.costs(study, "standard")),
+        "typology": lambda: plots.typology(gained.table, gains.typology(gained)),
     }
 
 
 NAMES = [
-    "manipulation_check",
-    "curves",
-    "forest",
-    "heatmap",
-    "paired_blocks",
-    "probe_layers",
-    "language_map",
-    "calibration",
-    "power_curve",
-]
+    "manipulation_check", "curves", "forest", "heatmap", "paired_blocks", "probe_layers", "language_map", "calibration",
+    "power_curve", "verdict_rates", "arms_forest", "dose_response", "cost", "typology",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,8 +70,8 @@ def test_same_numbers_same_bytes_and_no_state(figures, name, tmp_path):
 
 
 def test_every_figure_function_is_tried_here(figures):
-    public = {n for n, f in vars(plots).items() if getattr(f, "__module__", "") == "xgrl.plots" and not n.startswith("_")}
-    assert public - {"save", "show", "styled"} == set(figures) == set(NAMES)
+    public = {n for n in plots.__all__ if vars(plots)[n].__module__ not in ("xgrl.plots.probing", "xgrl.plots.style")}
+    assert public | {"probe_layers", "language_map"} == set(figures) == set(NAMES)  # those of probing: in test_probes
 
 
 def test_no_figure_stays_open(figures):
@@ -114,18 +117,46 @@ def test_bands_are_t_intervals_over_seeds(study):
 
 def test_one_run_alone_can_be_drawn(study):
     one = study.curves[(study.curves.seed == 0) & (study.curves.arm == "dann") & (study.curves.intermediate == "sarcasm")]
-    assert len(plots.curves(one).axes) == 5
-    layers = study.probes[(study.probes.seed == 0) & (study.probes.arm == "dann") & (study.probes.intermediate == "sarcasm")]
+    assert len(plots.curves(one).axes) == 6  # five and the cosine, which this study recorded
+    assert len(plots.curves(one.drop(columns="gradient_cosine")).axes) == 5
+    layers = study.probes[study.probes.stage == "intermediate"]
+    layers = layers[(layers.seed == 0) & (layers.arm == "dann") & (layers.intermediate == "sarcasm")]
     figure = plots.probe_layers(layers)
     heights = np.concatenate([p.vertices[:, 1] for c in figure.axes[0].collections for p in c.get_paths()])
     assert all(np.isclose(heights, value).any() for value in layers.high)  # a single seed has its exact interval
 
 
-def test_arms_differ_in_colour_marker_and_line():
+def test_every_method_has_a_look_of_its_own_and_variants_that_of_their_method():
+    assert set(style.LOOKS) == set(ARMS)
     for position in range(3):
-        assert len({look[position] for look in plots.ARMS.values()}) == len(plots.ARMS)
+        assert len({look[position] for look in style.LOOKS.values()}) == len(style.LOOKS)
+    assert style.look("dann-0.01") == style.look("dann") != style.look("control")
+    assert style.look("robust-smoothing-0.2")["color"] == style.LOOKS["robust-smoothing"][0]
+
+
+def test_arms_forest_keeps_the_row_of_an_arm_that_could_not_be_compared():
+    row = {"against": "standard", "targets": "a, b", "theta": -1.0, "low": -2.0, "high": 0.0, "p_max_t": 0.1}
+    table = pd.DataFrame([row | {"arm": "dann"}, dict.fromkeys(row, np.nan) | {"arm": "mlm", "targets": np.nan}])
+    ax = plots.arms_forest(table, 1.0).axes[0]
+    assert [label.get_text().rstrip("*") for label in ax.get_yticklabels()] == ["dann", "mlm"]
+    assert [text.get_text() for text in ax.texts] == ["-1.00  p 0.1", "not comparable"]
+
+
+def test_dose_response_draws_every_dose_with_its_interval(study):
+    table = sensitivity.dose_response(study, "standard", "dann", 1.0)
+    ax = plots.dose_response(table, 1.0).axes[0]
+    assert [label.get_text().split("\n")[0] for label in ax.get_xticklabels()] == ["0", "0.01", "0.05"]
+    drawn = [tuple(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == 2 and line.get_linewidth() == 2]
+    assert np.allclose(sorted(drawn), sorted(zip(table.low, table.high, strict=True)))
+
+
+def test_cost_says_what_was_not_recorded(study):
+    table = describing.costs(study, "standard")
+    flops = [name for name in table if name.startswith("flops_ratio")]
+    labels = [text.get_text() for text in plots.cost(table.assign(**dict.fromkeys(flops, np.nan))).legends[0].get_texts()]
+    assert labels == ["tokens", "FLOPs (not recorded)", "seconds"]
 
 
 def test_show_makes_a_picture_with_words(figures):
-    image = plots.show(figures["power_curve"](), "power against blocks")
-    assert image.data.startswith(b"\x89PNG") and image.alt == "power against blocks"
+    image = plots.show(figures["forest"](), "differences by target")
+    assert image.data.startswith(b"\x89PNG") and image.alt == "differences by target"

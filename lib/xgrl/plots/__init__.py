@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from .arms import arms_forest, cost, dose_response
 from .comparison import forest, heatmap, paired_blocks
-from .honesty import calibration, power_curve
+from .honesty import calibration, power_curve, verdict_rates
+from .languages import typology
 from .probing import (
     language_distances,
     language_map,
@@ -18,8 +20,11 @@ from .style import save, show
 from .training import curves, manipulation_check
 
 __all__ = [
+    "arms_forest",
     "calibration",
+    "cost",
     "curves",
+    "dose_response",
     "forest",
     "heatmap",
     "language_distances",
@@ -35,4 +40,6 @@ __all__ = [
     "show",
     "translation_languages",
     "translation_layers",
+    "typology",
+    "verdict_rates",
 ]

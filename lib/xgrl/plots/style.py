@@ -22,6 +22,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.stats import t as student
 
+from xgrl.arms import method_of
+from xgrl.auditing import arms_in_order
 from xgrl.records import write_bytes
 
 STYLE = {
@@ -32,12 +34,22 @@ STYLE = {
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 LINES = ("-", "--", "-.", ":")
-ARMS = {  # arm: colour, marker, line
+LOOKS = {  # method of an arm: colour, marker, line
     "none": ("#777777", "D", ":"),
     "standard": ("#0072B2", "o", "-"),
     "control": ("#56B4E9", "^", "-."),
     "dann": ("#D55E00", "s", "--"),
+    "shuffled": ("#E69F00", "v", (0, (1, 1))),
+    "cdan": ("#CC79A7", "P", (0, (5, 1))),
+    "wdgrl": ("#882255", "X", (0, (3, 1, 1, 1))),
+    "mlm": ("#009E73", "*", (0, (7, 2))),
+    "translated": ("#117733", "<", (0, (5, 1, 1, 1, 1, 1))),
+    "robust-adversarial": ("#332288", ">", (0, (9, 3))),
+    "robust-smoothing": ("#AA4499", "h", (0, (1, 3))),
+    "lexical": ("#999933", "p", (0, (3, 3))),
+    "centring": ("#000000", "d", (0, (9, 2, 2, 2))),
 }
+OTHER = ("#999999", "8", (0, (2, 2)))  # a method that was added and has no look of its own yet
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
@@ -73,21 +85,24 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def look(arm: str) -> dict[str, str]:
-    colour, marker, line = ARMS.get(arm, ("#CC79A7", "v", "-"))
+    """Colour, marker and line of an arm; a variant has those of its method."""
+    colour, marker, line = LOOKS.get(method_of(arm), OTHER)
     return {"color": colour, "marker": marker, "linestyle": line}
 
 
 def arm_legend(figure: Figure, arms: pd.Series) -> None:
-    shown = [arm for arm in ARMS if arm in set(arms)] + sorted(set(arms) - set(ARMS))
-    figure.legend([Line2D([], [], **look(arm)) for arm in shown], shown, loc="outside upper center", ncols=len(shown))
+    shown = arms_in_order(set(arms))
+    columns = min(len(shown), max(2, int(figure.get_figwidth() // 1.5)))
+    figure.legend([Line2D([], [], **look(arm)) for arm in shown], shown, loc="outside upper center", ncols=columns)
 
 
 def strip(ax: Axes, runs: pd.DataFrame, groups: list[str], value: str, interval: tuple[str, str] | None) -> None:
     """One mark a run, by group, arms side by side; exact intervals where there are any, else mean and t interval a group."""
-    arms = [arm for arm in ARMS if arm in set(runs.arm)] + sorted(set(runs.arm) - set(ARMS))
+    arms = arms_in_order(set(runs.arm))
+    width = min(0.22, 0.85 / max(len(arms), 1))
     for (group, arm), part in runs.groupby(["intermediate", "arm"]):
-        x = groups.index(group) + (arms.index(arm) - (len(arms) - 1) / 2) * 0.22
-        spread = x + np.linspace(-0.07, 0.07, len(part)) * (len(part) > 1)
+        x = groups.index(group) + (arms.index(arm) - (len(arms) - 1) / 2) * width
+        spread = x + np.linspace(-0.32, 0.32, len(part)) * width * (len(part) > 1)
         colour, marker = look(arm)["color"], look(arm)["marker"]
         ax.plot(spread, part[value], marker=marker, color=colour, linestyle="", markersize=4)
         if interval:

@@ -16,8 +16,9 @@ def manipulation_check(runs: pd.DataFrame) -> Figure:
         runs: one row a run, as `xgrl.collecting.collect` makes them: keys and the metrics of `run.json`, in percent.
     """
     trained, untrained = runs[runs.phase == "intermediate"], runs[(runs.phase == "target") & (runs.arm == "none")]
-    figure = new_figure(11, 3.4)
-    learned, adversary, room = figure.subplots(1, 3)
+    wide = trained.arm.nunique() > 4
+    figure = new_figure(9, 9) if wide else new_figure(11, 3.4)
+    learned, adversary, room = figure.subplots(*((3, 1) if wide else (1, 3)))
     tasks = sorted(trained.intermediate.unique())
     strip(learned, trained, tasks, "dev_accuracy", ("dev_low", "dev_high"))
     for row, task in enumerate(tasks):
@@ -45,15 +46,19 @@ def curves(frame: pd.DataFrame, chance: float | None = None) -> Figure:
     """Training curves by arm: mean over seeds with its 95 % t interval (a single seed has no band).
 
     Args:
-        frame: intermediate, arm, seed, step, task_loss, domain_loss, discriminator_accuracy, lambda, feature_norm.
+        frame: intermediate, arm, seed, step, task_loss, domain_loss, discriminator_accuracy, lambda, feature_norm, and
+            gradient_cosine where runs recorded it.
         chance: discriminator accuracy of guessing, percent.
     """
     names = {
         "task_loss": "task loss", "domain_loss": "domain loss", "discriminator_accuracy": "discriminator\naccuracy, %",
-        "lambda": "lambda", "feature_norm": "feature norm",
+        "lambda": "lambda", "feature_norm": "feature norm", "gradient_cosine": "cosine of task's\nand arm's gradient",
     }  # fmt: skip
+    names = {
+        name: label for name, label in names.items() if name in frame and (frame[name].notna().any() or name == "task_loss")
+    }
     tasks = sorted(frame.intermediate.unique())
-    figure = new_figure(4.2 * len(tasks) + 0.6, 8.2)
+    figure = new_figure(4.2 * len(tasks) + 0.6, 0.7 + 1.5 * len(names))
     axes = figure.subplots(len(names), len(tasks), squeeze=False, sharex="col", sharey="row")
     for column, task in enumerate(tasks):
         part = frame[frame.intermediate == task]
@@ -62,10 +67,10 @@ def curves(frame: pd.DataFrame, chance: float | None = None) -> Figure:
         for row, (name, label) in enumerate(names.items()):
             for arm, of_arm in part.dropna(subset=[name]).groupby("arm"):
                 by_step = of_arm.groupby(["step", "seed"])[name].mean().unstack()
-                band(axes[row, column], by_step.index, by_step.to_numpy(), arm)
+                band(axes[row, column], by_step.index, by_step.to_numpy(), arm, marked=len(by_step) < 15)
             axes[row, 0].set_ylabel(label)
-        if chance is not None:
-            axes[2, column].axhline(chance, color="black", linestyle=":")
+        if chance is not None and "discriminator_accuracy" in names:
+            axes[list(names).index("discriminator_accuracy"), column].axhline(chance, color="black", linestyle=":")
         axes[0, column].set_title(task)
         axes[-1, column].set_xlabel("step")
     arm_legend(figure, frame.arm)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .calibration import CalibrationRow, calibrate
 from .checks import ZeroVariance
-from .comparison import Comparison, compare
+from .comparison import Comparison, compare, plain
 from .effects import EffectSizes, cliffs_delta, effect_sizes, exact_binomial, expected_best, iqm, mcnemar, violation_ratio
 from .equivalence import rope, tost
 from .multiplicity import PartialConjunction, benjamini_hochberg, holm, partial_conjunction
@@ -18,9 +18,10 @@ from .randomisation import sign_flip, westfall_young
 from .resampling import Bootstrap, bootstrap, jackknife, pigeonhole
 from .several import against_baseline, max_t, pairs
 from .twoway import Crossed, Estimate, crossed, crossed_tasks
-from .verdict import p_format
+from .verdict import ALPHA, p_format
 
 __all__ = [
+    "ALPHA",
     "Bootstrap",
     "CalibrationRow",
     "Comparison",
@@ -53,6 +54,7 @@ __all__ = [
     "pairs",
     "partial_conjunction",
     "pigeonhole",
+    "plain",
     "power_at",
     "rope",
     "sign_flip",

@@ -75,7 +75,7 @@ class Comparison:
         values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "items"}
         values["blocks_needed"] = {f"{points:g}": count for points, count in self.blocks_needed.items()}
         values["replicated"] = {name: asdict(found) for name, found in self.replicated.items()}
-        return _plain({**values, "effects": asdict(self.effects), "n_blocks": self.n_blocks, "sentence": str(self)})
+        return plain({**values, "effects": asdict(self.effects), "n_blocks": self.n_blocks, "sentence": str(self)})
 
     def __str__(self) -> str:
         return sentence(self)
@@ -88,13 +88,14 @@ class Comparison:
         return f"<p><strong>{html.escape(str(self))}</strong></p>" + (f"<ul>{notes}</ul>" if notes else "")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Frames, arrays, mappings and numbers as JSON types: a frame is a list of its rows, NaN and infinity are None."""
     if isinstance(value, pd.DataFrame):
-        return [_plain(row) for row in value.to_dict("records")]
+        return [plain(row) for row in value.to_dict("records")]
     if isinstance(value, Mapping):
-        return {str(key): _plain(v) for key, v in value.items()}
+        return {str(key): plain(v) for key, v in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
 

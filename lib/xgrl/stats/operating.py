@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
-from .comparison import Comparison
 from .equivalence import tost_p
 from .multiplicity import partial_conjunction
 from .randomisation import TIE, sign_flip_columns
@@ -44,24 +44,25 @@ class Design:
     strata: int
 
     @classmethod
-    def of(cls, comparison: Comparison) -> Design:
-        """The design and the estimated variances of a comparison; a negative part of the block covariance is cut off.
+    def of(cls, components: pd.DataFrame, weights: ArrayLike, blocks: int, strata: int) -> Design:
+        """The design of a comparison, from `Comparison.components` (target, block, item, residual, n_items; "all" last).
 
+        Block effects of the targets get the one correlation that gives the weighted mean its own block variance, row "all".
         Raises ValueError where nothing varies.
         """
-        parts = comparison.components.iloc[:-1]
-        M = np.stack([table.mean(1) for table in comparison.items.values()], axis=1)  # (B, T)
-        labels = np.unique(comparison.blocks["intermediate"], return_inverse=True)[1]
-        sizes = np.bincount(labels)
-        strata = len(sizes) if len(sizes) > 1 and sizes.min() == sizes.max() > 1 else 1
-        labels = labels if strata > 1 else np.zeros(len(M), int)
-        rest = M - np.stack([M[labels == k].mean(0) for k in range(strata)])[labels]
-        item, residual, items = (parts[key].to_numpy(float) for key in ("item", "residual", "n_items"))
-        values, vectors = np.linalg.eigh(rest.T @ rest / (len(M) - strata) - np.diag(residual / items))
-        block = (vectors * values.clip(0)) @ vectors.T
-        if not (np.trace(block) + item.sum() + residual.sum() > 0):
+        parts, w = components.iloc[:-1], np.asarray(weights, float)
+        sd, item, residual = (
+            np.sqrt(parts["block"].to_numpy(float)),
+            parts["item"].to_numpy(float),
+            parts["residual"].to_numpy(float),
+        )
+        if not sd.sum() + item.sum() + residual.sum() > 0:
             raise ValueError("nothing varies in this study, so there is nothing to simulate")
-        return cls(block, item, residual, items, comparison.weights, len(M), strata)
+        own, cross = (w * sd) @ (w * sd), (w @ sd) ** 2 - (w * sd) @ (w * sd)
+        lowest = -1 / max(len(w) - 1, 1)
+        shared = np.clip((components["block"].iloc[-1] - own) / cross, lowest, 1.0) if cross > 0 else 0.0
+        block = np.outer(sd, sd) * np.where(np.eye(len(w)), 1.0, shared)
+        return cls(block, item, residual, parts["n_items"].to_numpy(float), w, blocks, strata)
 
 
 def _studies(design: Design, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
