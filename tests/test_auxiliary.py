@@ -239,15 +239,16 @@ def test_the_table_of_languages_says_what_is_seen_and_what_a_language_costs(toke
 
 
 @pytest.mark.embedded
+@pytest.mark.filterwarnings("ignore:sentiment")
 def test_sentiment_as_intermediate_and_target_shares_its_splits_and_no_row_of_them(tokenizer):
     for split in ("train", "dev"):
         one, other = (load_task("sentiment", "en", split, role=role) for role in ("intermediate", "target"))
         assert one.to_list() == other.to_list()
     test = set(load_task("sentiment", "en", "test")["id"])
-    for language in ("de", "pl", "zh"):
+    for language, share in {"de": 0.79, "pl": 1.0, "zh": 0.99}.items():  # German ends early, Chinese has empty lines
         rows = load_task("sentiment", language, "translated", role="intermediate")
         english = load_task("sentiment", role="intermediate")
         label = dict(zip(english["id"], english["label"], strict=True))
         assert not set(rows["id"]) & test and set(rows["id"]) <= set(label)
         assert all(label[row["id"]] == row["label"] for row in rows)
-        assert (len(rows) == len(english)) == (language != "de") and len(rows) > 0.78 * len(english)
+        assert share - 0.005 < len(rows) / len(english) <= share + 0.005

@@ -9,12 +9,12 @@ from xgrl import typology
 from xgrl.tasks import TABLES
 from xgrl.typology import DISTANCES, distances, iso_639_3
 
-PLACES = {"en": (53.0, -1.0), "ja": (35.0, 135.0), "fi": (62.0, 25.0), "ru": (56.0, 38.0)}  # degrees, by Glottolog
+GRID = np.array([(north, east) for north in range(-90, 91, 2) for east in range(-180, 180, 2)], float)  # degrees
 
 
-def great_circle(a: str, b: str) -> float:
-    """Share of half the circumference, by the haversine formula."""
-    (p, q), (r, s) = np.radians(PLACES[a]), np.radians(PLACES[b])
+def great_circle(places: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Shares (n, m) of half the circumference between n and m places (latitude, longitude in degrees), haversine formula."""
+    (p, q), (r, s) = np.radians(places).T[:, :, None], np.radians(others).T[:, None]
     root = np.sin((r - p) / 2) ** 2 + np.cos(p) * np.cos(r) * np.sin((s - q) / 2) ** 2
     return 2 * np.arcsin(np.sqrt(root)) / np.pi
 
@@ -62,9 +62,21 @@ def test_relatives_and_neighbours_are_nearer():
 
 
 @pytest.mark.embedded
-@pytest.mark.parametrize(("a", "b"), [("en", "ja"), ("en", "ru"), ("fi", "ja")])
-def test_geographic_distance_is_that_on_the_globe(a, b):
-    assert distances([a], b)["geographic"].item() == pytest.approx(great_circle(a, b), abs=0.03)
+def test_geographic_distance_is_that_on_the_globe_between_where_the_vectors_put_the_languages():
+    """Each language is placed by its distances to the fixed points, which the names of the features say."""
+    languages = ("en", "ja", "ru", "sw")
+    data, place, names = typology._file("geocoord_features")
+    fixed = np.array([[float(part) for part in name.split("_")[1:]] for name in names])
+    ruler = great_circle(GRID, fixed)
+    found = []
+    for language in languages:
+        errors = np.abs(ruler - data[place[iso_639_3(language)]]).mean(axis=1)
+        assert errors.min() < 0.01, language
+        found.append(GRID[errors.argmin()])
+    assert 50 <= found[0][0] <= 56 and 30 <= found[1][0] <= 40 and 130 <= found[1][1] <= 142, "England and Japan"
+    wanted = great_circle(np.array(found), np.array(found))
+    for j, reference in enumerate(languages):
+        np.testing.assert_allclose(distances(languages, reference)["geographic"], wanted[:, j], atol=0.02)
 
 
 @pytest.mark.embedded
