@@ -221,6 +221,8 @@ def test_language_modelling_text_from_the_packages_is_not_the_discriminators(tok
         "de"
     }
     counted = preparing.encode_all({"language-modelling": Dataset.from_pandas(found)}, tokenizer, 32)["language-modelling"]
+    scarce = auxiliary.text_of_arms(values | {"unlabelled_rows": 80}, {}, None, None, tokenizer, LENGTHS)["language-modelling"]
+    assert len(scarce) == 100, "as many as there are"
     by_label = [np.sort(counted.tokens.lengths[found["label"] == label]) for label in (0, 1)]
     np.testing.assert_array_equal(*by_label)
 
@@ -236,6 +238,33 @@ def test_the_table_of_languages_says_what_is_seen_and_what_a_language_costs(toke
     assert table["seen"].to_dict() == {"en": True, "de": True, "ja": False}
     assert table["pieces"]["en"] == 1 and table["pieces"]["de"] == pytest.approx(2.0) and np.isnan(table["pieces"]["ja"])
     assert table[list(auxiliary.typology.DISTANCES)].isna().all(axis=None), "pseudo-languages are nowhere"
+
+
+def test_what_only_measures_stops_no_study(tokenizer, tmp_path, monkeypatch):
+    def unreachable(*_):
+        raise SourceError("no network")
+
+    monkeypatch.setattr(auxiliary.typology, "distances", unreachable)
+    monkeypatch.setattr(auxiliary.parallel, "load_parallel", unreachable)
+    values = job(sources=["hub"], targets=["xnli"], languages=["en", "de"], unlabelled_languages=["en", "de"])
+    with pytest.warns(UserWarning, match="no parallel texts: no network"):
+        texts = auxiliary.choose_parallel(values, {})
+    with pytest.warns(UserWarning, match="no distances between languages: no network"):
+        table = auxiliary.language_table(values, texts, tokenizer)
+    assert table["language"].tolist() == ["en", "de"] and table.iloc[:, 2:].isna().all(axis=None)
+
+
+def test_of_files_those_languages_are_used_whose_file_is_there(tmp_path):
+    (tmp_path / "parallel").mkdir()
+    (tmp_path / "parallel" / "de.tsv").write_text("".join(f"Satz {i}\tsentence {i}\n" for i in range(30)))
+    (tmp_path / "tatoeba.jpn-eng.jpn").write_text("".join(f"文 {i}\n" for i in range(30)))
+    (tmp_path / "tatoeba.jpn-eng.eng").write_text("".join(f"phrase {i}\n" for i in range(30)))
+    values = job(sources=["files"], path=str(tmp_path), targets=["xnli", "pawsx"], languages=["en", "de", "ja", "fr"])
+    rows = auxiliary.choose_parallel(values, {}).to_pandas()
+    assert rows.groupby("language").size().to_dict() == {"de": 10, "en": 20, "ja": 10}
+    assert rows.groupby("id").size().eq(2).all(), "a sentence and its English form"
+    tested = auxiliary.choose_parallel(values | {"targets": ["xnli", "pawsx", "tatoeba"]}, {}).to_pandas()
+    assert set(tested["language"]) == {"en", "de"}
 
 
 @pytest.mark.embedded

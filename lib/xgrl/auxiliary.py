@@ -14,6 +14,7 @@ nothing else of a study changes when an arm is added.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -82,11 +83,12 @@ def _source(job: Mapping[str, Any]) -> str:
 
 
 def _modelling(job: Mapping[str, Any], unlabelled: Dataset, tokenizer: PreTrainedTokenizerBase, lengths: np.ndarray) -> Dataset:
+    """Equally many sentences of each language, ``unlabelled_rows`` or as many as the smallest has."""
     languages = text_languages(job)["language-modelling"]
     rows = unlabelled
     if _source(job) == "packages":
         pool, rng = messages.load_messages(languages), generator(job["master_seed"], "language-modelling")
-        wanted = job["unlabelled_rows"]
+        wanted = min(job["unlabelled_rows"], int(pd.Series(pool["language"]).value_counts().min()))
         chosen = choose_lengths(pool, languages, wanted, job["max_length"], tokenizer, lengths, rng)
         rows = pool.select(np.concatenate([chosen[language] for language in languages]))
     place = {language: i for i, language in enumerate(languages)}
@@ -96,8 +98,9 @@ def _modelling(job: Mapping[str, Any], unlabelled: Dataset, tokenizer: PreTraine
 
 def _load_pairs(job: Mapping[str, Any], languages: Iterable[str]) -> Dataset | None:
     """Translation pairs of those of the languages that the study's source has; None where it has none."""
-    known = [language for language in languages if language in parallel.SOURCES[_source(job)]]
-    return parallel.load_parallel(known, _source(job), job["path"] or None, job["targets"]) if known else None
+    place = (_source(job), job["path"] or None, job["targets"])
+    known = [language for language in languages if parallel.has_pairs(language, *place)]
+    return parallel.load_parallel(known, *place) if known else None
 
 
 def choose_parallel(job: Mapping[str, Any], corpora: Mapping[str, Dataset]) -> Dataset:
@@ -111,9 +114,13 @@ def choose_parallel(job: Mapping[str, Any], corpora: Mapping[str, Dataset]) -> D
 
     Returns:
         id, language, text: ``probe_rows`` sentences a language (fewer where there are fewer), and the English ones of all of
-        their ids; empty where the source has none.
+        their ids; empty where the source has none, or with a warning cannot be read.
     """
-    pool = _load_pairs(job, dict.fromkeys([*study_languages(job), *job["unlabelled_languages"]]))
+    pool = None
+    try:
+        pool = _load_pairs(job, dict.fromkeys([*study_languages(job), *job["unlabelled_languages"]]))
+    except SourceError as error:  # what only measures stops no study
+        warnings.warn(f"no parallel texts: {error}", stacklevel=2)
     if pool is None:
         return Dataset.from_dict({"id": [], "language": [], "text": []})
     trained = {normalise(text) for name in corpora if name.endswith(("/train", "/first")) for text in
@@ -202,15 +209,18 @@ def language_table(job: Mapping[str, Any], parallel_texts: Dataset, tokenizer: P
 
     Returns:
         Columns language, seen (is it a language of the discriminator's text?), syntactic, phonological, inventory, geographic,
-        genetic (`xgrl.typology`, distances to English; NaN in pseudo-languages), pieces (mean pieces of a sentence divided by
+        genetic (`xgrl.typology`, distances to English; NaN in pseudo-languages and, with a warning, where the package cannot be
+        had), pieces (mean pieces of a sentence divided by
         those of its English form: Rust et al. 2021, arXiv 2012.15613, on what a tokenizer costs a language; NaN where
         there are no parallel texts).
     """
     languages = study_languages(job)
-    if "fixture" in job["sources"]:
-        table = pd.DataFrame({"language": languages} | dict.fromkeys(typology.DISTANCES, np.nan))
-    else:
-        table = typology.distances(languages)
+    table = pd.DataFrame({"language": languages} | dict.fromkeys(typology.DISTANCES, np.nan))
+    if "fixture" not in job["sources"]:
+        try:
+            table = typology.distances(languages)
+        except SourceError as error:  # a cluster may reach no package index
+            warnings.warn(f"no distances between languages: {error}", stacklevel=2)
     table.insert(1, "seen", table["language"].isin(job["unlabelled_languages"]))
     frame = parallel_texts.to_pandas()
     special = tokenizer.num_special_tokens_to_add()

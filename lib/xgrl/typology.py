@@ -7,7 +7,7 @@ Read from the data files of the package lang2vec (CC BY-SA 4.0); nothing of it i
 * genetic: 1 - cos(a, b) of the memberships in language families and their branches (``fam``, from Glottolog);
 * geographic: the great-circle distance as a share of the longest possible one, half the Earth's circumference. The vector
   (``geo``) holds such distances to 299 fixed points, and so the largest difference of two vectors, max |a - b|, is a lower
-  bound of it, which a point on the line beyond either language attains.
+  bound of it, which a point on the line beyond either language attains. A language is one place: Russian lies in Siberia.
 
 URIEL's own distances are cosine ones; whether the published tables took the cosine or the angle is not clear (Toossi et al.
 2024, arXiv 2405.11125). The angle grows with 1 - cos, so that the order of languages is the same.

@@ -27,7 +27,7 @@ from xgrl.sources.hub import Part, load_part
 from xgrl.sources.packages import SourceError, pin
 from xgrl.tasks.embedded import multilingual
 from xgrl.tasks.embedded.english import CANARY
-from xgrl.tasks.files import XNLI_LANGUAGES, tatoeba
+from xgrl.tasks.files import TATOEBA, XNLI_LANGUAGES, tatoeba
 from xgrl.tasks.formats import Row, code_version, named
 from xgrl.tasks.leakage import normalise
 from xgrl.tasks.unlabelled import EVERY
@@ -93,6 +93,16 @@ def load_parallel(
             raise SourceError(f"source={source!r}: no pair of {language!r} and English has text on both sides")
         tables.append(table)
     return Dataset(pa.concat_tables(tables))
+
+
+def has_pairs(language: str, source: str, path: str | Path | None = None, without: Sequence[str] = ()) -> bool:
+    """Whether a source has translation pairs of a language; of "files", whether its file is there. Arguments as above."""
+    if source != "files":
+        return language in SOURCES[source]
+    tatoebas = (
+        [] if "tatoeba" in without else [f"{tree}tatoeba.{TATOEBA.get(language, language)}-eng.eng" for tree in ("", "v1/")]
+    )
+    return bool(find_all(path, ("parallel",), [f"{language}.tsv"]) or find_all(path, ("tatoeba",), tatoebas))
 
 
 def _table(rows: Iterable[Row]) -> pa.Table:
