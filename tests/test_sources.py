@@ -77,6 +77,8 @@ def test_fetch_and_read_from_a_wheel_and_from_a_source_distribution(pinned):
     assert read_member("toytar", "data/b.json", pinned) == b"[2]"
     assert packages.members("toytar", "*.json", pinned) == ["data/a.json", "data/b.json"]
     assert packages.members("toydata", "*.txt", pinned) == ["toydata/rows.txt"]
+    assert list(packages.read_matching("toydata", "toydata/*", pinned)) == [("toydata/rows.txt", b"one\ntwo\n" * 500)]
+    assert list(packages.read_matching("toydata", "other/*", pinned)) == []
 
 
 def test_a_second_fetch_needs_no_index(pinned, index):
