@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 from snakemake.utils import update_config
 
-from xgrl.arms import arm_class
+from xgrl.arms import line_of
 from xgrl.execute import check_study
 from xgrl.params import Study
 from xgrl.tasks import find_task, mixture_parts
@@ -78,7 +78,7 @@ def rows(study: Study) -> list[tuple[str, int, float, float]]:
     found = []
     for task in s.intermediate:
         tokens, operations = intermediate(study, task)
-        weights = [2 if arm_class(arm).needs_unlabelled else 1 for arm in trained]
+        weights = [2 if line_of(arm).text else 1 for arm in trained]
         found.append(
             (f"intermediate {task}", seeds * len(trained), tokens * seeds * sum(weights), operations * seeds * sum(weights))
         )

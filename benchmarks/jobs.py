@@ -34,10 +34,8 @@ def ours(arm: str) -> dict[str, float]:
     prepared = Prepared.of("outputs", STUDY)
     train, dev = (prepared.corpus(f"intermediate/{TASK}/{split}") for split in ("train", "dev"))
     encoder, streams = prepared.encoder(), training.generators(2005, TASK, seed=0)
-    make, extra = arm_class(arm), ()
-    if make.needs_unlabelled:
-        unlabelled = prepared.corpus("unlabelled")
-        extra = (unlabelled, unlabelled.labels, BATCH, streams["unlabelled"])
+    make, unlabelled = arm_class(arm), prepared.text(arm, TASK)
+    extra = (unlabelled, None if unlabelled is None else unlabelled.labels, BATCH, streams["unlabelled"])
     data = batching.JointBatches(train, STEPS, BATCH, streams["order"], *extra, pad_id=encoder.config.pad_token_id)
     head = training.new_head(encoder.config.hidden_size, {"": prepared.head(TASK, "intermediate")}, streams["head"])
     settings = ArmSettings(encoder.config.hidden_size, len(prepared.unlabelled_languages), 0.05)

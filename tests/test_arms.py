@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from transformers import AutoModel
 
 from small_encoders import build
 from test_training import corpus, encoder, tiny_run
+from xgrl import arms
 from xgrl.arms import ARMS, arm_class, check_encoder, line_of, method_of, refusal, vectors_of
 from xgrl.arms.base import Arm, ArmSettings, Step
 from xgrl.arms.lexical import triplet_loss
@@ -331,6 +333,20 @@ def test_what_an_arm_cannot_be_built_from():
         arm_class("cdan")(ArmSettings(8, 2, 0.1, classes=0))
     with pytest.raises(ValueError, match="two domains"):
         arm_class("wdgrl")(ArmSettings(8, 3, 0.1))
+
+
+def test_an_arm_of_ones_own_as_the_readme_shows_it(tmp_path, monkeypatch, root):
+    """One file and one line in the table."""
+    section = (root / "README.md").read_text().split("## Add your own arm")[1].split("\n## ")[0]
+    code, line = re.findall(r"```python\n(.*?)```", section, re.S)
+    (tmp_path / "coral.py").write_text(code)
+    monkeypatch.setattr(arms, "__path__", [*arms.__path__, str(tmp_path)])
+    for name, its_line in eval("{" + line + "}", {"Line": arms.Line}).items():
+        monkeypatch.setitem(ARMS, name, its_line)
+    run, other = tiny_run("coral", steps=60, lambda_max=30.0), tiny_run("coral", steps=60, lambda_max=0.0)
+    gaps = [each.fit.curves.arm_loss.tail(20).mean() for each in (run, other)]
+    assert run.fit.diverged is None and gaps[0] < gaps[1]  # English and foreign features spread more alike
+    assert refusal("coral", find_task("sarcasm", "intermediate"), domains="languages")
 
 
 def test_encoders_that_an_arm_cannot_use():

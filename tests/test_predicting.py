@@ -11,6 +11,7 @@ from transformers import ModernBertConfig, ModernBertModel, XLMRobertaConfig, XL
 
 from small_study import prepare
 from xgrl import batching, metrics, predicting, records, training
+from xgrl.arms import vectors_of
 from xgrl.arms.base import Standard
 from xgrl.models.encoder import load_encoder
 from xgrl.prepared import Prepared
@@ -83,7 +84,10 @@ def test_a_target_is_trained_predicted_and_scored_in_every_language(prepared, ta
     assert train.labels is not None or train.targets is not None, "there is something to learn"
     result = fit(model, train, 6)
     assert result.diverged is None and np.isfinite(result.curves.task_loss).all()
-    frame, scores = predicting.predict(model, prepared, target)
+    frame, scores, calibration = predicting.predict(model, prepared, target)
+    has_classes = find_task(target, "target").format in ("classification", "multiple_choice")
+    assert list(calibration) == (list(scores) if has_classes else [])
+    assert all(0 <= error <= 100 for error in calibration.values())
     assert list(scores) == prepared.languages(target)
     summary = predicting.summarise(frame, scores)
     assert all(0 <= value <= 100 for value in summary["scores"].values())
@@ -105,8 +109,8 @@ def test_a_target_is_trained_predicted_and_scored_in_every_language(prepared, ta
 @pytest.mark.parametrize("target", PLAIN)
 def test_plain_retrieval_needs_no_training_and_takes_any_layer(prepared, target):
     model = untrained(prepared, target)
-    last, _ = predicting.predict(model, prepared, target, model.encoder.config.num_hidden_layers)
-    frame, scores = predicting.predict(model, prepared, target)
+    last, *_ = predicting.predict(model, prepared, target, model.encoder.config.num_hidden_layers)
+    frame, scores, _ = predicting.predict(model, prepared, target)
     if prepared.encoder().config.model_type != "modernbert":  # which normalises once more after its last layer
         assert frame.equals(last)
     assert set(scores) == set(prepared.languages(target)) and "en" not in scores
@@ -164,6 +168,40 @@ def test_a_cached_prefix_serves_every_format(tmp_path):
             model = training.TaskModel(one.trainable(encoder), head, Standard())
             found.append(predicting.predict(model, one, target)[0])
         assert found[0]["prediction"].equals(found[1]["prediction"])
+
+
+def test_an_encoder_of_which_nothing_is_stored_finds_the_same(tmp_path):
+    one = prepare(tmp_path, **STUDY | {"targets": ["udpos", "tatoeba"], "intermediate": ["hellaswag"], "trained_layers": 2})
+    for target, head in (("udpos", training.new_head(32, {"": one.head("udpos")}, np.random.default_rng(0))),
+                         ("tatoeba", torch.nn.Identity())):  # fmt: skip
+        found = []
+        for way in (one, one.uncached()):
+            model = training.TaskModel(way.trainable(way.encoder()), head, Standard())
+            found.append(predicting.predict(model, way, target)[0])
+        assert found[0]["prediction"].equals(found[1]["prediction"])
+    assert one.uncached().corpus("target/udpos/dev").hidden is None is not one.corpus("target/udpos/dev").hidden
+
+
+def test_centring_undoes_an_offset_of_a_language(bert):
+    """Queries moved by a constant find what they found before, once each side's mean is taken away."""
+    change, moved = vectors_of("centring"), []
+
+    def with_offset(vectors):
+        moved.append(len(moved))
+        return change(vectors + 100.0 * (len(moved) % 2))
+
+    model = untrained(bert, "tatoeba")
+    plain, shifted = (predicting.predict(model, bert, "tatoeba", change=c)[0] for c in (change, with_offset))
+    assert len(moved) > 2 and (plain["prediction"] == shifted["prediction"]).mean() > 0.99
+
+
+def test_calibration_error():
+    right, sure = np.array([True, True, False, False]), np.array([0.95, 0.95, 0.95, 0.55])
+    assert predicting.calibration_error(right, sure) == pytest.approx(100 * (3 * abs(2 / 3 - 0.95) + 0.55) / 4)
+    rng = np.random.default_rng(0)
+    sure = rng.uniform(0.3, 1, 50_000)
+    assert predicting.calibration_error(rng.random(50_000) < sure, sure) < 1.0
+    assert predicting.calibration_error(np.array([True]), np.array([1.0])) == 0
 
 
 def test_answers_are_cut_out_of_the_context(bert, monkeypatch):
