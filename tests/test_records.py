@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -112,3 +114,11 @@ def test_run_folders_are_one_a_run():
     assert str(records.run_folder("o", "s", "prepare")) == "o/s/prepared"
     with pytest.raises(ValueError, match="phase"):
         records.run_folder("o", "s", "nothing")
+
+
+def test_peak_memory_is_the_process_own():
+    """A child of a large parent does not count what the parent held."""
+    ballast = np.ones(60_000_000)  # 480 MB
+    code = "import numpy as np; from xgrl.records import peak_memory_mb as m; a = m(); x = np.ones(25_000_000); print(a, m())"
+    before, after = map(float, subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split())
+    assert before < 400 and 150 < after - before < 300 and ballast.any()
