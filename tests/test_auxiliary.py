@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -240,6 +242,14 @@ def test_the_table_of_languages_says_what_is_seen_and_what_a_language_costs(toke
     assert table[list(auxiliary.typology.DISTANCES)].isna().all(axis=None), "pseudo-languages are nowhere"
 
 
+def test_what_is_left_out_is_remembered_once():
+    told = ["b left out"]
+    with gathering.remembered(told):
+        for message in ("b left out", "a left out: x", "a left out: x", "something else"):
+            warnings.warn(message, stacklevel=1)
+    assert told == ["b left out", "a left out: x"]
+
+
 def test_what_only_measures_stops_no_study(tokenizer, tmp_path, monkeypatch):
     def unreachable(*_):
         raise SourceError("no network")
@@ -247,9 +257,9 @@ def test_what_only_measures_stops_no_study(tokenizer, tmp_path, monkeypatch):
     monkeypatch.setattr(auxiliary.typology, "distances", unreachable)
     monkeypatch.setattr(auxiliary.parallel, "load_parallel", unreachable)
     values = job(sources=["hub"], targets=["xnli"], languages=["en", "de"], unlabelled_languages=["en", "de"])
-    with pytest.warns(UserWarning, match="no parallel texts: no network"):
+    with pytest.warns(UserWarning, match="parallel texts are left out: no network"):
         texts = auxiliary.choose_parallel(values, {})
-    with pytest.warns(UserWarning, match="no distances between languages: no network"):
+    with pytest.warns(UserWarning, match="distances between languages are left out: no network"):
         table = auxiliary.language_table(values, texts, tokenizer)
     assert table["language"].tolist() == ["en", "de"] and table.iloc[:, 2:].isna().all(axis=None)
 

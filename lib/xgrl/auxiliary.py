@@ -120,7 +120,7 @@ def choose_parallel(job: Mapping[str, Any], corpora: Mapping[str, Dataset]) -> D
     try:
         pool = _load_pairs(job, dict.fromkeys([*study_languages(job), *job["unlabelled_languages"]]))
     except SourceError as error:  # what only measures stops no study
-        warnings.warn(f"no parallel texts: {error}", stacklevel=2)
+        warnings.warn(f"parallel texts are left out: {error}", stacklevel=2)
     if pool is None:
         return Dataset.from_dict({"id": [], "language": [], "text": []})
     trained = {normalise(text) for name in corpora if name.endswith(("/train", "/first")) for text in
@@ -220,7 +220,7 @@ def language_table(job: Mapping[str, Any], parallel_texts: Dataset, tokenizer: P
         try:
             table = typology.distances(languages)
         except SourceError as error:  # a cluster may reach no package index
-            warnings.warn(f"no distances between languages: {error}", stacklevel=2)
+            warnings.warn(f"distances between languages are left out: {error}", stacklevel=2)
     table.insert(1, "seen", table["language"].isin(job["unlabelled_languages"]))
     frame = parallel_texts.to_pandas()
     special = tokenizer.num_special_tokens_to_add()

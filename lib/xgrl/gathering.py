@@ -7,7 +7,8 @@ prepares the same bytes. Corpora are named as in `xgrl.prepared`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from zlib import crc32
 
@@ -50,9 +51,9 @@ def gather(job: Mapping[str, Any]) -> tuple[dict[str, Dataset], list[str]]:
         the corpora, and what the loaders left out and why, one sentence a corpus.
     """
     corpora: dict[str, Dataset] = {}
+    left_out: list[str] = []
     disable_progress_bars()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
+    with remembered(left_out):
         for task in job["intermediate"]:
             if find_task(task, "intermediate").format != "mixture":
                 corpora |= _gather_training(find_task(task, "intermediate"), job)
@@ -60,7 +61,16 @@ def gather(job: Mapping[str, Any]) -> tuple[dict[str, Dataset], list[str]]:
             task = find_task(target, "target")
             corpora |= _gather_training(task, job)
             corpora |= (_gather_retrieval if task.format == "retrieval" else _gather_tests)(task, job)
-    return corpora, sorted({str(warning.message) for warning in caught if "left out" in str(warning.message)})
+    return corpora, left_out
+
+
+@contextmanager
+def remembered(left_out: list[str]) -> Iterator[None]:
+    """Add what is left out inside the block, and why, to a list, each sentence once, instead of warning of it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    left_out += sorted({str(warning.message) for warning in caught if "left out" in str(warning.message)} - set(left_out))
 
 
 def load_rows(task: Task, language: str, split: str, job: Mapping[str, Any]) -> Dataset:
