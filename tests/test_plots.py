@@ -30,7 +30,7 @@ def comparison(study):
 @pytest.fixture(scope="module")
 def figures(study, comparison):
     rates = honesty.verdicts(comparison, 50)
-    calibrated = honesty.calibration(comparison, 50)
+    calibrated = honesty.calibration(honesty.design(comparison), comparison.components.iloc[-1], 1.0, 50)
     arms = stats.against_baseline(study.predictions, "standard", ["control", "dann", "dann-0.01", "centring"])
     gained = gains.gains(study, "standard", "dann")
     return {

@@ -315,6 +315,65 @@ def test_bootstrap_keeps_strata_apart_and_repeats_itself():
     assert stats.bootstrap([D], [1.0], draws=50, seed=3).interval == stats.bootstrap([D], [1.0], draws=50, seed=3).interval
 
 
+def test_bootstrap_standard_error_in_closed_form_is_that_of_its_draws():
+    D, strata = [table(6, 20, seed=1), table(6, 35, seed=2)], ["a", "b"] * 3
+    for labels in (None, strata):
+        boot = stats.bootstrap(D, [0.3, 0.7], labels, draws=20_000, seed=2)
+        assert boot.se == pytest.approx(boot.draws.std(), rel=0.02)
+
+
+def test_pigeonhole_of_a_mean_is_the_bootstrap():
+    g = rng(5)
+    scores = g.normal(size=(2, 5, 40))
+    language, item = np.zeros(40, int), np.arange(40)
+    found = stats.pigeonhole(np.stack([scores, np.ones_like(scores)], -1), lambda s: s[..., 0] / s[..., 1], language, item)
+    assert found.se == pytest.approx(stats.bootstrap([scores[1] - scores[0]], [1.0], draws=10).se, rel=0.08)
+    with pytest.raises(ValueError, match="need two arms"):
+        stats.pigeonhole(np.ones((3, 5, 40, 2)), lambda s: s[..., 0], language, item)
+
+
+def test_pigeonhole_draws_an_item_once_for_both_arms_and_all_languages():
+    counts = np.zeros((2, 4, 60, 1))
+    counts[:] = rng(6).normal(size=(1, 1, 60, 1))  # the arms differ nowhere: no draw may tell them apart
+    found = stats.pigeonhole(counts, lambda s: s[..., 0], np.repeat([0, 1], 30), np.tile(np.arange(30), 2), draws=200)
+    assert np.abs(found.draws).max() < 1e-12
+
+
+def test_jackknife_interval_of_an_f1_agrees_with_the_pigeonhole_bootstrap():
+    def f1(s):
+        return 200 * s[..., 0] / (s[..., 1] + s[..., 2])
+
+    g, blocks, items = rng(8), 8, 400
+    right = g.random((2, blocks, items)) < 0.6 + 0.04 * np.arange(2)[:, None, None] + 0.03 * g.normal(size=(2, blocks, 1))
+    counts = np.stack([2 * right, np.full(right.shape, 2), np.broadcast_to(2 + np.arange(items) % 3, right.shape)], -1)
+    pseudo = np.array([[stats.jackknife(f1, c) for c in arm] for arm in counts])
+    crossed = stats.crossed(pseudo[1] - pseudo[0])
+    boot = stats.pigeonhole(counts, f1, np.zeros(items, int), np.arange(items), draws=1500)
+    plain = f1(counts.sum(2)).mean(1)
+    assert crossed.mean == pytest.approx(plain[1] - plain[0], abs=0.02)
+    assert 0.95 * crossed.se < boot.se < 1.5 * crossed.se  # it counts the residual more than once
+
+
+def test_violation_ratio_ends_and_mirrors():
+    assert stats.violation_ratio([3, 4, 5], [1, 2, 3]) == 0 and stats.violation_ratio([1, 2], [3, 4]) == 1
+    a, b = rng(1).normal(size=9), rng(2).normal(size=9)
+    assert stats.violation_ratio(a, b) == pytest.approx(1 - stats.violation_ratio(b, a))
+    assert stats.violation_ratio(a, a) == 0.5
+    with pytest.raises(ValueError, match="as many of either arm"):
+        stats.violation_ratio([1.0], [1.0, 2.0])
+
+
+def test_expected_best_runs_from_mean_to_largest():
+    v = rng(3).normal(size=7)
+    assert stats.expected_best(v, 1) == pytest.approx(v.mean()) and stats.expected_best(v, 7) == pytest.approx(v.max())
+    assert stats.expected_best(v, 1, replacement=True) == pytest.approx(v.mean())
+    pairs = [max(v[i], v[j]) for i in range(7) for j in range(i)]
+    assert stats.expected_best(v, 2) == pytest.approx(np.mean(pairs))
+    assert stats.expected_best(v, 2, replacement=True) < stats.expected_best(v, 2)
+    with pytest.raises(ValueError, match="need 1 <= k <= 7"):
+        stats.expected_best(v, 8)
+
+
 # ---------------------------------------------------------------- calibration
 
 
@@ -362,6 +421,39 @@ def test_weighted_items_average_to_the_macro_average(sharing):
     np.testing.assert_allclose(c.mean(1), macro, rtol=1e-12)
     if sharing == "parallel":
         np.testing.assert_allclose(c, values.reshape(3, 4, 20).mean(1))
+
+
+def bitext(shift=2.0, pairs=40, blocks=4, languages=("de", "fr"), seed=0):
+    """Rows of a target whose pairs are searched in both directions, and the same with a pair's two rows averaged."""
+    g, rows = rng(seed), []
+    pair = 20 * g.normal(size=pairs)
+    for b in range(blocks):
+        for language in languages:
+            for direction in ("xx-en", "en-xx"):
+                for arm, moved in (("standard", 0.0), ("dann", shift + g.normal())):
+                    score = 50 + moved * (1 + pair / 20) + 5 * g.normal(size=pairs)
+                    rows += [(b, language, arm, f"p{k} {direction}", f"p{k}", v) for k, v in enumerate(score)]
+    frame = pd.DataFrame(rows, columns=["seed", "language", "arm", "example_id", "pair", "score"])
+    frame = frame.assign(study="s", target="emoji-names", intermediate="i")
+    keys = ["study", "intermediate", "target", "seed", "language", "arm", "pair"]
+    averaged = frame.groupby(keys).score.mean().reset_index().rename(columns={"pair": "example_id"})
+    return frame.drop(columns="pair"), averaged
+
+
+def test_a_pair_searched_in_both_directions_is_one_item():
+    both, averaged = (stats.compare(frame) for frame in bitext())
+    assert both.per_task.n_items[0] == 40 and both.items["emoji-names"].shape == (4, 40)
+    np.testing.assert_allclose(both.items["emoji-names"], averaged.items["emoji-names"])
+    assert (both.theta, both.se, both.df, both.p) == pytest.approx((averaged.theta, averaged.se, averaged.df, averaged.p))
+    pd.testing.assert_frame_equal(both.per_language, averaged.per_language)
+    assert not any("not shared" in note for note in both.notes)
+
+
+def test_a_pair_that_lacks_a_direction_in_one_arm_is_refused():
+    frame, _ = bitext()
+    gone = (frame.arm == "dann") & (frame.example_id == "p3 en-xx") & (frame.language == "fr") & (frame.seed == 2)
+    with pytest.raises(ValueError, match=r"ids differ.*arm dann.*seed 2, language fr, example p3 en-xx"):
+        stats.compare(frame[~gone])
 
 
 # ---------------------------------------------------------------- compare
@@ -490,6 +582,45 @@ def test_reused_seeds_make_the_seed_the_unit(frame, result):
     assert by_seed.n_blocks == 6 and by_seed.theta == pytest.approx(result.theta)
     np.testing.assert_allclose(by_seed.blocks.m_b, result.blocks.groupby("seed").m_b.mean())
     assert by_seed.p_signflip == stats.sign_flip(by_seed.blocks.m_b)
+
+
+def test_intermediate_tasks_are_tested_apart_and_average_to_theta(frame, result):
+    table = result.per_intermediate
+    assert table.intermediate.tolist() == ["task0", "task1"] and table.theta.mean() == pytest.approx(result.theta)
+    only = stats.compare(frame[frame.intermediate == "task1"])
+    row = table.iloc[1]
+    assert (row.theta, row.low, row.high, row.p_raw) == pytest.approx((only.theta, *only.ci, only.p))
+    assert len(only.per_intermediate) == 1 and set(only.replicated) == {"targets"}
+    np.testing.assert_allclose(table.p_holm, stats.holm(table.p_raw))
+
+
+def test_replication_is_counted_over_targets_and_over_intermediate_tasks(result):
+    for name, table in (("targets", result.per_task), ("intermediate tasks", result.per_intermediate)):
+        wanted = stats.partial_conjunction(table.p_raw)
+        assert result.replicated[name].k_hat == wanted.k_hat and (result.replicated[name].p == wanted.p).all()
+
+
+def test_more_than_twenty_blocks_are_drawn_and_repeat_themselves():
+    rows = predictions(shift=3.0, intermediates=2, seeds=11, items=12, languages=("de",), targets=("news",))
+    found = stats.compare(rows)
+    assert found.n_blocks == 22 and 1e-5 <= found.p_signflip < 0.01
+    assert found.summary() == stats.compare(rows).summary()
+
+
+def test_a_target_with_one_language_is_analysed_like_any_other(frame):
+    one = frame[(frame.target != "news") | frame.language.isin(["de", "en"])]
+    found = stats.compare(one)
+    assert found.per_task.set_index("target").n_languages["news"] == 1
+    row = found.per_language[found.per_language.target == "news"].iloc[0]
+    assert row.theta == pytest.approx(found.per_task.set_index("target").theta["news"]) and row.p == row.p_bh
+
+
+def test_ties_everywhere_in_one_target_leave_the_other_tested(frame):
+    tied = frame.assign(score=frame.score.where(frame.target != "news", 50.0))
+    found = stats.compare(tied)
+    row = found.per_task.set_index("target").loc["news"]
+    assert (row.theta, row.p_raw, row.p_holm, row.p_westfall_young) == (0.0, 1.0, 1.0, 1.0) and math.isnan(row.low)
+    assert any("news: no variance" in note for note in found.notes) and found.ci[0] < found.theta < found.ci[1]
 
 
 VERDICTS = {
@@ -777,9 +908,24 @@ def test_oracle_bootstrap_of_three_blocks(oracles):
     case = oracles["exact_bootstrap_S3"]
     boot = stats.bootstrap([np.array(case["inputs"]["block_means"])[:, None]], [1.0], draws=40_000, seed=1)
     want = case["expected"]
-    assert boot.se == pytest.approx(want["sd"], rel=0.02)  # Monte Carlo: 6 standard errors
+    assert boot.se == pytest.approx(want["sd"], abs=1e-12)
     assert boot.interval == pytest.approx(tuple(want["q025_q975_inverted_cdf"]), abs=1e-12)
     assert [boot.draws.min(), boot.draws.max()] == pytest.approx(want["range"], abs=1e-12)
+
+
+@pytest.mark.oracle
+def test_oracle_almost_stochastic_order(oracles):
+    case = oracles["aso"]
+    found = stats.violation_ratio(case["inputs"]["a"], case["inputs"]["b"])
+    assert found == pytest.approx(case["expected"]["violation_ratio_exact_equal_n"], abs=1e-12)
+
+
+@pytest.mark.oracle
+def test_oracle_expected_best_of_k(oracles):
+    case = oracles["expected_max_validation"]
+    for name, replacement in (("with_replacement", True), ("unbiased_without_replacement", False)):
+        for k, want in case["expected"][name].items():
+            assert stats.expected_best(case["inputs"]["v"], int(k), replacement) == pytest.approx(want, abs=1e-12)
 
 
 @pytest.mark.oracle

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -24,8 +26,12 @@ def _parts(comparison: stats.Comparison) -> tuple[dict[str, float], int]:
     return {key: float(row[key]) for key in ("block", "item", "residual")}, int(row.n_items)
 
 
-def calibration(comparison: stats.Comparison, draws: int, seed: int = 0) -> pd.DataFrame:
+def calibration(plan: stats.Design, components: Mapping[str, float], margin: float, draws: int, seed: int = 0) -> pd.DataFrame:
     """Error rates of every test under a true null, of the study's own and of naive ones, from `draws` simulated studies each.
+
+    Args:
+        plan: from `design`. components: the row "all" of `Comparison.components` (block, item, residual, n_items).
+        margin: of the equivalence test, points.
 
     Returns:
         test, rate and its Monte-Carlo se, nominal, ours (used by this study), coverage and coverage_se of its 95 % interval and
@@ -33,9 +39,7 @@ def calibration(comparison: stats.Comparison, draws: int, seed: int = 0) -> pd.D
         it is used here, with strata; the equivalence test at both margins, where to call the arms equivalent is wrong; and the
         families over targets.
     """
-    parts, items = _parts(comparison)
-    margin, plan = comparison.margin, design(comparison)
-    single = pd.DataFrame(stats.calibrate(parts, comparison.n_blocks, items, draws, seed, shift=margin))
+    single = pd.DataFrame(stats.calibrate(components, plan.blocks, int(components["n_items"]), draws, seed, shift=margin))
     single = single.rename(columns={"method": "test", "type_i": "rate", "type_i_se": "se"})
     single["ours"] = single.test.isin(OURS)
     rates = stats.verdict_rates(plan, (0.0, margin, -margin), margin, draws, seed)

@@ -69,7 +69,7 @@ def _aligned(body: str) -> str:
     from bs4 import BeautifulSoup
 
     page = BeautifulSoup(body, "html.parser")
-    for style in page.select("div > style"):
+    for style in page.select("div > style[scoped]"):
         style.decompose()  # pandas sets every heading to the right
     for table in page.find_all("table"):
         del table["border"]

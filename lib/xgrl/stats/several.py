@@ -85,7 +85,7 @@ def shared_cells(frame: pd.DataFrame, baseline: str, treatment: str) -> pd.DataF
     has = has.reindex(columns=[baseline, treatment]).notna().all(axis=1).unstack("target", fill_value=False)
     has = has.loc[has.any(axis=1)]
     targets = has.columns[has.all(axis=0)]
-    if not len(targets):
+    if not len(has) or not len(targets):
         raise ValueError(f"arms {baseline!r} and {treatment!r} have no target in common")
     return rows[rows["intermediate"].isin(has.index) & rows["target"].isin(targets)]
 
