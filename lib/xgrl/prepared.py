@@ -8,6 +8,8 @@ they were computed in; so the frozen lower layers are computed here, in a fixed 
     prepared/target/<task>/first|train|dev|test-<language>
     prepared/target/<task>/[dev-]queries-<language>|[dev-]candidates[-<language>]
     prepared/unlabelled                    labels are indices into the study's unlabelled languages
+    prepared/language-modelling|pairs, prepared/intermediate/<task>/translated      texts of single arms, where a study has them
+    prepared/probe_texts.parquet, parallel_texts.parquet, languages.csv             what checkpoints are measured with
     prepared/<corpus>/                     rows.parquet, tokens.npy, offsets.npy, ..., hidden.npy: see `xgrl.corpus`
 """
 

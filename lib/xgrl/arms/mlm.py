@@ -14,7 +14,7 @@ encoder comes without its language-modelling head.
 Frozen layers read the masked tokens, so their stored output cannot be used: each step runs the whole encoder.
 
 *Text.* Data whose publishers ask that no language model be trained on them are not used: the embedded study's discriminator
-text carries such a request (BIG-bench's canary), so that this arm gets other text, `xgrl.tasks.unlabelled`.
+text carries such a request (BIG-bench's canary), so that this arm gets other text, `xgrl.tasks.messages`.
 
 Hyperparameters: lambda_max (constant over training), share of masked tokens 0.15.
 

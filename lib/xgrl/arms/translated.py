@@ -1,7 +1,7 @@
 """Intermediate training on machine translations of the task's own rows as well ("translate-train").
 
-Each labelled text x with label y comes with one of its translations t(x), drawn at random among the languages that the source
-has, and the same head is to find the same label:
+Each labelled text x with label y comes with its translation t(x) into one of the languages that the source has (01 deals
+the languages out to the rows in turn), and the same head is to find the same label:
 
     L_arm = lambda * CE(head(f(t(x))), y)
 
