@@ -12,7 +12,7 @@ from pathlib import Path
 
 from xgrl.arms import line_of, method_of
 from xgrl.execute import check_study
-from xgrl.grid import grid
+from xgrl.grid import arms_with_texts, grid
 
 import nbformat  # after xgrl.execute, which spares it a slow import
 
@@ -38,6 +38,8 @@ def parameters(notebook):
             keys["intermediate"], _, arm = keys.pop("checkpoint").partition(".")
             keys["arm"] = arm or "none"
         method = method_of(keys["arm"]) if "arm" in keys else ""
+        if notebook == "01_prepare":
+            keys["arms"] = arms_with_texts(study)
         return json.dumps(study.job(notebook, method, **keys))
 
     return of

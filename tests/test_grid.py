@@ -9,7 +9,7 @@ import yaml
 from snakemake.utils import update_config
 
 from xgrl.execute import Refused, check_job, check_study
-from xgrl.grid import grid
+from xgrl.grid import arms_with_texts, grid
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -99,3 +99,10 @@ def test_every_study_file_is_a_study():
     for path in sorted((ROOT / "params").glob("*.yaml")):
         if path.stem != "base":
             assert grid(study(path.stem)).target
+
+
+def test_01_changes_only_with_arms_that_need_texts_of_their_own():
+    few, more = {"arms": ["none", "standard", "dann"]}, {"arms": ["none", "standard", "dann", "shuffled", "robust-smoothing"]}
+    assert arms_with_texts(study(scientific=few)) == arms_with_texts(study(scientific=more)) == []
+    with_text = {"arms": ["standard", "dann", "lexical", "mlm", "mlm-0.3"]}
+    assert arms_with_texts(study(scientific=with_text, nuisance={"lambda_max": {"mlm-0.3": 0.3}})) == ["mlm", "lexical"]

@@ -42,6 +42,12 @@ def serves(study: Study, arm: str, task: Task) -> str:
     return refusal(arm, task, translations=translations, domains=domains)
 
 
+def arms_with_texts(study: Study) -> list[str]:
+    """Methods among a study's arms for which 01 prepares texts of their own; another arm or variant leaves 01 as it is."""
+    named = {method_of(arm) for arm in (*study.scientific.arms, *study.scientific.probe_arms)}
+    return [arm for arm, line in ARMS.items() if arm in named and line.text not in ("", "unlabelled")]
+
+
 def trains_nothing(target: Task) -> bool:
     """Retrieval with the vectors as they are: without intermediate training one run is all of them, whatever the seed."""
     return target.format == "retrieval" and not target.trained

@@ -146,7 +146,7 @@ class PrepareJob(Job):
     targets: Names = ["intent", "emoji-names"]
     languages: Names = ["en", "de", "es", "fr", "ja", "ru"]
     unlabelled_languages: Names = ["en", "de", "es", "fr"]
-    arms: Arms = ["none", "standard", "dann", "control"]
+    arms: Arms = []
     trained_layers: Layer = 2
     max_length: Annotated[int, Field(ge=8, le=8192)] = 32
     train_rows: Count = 300
@@ -286,7 +286,7 @@ class Study(Closed):
         pool: dict[str, Any] = {"study": self.study, "outputs": self.outputs, "calibration_draws": self.calibration_draws}
         pool |= s.model_dump() | f.model_dump()
         pool |= {k: getattr(n, k) for k in ("unlabelled_batch_size", "discriminator_learning_rate")}
-        pool |= {"workers": f.prepare_workers, "arms": list(dict.fromkeys([*s.arms, *s.probe_arms]))}
+        pool |= {"workers": f.prepare_workers, "arms": []}  # of 01: `xgrl.grid.arms_with_texts`
         pool |= wildcards
         if notebook == "02_intermediate":
             pool |= n.intermediate.flat(wildcards["intermediate"]) | n.of_arm(wildcards["arm"], method)
