@@ -66,8 +66,8 @@ def arm_table(table: pd.DataFrame) -> pd.DataFrame:
     """A table of `stats.against_baseline` or `stats.pairs` for the eye: what is the same in all rows is left out."""
     most = table.targets.astype(str).str.count(",").max()
     short = table.assign(targets=[f"all {most + 1}" if str(t).count(",") == most else t for t in table.targets])
-    drop = [name for name in ("intermediate", "note", "targets") if short[name].nunique() == 1 and len(short) > 1]
-    return short.drop(columns=[*drop, *(["note"] if not short.note.any() and "note" not in drop else [])])
+    drop = [name for name in ("intermediate", "targets") if short[name].nunique() <= 1]
+    return short.drop(columns=drop if short.note.any() else [*drop, "note"])
 
 
 def results(study: Study) -> pd.DataFrame:
@@ -183,7 +183,9 @@ def calibration_error(study: Study) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["arm", "target", "language", "ece"])
     cells = frame.groupby(["language", "target", "arm"]).ece.mean().groupby(["language", "arm"]).mean().unstack("arm")
     cells = cells[arms_in_order(cells.columns)].sort_index(key=lambda index: np.where(index == "en", "", index))
-    return pd.concat([cells, cells.drop(index="en", errors="ignore").mean().to_frame("zero-shot").T]).rename_axis(index="language", columns=None)
+    return pd.concat([cells, cells.drop(index="en", errors="ignore").mean().to_frame("zero-shot").T]).rename_axis(
+        index="language", columns=None
+    )
 
 
 def warnings(study: Study) -> pd.DataFrame:

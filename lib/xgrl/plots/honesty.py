@@ -21,7 +21,7 @@ def calibration(table: pd.DataFrame, nominal: float = 0.05) -> Figure:
     """Error rate of each test under a simulated null with its Monte-Carlo 95 % interval, against the nominal level.
 
     Args:
-        table: test, rate, se (shares), ours (whether the study uses it); drawn in the order given, others as open circles.
+        table: test, rate, se (shares), ours (whether the study decides on it; others open), in the order to be drawn.
     """
     figure = new_figure(6.4, 0.9 + 0.26 * len(table))
     ax = figure.subplots()
@@ -33,7 +33,7 @@ def calibration(table: pd.DataFrame, nominal: float = 0.05) -> Figure:
         ax.text(1.02, y, f"{row.rate:.3f}", transform=ax.get_yaxis_transform(), va="center", fontsize=8)
     ax.set_yticks(range(len(table)), table.test)
     ax.invert_yaxis()
-    ax.set(xlim=(0, None), xlabel="share of simulated null studies called different\n(dots: nominal; open: not used here)")
+    ax.set(xlim=(0, None), xlabel="share of simulated null studies called different\n(dots: nominal; open: not decided on)")
     return figure
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import html
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -18,13 +17,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .audit import Block, Target, aligned
+from .audit import Target, aligned
 from .checks import known
 from .effects import EffectSizes, cliffs_delta, effect_sizes, iqm, violation_ratio
 from .equivalence import rope, tost
 from .multiplicity import PartialConjunction, partial_conjunction
 from .power import FEWEST_BLOCKS, blocks_needed, minimal_effect
-from .tables import by_block, by_intermediate, by_language, by_target, tested, variance_components
+from .tables import by_block, by_intermediate, by_language, by_target, tested, units, variance_components
 from .verdict import ALPHA, decide, sentence
 
 DETECT = (0.5, 1.0, 2.0)  # points for which the needed number of blocks is reported
@@ -115,39 +114,6 @@ def _weights(plan: Mapping[str, Any], targets: Sequence[Target], notes: list[str
     return w
 
 
-def _units(blocks: list[Block], unit: str, notes: list[str]) -> tuple[list[Block], np.ndarray, list[str] | None]:
-    """The independent units, the matrix (units, blocks) that averages blocks into them, and their strata."""
-    sizes = Counter(block.intermediate for block in blocks)
-    if len(blocks) < 2:
-        raise ValueError(
-            f"found one block only (intermediate {blocks[0].intermediate}, seed {blocks[0].seed}): "
-            "training runs are the unit of the analysis, need 2 or more"
-        )
-    if len(set(sizes.values())) > 1:
-        raise ValueError(
-            "intermediate tasks have unequal numbers of seeds: found "
-            + ", ".join(f"{name}: {size}" for name, size in sizes.items())
-            + "; every run counts, need the missing ones"
-        )
-    if unit == "seed":
-        seeds = sorted({block.seed for block in blocks})
-        if len(seeds) * len(sizes) != len(blocks) or len(seeds) < 2:
-            raise ValueError(
-                f"plan unit 'seed': found seeds {seeds} for {len(blocks)} blocks, need every intermediate "
-                "task to have the same seeds, 2 or more"
-            )
-        notes.append("the seed is the unit: intermediate tasks that share a seed are averaged into one block")
-        average = np.array([[float(block.seed == seed) for block in blocks] for seed in seeds]) / len(sizes)
-        return [Block("+".join(sizes), seed) for seed in seeds], average, None
-    if len(sizes) == 1 or min(sizes.values()) >= 2:
-        return blocks, np.eye(len(blocks)), [block.intermediate for block in blocks] if len(sizes) > 1 else None
-    notes.append(
-        "one block an intermediate task: block variance is not stratified by intermediate task, so their "
-        "fixed differences count as noise"
-    )
-    return blocks, np.eye(len(blocks)), None
-
-
 def compare(
     frame: pd.DataFrame,
     baseline: str = "standard",
@@ -172,7 +138,7 @@ def compare(
     notes: list[str] = []
     paired, targets = aligned(frame, baseline, treatment)
     w = _weights(plan, targets, notes)
-    blocks, average, strata = _units(paired, unit, notes)
+    blocks, average, strata = units(paired, unit, notes)
     names = [target.name for target in targets]
     tables = [average @ target.items() for target in targets]  # T of (B, n_t)
     M = np.stack([table.mean(1) for table in tables], axis=1)  # (B, T)

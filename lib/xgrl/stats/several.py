@@ -21,7 +21,7 @@ from .checks import finite, known
 from .equivalence import tost
 from .multiplicity import holm
 from .randomisation import TIE, sign_flip
-from .tables import tested
+from .tables import tested, units
 from .verdict import decide
 
 DRAWS = 9_999
@@ -96,24 +96,26 @@ def contrast(frame: pd.DataFrame, baseline: str, treatment: str, margin: float =
     What cannot be compared comes back as a row of NaN with the reason as its note, and an empty table.
     """
     row = dict.fromkeys(COLUMNS, NAN) | {"arm": treatment, "against": baseline, "verdict": "not comparable", "note": ""}
+    notes: list[str] = []
     try:
-        blocks, targets = aligned(shared_cells(frame, baseline, treatment), baseline, treatment)
-        if len(blocks) < 2:
-            raise ValueError("one block only")
+        paired, targets = aligned(shared_cells(frame, baseline, treatment), baseline, treatment)
+        blocks, _, strata = units(paired, "block", notes)
     except ValueError as error:
         return row | {"note": str(error)}, np.empty((0, 2))
-    names, sizes = np.unique([block.intermediate for block in blocks], return_counts=True)
-    even = len(names) > 1 and sizes.min() == sizes.max() > 1
     w = np.full(len(targets), 1 / len(targets))
-    estimate, _, p, alone = tested(
-        [target.items() for target in targets], w, [block.intermediate for block in blocks] if even else None
-    )
+    estimate, _, p, alone = tested([target.items() for target in targets], w, strata)
     arms = np.stack(
         [sum(v * t.macro(getattr(t, arm)) for v, t in zip(w, targets, strict=True)) for arm in ("baseline", "treatment")]
     )
+    if alone:
+        notes.append("no variance, so no interval")
     equal = NAN if alone else tost(estimate.mean, estimate.se, estimate.df, margin)
     low, high = estimate.interval
-    row |= {"targets": ", ".join(t.name for t in targets), "intermediate": ", ".join(names), "blocks": len(blocks)}
+    row |= {
+        "targets": ", ".join(t.name for t in targets),
+        "intermediate": ", ".join(dict.fromkeys(block.intermediate for block in blocks)),
+        "blocks": len(blocks),
+    }
     row |= {"baseline": arms[0].mean(), "score": arms[1].mean(), "theta": estimate.mean, "low": low, "high": high, "p": p}
     row |= {
         "tost_p": equal,

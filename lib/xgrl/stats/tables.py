@@ -5,6 +5,7 @@ Every row is tested like the whole: the larger of the sign-flip and the crossed 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -19,6 +20,39 @@ from .randomisation import sign_flip, westfall_young
 from .twoway import Estimate, block_variance, crossed, crossed_tasks
 
 NAN = float("nan")
+
+
+def units(blocks: list[Block], unit: str, notes: list[str]) -> tuple[list[Block], np.ndarray, list[str] | None]:
+    """The independent units, the matrix (units, blocks) that averages blocks into them, and their strata."""
+    sizes = Counter(block.intermediate for block in blocks)
+    if len(blocks) < 2:
+        raise ValueError(
+            f"found one block only (intermediate {blocks[0].intermediate}, seed {blocks[0].seed}): "
+            "training runs are the unit of the analysis, need 2 or more"
+        )
+    if len(set(sizes.values())) > 1:
+        raise ValueError(
+            "intermediate tasks have unequal numbers of seeds: found "
+            + ", ".join(f"{name}: {size}" for name, size in sizes.items())
+            + "; every run counts, need the missing ones"
+        )
+    if unit == "seed":
+        seeds = sorted({block.seed for block in blocks})
+        if len(seeds) * len(sizes) != len(blocks) or len(seeds) < 2:
+            raise ValueError(
+                f"plan unit 'seed': found seeds {seeds} for {len(blocks)} blocks, need every intermediate "
+                "task to have the same seeds, 2 or more"
+            )
+        notes.append("the seed is the unit: intermediate tasks that share a seed are averaged into one block")
+        average = np.array([[float(block.seed == seed) for block in blocks] for seed in seeds]) / len(sizes)
+        return [Block("+".join(sizes), seed) for seed in seeds], average, None
+    if len(sizes) == 1 or min(sizes.values()) >= 2:
+        return blocks, np.eye(len(blocks)), [block.intermediate for block in blocks] if len(sizes) > 1 else None
+    notes.append(
+        "one block an intermediate task: block variance is not stratified by intermediate task, so their "
+        "fixed differences count as noise"
+    )
+    return blocks, np.eye(len(blocks)), None
 
 
 def tested(tables: Sequence[np.ndarray], w: np.ndarray, strata: Sequence | None) -> tuple[Estimate, float, float, bool]:
