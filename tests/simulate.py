@@ -211,6 +211,11 @@ def _probe(folder: Path, study: str, intermediate: str, arm: str, seed: int, rng
     tuned = pd.DataFrame(table).assign(stage="fine-tuned", accuracy=97.0)  # after a target language is plain again
     layers = pd.concat([pd.DataFrame(table).assign(stage="intermediate"), tuned]) if seed == 0 else pd.DataFrame(table)
     layers.to_csv(folder / "layers.csv", index=False)
+    if seed == 0:
+        rows = [(stage, layer, name, 0.3 - 0.1 * (stage == "intermediate"), name in SEEN)
+                for stage in ("public", "intermediate") for layer in layers for name in ("de", "fr", "ru")]  # fmt: skip
+        frame = pd.DataFrame(rows, columns=["stage", "layer", "language", "gap", "seen"])
+        frame.to_csv(folder / "parallel.csv", index=False)
     points = rng.normal(size=(40, 2)) + np.repeat(np.eye(4, 2) * (1 if arm == "dann" else 4), 10, axis=0)
     frame = {"id": [f"s{k}" for k in range(40)], "language": np.repeat(["de", "en", "fr", "ru"], 10)}
     pd.DataFrame(frame | {"x": points[:, 0], "y": points[:, 1]}).to_csv(folder / "map.csv", index=False)

@@ -97,6 +97,12 @@ def test_costs_are_relative_to_the_baseline_in_the_same_block(many):
     assert dann.flops_a_token == pytest.approx(dann.flops / dann.tokens) and dann.flops_a_step == dann.flops / dann.steps
 
 
+def test_the_cost_of_a_single_run_has_no_interval(study):
+    one = study.runs[(study.runs.seed == 0) & (study.runs.intermediate == "sarcasm")]
+    row = describing.costs(collecting.Study(**{**vars(study), "runs": one}), "standard").loc["dann"]
+    assert row.flops_ratio == 2.0 and np.isnan(row.flops_ratio_low) and np.isnan(row.flops_ratio_high)
+
+
 def test_what_was_not_recorded_is_said_not_guessed(old):
     table = describing.shown(describing.costs(old, "standard"))
     assert (table[["flops", "seconds", "padded_tokens", "examples"]] == "not recorded").all().all()
@@ -135,6 +141,23 @@ def test_doses_are_the_variants_that_differ_in_lambda_alone(many, study):
     assert response.theta.iloc[-1] < response.theta.iloc[1] and (response.low < response.high).all()
     only = collecting.Study(**{**vars(study), "predictions": study.predictions[study.predictions.arm != "control"]})
     assert sensitivity.dose_response(only, "standard", "dann", 1.0).empty  # one dose is no response
+
+
+def test_translations_are_told_by_arm_for_seen_and_unseen_languages(study):
+    table = describing.translations(study)
+    assert list(table.index) == ["public", "none", "standard", "control", "dann"] and list(table) == ["seen", "unseen"]
+    assert table.loc["public"].tolist() == pytest.approx([0.3, 0.3])
+    assert table.loc["dann"].tolist() == pytest.approx([0.2, 0.2])
+    bare = collecting.Study(**{**vars(study), "parallel": pd.DataFrame()})
+    assert describing.translations(bare).empty
+
+
+def test_scores_that_differ_between_two_arms_are_counted(study):
+    rows = study.predictions
+    twin = rows[rows.arm == "control"].assign(arm="dann-0")
+    assert sensitivity.unequal(pd.concat([rows, twin]), "control", "dann-0") == (0, len(twin))
+    twin = twin.assign(score=np.where(np.arange(len(twin)) < 7, 100 - twin.score, twin.score))
+    assert sensitivity.unequal(pd.concat([rows, twin]), "control", "dann-0") == (7, len(twin))
 
 
 def test_bootstrap_check_agrees_with_the_crossed_interval_for_an_f1(tmp_path):

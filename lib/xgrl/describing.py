@@ -117,7 +117,7 @@ def costs(study: Study, baseline: str) -> pd.DataFrame:
         total = part[list(COSTS)].mean()
         ratios = part[list(COSTS)] / base.reindex(part.index)
         half = student.ppf(0.975, max(len(part) - 1, 1)) * ratios.std() / np.sqrt(len(part))
-        ratio = pd.concat([ratios.mean() + side * half for side in (0, -1, 1)], keys=RATIOS)
+        ratio = pd.concat([ratios.mean(), ratios.mean() - half, ratios.mean() + half], keys=RATIOS)
         ratio.index = [f"{name}{suffix}" for suffix, name in ratio.index]
         rate = {
             "flops_a_step": total.flops / part.steps.mean(),
@@ -186,6 +186,23 @@ def calibration_error(study: Study) -> pd.DataFrame:
     return pd.concat([cells, cells.drop(index="en", errors="ignore").mean().to_frame("zero-shot").T]).rename_axis(
         index="language", columns=None
     )
+
+
+def translations(study: Study) -> pd.DataFrame:
+    """How near translations are on the last layer, by arm: their cosine less that of random pairs, mean over checkpoints.
+
+    Index arm; one column for the discriminator's languages (seen), one for others (unseen), English apart; before any
+    fine-tuning, and "public", the encoder before training. Empty where 04 had no parallel texts.
+    """
+    if not len(study.parallel):
+        return pd.DataFrame()
+    last = study.parallel[study.parallel.layer == study.parallel.layer.max()]
+    last = last[last.stage.isin(["public", "intermediate"])]
+    last = last.assign(group=np.where(last.seen.astype(str) == "True", "seen", "unseen"))
+    own = last[last.stage == "intermediate"].groupby(["arm", "group"]).gap.mean().unstack("group")
+    own = own.loc[arms_in_order(own.index)]
+    public = last[last.stage == "public"].groupby("group").gap.mean().to_frame("public").T
+    return pd.concat([public, own]).rename_axis(index="arm", columns=None)
 
 
 def warnings(study: Study) -> pd.DataFrame:

@@ -100,6 +100,14 @@ def doses(study: Study, treatment: str) -> pd.DataFrame:
     return table if table.lambda_max.nunique() > 1 else table[:0]
 
 
+def unequal(predictions: pd.DataFrame, one: str, other: str) -> tuple[int, int]:
+    """How many of the examples that two arms both have differ in their score, and how many there are."""
+    keys = ["intermediate", "target", "seed", "language", "example_id"]
+    sides = [predictions[predictions.arm == arm].set_index(keys).score for arm in (one, other)]
+    both = pd.concat(sides, axis=1, keys=["one", "other"], join="inner")
+    return int((both.one != both.other).sum()), len(both)
+
+
 def dose_response(study: Study, baseline: str, treatment: str, margin: float) -> pd.DataFrame:
     """Every dose against the baseline, lambda_max first: all doses that were run, with intervals; empty for fewer than two."""
     table = doses(study, treatment)
