@@ -137,10 +137,11 @@ def measure_translations(features: Mapping[str, np.ndarray], texts: pd.DataFrame
         seen: languages that discriminators were trained on.
 
     Returns:
-        the table of parallel.csv, see above; languages seen first, then by name.
+        the table of parallel.csv, see above; languages seen first, then by name. A language that shares fewer than 4 sentences
+        with English is left out: no interval could be given.
 
     Raises:
-        ValueError: no English sentences, a text twice, or a language with fewer than 4 sentences that English has too.
+        ValueError: no English sentences, a sentence twice, or no language that shares 4 sentences with English.
     """
     if texts.duplicated(["id", "language"]).any():
         raise ValueError("parallel texts name a sentence twice in one language")
@@ -152,11 +153,13 @@ def measure_translations(features: Mapping[str, np.ndarray], texts: pd.DataFrame
     for language in sorted(places, key=lambda name: (name not in seen, name)):
         shared = english.index.intersection(places[language].index)
         if len(shared) < 4:
-            raise ValueError(f"parallel texts: {language!r} shares {len(shared)} sentences with English, 4 are needed")
+            continue
         ours, theirs = english[shared].to_numpy(), places[language][shared].to_numpy()
         for stage, layers in features.items():
             for layer, x in enumerate(layers):
                 pair = asdict(translation_similarity(x[ours], x[theirs]))
                 place = {"stage": stage, "layer": layer, "language": language}
                 rows.append(place | pair | {"cka": cka(x[ours], x[theirs]), "seen": language in seen})
+    if not rows:
+        raise ValueError(f"parallel texts: none of {', '.join(places) or 'no language'} shares 4 sentences with English")
     return pd.DataFrame(rows)
