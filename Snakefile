@@ -72,6 +72,7 @@ RUNS = grid(study)
 INTERMEDIATE = [run_of("intermediate", task, arm, seed=seed) for task, arm, seed in RUNS.intermediate]
 TARGET = [run_of("target", name, "none" if arm == "none" else f"{task}.{arm}", seed=seed) for name, task, arm, seed in RUNS.target]
 PROBE = [run_of("probe", task, arm, seed=seed) for task, arm, seed in RUNS.probe]
+PLANS = [str(plan) for name in (f".{study.study}", "") if (plan := Path(f"params/analysis_plan{name}.md")).exists()]
 for sentence in RUNS.left_out:
     print(f"left out: {sentence}", file=sys.stderr)
 
@@ -171,6 +172,8 @@ rule probe:
 
 rule analysis:
     input:
+        PLANS,
+        f"{ROOT}/prepared/run.json",
         INTERMEDIATE,
         TARGET,
         PROBE,
