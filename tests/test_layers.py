@@ -116,6 +116,8 @@ def test_translations_are_paired_by_id_and_seen_languages_come_first():
     assert french.cosine == pytest.approx(1) and french.cka == pytest.approx(1) and german.cosine < 0.9
     assert layers.measure_translations({"public": x}, texts, []).language.tolist() == ["de", "fr"]
     assert layers.measure_translations({"public": x}, texts.iloc[:-1], []).language.tolist() == ["fr"]  # de has 3 left
+    nothing = layers.measure_translations({"public": x[:, :0]}, texts.iloc[:0], [])
+    assert nothing.empty and list(nothing.columns) == list(table.columns)
 
 
 def test_translations_refuse_what_cannot_be_paired():

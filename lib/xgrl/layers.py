@@ -25,7 +25,7 @@ is it one of the languages that discriminators were trained on?
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import numpy as np
 import pandas as pd
@@ -37,8 +37,10 @@ from xgrl.diagnostics import effective_rank
 from xgrl.geometry import jackknife_interval, mean_geometry
 from xgrl.models.heads import mean_pool
 from xgrl.probes import a_distance, language_probe
-from xgrl.similarity import cka, translation_similarity
+from xgrl.similarity import Translation, cka, translation_similarity
 from xgrl.text import tokenise
+
+PARALLEL = ("stage", "layer", "language", *(field.name for field in fields(Translation)), "cka", "seen")
 
 
 @torch.inference_mode()
@@ -138,11 +140,13 @@ def measure_translations(features: Mapping[str, np.ndarray], texts: pd.DataFrame
 
     Returns:
         the table of parallel.csv, see above; languages seen first, then by name. A language that shares fewer than 4 sentences
-        with English is left out: no interval could be given.
+        with English is left out: no interval could be given. Without any texts the table is empty.
 
     Raises:
         ValueError: no English sentences, a sentence twice, or no language that shares 4 sentences with English.
     """
+    if texts.empty:
+        return pd.DataFrame(columns=PARALLEL)
     if texts.duplicated(["id", "language"]).any():
         raise ValueError("parallel texts name a sentence twice in one language")
     places = {language: pd.Series(part.index, part.id) for language, part in texts.reset_index(drop=True).groupby("language")}
@@ -162,4 +166,4 @@ def measure_translations(features: Mapping[str, np.ndarray], texts: pd.DataFrame
                 rows.append(place | pair | {"cka": cka(x[ours], x[theirs]), "seen": language in seen})
     if not rows:
         raise ValueError(f"parallel texts: none of {', '.join(places) or 'no language'} shares 4 sentences with English")
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=PARALLEL)
