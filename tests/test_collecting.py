@@ -147,6 +147,17 @@ def test_an_arm_for_some_targets_only_is_no_gap_but_its_missing_seed_is(tmp_path
     assert "1 of" in failing(folder)["every cell of the grid"]
 
 
+def test_an_arm_that_was_trained_to_be_probed_has_a_part_of_the_grid(tmp_path):
+    """The smoke and laptop studies have control on the probed target and seed alone, and dann on everything."""
+    folder = simulate(tmp_path, seeds=(0, 1))
+    for path in folder.glob("target/*/*.control/seed-*"):
+        if path.parts[-3] != "intent" or path.name != "seed-0":
+            shutil.rmtree(path)
+    study = collecting.collect(folder)
+    assert study.audit.ok.all()
+    assert study.audit.set_index("check").found["arms on a part of the grid (compared there only)"] == "control"
+
+
 def test_counts_behind_an_f1_are_read_and_missing_elsewhere(tmp_path):
     targets = {"slots": (("de", "fr"), 30, 60.0, False, "f1"), "intent": (("de", "fr"), 30, 50.0, True, "accuracy")}
     study = collecting.collect(simulate(tmp_path, arms=("standard", "dann"), seeds=(0, 1), targets=targets))

@@ -51,6 +51,13 @@ def test_results_are_those_of_the_runs(folder):
     assert all(abs(found[key] - scores[key]) < 1e-5 for key in scores)
 
 
+def test_the_table_of_arms_is_generated_from_the_published_summary():
+    summary = json.loads((ROOT / "outputs/reference/arms/analysis/summary.json").read_text())
+    start, end = report.ARM_MARKERS
+    text = (ROOT / "README.md").read_text()
+    assert text.split(start)[1].split(end)[0].strip() == report.arms_table(summary).strip()
+
+
 def test_the_readme_table_is_generated_from_the_published_summary():
     summary = json.loads((ROOT / "outputs/reference/laptop/analysis/summary.json").read_text())
     start, end = report.MARKERS

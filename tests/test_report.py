@@ -239,6 +239,11 @@ def test_command_line(tmp_path, summary, book, capsys):
     code, _, problem = call("summary", tmp_path / "absent")
     assert code == 2 and problem.startswith("refused: ")
     records.write_json(tmp_path / "summary.json", summary[0])
+    partial = json.loads(json.dumps(summary[0]))
+    partial["table"][0]["scores"]["control"] = None  # an arm that has some of the targets only
+    records.write_json(tmp_path / "partial" / "analysis" / "summary.json", partial)
+    code, out, _ = call("summary", tmp_path / "partial")
+    assert code == 0 and "control" not in out.splitlines()[2] and "standard" in out.splitlines()[2]
     book(HEAD, cell("print('hello')", "stream", **TEXT))
     assert call("html", tmp_path)[0] == 0
     assert summary[0]["verdict"][:40] in (tmp_path / "report.html").read_text()

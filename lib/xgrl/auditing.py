@@ -43,16 +43,15 @@ def audit(runs: pd.DataFrame, notes: list[tuple]) -> pd.DataFrame:
     Args:
         runs: as in `xgrl.collecting.Study`. notes: lines (check, found, ok) on unfinished runs.
 
-    An arm may serve some targets or some intermediate tasks only; of these it must have every seed of the study.
+    An arm may have some targets, intermediate tasks or seeds only (one that is trained to be probed); of these it must have every
+    combination.
     """
     target = runs[runs.phase == "target"]
     rows = notes or [("every run finished", f"{len(runs)} runs", True)]
     paired, alone = target[target.arm != "none"], target[target.arm == "none"]
-    seeds = paired["seed"].unique()
     wanted = pd.MultiIndex.from_tuples([], names=KEYS)
     for _, part in paired.groupby("arm"):
-        own = [part[key].unique() for key in ("intermediate", "arm", "target")]
-        wanted = wanted.union(pd.MultiIndex.from_product([*own, seeds], names=KEYS))
+        wanted = wanted.union(pd.MultiIndex.from_product([part[key].unique() for key in KEYS], names=KEYS))
     for _, part in alone.groupby("target"):  # without intermediate training retrieval trains nothing: one run is all of them
         seeds = part["seed"].unique() if part["dev_accuracy"].isna().all() else target["seed"].unique()
         wanted = wanted.union(
@@ -61,7 +60,7 @@ def audit(runs: pd.DataFrame, notes: list[tuple]) -> pd.DataFrame:
     missing = wanted.difference(pd.MultiIndex.from_frame(target[KEYS]))
     first = f", first {', '.join(map(str, missing[0]))}" if len(missing) else ""
     rows.append(("every cell of the grid", f"{len(missing)} of {len(wanted)} missing{first}", not len(missing)))
-    cells = paired.groupby("arm")[["intermediate", "target"]].nunique().prod(axis=1)
+    cells = paired.groupby("arm")[["intermediate", "target", "seed"]].nunique().prod(axis=1)
     some = ", ".join(arms_in_order(cells.index[cells < cells.max()])) or "none"
     rows.append(("arms on a part of the grid (compared there only)", some, True))
     read = target.reindex(columns=["rows", "doubled", "not_finite"])

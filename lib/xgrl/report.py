@@ -27,6 +27,7 @@ from xgrl.page import html
 from xgrl.publishing import publish, run_records, verify, verify_verdict
 
 MARKERS = ("<!-- results:start -->", "<!-- results:end -->")
+ARM_MARKERS = ("<!-- arms:start -->", "<!-- arms:end -->")
 
 
 def summarise(
@@ -103,22 +104,48 @@ def readme_table(summary: dict[str, Any]) -> str:
     head = ["zero-shot score, %", *arms, f"{summary['treatment']} - {summary['baseline']}, points [95 %]", "p"]
     lines = [f"**{summary['verdict']}**", "", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for row in summary["table"]:
-        low, high = (row[side] if row[side] is not None else float("nan") for side in ("low", "high"))
-        cells = [row["target"], *(_score(row, arm) for arm in arms)]
-        cells += [f"{row['theta']:+.2f} [{low:+.2f}, {high:+.2f}]", _p(row)]
+        cells = [row["target"], *(_score(row, arm) for arm in arms), _interval(row), _p(row)]
         lines.append(f"| {' | '.join(cells)} |")
     cost = f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most {summary['peak_memory_mb']:.0f} MB a job."
     blocks = f"{summary['blocks']} blocks (intermediate task x seed). Macro average over zero-shot languages, English apart."
     return "\n".join([*lines, "", f"{blocks} p of single targets adjusted by Holm. {cost}"]) + "\n"
 
 
+def arms_table(summary: dict[str, Any]) -> str:
+    """Markdown of summary.json: every arm against the baseline, on the cells that both have, with what it cost beside it."""
+    baseline = summary["baseline"]
+    head = [
+        "arm", "targets, intermediate tasks", f"arm - {baseline}, points [95 %]", "p", "p, maxT over all arms",
+        f"FLOPs / {baseline}", f"seconds / {baseline}",
+    ]  # fmt: skip
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    costs = {row["arm"]: row for row in summary["costs"]}
+    for row in summary["arms_against_baseline"]:
+        if row["theta"] is None:
+            lines.append(f"| {row['arm']} | not comparable: {row['note']} |{' |' * (len(head) - 2)}")
+            continue
+        cost = costs.get(row["arm"], {})
+        ratios = (cost.get("flops_ratio"), cost.get("seconds_ratio"))
+        cells = [row["arm"], f"{row['targets']}; {row['intermediate']}", _interval(row), _p(row), _p({"p": row["p_max_t"]})]
+        lines.append(f"| {' | '.join([*cells, *('–' if ratio is None else f'{ratio:.2f}' for ratio in ratios)])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _interval(row: dict[str, Any]) -> str:
+    low, high = (row[side] if row[side] is not None else float("nan") for side in ("low", "high"))
+    return f"{row['theta']:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
 def write_readme(summary_path: str | Path, readme_path: str | Path) -> None:
-    """Put `readme_table` between the two markers of a README; ValueError where it has none."""
-    text = Path(readme_path).read_text()
-    start, end = MARKERS
+    """Put a study's table between its two markers of a README; ValueError where it has none.
+
+    Of the study "arms" that is `arms_table`, of any other `readme_table`.
+    """
+    text, summary = Path(readme_path).read_text(), json.loads(Path(summary_path).read_text())
+    (start, end), make = (ARM_MARKERS, arms_table) if summary["study"] == "arms" else (MARKERS, readme_table)
     if text.count(start) != 1 or text.count(end) != 1:
         raise ValueError(f"{readme_path}: needs the lines {start} and {end}, once each")
-    table = readme_table(json.loads(Path(summary_path).read_text()))
+    table = make(summary)
     before, rest = text.split(start)
     records.write_bytes(readme_path, f"{before}{start}\n{table}{end}{rest.split(end)[1]}".encode())
 
@@ -160,7 +187,7 @@ def _summary(study: Path) -> int:
         f"study {summary['study']}: {summary['runs']} runs, {summary['blocks']} blocks, {summary['core_hours']:.2f} core hours"
     )
     print(f"verdict: {summary['verdict']}")
-    scores = ", ".join(f"{arm} {value:.1f}" for arm, value in whole["scores"].items())
+    scores = ", ".join(f"{arm} {value:.1f}" for arm, value in whole["scores"].items() if value is not None)
     tests = ", ".join(
         f"{name} p {comparison[key]:.2g}" for name, key in (("sign flip", "p_signflip"), ("crossed", "p_crossed"))
     )
