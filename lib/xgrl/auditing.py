@@ -43,8 +43,8 @@ def audit(runs: pd.DataFrame, notes: list[tuple]) -> pd.DataFrame:
     Args:
         runs: as in `xgrl.collecting.Study`. notes: lines (check, found, ok) on unfinished runs.
 
-    An arm may have some targets, intermediate tasks or seeds only (one that is trained to be probed); of these it must have every
-    combination.
+    An arm may have some targets, intermediate tasks or seeds only (one that is trained to be probed); of these it must have
+    every combination.
     """
     target = runs[runs.phase == "target"]
     rows = notes or [("every run finished", f"{len(runs)} runs", True)]
