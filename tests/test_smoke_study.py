@@ -88,8 +88,13 @@ def test_a_killed_study_resumes_and_keeps_what_had_ended(interrupted, grid):
 def test_every_run_is_there_and_says_what_it_was(grid):
     # 2 tasks x 2 seeds x (standard, dann), and control where it is probed (2 tasks x 1 seed)
     assert len(runs(grid, "intermediate")) == 2 * 2 * 2 + 2
-    # 2 targets; without intermediate training the classification target has 2 seeds, retrieval one run
-    assert len(runs(grid, "target")) == 2 * (2 * 2 * 2) + 2 + 1
+    # 2 targets; without intermediate training the classification target has 2 seeds, retrieval one run; control is probed again
+    # after fine-tuning on one target (2 tasks x 1 seed)
+    assert len(runs(grid, "target")) == 2 * (2 * 2 * 2) + 2 + 1 + 2
+    kept = [folder for folder in runs(grid, "target") if (grid / "outputs/smoke/target" / folder / "encoder").exists()]
+    assert sorted(kept) == sorted(
+        f"intent/{task}.{arm}/seed-0" for task in ("sarcasm", "question-type") for arm in ("control", "dann")
+    )
     assert len(runs(grid, "probe")) == 2 * 2
     for phase in ("intermediate", "target", "probe"):
         for folder, record in runs(grid, phase).items():
