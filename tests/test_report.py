@@ -82,6 +82,15 @@ def test_arms_beside_the_compared_ones_stay_out_of_the_readme_and_an_absent_scor
     assert "| intent | \u2013 |" in report.readme_table(values) and "intent & \u2013 &" in report.latex(values)
 
 
+def test_control_has_a_column_only_where_it_has_every_target(tmp_path):
+    study = collecting.collect(simulate(tmp_path, seeds=(0, 1)))
+    runs = study.runs[(study.runs.arm != "control") | (study.runs.target == "intent")]
+    for frame, arms in ((study.runs, ["none", "standard", "control", "dann"]), (runs, ["none", "standard", "dann"])):
+        part = collecting.Study(**{**vars(study), "runs": frame})
+        comparison, checked = stats.compare(study.predictions), auditing.checks(part, "standard", "dann")
+        assert report.summarise(part, comparison, checked)["arms"] == arms
+
+
 def test_latex_table_has_every_row_and_column(summary):
     lines = report.latex(summary[0]).splitlines()
     rows = [line for line in lines if line.endswith(r"\\")]

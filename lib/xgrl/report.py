@@ -41,6 +41,8 @@ def summarise(
     macro = study.runs[study.runs.phase == "target"].pivot_table(index="target", columns="arm", values="macro")
     main = {"none", "control", comparison.baseline, comparison.treatment}
     macro = macro[arms_in_order(main & set(macro.columns))].loc[[row.target for row in comparison.per_task.itertuples()]]
+    if "control" in macro and macro["control"].isna().any():  # trained to be probed, on one target: no column of its own
+        macro = macro.drop(columns="control")
     whole = {"theta": comparison.theta, "low": comparison.ci[0], "high": comparison.ci[1], "p": comparison.p}
     average = macro.mul(comparison.weights, axis=0).sum(min_count=len(macro))
     rows = [{"target": "all targets", "scores": average.to_dict()} | whole]
