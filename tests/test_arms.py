@@ -281,6 +281,13 @@ def test_adapters_bring_pairs_together_and_end_up_in_an_ordinary_checkpoint(tmp_
     torch.testing.assert_close(loaded, adapted, atol=1e-5, rtol=1e-4)
 
 
+def test_an_arm_that_writes_into_the_lower_layers_says_so():
+    """The targets then run these layers again, whatever text the arm reads: an arm of one's own may do so as well."""
+    settings = ArmSettings(32, 2, 0.1, classes=2, mask_id=4)
+    changed = {name for name in TRAINED if arm_class(name)(settings).changes_lower_layers}
+    assert changed == {"lexical"}
+
+
 def test_centring_takes_the_languages_mean_away():
     centre = vectors_of("centring")
     vectors = np.random.default_rng(0).normal(size=(7, 3)) + 10

@@ -23,6 +23,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from xgrl.stats import exact_binomial
+
 if TYPE_CHECKING:
     from xgrl.batching import JointBatches
     from xgrl.training import TaskModel
@@ -119,10 +121,9 @@ def diagnose(curves: pd.DataFrame, chance: float, unlabelled_batch_size: int) ->
     warnings = []
     if np.isfinite(accuracy):
         texts = len(last) * unlabelled_batch_size
-        test = binomtest(round(accuracy / 100 * texts), texts, chance / 100, alternative="less")
-        interval = binomtest(round(accuracy / 100 * texts), texts).proportion_ci(0.95, method="exact")
-        low, high = 100 * interval.low, 100 * interval.high
-        if test.pvalue < 0.01:
+        right = round(accuracy / 100 * texts)
+        low, high = (100 * share for share in exact_binomial(right, texts, 0.95))
+        if binomtest(right, texts, chance / 100, alternative="less").pvalue < 0.01:
             warnings.append(
                 f"discriminator accuracy {accuracy:.1f} % lies below chance ({chance:.1f} %): the encoder out-ran it, "
                 "which is not the same as hiding the language"

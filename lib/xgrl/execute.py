@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from xgrl import params, records
-from xgrl.arms import ARMS, line_of, refusal
+from xgrl.arms import ARMS, is_arm, line_of, refusal
 from xgrl.grid import check_arms
 from xgrl.tasks import TABLES, TASKS, find_task, mixture_parts
 from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
@@ -49,7 +49,7 @@ def check_names(values: dict[str, Any]) -> None:
                 raise Refused(f"{key}={name!r}: {kind} an available {role} task; {nearest}")
     for key in ("arm", "arms", "baseline", "treatment", "probe_arms"):
         for name in _listed(values, key):
-            if not any(name == arm or name.startswith(f"{arm}-") for arm in ARMS):
+            if not is_arm(name):
                 raise Refused(f"{key}={name!r}: unknown arm; {params.nearest_names(name, ARMS)}")
     if "sources" in values:
         _check_sources(values)
@@ -115,7 +115,7 @@ def check_job(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
         served = [find_task(values["intermediate"], "intermediate")]
         served += [find_task(values["target"], "target")] if "target" in values else []
         domains = values.get("domains", "")
-        reasons = [refusal(values["arm"], task, translations=["?"], domains=domains) for task in served]
+        reasons = [refusal(values["arm"], task, translations=None, domains=domains) for task in served]
         if reason := next(filter(None, reasons), ""):
             raise Refused(f"arm={values['arm']!r}: {reason}")
     return values

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xgrl.arms import ARMS, line_of, method_of, refusal
+from xgrl.arms import ARMS, is_arm, line_of, method_of, refusal
 from xgrl.params import BY_ARM, Study, nearest_names
 from xgrl.tasks import find_task, translation_languages
 from xgrl.tasks.formats import Task
@@ -61,7 +61,7 @@ def check_arms(study: Study) -> None:
         if "default" not in values:
             raise ValueError(f"nuisance.{key}: no 'default'")
         for arm in values:
-            if arm != "default" and not any(arm == name or arm.startswith(f"{name}-") for name in ARMS):
+            if arm != "default" and not is_arm(arm):
                 raise ValueError(f"nuisance.{key}: unknown arm {arm!r}; {nearest_names(arm, ['default', *ARMS])}")
     for arm in dict.fromkeys([*s.arms, *s.probe_arms]):
         line, method = line_of(arm), method_of(arm)

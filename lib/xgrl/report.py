@@ -81,7 +81,7 @@ def latex(summary: dict[str, Any]) -> str:
         cells = [_escaped(row["target"]), *(_score(row, arm) for arm in arms), f"${row['theta']:+.2f}$"]
         known = row["low"] is not None and row["high"] is not None
         cells += [f"$[{row['low']:+.2f}, {row['high']:+.2f}]$" if known else "not estimable"]
-        p = _p(row)
+        p = _p(row["p"])
         cells += [f"${p}$" if p[0] in "<0123456789" else p]
         lines += [rf"{' & '.join(cells)} \\"] + [r"\midrule"] * (k == 0)
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
@@ -92,8 +92,8 @@ def _score(row: dict[str, Any], arm: str) -> str:
     return "\u2013" if value is None else f"{value:.1f}"
 
 
-def _p(row: dict[str, Any]) -> str:
-    return stats.p_format(float("nan") if row["p"] is None else row["p"])
+def _p(p: float | None) -> str:
+    return stats.p_format(float("nan") if p is None else p)
 
 
 def _escaped(text: str) -> str:
@@ -106,7 +106,7 @@ def readme_table(summary: dict[str, Any]) -> str:
     head = ["zero-shot score, %", *arms, f"{summary['treatment']} - {summary['baseline']}, points [95 %]", "p"]
     lines = [f"**{summary['verdict']}**", "", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for row in summary["table"]:
-        cells = [row["target"], *(_score(row, arm) for arm in arms), _interval(row), _p(row)]
+        cells = [row["target"], *(_score(row, arm) for arm in arms), _interval(row), _p(row["p"])]
         lines.append(f"| {' | '.join(cells)} |")
     cost = f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most {summary['peak_memory_mb']:.0f} MB a job."
     blocks = f"{summary['blocks']} blocks (intermediate task x seed). Macro average over zero-shot languages, English apart."
@@ -128,7 +128,7 @@ def arms_table(summary: dict[str, Any]) -> str:
             continue
         cost = costs.get(row["arm"], {})
         ratios = (cost.get("flops_ratio"), cost.get("seconds_ratio"))
-        cells = [row["arm"], f"{row['targets']}; {row['intermediate']}", _interval(row), _p(row), _p({"p": row["p_max_t"]})]
+        cells = [row["arm"], f"{row['targets']}; {row['intermediate']}", _interval(row), _p(row["p"]), _p(row["p_max_t"])]
         lines.append(f"| {' | '.join([*cells, *('–' if ratio is None else f'{ratio:.2f}' for ratio in ratios)])} |")
     return "\n".join(lines) + "\n"
 

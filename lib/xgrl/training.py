@@ -137,6 +137,7 @@ class JointTrainer(Trainer):
     def __init__(self, *args, clip: float, learning_rates: dict[str, float], **kwargs):
         super().__init__(*args, **kwargs)
         self.clip, self.learning_rates, self.curves = clip, learning_rates, []
+        self.parts = self.model.groups()
         self.measured = set(
             np.linspace(0, self.args.max_steps, MEASURED, endpoint=False, dtype=int) + self.args.max_steps // 16
         )
@@ -145,8 +146,7 @@ class JointTrainer(Trainer):
         return DataLoader(self.train_dataset, batch_size=None, shuffle=False)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        parts = self.model.groups()
-        groups = [{"params": parts[name], "lr": lr} for name, lr in self.learning_rates.items() if parts[name]]
+        groups = [{"params": self.parts[name], "lr": lr} for name, lr in self.learning_rates.items() if self.parts[name]]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=self.args.weight_decay, eps=1e-8, fused=True)
         return self.optimizer
 
@@ -155,7 +155,7 @@ class JointTrainer(Trainer):
         task_loss, term, curves = model(progress=step / self.state.max_steps, **inputs)
         loss = task_loss + term
         if isinstance(term, Tensor) and step in self.measured:
-            curves |= gradients(task_loss, term, self.model.groups()["encoder"])
+            curves |= gradients(task_loss, term, self.parts["encoder"])
         self.curves.append({"step": step} | curves)
         if not torch.isfinite(loss):
             raise Diverged(f"the loss is {loss.item()} at step {step}")
@@ -163,8 +163,7 @@ class JointTrainer(Trainer):
 
     def training_step(self, *args, **kwargs) -> Tensor:
         loss = super().training_step(*args, **kwargs)
-        parts = self.model.groups()
-        for part in (parts["encoder"] + parts["head"], parts["arm"]):
+        for part in (self.parts["encoder"] + self.parts["head"], self.parts["arm"]):
             norm = nn.utils.clip_grad_norm_(part, self.clip)
             if not torch.isfinite(norm):  # before the optimiser's step, so that the weights stay numbers
                 raise Diverged(f"the gradient's norm is {norm.item()} at step {self.state.global_step}")

@@ -58,12 +58,16 @@ ARMS = {
 }
 
 
+def is_arm(name: str) -> bool:
+    """Whether a name is an arm of the table, or a variant of one."""
+    return any(name == arm or name.startswith(f"{arm}-") for arm in ARMS)
+
+
 def method_of(arm: str) -> str:
     """The line of `ARMS` that an arm belongs to: its own name, or that of the method it is a variant of; else ValueError."""
-    fitting = [name for name in ARMS if arm == name or arm.startswith(f"{name}-")]
-    if not fitting:
+    if not is_arm(arm):
         raise ValueError(f"arm={arm!r}: unknown; allowed: {', '.join(ARMS)}, or one of them with -suffix")
-    return max(fitting, key=len)
+    return max((name for name in ARMS if arm == name or arm.startswith(f"{name}-")), key=len)
 
 
 def line_of(arm: str) -> Line:
@@ -98,13 +102,13 @@ def _named(where: str) -> Any:
     return getattr(import_module(f"{__name__}.{module}"), attribute)
 
 
-def refusal(arm: str, task: Any, *, translations: Iterable[str] = (), domains: str = "") -> str:
+def refusal(arm: str, task: Any, *, translations: Iterable[str] | None = (), domains: str = "") -> str:
     """Why an arm cannot serve an intermediate task, or a target; "" where it can.
 
     Args:
         arm: its name.
         task: a line of the tables in `xgrl.tasks`.
-        translations: languages in which the sources of the study have the task's own training rows.
+        translations: languages in which the sources of the study have the task's own training rows; None: not known here.
         domains: what the study asks its discriminator to tell apart.
     """
     line = line_of(arm)
@@ -114,7 +118,7 @@ def refusal(arm: str, task: Any, *, translations: Iterable[str] = (), domains: s
     if task.format not in line.formats:
         wanted = ", ".join(line.formats).replace("_", " ")
         return f"{arm!r} serves {wanted} only, and {task.name!r} is {task.format.replace('_', ' ')}"
-    if line.text == "translated" and not list(translations):
+    if line.text == "translated" and translations is not None and not list(translations):
         return f"{arm!r} needs translations of the training rows, and the study's sources have none of {task.name!r}"
     if line.domains and domains not in ("", line.domains):
         return f"{arm!r} separates English from the rest: domains must be {line.domains!r} for it, not {domains!r}"

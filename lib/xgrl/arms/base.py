@@ -112,6 +112,11 @@ class Arm(nn.Module, ABC):
     def detach(self, model: PreTrainedModel) -> None:
         """Write into `model` what the arm has changed below its trained layers; called once, after training."""
 
+    @property
+    def changes_lower_layers(self) -> bool:
+        """Whether `detach` does anything: then the stored output of the frozen layers is of no use to the targets."""
+        return type(self).detach is not Arm.detach
+
     def alter(self, inputs: Inputs, count: int, encoder: nn.Module) -> Inputs:
         """What the encoder is called with instead of `inputs`, of which the first `count` sequences are labelled."""
         return inputs
