@@ -138,18 +138,18 @@ def test_a_missing_member_is_named(pinned, name):
 
 
 def test_concurrent_processes_download_once(pinned, index):
-    """Two processes wait for the lock; both then find the same, whole archive."""
-    code = "import sys; from xgrl.sources.packages import fetch; print(fetch(sys.argv[1], sys.argv[2]))"
+    """Two processes wait for whoever holds the lock; both then find the same, whole archive."""
+    code = "import sys; from xgrl.sources.packages import fetch; print('ready', flush=True); print(fetch(*sys.argv[1:]))"
     folder = cache.cache_folder() / "packages"
     folder.mkdir(parents=True)
     key = f"toydata-1.0-{pins(pinned)['toydata'].sha256[:12]}"
     with FileLock(folder / f"{key}.lock"):
-        jobs = [
-            subprocess.Popen([sys.executable, "-c", code, "toydata", pinned], stdout=subprocess.PIPE, text=True)
-            for _ in range(2)
-        ]
+        command = [sys.executable, "-c", code, "toydata", str(pinned)]
+        jobs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        assert [job.stdout.readline() for job in jobs] == ["ready\n"] * 2
         with pytest.raises(subprocess.TimeoutExpired):
-            jobs[0].wait(1)
+            jobs[0].wait(3)
+        assert not [file for file in (folder / key).iterdir() if file.suffix == ".whl"]
     found = {job.communicate(timeout=60)[0].strip() for job in jobs}
     assert [job.returncode for job in jobs] == [0, 0] and len(found) == 1
     assert not [file for file in folder.iterdir() if file.name.startswith(".download.")]

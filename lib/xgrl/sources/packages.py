@@ -110,7 +110,7 @@ def fetch(name: str, pin_file: str | Path = PINS, progress: bool = True) -> Path
     wanted = pin(name, pin_file)
     folder = cache_folder() / "packages" / f"{wanted.name}-{wanted.version}-{wanted.sha256[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    with FileLock(f"{folder}.lock"):
         archives = [file for file in folder.iterdir() if not file.name.startswith(".")]
         if not archives:
             archives = [_download(wanted, folder, progress)]
@@ -218,7 +218,7 @@ def _unpack(archive: Path, wanted: Pin, todo: str) -> Path:
         records.write_json(target / "members.json", known)
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    with FileLock(f"{folder}.lock"):
         if not (folder / "members.json").exists():
             try:
                 records.replace_folder(folder, fill)
