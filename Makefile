@@ -12,6 +12,11 @@ GRID = --keep-going --retries 1 --rerun-incomplete --logger rich
 FLOCK := $(shell command -v flock 2>/dev/null)
 LOCKED = $(if $(FLOCK),$(FLOCK) --close --nonblock --conflict-exit-code 75 $(VENV)/.lock)
 BUSY = { [ $$? -ne 75 ] || echo "another make study is running in this folder; wait for it or stop it first"; exit 1; }
+# Where a study file is newer than a finished preparation: that is brought up to date first, and then only jobs run whose data changed.
+PREPARED = outputs/$(STUDY)/prepared/run.json
+REPORT = outputs/$(STUDY)/analysis/report.html
+STUDY_FILES = params/base.yaml params/$(STUDY).yaml notebooks/01_prepare.ipynb
+OVERTAKEN = $(if $(wildcard $(PREPARED)),[ -n "$$(find $(STUDY_FILES) -newer $(PREPARED) $(if $(wildcard $(REPORT)),-newer $(REPORT)))" ],false)
 export PYTHONHASHSEED ?= 0
 export TOKENIZERS_PARALLELISM ?= false
 
@@ -36,6 +41,7 @@ check-jobs:
 	@[ -f params/$(STUDY).yaml ] || { echo "STUDY=$(STUDY): no params/$(STUDY).yaml; allowed: $$(ls params/*.yaml | grep -v base | xargs -n1 basename -s .yaml | tr '\n' ' ')"; exit 2; }
 
 study: $(READY) check-jobs  ## the whole study and its report [STUDY=laptop] [JOBS=2]; call again to resume
+	@! $(OVERTAKEN) || $(LOCKED) $(SNAKEMAKE) $(GRID) $(if $(FLOCK),--nolock) --until prepare || $(BUSY)
 	@$(LOCKED) $(SNAKEMAKE) $(GRID) $(if $(FLOCK),--nolock) || $(BUSY)
 	@$(BIN)/python -m xgrl.report summary outputs/$(STUDY)
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from xgrl.arms import line_of, method_of
 from xgrl.execute import check_study
-from xgrl.grid import arms_with_texts, grid
+from xgrl.grid import arms_with_texts, grid, reads
+from xgrl.tasks import mixture_parts
 
 import nbformat  # after xgrl.execute, which spares it a slow import
 
@@ -56,6 +57,16 @@ def run_of(phase, *names, seed):
     return f"{ROOT}/{phase}/{'/'.join(names)}/seed-{seed}/run.json"
 
 
+def contents(phase, **of):
+    """What a run reads of the prepared folder, as small files of hashes: one that is written anew but equal reruns nothing."""
+    return [f"{ROOT}/prepared/contents/{part}.sha256" for part in reads(phase, study.fixed.trained_layers, **of)]
+
+
+def read_in_training(wildcards):
+    """The prepared texts of an intermediate run."""
+    return contents("intermediate", tasks=mixture_parts(wildcards.intermediate, S.intermediate), arm=wildcards.arm)
+
+
 def checkpoint_run(wildcards):
     """The run whose checkpoint a target starts from; none for the public encoder."""
     task, _, arm = wildcards.checkpoint.partition(".")
@@ -72,6 +83,12 @@ RUNS = grid(study)
 INTERMEDIATE = [run_of("intermediate", task, arm, seed=seed) for task, arm, seed in RUNS.intermediate]
 TARGET = [run_of("target", name, "none" if arm == "none" else f"{task}.{arm}", seed=seed) for name, task, arm, seed in RUNS.target]
 PROBE = [run_of("probe", task, arm, seed=seed) for task, arm, seed in RUNS.probe]
+CONTENTS = {
+    file
+    for task, arm, _ in RUNS.intermediate
+    for file in contents("intermediate", tasks=mixture_parts(task, S.intermediate), arm=arm)
+}
+CONTENTS = sorted(CONTENTS.union(contents("probe"), *(contents("target", target=name) for name in S.targets)))
 PLANS = [str(plan) for name in (f".{study.study}", "") if (plan := Path(f"params/analysis_plan{name}.md")).exists()]
 for sentence in RUNS.left_out:
     print(f"left out: {sentence}", file=sys.stderr)
@@ -98,6 +115,7 @@ rule all:
 rule prepare:
     output:
         f"{ROOT}/prepared/run.json",
+        CONTENTS,
     log:
         f"{ROOT}/prepared/01_prepare.ipynb",
     params:
@@ -113,7 +131,7 @@ rule prepare:
 
 rule intermediate:
     input:
-        f"{ROOT}/prepared/run.json",
+        read_in_training,
     output:
         f"{ROOT}/intermediate/{{intermediate}}/{{arm}}/seed-{{seed}}/run.json",
     log:
@@ -132,7 +150,7 @@ rule intermediate:
 
 rule target:
     input:
-        f"{ROOT}/prepared/run.json",
+        lambda w: contents("target", target=w.target),
         checkpoint_run,
     output:
         f"{ROOT}/target/{{target}}/{{checkpoint}}/seed-{{seed}}/run.json",
@@ -152,7 +170,7 @@ rule target:
 
 rule probe:
     input:
-        f"{ROOT}/prepared/run.json",
+        contents("probe"),
         f"{ROOT}/intermediate/{{intermediate}}/{{arm}}/seed-{{seed}}/run.json",
         fine_tuned,
     output:

@@ -6,7 +6,7 @@ import numpy as np
 
 from xgrl import auxiliary, gathering, params, preparing, records
 from xgrl.models.encoder import load_encoder
-from xgrl.prepared import Prepared, digest, frozen_layers
+from xgrl.prepared import Prepared, frozen_layers, write_contents
 
 SMALL = {
     "targets": ["sentiment", "intent", "emoji-names", "wikilingua"],
@@ -49,7 +49,7 @@ def prepare(folder, **changes) -> Prepared:
         "text_languages": auxiliary.text_languages(values),
         "languages": {t: gathering.target_languages(t, values["languages"]) for t in values["targets"]},
         "heads": preparing.heads(corpora),
-        "digest": digest(home),
+        "contents": write_contents(home, corpora, preparing.heads(corpora)),
     }
     records.finish(home, phase="prepare", parameters=values, metrics=metrics, started=started, warnings=left_out)
     return Prepared.of(folder, values["study"])

@@ -8,9 +8,9 @@ import torch
 from datasets import Dataset
 
 from small_study import job, prepare
-from xgrl import gathering, predicting, preparing, training
+from xgrl import gathering, predicting, preparing, records, training
 from xgrl.models.encoder import load_encoder
-from xgrl.models.split import prefix
+from xgrl.models.split import hidden_states, prefix
 from xgrl.prepared import Prepared, frozen_layers
 
 
@@ -20,8 +20,8 @@ def prepared(tmp_path_factory) -> Prepared:
 
 
 def test_the_same_parameters_prepare_the_same_bytes(prepared, tmp_path):
-    assert prepare(tmp_path, workers=2).digest == prepared.digest
-    assert prepare(tmp_path / "other", master_seed=1).digest != prepared.digest
+    assert prepare(tmp_path, workers=2).contents == prepared.contents
+    assert prepare(tmp_path / "other", master_seed=1).contents != prepared.contents
 
 
 def test_parallel_targets_share_ids_over_languages(prepared):
@@ -116,3 +116,27 @@ def test_retrieval_in_both_directions(prepared):
         summary = predicting.summarise(frame, scores)
         assert summary["english"] is None
         assert summary["macro"] == pytest.approx(frame.groupby("language")["score"].mean().mean())
+
+
+def test_another_target_changes_only_its_own_part_and_older_checkpoints_still_fit(prepared, tmp_path):
+    fewer = prepare(tmp_path, targets=["intent"])
+    changed = {part for part, found in fewer.contents.items() if prepared.contents[part] != found}
+    assert changed <= {"vocabulary", "texts"} and "vocabulary" in changed
+    assert set(prepared.contents) - set(fewer.contents) == {f"target/{x}" for x in ("sentiment", "emoji-names", "wikilingua")}
+    checkpoint = prepared.encoder(fewer.folder / "encoder")
+    texts, before = prepared.corpus("target/intent/dev"), fewer.corpus("target/intent/dev")
+    assert not np.array_equal(texts.tokens.ids, before.tokens.ids)  # numbered anew
+    found, expected = (hidden_states(model, corpus.tokens, np.arange(9))[0] for model, corpus in
+                       ((checkpoint, texts), (fewer.encoder(), before)))  # fmt: skip
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    assert checkpoint.config.pad_token_id == prepared.encoder().config.pad_token_id
+
+
+def test_a_run_whose_data_changed_is_refused_and_one_whose_did_not_is_not(prepared, tmp_path):
+    fewer = prepare(tmp_path, targets=["intent"])
+    run = {"parameters": {"study": "smoke"}, "metrics": {}, "started": 0.0, "phase": "intermediate"}
+    records.finish(tmp_path / "a", inputs=fewer.inputs("intermediate", tasks=["sarcasm"], arm="dann"), **run)
+    assert prepared.check_inputs(tmp_path / "a")["phase"] == "intermediate"
+    records.finish(tmp_path / "a", inputs=prepare(tmp_path / "b", master_seed=1).inputs("target", target="intent"), **run)
+    with pytest.raises(ValueError, match="trained on another 'target/intent'"):
+        prepared.check_inputs(tmp_path / "a")

@@ -25,7 +25,7 @@ def command(folder: Path, *arguments: str, study: str = "smoke", **config: objec
     """The Makefile's command, with its outputs in `folder`."""
     files = [str(ROOT / "params" / f"{name}.yaml") for name in ("base", study)]
     extra = folder / "extra.yaml"
-    extra.write_text(json.dumps({"outputs": str(folder / "outputs")} | config))
+    extra.write_text(json.dumps({"outputs": "outputs"} | config))
     place = [
         "--snakefile",
         str(ROOT / "Snakefile"),
@@ -126,16 +126,39 @@ def test_a_finished_study_has_nothing_to_do(grid):
 
 def test_another_seed_runs_only_its_own_jobs(grid):
     more = snakemake(grid, "-n", scientific={"seeds": [0, 1, 2]})
-    text = more.stdout + more.stderr
-    counts = {rule: int(number) for rule, number in re.findall(r"^(\w+) +(\d+) *$", text, re.M) if rule not in ("all", "total")}
-    assert counts == {"intermediate": 4, "target": 2 * 4 + 1, "analysis": 1, "report": 1}
+    assert planned(more) == {"intermediate": 4, "target": 2 * 4 + 1, "analysis": 1, "report": 1}
+
+
+def planned(done: subprocess.CompletedProcess) -> dict[str, int]:
+    """Jobs by rule of a dry run."""
+    found = re.findall(r"^(\w+) +(\d+) *$", done.stdout + done.stderr, re.M)
+    return {rule: int(number) for rule, number in found if rule not in ("all", "total")}
+
+
+LANGUAGES = ["en", "de", "es", "fr", "ja", "ru"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "jobs"),
+    [
+        ({"targets": ["intent", "emoji-names", "sentiment"]}, {"target": 10}),  # the new target's own, no training
+        ({"languages": [*LANGUAGES, "it"]}, {"target": 2 * 8 + 2 + 1 + 2, "probe": 4}),  # every target has a new language
+        ({"languages": LANGUAGES}, {}),
+    ],
+)
+def test_another_target_or_language_runs_only_jobs_whose_data_changed(grid, tmp_path, changed, jobs):
+    shutil.copytree(grid, tmp_path, dirs_exist_ok=True, symlinks=True)
+    first = snakemake(tmp_path, "--until", "prepare", scientific=changed)
+    assert first.returncode == 0, first.stderr[-3000:]
+    counts = planned(snakemake(tmp_path, "-n", scientific=changed))
+    assert counts == (jobs | {"analysis": 1, "report": 1} if jobs else {})
 
 
 def test_a_lost_run_is_made_again_bit_for_bit(grid):
     folder = grid / "outputs/smoke/target/intent/sarcasm.dann/seed-1"
     before = (folder / "predictions.parquet").read_bytes()
     shutil.rmtree(folder)
-    target = str(folder / "run.json")
+    target = str(folder.relative_to(grid) / "run.json")
     done = snakemake(grid, target)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (folder / "predictions.parquet").read_bytes() == before

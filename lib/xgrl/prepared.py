@@ -11,16 +11,23 @@ they were computed in; so the frozen lower layers are computed here, in a fixed 
     prepared/language-modelling|pairs, prepared/intermediate/<task>/translated      texts of single arms, where a study has them
     prepared/probe_texts.parquet, parallel_texts.parquet, languages.csv             what checkpoints are measured with
     prepared/<corpus>/                     rows.parquet, tokens.npy, offsets.npy, ..., hidden.npy: see `xgrl.corpus`
+    prepared/contents/<part>.sha256        what a part of all this holds, see `xgrl.grid.reads`
+
+A job depends on the parts that it reads, not on the whole folder: when a target or a language is added, 01 runs again, and then
+only jobs of which some part changed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
@@ -28,8 +35,11 @@ from transformers import AutoModel, PreTrainedModel
 from xgrl import records
 from xgrl.arms import line_of
 from xgrl.corpus import Corpus, load_corpus
+from xgrl.grid import reads
+from xgrl.models.prefix_cache import wordless
 from xgrl.models.split import Chain, prefix, top
 from xgrl.tasks import find_task, mixture_parts
+from xgrl.text import with_words
 
 
 @dataclass(frozen=True)
@@ -54,9 +64,23 @@ class Prepared:
         return records.read(self.folder)
 
     @property
-    def digest(self) -> str:
-        """What identifies the prepared data."""
-        return self.record["metrics"]["digest"]
+    def contents(self) -> dict[str, str]:
+        """What identifies the prepared data: a hash a part."""
+        return self.record["metrics"]["contents"]
+
+    def inputs(self, phase: str, **of: Any) -> dict[str, str]:
+        """What a run follows from, for its run.json: hashes by part, see `reads`."""
+        read = reads(phase, self.record["parameters"]["trained_layers"], **of)
+        return {f"prepared/{part}": self.contents[part] for part in read}
+
+    def check_inputs(self, folder: Path) -> dict[str, Any]:
+        """The record of a finished run; ValueError where it was trained on prepared data that are no longer there."""
+        record = records.read(folder)
+        for name, found in record["inputs"].items():
+            part = name.removeprefix("prepared/")
+            if part != name and self.contents.get(part) != found:
+                raise ValueError(f"{folder} was trained on another {part!r} than {self.folder} holds now; run it again")
+        return record
 
     def corpus(self, name: str) -> Corpus:
         """A corpus by its name, as ``intermediate/sarcasm/train``."""
@@ -116,8 +140,18 @@ class Prepared:
         return self.record["parameters"]["unlabelled_languages"]
 
     def encoder(self, checkpoint: str | Path | None = None) -> PreTrainedModel:
-        """The trimmed encoder, or that of a checkpoint of this study."""
-        return AutoModel.from_pretrained(checkpoint or self.folder / "encoder", dtype=torch.float32)
+        """The trimmed encoder, or that of a checkpoint of this study.
+
+        A checkpoint may be older than some text of the study. Then its word vectors, which were not trained, are those of 01.
+        """
+        own, place = self.folder / "encoder", Path(checkpoint or self.folder / "encoder")
+        found = AutoModel.from_pretrained(place, dtype=torch.float32)
+        older, kept = (np.load(folder / "kept_ids.npy") for folder in (place, own))
+        if np.array_equal(older, kept):
+            return found
+        words = AutoModel.from_pretrained(own, dtype=torch.float32).get_input_embeddings().weight.detach()
+        number = {int(word): row for row, word in enumerate(kept)}
+        return with_words(found, words, {row: number[int(word)] for row, word in enumerate(older) if int(word) in number})
 
     def trainable(self, model: PreTrainedModel) -> nn.Module:
         """The layers of `model` that the study trains (they share their weights with `model`).
@@ -162,12 +196,35 @@ def frozen_layers(trained: int, layers: int) -> int:
     return 0 if trained == -1 else layers - trained
 
 
-def digest(folder: str | Path) -> str:
-    """sha256 over encoder, corpora and probe texts, names and contents, sorted; not over parallel texts, which only measure."""
-    total = hashlib.sha256()
-    for path in sorted(Path(folder).rglob("*")):
-        if path.suffix in (".npy", ".parquet", ".safetensors") and path.name != "parallel_texts.parquet":
+def write_contents(folder: str | Path, names: Iterable[str], heads: dict[str, Any]) -> dict[str, str]:
+    """Hash every part of a prepared folder, write ``contents/<part>.sha256``, and return the hashes.
+
+    Token ids are hashed as those of the full vocabulary, so that a part stays the same when texts elsewhere change what is kept
+    of it. names: of all corpora. heads: from `xgrl.preparing.heads`.
+    """
+    folder = Path(folder)
+    kept = np.load(folder / "encoder" / "kept_ids.npy")
+    parts: dict[str, hashlib._Hash] = {}
+    for name in sorted(names):
+        whole = name.split("/")[0] in ("intermediate", "target") and not name.endswith("/translated")
+        part = name.rsplit("/", 1)[0] if whole else name
+        total = parts.setdefault(part, hashlib.sha256(json.dumps(heads.get(part)).encode()))
+        for path in sorted((folder / name).iterdir()):
             total.update(str(path.relative_to(folder)).encode())
-            with open(path, "rb") as f:
-                total.update(hashlib.file_digest(f, "sha256").digest())
-    return total.hexdigest()
+            if path.name == "tokens.npy":
+                total.update(kept[np.load(path)].tobytes())
+            else:
+                total.update(_sha256(path))
+    model = AutoModel.from_pretrained(folder / "encoder")
+    parts["encoder"] = hashlib.sha256(wordless(model))
+    parts["vocabulary"] = hashlib.sha256(kept.tobytes() + model.get_input_embeddings().weight.detach().numpy().tobytes())
+    parts["texts"] = hashlib.sha256(b"".join(_sha256(path) for path in sorted(folder.glob("*_texts.parquet"))))
+    found = {part: total.hexdigest() for part, total in sorted(parts.items())}
+    for part, text in found.items():
+        records.write_bytes(folder / "contents" / f"{part}.sha256", f"{text}\n".encode())
+    return found
+
+
+def _sha256(path: Path) -> bytes:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()

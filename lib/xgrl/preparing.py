@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,8 @@ from xgrl.corpus import Encoded, load_corpus, save_corpus
 from xgrl.encoding import encode
 from xgrl.gathering import schema_of
 from xgrl.models.encoder import save_checkpoint
-from xgrl.models.split import prefix, prefix_states
+from xgrl.models.prefix_cache import frozen_states, prune
+from xgrl.models.split import prefix
 from xgrl.tasks import find_task
 from xgrl.text import kept_ids, remap, trim
 
@@ -86,6 +88,8 @@ def write_prepared(
 ) -> int:
     """Trim the encoder to the study's vocabulary and write it with every corpus, hidden states included.
 
+    Corpora that an earlier preparation left in the folder are removed.
+
     Args:
         folder: the study's prepared folder.
         model, tokenizer, base: the full encoder and the name it was loaded by.
@@ -101,6 +105,9 @@ def write_prepared(
     kept = kept_ids((corpus.tokens for corpus in encoded.values()), tokenizer.all_special_ids)
     trimmed = trim(model, kept)
     save_checkpoint(trimmed, folder / "encoder", kept, base)
+    for old in folder.glob("*/"):
+        if old.name not in ("encoder", "contents"):
+            shutil.rmtree(old)
     for name, rows in corpora.items():
         renumbered = replace(encoded[name], tokens=remap(encoded[name].tokens, kept))
         save_corpus(folder / name, stored_rows(rows, name), schema_of(name), renumbered)
@@ -108,11 +115,13 @@ def write_prepared(
         lower = prefix(trimmed, frozen)
         largest_first = sorted(corpora, key=lambda name: (-len(encoded[name].tokens.ids), name))
         _in_processes([(lower, folder / name) for name in largest_first], workers)
+        if said := prune():
+            print(said)
     return len(kept)
 
 
 def _frozen_states(lower: PreTrainedModel, folder: Path) -> None:
-    prefix_states(lower, load_corpus(folder).tokens, folder / "hidden.npy")
+    frozen_states(lower, load_corpus(folder).tokens, folder / "hidden.npy")
 
 
 def _in_processes(jobs: list[tuple], workers: int) -> None:

@@ -143,7 +143,7 @@ def trim(model: PreTrainedModel, kept: np.ndarray) -> PreTrainedModel:
     counts_from_padding = getattr(getattr(model, "embeddings", None), "padding_idx", None) is not None
     if counts_from_padding and place[pad] != pad:
         raise ValueError(f"{type(model).__name__} numbers positions from its padding id {pad}: keep every id below it too")
-    return _with_words(model, weight.detach()[torch.from_numpy(kept)], place)
+    return with_words(model, weight.detach()[torch.from_numpy(kept)], place)
 
 
 def restore(model: PreTrainedModel, kept: np.ndarray, full_model: PreTrainedModel) -> PreTrainedModel:
@@ -158,10 +158,10 @@ def restore(model: PreTrainedModel, kept: np.ndarray, full_model: PreTrainedMode
         )
     weight = full.clone()
     weight[torch.from_numpy(np.asarray(kept, dtype=np.int64))] = rows.to(weight)
-    return _with_words(model, weight, {new: int(old) for new, old in enumerate(kept)})
+    return with_words(model, weight, {new: int(old) for new, old in enumerate(kept)})
 
 
-def _with_words(model: PreTrainedModel, weight: torch.Tensor, place: dict[int, int]) -> PreTrainedModel:
+def with_words(model: PreTrainedModel, weight: torch.Tensor, place: dict[int, int]) -> PreTrainedModel:
     """Copy a model with another word embedding; `place` maps token ids in its config (an id without a place becomes None)."""
     old = model.get_input_embeddings()
     padding = None if old.padding_idx is None else place[old.padding_idx]
