@@ -1,13 +1,17 @@
 # xgrl: every target sets up what it needs; a second call does not reinstall.
 STUDY ?= laptop
 PYTHON ?= python3.11
-CORES := $(shell nproc 2>/dev/null || echo 1)
-JOBS ?= $(if $(filter 1,$(CORES)),1,2)
+PROFILE ?= local
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SNAKEMAKE = $(BIN)/snakemake --configfile params/base.yaml params/$(STUDY).yaml --cores $(JOBS)
-GRID = --keep-going --retries 1 --rerun-incomplete --logger rich
+# Cores available to this process, fewer than the machine has in a container or under a batch system.
+CORES := $(shell $(firstword $(wildcard $(BIN)/python) $(PYTHON)) -I lib/xgrl/placement.py 2>/dev/null || nproc 2>/dev/null || echo 1)
+JOBS ?= $(if $(filter 1,$(CORES)),1,2)
+# Jobs x threads as --cores, or the reason why not; on a cluster the profile says how many jobs it may hold.
+PLACEMENT = $(if $(filter local,$(PROFILE)),$(BIN)/python -I lib/xgrl/placement.py "$(JOBS)" params/base.yaml params/$(STUDY).yaml,true)
+SNAKEMAKE = $(BIN)/snakemake --configfile params/base.yaml params/$(STUDY).yaml --workflow-profile profiles/$(PROFILE) $$($(PLACEMENT))
+GRID = --logger rich
 # A lock that the operating system releases even when a run is killed; without flock, Snakemake's own (then: make unlock).
 FLOCK := $(shell command -v flock 2>/dev/null)
 LOCKED = $(if $(FLOCK),$(FLOCK) --close --nonblock --conflict-exit-code 75 $(VENV)/.lock)
@@ -25,7 +29,7 @@ export TOKENIZERS_PARALLELISM ?= false
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  variables: STUDY=$(STUDY) (a file in params/), JOBS=$(JOBS) (jobs at once; this machine has $(CORES) cores), PYTHON=$(PYTHON)"
+	@echo "  variables: STUDY=$(STUDY) (a file in params/), JOBS=$(JOBS) (jobs at once; $(CORES) cores are available), PROFILE=$(PROFILE) (a folder in profiles/), PYTHON=$(PYTHON)"
 
 $(READY): requirements.txt requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or say make PYTHON=/path/to/python3.11"; exit 2; }
@@ -36,9 +40,9 @@ $(READY): requirements.txt requirements.lock pyproject.toml
 setup: $(READY)  ## virtual environment in .venv with the tested versions
 
 check-jobs:
-	@case "$(JOBS)" in ''|*[!0-9]*|0) echo "JOBS=$(JOBS): allowed: 1 to $(CORES) (the cores of this machine)"; exit 2;; esac
-	@[ $(JOBS) -le $(CORES) ] || { echo "JOBS=$(JOBS): allowed: 1 to $(CORES); more jobs than cores make every one of them crawl"; exit 2; }
 	@[ -f params/$(STUDY).yaml ] || { echo "STUDY=$(STUDY): no params/$(STUDY).yaml; allowed: $$(ls params/*.yaml | grep -v base | xargs -n1 basename -s .yaml | tr '\n' ' ')"; exit 2; }
+	@[ -d profiles/$(PROFILE) ] || { echo "PROFILE=$(PROFILE): no folder profiles/$(PROFILE); allowed: $$(ls profiles | tr '\n' ' ')"; exit 2; }
+	@$(PLACEMENT) >/dev/null
 
 study: $(READY) check-jobs  ## the whole study and its report [STUDY=laptop] [JOBS=2]; call again to resume
 	@! $(OVERTAKEN) || $(LOCKED) $(SNAKEMAKE) $(GRID) $(if $(FLOCK),--nolock) --until prepare || $(BUSY)

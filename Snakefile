@@ -13,12 +13,15 @@ from pathlib import Path
 from xgrl.arms import line_of, method_of
 from xgrl.execute import check_study
 from xgrl.grid import arms_with_texts, grid, reads
+from xgrl.placement import check_cores
 from xgrl.tasks import mixture_parts
 
 import nbformat  # after xgrl.execute, which spares it a slow import
 
 try:
     study = check_study(dict(config))
+    if workflow.is_main_process and workflow._cores:  # none are given where all jobs go to a cluster
+        check_cores(max(1, workflow._cores // study.fixed.threads), study.fixed.threads)
 except ValueError as error:
     sys.exit(f"refused: {error}")
 
@@ -126,7 +129,7 @@ rule prepare:
         mem_mb=study.fixed.memory_mb * 3 // 2,
         runtime=study.fixed.runtime_minutes,
     shell:
-        EXECUTE + " {NOTEBOOKS}/01_prepare.ipynb {log} --json {params.job:q}"
+        EXECUTE + " {NOTEBOOKS}/01_prepare.ipynb {log} --json {params.job:q} -p workers {threads}"  # fewer, on fewer cores
 
 
 rule intermediate:
