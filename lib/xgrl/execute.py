@@ -176,17 +176,31 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _values(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The parameters on the command line; `Refused` where they are not JSON or YAML."""
+    try:
+        values = json.loads(arguments.json)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"--json {arguments.json[:80]!r}: not JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise Refused(f"--json {arguments.json[:80]!r}: expected one object of names and values")
+    for name, text in arguments.parameter:
+        try:
+            values[name] = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise Refused(f"-p {name} {text[:80]!r}: not YAML ({error}); quote it twice: -p {name} \"'...'\"") from None
+    return values
+
+
 def main() -> int:
     """Command line: 0 finished, 1 the notebook failed, 2 refused before it started."""
     arguments = _arguments()
-    values = json.loads(arguments.json) | {name: yaml.safe_load(text) for name, text in arguments.parameter}
-    if not arguments.notebook.exists():
-        print(f"refused: {arguments.notebook}: no such notebook", file=sys.stderr)
-        return 2
     try:
-        print(run(arguments.notebook, arguments.output, values, warm=not arguments.cold))
+        if not arguments.notebook.exists():
+            raise Refused(f"{arguments.notebook}: no such notebook")
+        print(run(arguments.notebook, arguments.output, _values(arguments), warm=not arguments.cold))
     except Refused as error:
-        print(f"refused: {error}", file=sys.stderr)
+        print("refused:", " ".join(str(error).split()), file=sys.stderr)
         return 2
     except Exception as error:  # a failed job must exit 1 whatever went wrong in its kernel; the traceback is in the notebook
         print(f"failed: {type(error).__name__}: {error}\nthe executed notebook: {arguments.output}", file=sys.stderr)

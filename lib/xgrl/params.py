@@ -309,19 +309,25 @@ def nearest_names(name: str, allowed: Iterable[str]) -> str:
 def _explain(error: ValidationError, model: type[BaseModel], what: str) -> str:
     lines = []
     for e in error.errors():
-        key = ".".join(map(str, e["loc"]))
+        key = ".".join(part if isinstance(part, str) and part.isprintable() else repr(part) for part in e["loc"])
         if e["type"] == "extra_forbidden":
             owner: Any = model
             for part in e["loc"][:-1]:
                 owner = owner.model_fields[part].annotation
-            lines.append(f"{key}={e['input']!r}: unknown key; {nearest_names(e['loc'][-1], owner.model_fields)}")
+            lines.append(f"{key}={_shown(e['input'])}: unknown key; {nearest_names(e['loc'][-1], owner.model_fields)}")
         elif e["type"] == "missing":
             lines.append(f"{key}: missing")
         elif not key:
             lines.append(e["msg"].removeprefix("Value error, "))
         else:
-            lines.append(f"{key}={e['input']!r} ({type(e['input']).__name__}): {e['msg']}")
+            lines.append(f"{key}={_shown(e['input'])} ({type(e['input']).__name__}): {e['msg']}")
     return f"{what}: " + "; ".join(lines)
+
+
+def _shown(value: Any) -> str:
+    """A value in one line of an error message."""
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def load_study(config: dict[str, Any]) -> Study:

@@ -78,7 +78,7 @@ def read_columns(path: Path, names: Sequence[str], quoted: bool = False, hint: s
         hint: what to do about a line with other columns.
     """
     for number, line in read_lines(path):
-        fields = next(csv.reader([line], delimiter="\t"), [""]) if quoted else line.split("\t")
+        fields = next(_quoted([(number, line)], path, "\t"), (number, [""]))[1] if quoted else line.split("\t")
         if len(fields) != len(names):
             raise wrong_columns(path, number, fields, names, hint)
         yield number, fields
@@ -95,8 +95,8 @@ def read_records(
         commas: quoted and separated by commas, with line ends inside quotation marks; otherwise by tabs, nothing quoted.
         broken: stands for a line with too few or too many columns, which is refused without it.
     """
-    lines = csv.reader(f"{line}\n" for _, line in read_lines(path)) if commas else None
-    table = ((lines.line_num, fields) for fields in lines) if lines else ((n, line.split("\t")) for n, line in read_lines(path))
+    lines = read_lines(path)
+    table = _quoted(lines, path, ",") if commas else ((number, line.split("\t")) for number, line in lines)
     _, header = next(table, (1, []))
     if lacking := [name for name in required if name not in header]:
         raise SourceError(
@@ -183,6 +183,26 @@ def wrong_columns(path: Path, number: int, fields: Sequence[str], names: Sequenc
 def withheld(names: Sequence[str]) -> str:
     """The hint for a test file of XTREME's layout."""
     return f"XTREME's script takes the answers out of test files: add the upstream file, {' or '.join(names)}"
+
+
+def _quoted(lines: Iterable[tuple[int, str]], path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Last line number and fields of each record of a table that Python's csv module wrote."""
+    last = 0
+
+    def numbered() -> Iterator[str]:
+        nonlocal last
+        for last, line in lines:
+            yield f"{line}\n"
+
+    records = csv.reader(numbered(), delimiter=separator)
+    while True:
+        try:
+            fields = next(records)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise SourceError(f"{path}, line {last}: not a table with quoted fields ({error}); {ANEW}") from None
+        yield last, fields
 
 
 def _not_utf8(path: Path, number: int, error: UnicodeDecodeError) -> SourceError:

@@ -103,7 +103,7 @@ def _mirrored(part: Part) -> tuple[str, list[str], str]:
     names = (file.relative_to(root) for file in root.rglob("*") if file.is_file())
     files = sorted(name.as_posix() for name in names if not name.parts[0].startswith("."))  # not git's own
     readme = root / "README.md"
-    return str(root), files, readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    return str(root), files, readme.read_text(encoding="utf-8", errors="replace") if readme.is_file() else ""
 
 
 def _listed(part: Part) -> tuple[str, list[str], str]:
@@ -116,7 +116,7 @@ def _listed(part: Part) -> tuple[str, list[str], str]:
         card = ""
         if "README.md" in files:
             name = HfApi().hf_hub_download(part.id, "README.md", repo_type="dataset", revision=info.sha)
-            card = Path(name).read_text(encoding="utf-8")
+            card = Path(name).read_text(encoding="utf-8", errors="replace")
     return f"hf://datasets/{part.id}@{info.sha}", files, card
 
 
@@ -199,8 +199,6 @@ def explained(part: Part) -> Iterator[None]:
 
     To be put around the reading of streamed rows, which is when a stream's errors come.
     """
-    from datasets.exceptions import DatasetsError
-
     try:
         yield
     except SourceError:
@@ -213,8 +211,6 @@ def explained(part: Part) -> Iterator[None]:
             kinds = [kind.__name__ for kind in type(cause).__mro__]
             if reason := next((text for name, text in REASONS.items() if name in kinds), None):
                 raise SourceError(f"{part}: {reason.format(_line(cause))}") from error
-        if not isinstance(error, (OSError, ValueError, RuntimeError, DatasetsError)):
-            raise
         raise SourceError(f"{part}: its files could not be read ({_line(chain[-1])}); fetch them anew") from error
 
 
