@@ -1,7 +1,12 @@
-"""`make bench`: our job beside what a user would pick instead, in one run, alternating; medians and ratios.
+"""`make bench`: our job beside what a user would pick instead, and every other promise of speed, in one run on one machine.
 
-Needs the laptop study's prepared folder and makes it if it is missing. Writes ``outputs/bench.json``:
-``{name: {value, target, unit, note}}``.
+    python -m benchmarks [--only PART,PART] [--rounds 3] [--study | --study-log SECONDS FOLDER]
+    python -m benchmarks publish
+
+Sides of a comparison run alternately, each in a process of its own with stated threads; medians and ratios are kept. Needs the
+laptop study's prepared folder and makes it if it is missing. Writes ``outputs/bench.json``, ``{name: {value, target, unit,
+note}}``, and the figure ``outputs/bench.png``; a run of some parts replaces only their rows. `publish` copies both to
+``outputs/reference`` and writes the table into README.md.
 """
 
 from __future__ import annotations
@@ -9,90 +14,102 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
+import shutil
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from xgrl import records
+from benchmarks import growing, studies, table, training
+from benchmarks.figure import bench_figure
+from benchmarks.running import machine
+from xgrl.plots import save
 
-PREPARED = "outputs/laptop/prepared/run.json"
+OUTPUTS, REFERENCE, README = Path("outputs"), Path("outputs/reference"), Path("README.md")
+PREPARED = OUTPUTS / "laptop/prepared/run.json"
+PARTS: dict[str, Callable] = {
+    "jobs": training.jobs,
+    "peak": training.peak,
+    "vocabulary": training.vocabulary,
+    "kernels": studies.kernels,
+    "answers": studies.answers,
+    "preparation": studies.preparation,
+    "examples": growing.examples,
+    "analysis": growing.analysis,
+    "retrieval": growing.retrieval,
+}
 
 
-def timed(threads: int, *command: str) -> dict[str, float]:
-    """One process with so many threads: what it prints as JSON, and its wall time from outside."""
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    before = time.perf_counter()
-    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    return (json.loads(lines[-1]) if lines else {}) | {"process_seconds": time.perf_counter() - before}
+def keep(rows: dict, points: dict) -> dict:
+    """Merge what was measured into the table and its points, draw the figure, and return the table."""
+    whole = table.merge(OUTPUTS / "bench.json", rows)
+    every = table.merge(OUTPUTS / "bench_points.json", points)
+    save(bench_figure(whole, every), OUTPUTS, "bench")
+    return whole
 
 
-def notebook(*options: str) -> float:
-    """Overhead of one notebook job in seconds: its wall time less the work that its record counts."""
-    with tempfile.TemporaryDirectory() as folder:
-        parameters = {"outputs": f"{folder}/outputs"}
-        arguments = ["notebooks/01_prepare.ipynb", f"{folder}/out.ipynb", "--json", json.dumps(parameters), *options]
-        seconds = timed(1, "-m", "xgrl.execute", *arguments)["process_seconds"]
-        return seconds - records.read(f"{folder}/outputs/smoke/prepared")["wall_seconds"]
+def publish() -> None:
+    """The table, its points and the figure as the published ones, and the README's copy."""
+    whole = json.loads((OUTPUTS / "bench.json").read_text())
+    table.write_readme(whole, README)
+    for name in ("bench.json", "bench_points.json", "bench.png"):
+        shutil.copyfile(OUTPUTS / name, REFERENCE / name)
+
+
+def prepare() -> None:
+    """Make the laptop study's prepared folder, where it is not there."""
+    if not PREPARED.exists():
+        files = ["params/base.yaml", "params/laptop.yaml"]
+        subprocess.run(
+            [sys.executable, "-m", "snakemake", "--configfile", *files, "--cores", str(studies.cores()), str(PREPARED)],
+            check=True,
+        )
+
+
+def arguments() -> argparse.Namespace:
+    """Command line, checked before anything is run."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
+    parser.add_argument("command", nargs="?", choices=("run", "publish"), default="run")
+    parser.add_argument("--only", default=",".join(PARTS), help=f"parts, by comma: {','.join(PARTS)}")
+    parser.add_argument("--rounds", type=int, default=3, help="times each side is run, alternating")
+    parser.add_argument("--study", action="store_true", help="run the whole laptop study too, about 25 minutes")
+    parser.add_argument("--study-log", nargs=2, metavar=("SECONDS", "FOLDER"), help="of a finished study, run elsewhere")
+    found = parser.parse_args()
+    found.only = [name for name in found.only.split(",") if name]
+    if unknown := [name for name in found.only if name not in PARTS]:
+        parser.error(f"--only {','.join(unknown)}: allowed: {', '.join(PARTS)}")
+    if found.rounds < 1:
+        parser.error(f"--rounds {found.rounds}: at least 1")
+    if found.study and found.study_log:
+        parser.error("--study measures what --study-log tells; give one of them")
+    if found.study_log:
+        try:
+            found.logged = studies.logged(float(found.study_log[0]), found.study_log[1])
+        except ValueError as error:
+            parser.error(f"--study-log: {error}")
+    return found
 
 
 def main() -> None:
     """Measure, print and write the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3, help="times each side is run, alternating")
-    rounds = parser.parse_args().rounds
-    if not Path(PREPARED).exists():
-        files = ["params/base.yaml", "params/laptop.yaml"]
-        subprocess.run([sys.executable, "-m", "snakemake", "--configfile", *files, "--cores", "2", PREPARED], check=True)
-    sides = {"ours": (1, "ours", "standard"), "dann": (1, "ours", "dann"), "trainer": (2, "trainer")}
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, (threads, *arguments) in sides.items():
-            found[name].append(timed(threads, "-m", "benchmarks.jobs", *arguments))
-            print(f"{name:8s}", {k: round(v, 1) for k, v in found[name][-1].items()}, flush=True)
-
-    def median(name: str, key: str) -> float:
-        return statistics.median(run[key] for run in found[name])
-
-    def rate(name: str, key: str) -> float:
-        return statistics.median(run["tokens"] / run[key] for run in found[name])
-
-    warm = statistics.median([notebook() for _ in range(rounds + 1)][1:])  # the first starts the server
-    cold = statistics.median(notebook("--cold") for _ in range(rounds))
-    accuracy = f"dev accuracy {median('ours', 'dev_accuracy'):.1f} % against {median('trainer', 'dev_accuracy'):.1f} %"
-    table = {
-        "speedup_vs_trainer": (
-            rate("ours", "process_seconds") / rate("trainer", "process_seconds"),
-            2.5,
-            "x",
-            f"labelled tokens/s of one job, whole process, 1 thread against 2; {accuracy}",
-        ),
-        "speedup_vs_trainer_training": (
-            rate("ours", "train_seconds") / rate("trainer", "train_seconds"),
-            None,
-            "x",
-            "the same, training loop alone",
-        ),
-        "dann_over_standard": (
-            median("dann", "train_seconds") / median("ours", "train_seconds"),
-            1.9,
-            "x",
-            "training loop, unlabelled texts one to one",
-        ),
-        "warm_overhead_s": (warm, 2.0, "s", "a notebook job's wall time less its own work"),
-        "cold_overhead_s": (cold, None, "s", "the same with a fresh kernel"),
-    }
-    keys = ("value", "target", "unit", "note")
-    records.write_json(
-        "outputs/bench.json", {k: dict(zip(keys, (round(v[0], 3), *v[1:]), strict=True)) for k, v in table.items()}
-    )
-    for name, (value, target, unit, note) in table.items():
-        print(f"{name:28s} {value:7.2f} {unit:2s} target {target if target is not None else '-':>4}  {note}")
+    options = arguments()
+    if options.command == "publish":
+        return publish()
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
+    about = {table.MACHINE: {"value": studies.cores(), "target": None, "unit": "cores", "note": machine()}}
+    if {"jobs", "peak", "vocabulary", "examples"} & set(options.only):
+        prepare()
+    keep(about | (options.logged if options.study_log else {}), {})
+    todo = {name: lambda name=name: PARTS[name](options.rounds) for name in options.only}
+    for name, measure in (todo | ({"study": studies.whole} if options.study else {})).items():
+        before = time.perf_counter()
+        found = measure()
+        rows, points = found if isinstance(found, tuple) else (found, {})
+        whole = keep(rows, points)
+        said = ", ".join(f"{key} {row['value']:g}" for key, row in rows.items())
+        print(f"{name} ({time.perf_counter() - before:.0f} s): {said}", flush=True)
+    print(*(table.line(name, row) for name, row in whole.items()), sep="\n")
 
 
 if __name__ == "__main__":

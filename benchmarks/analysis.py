@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import time
 from types import SimpleNamespace
 
@@ -16,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from xgrl import honesty, sensitivity, stats
+from xgrl.records import peak_memory_mb
 
 
 def predictions(blocks: int, languages: int, items: int, targets: int, seed: int = 0) -> pd.DataFrame:
@@ -50,6 +50,7 @@ def main() -> None:
     ):
         parser.add_argument(f"--{name}", type=int, default=value)
     a = parser.parse_args()
+    imports = peak_memory_mb()
     frame = predictions(a.blocks, a.languages, a.items, a.targets)
     steps: dict[str, list[float]] = {}
 
@@ -67,8 +68,8 @@ def main() -> None:
     timed("verdict rates", lambda: honesty.verdicts(found, a.studies))
     timed("calibration", lambda: honesty.calibration(honesty.design(found), found.components.iloc[-1], found.margin, a.studies))
     wall, processor = np.array(list(steps.values())).sum(0).round(1).tolist()
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"rows": len(frame), "seconds": wall, "processor_seconds": processor, "peak_memory_mb": round(memory)}))
+    memory = {"peak_memory_mb": round(peak_memory_mb()), "imports_mb": round(imports)}
+    print(json.dumps({"rows": len(frame), "seconds": wall, "processor_seconds": processor} | memory))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""One timed job in a process of its own: ``python -m benchmarks.jobs ours|trainer [arm]``, prints one line of JSON.
+"""One timed job in a process of its own, one line of JSON: ``python -m benchmarks.jobs ours|uncached ARM``, or ``trainer``.
 
-`ours` is a 02_intermediate job without the notebook around it: prepared tokens, trimmed vocabulary, cached frozen
-layers, length buckets, fused AdamW, one thread. `trainer` is what a user would write instead, after the Transformers example
-scripts:
-`AutoModelForSequenceClassification` under a plain `Trainer`, padded to the maximum length, random order, full vocabulary, its
-default optimiser, two threads, lower layers frozen by `requires_grad`. Both train the same layers for the same number of steps
-on the same texts.
+`ours` is a 02_intermediate job without the notebook around it: prepared tokens, trimmed vocabulary, cached frozen layers,
+length buckets, fused AdamW, one thread. `uncached` runs the frozen layers at every step instead. `trainer` is what a user
+would write instead, after the Transformers example scripts: `AutoModelForSequenceClassification` under a plain `Trainer`,
+padded to the maximum length, random order, full vocabulary, its default optimiser, two threads, lower layers frozen by
+`requires_grad`. All train the same layers of the same encoder for the same number of steps of the same batch size on the
+same texts, and end with the development set.
 """
 
 from __future__ import annotations
@@ -18,9 +18,17 @@ import time
 STARTED = time.perf_counter()
 
 STEPS, BATCH, STUDY, TASK = 120, 16, "laptop", "sarcasm"
+RECIPE = {
+    "learning_rate": 5e-4,
+    "head_learning_rate": 5e-3,
+    "discriminator_learning_rate": 5e-3,
+    "weight_decay": 0.01,
+    "warmup": 0.1,
+    "max_grad_norm": 1.0,
+}
 
 
-def ours(arm: str) -> dict[str, float]:
+def ours(arm: str, cached: bool) -> dict[str, float]:
     """Seconds, real labelled tokens and development accuracy of one job of the study."""
     import torch
 
@@ -32,6 +40,7 @@ def ours(arm: str) -> dict[str, float]:
 
     torch.set_num_threads(1)
     prepared = Prepared.of("outputs", STUDY)
+    prepared = prepared if cached else prepared.uncached()
     train, dev = (prepared.corpus(f"intermediate/{TASK}/{split}") for split in ("train", "dev"))
     encoder, streams = prepared.encoder(), training.generators(2005, TASK, seed=0)
     make, unlabelled = arm_class(arm), prepared.text(arm, TASK)
@@ -43,17 +52,7 @@ def ours(arm: str) -> dict[str, float]:
         prepared.trainable(encoder), head, training.initialised(make, settings, generator=streams["arm"])
     )
     before = time.perf_counter()
-    training.fit(
-        model,
-        data,
-        learning_rate=5e-4,
-        head_learning_rate=5e-3,
-        discriminator_learning_rate=5e-3,
-        weight_decay=0.01,
-        warmup=0.1,
-        max_grad_norm=1.0,
-        dropout=streams["dropout"],
-    )
+    training.fit(model, data, **RECIPE, dropout=streams["dropout"])
     seconds = time.perf_counter() - before
     right, count, _ = check(model, dev)
     return {"train_seconds": seconds, "tokens": data.seen()["labelled_tokens"], "dev_accuracy": 100 * right / count}
@@ -79,6 +78,8 @@ def trainer() -> dict[str, float]:
         rows = load_task(TASK, "en", split)
         wanted = set(prepared.corpus(f"intermediate/{TASK}/{split}").ids)
         rows = rows.select([i for i, name in enumerate(rows["id"]) if name in wanted])
+        if len(rows) != len(wanted):
+            raise SystemExit(f"{split}: {len(rows)} of the {len(wanted)} prepared rows are in the task; not the same data")
         sets[split] = rows.map(
             lambda r: tokenizer(r["text"], padding="max_length", truncation=True, max_length=length), batched=True
         )
@@ -110,5 +111,5 @@ def trainer() -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    result = ours(sys.argv[2]) if sys.argv[1] == "ours" else trainer()
+    result = trainer() if sys.argv[1] == "trainer" else ours(sys.argv[2], cached=sys.argv[1] == "ours")
     print(json.dumps(result | {"wall_seconds": time.perf_counter() - STARTED}))

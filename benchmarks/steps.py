@@ -1,0 +1,142 @@
+"""Steps of training in a process of its own, one thread: ``python -m benchmarks.steps peak|layers|vocabulary|train|predict``.
+
+* ``peak``: what the processor multiplies at best, FLOP/s of float32 matrices of 2048 x 2048.
+* ``layers STEPS BATCH``: all 12 layers and the (trimmed) word vectors trained as in any study, in useful FLOP/s. A real token
+  of a text of L tokens counts 3 n (2 (4 d² + 2 d f) + 4 L d) operations, padding none; n layers, width d, inner width f.
+* ``vocabulary full|trimmed STEPS``: seconds a step and peak memory where word vectors are trained.
+* ``train|predict ROWS``: seconds for so many examples seen once, on the stored output of the frozen layers, and the memory that
+  comes on top of the loaded model.
+
+Each prints one line of JSON. The laptop study's prepared folder holds the data.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from benchmarks.jobs import BATCH, RECIPE, STUDY, TASK
+from benchmarks.running import meet
+from xgrl import batching, training
+from xgrl.arms import arm_class
+from xgrl.arms.base import ArmSettings
+from xgrl.corpus import Corpus
+from xgrl.models.encoder import load_encoder
+from xgrl.predicting import check
+from xgrl.prepared import Prepared
+from xgrl.records import peak_memory_mb
+from xgrl.text import Tokens
+
+
+def peak(seconds: float = 4.0) -> dict[str, float]:
+    """FLOP/s of the median product."""
+    a, b = torch.rand(2048, 2048), torch.rand(2048, 2048)
+    out, taken = torch.empty(2048, 2048), []
+    torch.mm(a, b, out=out)
+    meet()
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        before = time.perf_counter()
+        torch.mm(a, b, out=out)
+        taken.append(time.perf_counter() - before)
+    return {"flops": 2 * 2048**3 / float(np.median(taken))}
+
+
+def operations(lengths: np.ndarray, layers: int, width: int, inner: int) -> float:
+    """Operations, forward and backward, for the real tokens of texts of these lengths."""
+    return float((3 * layers * lengths * (2 * (4 * width**2 + 2 * width * inner) + 4 * lengths * width)).sum())
+
+
+def setting(prepared: Prepared, encoder: torch.nn.Module, trained: torch.nn.Module) -> tuple[training.TaskModel, dict]:
+    """A standard-arm model over `trained`, and its random streams."""
+    streams, width = training.generators(2005, TASK, seed=0), encoder.config.hidden_size
+    head = training.new_head(width, {"": prepared.head(TASK, "intermediate")}, streams["head"])
+    settings = ArmSettings(width, len(prepared.unlabelled_languages), 0.05)
+    return training.TaskModel(
+        trained, head, training.initialised(arm_class("standard"), settings, generator=streams["arm"])
+    ), streams
+
+
+def fitted(model: training.TaskModel, corpus: Corpus, steps: int, batch: int, streams: dict, pad: int) -> tuple[float, dict]:
+    """Seconds of so many steps, after two that do not count; what was seen."""
+    warm = batching.JointBatches(corpus, 2, batch, np.random.default_rng(0), pad_id=pad)
+    training.fit(model, warm, **RECIPE, dropout=np.random.default_rng(0))
+    data = batching.JointBatches(corpus, steps, batch, streams["order"], pad_id=pad)
+    meet()
+    seconds = training.fit(model, data, **RECIPE, dropout=streams["dropout"]).seconds
+    lengths = np.concatenate([corpus.lengths[rows] for rows in data.rows])
+    return seconds, data.seen() | {"lengths": lengths}
+
+
+def layers(steps: int, batch: int) -> dict[str, float]:
+    """Useful FLOP/s, real tokens/s and padding where the whole encoder is trained."""
+    prepared = Prepared.of("outputs", STUDY).uncached()
+    encoder = prepared.encoder()
+    model, streams = setting(prepared, encoder, encoder)
+    corpus, c = prepared.corpus(f"intermediate/{TASK}/train"), encoder.config
+    seconds, seen = fitted(model, corpus, steps, batch, streams, c.pad_token_id)
+    done = operations(seen["lengths"], c.num_hidden_layers, c.hidden_size, c.intermediate_size)
+    tokens = seen["labelled_tokens"]
+    found = {"flops": done / seconds, "tokens": tokens / seconds, "padding": seen["padded_tokens"] / tokens}
+    return found | {"length": float(seen["lengths"].mean())}
+
+
+def vocabulary(kind: str, steps: int) -> dict[str, float]:
+    """Seconds a step and peak memory, the whole encoder trained; "full": with all of its word vectors."""
+    prepared = Prepared.of("outputs", STUDY).uncached()
+    corpus = prepared.corpus(f"intermediate/{TASK}/train")
+    encoder, pad = prepared.encoder(), prepared.encoder().config.pad_token_id
+    if kind == "full":
+        kept = np.load(prepared.folder / "encoder" / "kept_ids.npy")
+        encoder = load_encoder("embedded")[0]
+        corpus, pad = replace(corpus, tokens=Tokens(kept[corpus.tokens.ids], corpus.tokens.offsets)), int(kept[pad])
+    model, streams = setting(prepared, encoder, encoder)
+    seconds, _ = fitted(model, corpus, steps, BATCH, streams, pad)
+    rows = encoder.get_input_embeddings().weight.shape[0]
+    return {"step_seconds": seconds / steps, "peak_mb": peak_memory_mb(), "rows": rows}
+
+
+def first_rows(corpus: Corpus, rows: int) -> Corpus:
+    """The corpus's first examples, over and over where it has fewer."""
+    index = np.resize(np.arange(len(corpus.tokens)), rows)
+    spans = np.concatenate([np.arange(corpus.tokens.offsets[i], corpus.tokens.offsets[i + 1]) for i in index])
+    offsets = np.concatenate([[0], np.cumsum(corpus.tokens.lengths[index])])
+    found = replace(corpus, ids=[str(i) for i in range(rows)], labels=corpus.labels[index])
+    return replace(found, tokens=Tokens(corpus.tokens.ids[spans], offsets), hidden=corpus.hidden[spans])
+
+
+def examples(kind: str, rows: int) -> dict[str, float]:
+    """Seconds and megabytes for so many examples, trained on or predicted once."""
+    prepared = Prepared.of("outputs", STUDY)
+    encoder = prepared.encoder()
+    model, streams = setting(prepared, encoder, prepared.trainable(encoder))
+    corpus, pad = prepared.corpus(f"intermediate/{TASK}/train"), encoder.config.pad_token_id
+    fitted(model, first_rows(corpus, 256), 2, BATCH, training.generators(1, TASK, seed=0), pad)
+    check(model, first_rows(corpus, 256))
+    corpus, loaded = first_rows(corpus, rows), peak_memory_mb()
+    before = time.perf_counter()
+    if kind == "train":
+        data = batching.JointBatches(corpus, rows // BATCH, BATCH, streams["order"], pad_id=pad)
+        training.fit(model, data, **RECIPE, dropout=streams["dropout"])
+    else:
+        check(model, corpus)
+    return {"seconds": time.perf_counter() - before, "mb": peak_memory_mb() - loaded}
+
+
+def main(command: str, *options: str) -> dict[str, float]:
+    """Command line."""
+    torch.set_num_threads(1)
+    if command in ("train", "predict"):
+        return examples(command, int(options[0]))
+    if command == "vocabulary":
+        return vocabulary(options[0], int(options[1]))
+    return peak() if command == "peak" else layers(*map(int, options))
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(*sys.argv[1:])))
