@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -186,23 +187,14 @@ def withheld(names: Sequence[str]) -> str:
 
 
 def _quoted(lines: Iterable[tuple[int, str]], path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Last line number and fields of each record of a table that Python's csv module wrote."""
-    last = 0
-
-    def numbered() -> Iterator[str]:
-        nonlocal last
-        for last, line in lines:
-            yield f"{line}\n"
-
-    records = csv.reader(numbered(), delimiter=separator)
-    while True:
-        try:
-            fields = next(records)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise SourceError(f"{path}, line {last}: not a table with quoted fields ({error}); {ANEW}") from None
-        yield last, fields
+    """Number of the last line and the fields of each record of a table that Python's csv module wrote."""
+    numbers = deque(maxlen=1)  # of the line that was read last
+    records = csv.reader((numbers.append(number) or f"{line}\n" for number, line in lines), delimiter=separator)
+    try:
+        for fields in records:
+            yield numbers[-1], fields
+    except csv.Error as error:
+        raise SourceError(f"{path}, line {numbers[-1]}: not a table with quoted fields ({error}); {ANEW}") from None
 
 
 def _not_utf8(path: Path, number: int, error: UnicodeDecodeError) -> SourceError:

@@ -199,6 +199,8 @@ def explained(part: Part) -> Iterator[None]:
 
     To be put around the reading of streamed rows, which is when a stream's errors come.
     """
+    from datasets.exceptions import DatasetsError
+
     try:
         yield
     except SourceError:
@@ -211,6 +213,8 @@ def explained(part: Part) -> Iterator[None]:
             kinds = [kind.__name__ for kind in type(cause).__mro__]
             if reason := next((text for name, text in REASONS.items() if name in kinds), None):
                 raise SourceError(f"{part}: {reason.format(_line(cause))}") from error
+        if not isinstance(error, (OSError, ValueError, RuntimeError, DatasetsError)):
+            raise
         raise SourceError(f"{part}: its files could not be read ({_line(chain[-1])}); fetch them anew") from error
 
 
