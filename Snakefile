@@ -7,6 +7,7 @@
 # saving a notebook with outputs in it does not.
 import hashlib
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -30,7 +31,8 @@ ROOT = f"{study.outputs}/{study.study}"
 NOTEBOOKS = Path(workflow.basedir) / "notebooks"
 LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
 THREADS = " ".join(f"{name}_NUM_THREADS={study.fixed.threads}" for name in LIBRARIES)  # a process, however many a job has
-EXECUTE = f"{THREADS} {sys.executable} -m xgrl.execute"
+# `exec`: Snakemake itself is the job's parent, and a job never outlives it.
+EXECUTE = f"{THREADS} exec {sys.executable} -m xgrl.execute --with-parent --minutes {{resources.runtime}}"
 
 
 def parameters(notebook):
@@ -129,7 +131,7 @@ rule prepare:
         mem_mb=study.fixed.memory_mb * 3 // 2,
         runtime=study.fixed.runtime_minutes,
     shell:
-        EXECUTE + " {NOTEBOOKS}/01_prepare.ipynb {log} --json {params.job:q} -p workers {threads}"  # fewer, on fewer cores
+        EXECUTE + " {NOTEBOOKS:q}/01_prepare.ipynb {log:q} --json {params.job:q} -p workers {threads}"  # fewer, on fewer cores
 
 
 rule intermediate:
@@ -148,7 +150,7 @@ rule intermediate:
         runtime=study.fixed.runtime_minutes,
         gpu=int(study.fixed.device == "cuda"),
     shell:
-        EXECUTE + " {NOTEBOOKS}/02_intermediate.ipynb {log} --json {params.job:q}"
+        EXECUTE + " {NOTEBOOKS:q}/02_intermediate.ipynb {log:q} --json {params.job:q}"
 
 
 rule target:
@@ -168,7 +170,7 @@ rule target:
         runtime=study.fixed.runtime_minutes,
         gpu=int(study.fixed.device == "cuda"),
     shell:
-        EXECUTE + " {NOTEBOOKS}/03_target.ipynb {log} --json {params.job:q}"
+        EXECUTE + " {NOTEBOOKS:q}/03_target.ipynb {log:q} --json {params.job:q}"
 
 
 rule probe:
@@ -188,7 +190,7 @@ rule probe:
         mem_mb=study.fixed.memory_mb,
         runtime=study.fixed.runtime_minutes,
     shell:
-        EXECUTE + " {NOTEBOOKS}/04_probe.ipynb {log} --json {params.job:q}"
+        EXECUTE + " {NOTEBOOKS:q}/04_probe.ipynb {log:q} --json {params.job:q}"
 
 
 rule analysis:
@@ -210,7 +212,7 @@ rule analysis:
         mem_mb=study.fixed.memory_mb,
         runtime=study.fixed.runtime_minutes,
     shell:
-        EXECUTE + " {NOTEBOOKS}/05_analysis.ipynb {log} --json {params.job:q}"
+        EXECUTE + " {NOTEBOOKS:q}/05_analysis.ipynb {log:q} --json {params.job:q}"
 
 
 rule report:
@@ -219,4 +221,4 @@ rule report:
     output:
         f"{ROOT}/analysis/report.html",
     shell:
-        "{sys.executable} -m xgrl.report html {ROOT}/analysis"
+        "{sys.executable:q} -m xgrl.report html {ROOT:q}/analysis"

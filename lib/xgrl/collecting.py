@@ -64,6 +64,7 @@ def collect(study_dir: str | Path) -> Study:
             notes.append(("every run finished", f"{path.relative_to(folder)} has no run.json", False))
             continue
         row, keys = _run(path, folder)
+        records.check(path, "curves.csv", "predictions.parquet")
         runs.append(row)
         if row["phase"] == "intermediate" and (path / "curves.csv").exists():
             curves.append(pd.read_csv(path / "curves.csv").assign(**keys))
@@ -73,6 +74,7 @@ def collect(study_dir: str | Path) -> Study:
             tables.append(_keyed(table.drop_columns("gold"), row))
     for path in sorted(folder.glob("probe/*/*/seed-*/run.json")):
         row, keys = _run(path.parent, folder)
+        records.check(path.parent)
         runs.append(row)
         for name, parts in probed.items():
             if (path.parent / f"{name}.csv").exists():
@@ -86,6 +88,8 @@ def collect(study_dir: str | Path) -> Study:
     predictions = predictions.to_pandas(self_destruct=True, split_blocks=True)
     layers, maps, parallel = (_joined(parts) for parts in probed.values())
     facts = folder / "prepared" / "languages.csv"
+    if facts.with_name("run.json").exists():
+        records.check(facts.parent, facts.name)
     languages = pd.read_csv(facts, keep_default_na=False, na_values=[""]) if facts.exists() else pd.DataFrame()
     layers = layers.reindex(columns=[*dict.fromkeys([*layers.columns, "stage"])])
     layers["stage"] = layers["stage"].astype(object).fillna("intermediate")  # where only that was probed

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from xgrl import params, records
+from xgrl import failures, params, records
 from xgrl.arms import ARMS, is_arm, line_of, refusal
 from xgrl.grid import check_arms
 from xgrl.tasks import TABLES, TASKS, find_task, mixture_parts
@@ -109,6 +109,11 @@ def check_job(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
     except ValueError as error:
         raise Refused(str(error)) from None
     check_names(values)
+    home, outputs = folder_of(notebook, values).resolve(), Path(values["outputs"]).resolve()
+    if not home.is_relative_to(outputs):
+        raise Refused(
+            f"outputs={values['outputs']!r}: a symbolic link in it leads to {home}; name the folder itself as outputs"
+        )
     if notebook == "02_intermediate" and not line_of(values["arm"]).where:
         raise Refused(f"arm={values['arm']!r}: trains nothing; it has no intermediate run of its own")
     if "arm" in values and values["intermediate"] != "none":
@@ -128,7 +133,9 @@ def folder_of(notebook: str, values: dict[str, Any]) -> Path:
     return records.run_folder(values["outputs"], values["study"], phase, **keys)
 
 
-def run(notebook: str | Path, output: str | Path, values: dict[str, Any], *, warm: bool = True) -> Path:
+def run(
+    notebook: str | Path, output: str | Path, values: dict[str, Any], *, warm: bool = True, minutes: float | None = None
+) -> Path:
     """Execute `notebook` with `values` and leave the executed copy at `output`.
 
     Args:
@@ -136,6 +143,7 @@ def run(notebook: str | Path, output: str | Path, values: dict[str, Any], *, war
         output: where the executed notebook goes, written by papermill after every cell.
         values: the job's parameters; what is not given takes the notebook's default.
         warm: start the kernel from the fork server where that is possible (`xgrl.kernels`).
+        minutes: a cell that runs longer is stopped; None: no limit.
 
     Returns:
         the path of the run's ``run.json``.
@@ -157,8 +165,9 @@ def run(notebook: str | Path, output: str | Path, values: dict[str, Any], *, war
         os.environ["XGRL_WARM"] = "0"
     kernels.install()
     papermill.execute_notebook(
-        str(notebook), str(output), parameters=values, kernel_name=kernels.KERNEL, progress_bar=False, cwd=os.getcwd()
-    )
+        str(notebook), str(output), parameters=values, kernel_name=kernels.KERNEL, progress_bar=False, cwd=os.getcwd(),
+        execution_timeout=minutes and max(1, round(minutes * 60)),
+    )  # fmt: skip
     if not record.exists():
         raise RuntimeError(f"{output}: the kernel ended without writing {record}; it was killed, or ran out of memory")
     return record
@@ -172,6 +181,8 @@ def _arguments() -> argparse.Namespace:
         "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="VALUE is YAML"
     )
     parser.add_argument("--json", default="{}", help="parameters as one JSON object")
+    parser.add_argument("--minutes", type=float, help="a cell that runs longer is stopped (no limit without)")
+    parser.add_argument("--with-parent", action="store_true", help="end when the process that started this one has ended")
     parser.add_argument("--cold", action="store_true", help="start a fresh kernel instead of a warm one")
     return parser.parse_args()
 
@@ -195,15 +206,18 @@ def _values(arguments: argparse.Namespace) -> dict[str, Any]:
 def main() -> int:
     """Command line: 0 finished, 1 the notebook failed, 2 refused before it started."""
     arguments = _arguments()
+    if arguments.with_parent:
+        failures.end_with_parent()
     try:
         if not arguments.notebook.exists():
             raise Refused(f"{arguments.notebook}: no such notebook")
-        print(run(arguments.notebook, arguments.output, _values(arguments), warm=not arguments.cold))
+        print(run(arguments.notebook, arguments.output, _values(arguments), warm=not arguments.cold, minutes=arguments.minutes))
     except Refused as error:
         print("refused:", " ".join(str(error).split()), file=sys.stderr)
         return 2
     except Exception as error:  # a failed job must exit 1 whatever went wrong in its kernel; the traceback is in the notebook
-        print(f"failed: {type(error).__name__}: {error}\nthe executed notebook: {arguments.output}", file=sys.stderr)
+        reason = failures.explain(error, arguments.minutes)
+        print(f"failed: {reason}\nthe executed notebook: {arguments.output}", file=sys.stderr)
         return 1
     return 0
 

@@ -77,6 +77,13 @@ class WarmProvisioner(LocalProvisioner):
     """
 
     folder = ""
+    ended: int | None = None  # exit status of the kernel of this process that ended last, negative for a signal
+
+    async def poll(self) -> int | None:
+        """The kernel's exit status or None while it lives; kept for whoever must say why a notebook failed."""
+        if (status := await super().poll()) is not None:
+            WarmProvisioner.ended = status
+        return status
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Give the kernel a private folder for its sockets, then prepare it as the stock provisioner does."""
@@ -168,7 +175,7 @@ def _server(env: dict[str, str]) -> socket.socket:
     with FileLock(folder / "lock"):  # held while a server starts, so that simultaneous jobs start one
         with suppress(*ABSENT):
             return _dial(folder)
-        if refused.exists() and time.time() - refused.stat().st_mtime < RETRY_SECONDS:
+        if refused.exists() and 0 <= time.time() - refused.stat().st_mtime < RETRY_SECONDS:  # the clock may be set back
             raise WarmUnavailable(refused.read_text())
         code = "import runpy, sys; sys.path[:] = filter(None, sys.path); runpy.run_path(sys.argv.pop(1), None, '__main__')"
         command = [sys.executable, "-c", code, __file__, "serve", str(folder)]

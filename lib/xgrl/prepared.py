@@ -36,6 +36,7 @@ from xgrl import records
 from xgrl.arms import line_of
 from xgrl.corpus import Corpus, load_corpus
 from xgrl.grid import reads
+from xgrl.models.encoder import SAFELY
 from xgrl.models.prefix_cache import wordless
 from xgrl.models.split import Chain, prefix, top
 from xgrl.tasks import find_task, mixture_parts
@@ -56,6 +57,7 @@ class Prepared:
         found = records.read(folder)["study"]
         if found != study:
             raise ValueError(f"{folder} was prepared for study {found!r}, not {study!r}")
+        records.check(folder, "encoder", "languages.csv", "probe_texts.parquet", "parallel_texts.parquet")
         return cls(folder)
 
     @cached_property
@@ -74,8 +76,8 @@ class Prepared:
         return {f"prepared/{part}": self.contents[part] for part in read}
 
     def check_inputs(self, folder: Path) -> dict[str, Any]:
-        """The record of a finished run; ValueError where it was trained on prepared data that are no longer there."""
-        record = records.read(folder)
+        """The record of a finished run; ValueError where it is damaged or was trained on prepared data no longer there."""
+        record = records.check(folder)
         for name, found in record["inputs"].items():
             part = name.removeprefix("prepared/")
             if part != name and self.contents.get(part) != found:
@@ -83,7 +85,8 @@ class Prepared:
         return record
 
     def corpus(self, name: str) -> Corpus:
-        """A corpus by its name, as ``intermediate/sarcasm/train``."""
+        """A corpus by its name, as ``intermediate/sarcasm/train``; ValueError where a file of it is damaged."""
+        records.check(self.folder, name, record=self.record)
         found = load_corpus(self.folder / name)
         return found if self.cached else replace(found, hidden=None)
 
@@ -145,11 +148,11 @@ class Prepared:
         A checkpoint may be older than some text of the study. Then its word vectors, which were not trained, are those of 01.
         """
         own, place = self.folder / "encoder", Path(checkpoint or self.folder / "encoder")
-        found = AutoModel.from_pretrained(place, dtype=torch.float32)
+        found = AutoModel.from_pretrained(place, dtype=torch.float32, **SAFELY)
         older, kept = (np.load(folder / "kept_ids.npy") for folder in (place, own))
         if np.array_equal(older, kept):
             return found
-        words = AutoModel.from_pretrained(own, dtype=torch.float32).get_input_embeddings().weight.detach()
+        words = AutoModel.from_pretrained(own, dtype=torch.float32, **SAFELY).get_input_embeddings().weight.detach()
         number = {int(word): row for row, word in enumerate(kept)}
         return with_words(found, words, {row: number[int(word)] for row, word in enumerate(older) if int(word) in number})
 
@@ -215,7 +218,7 @@ def write_contents(folder: str | Path, names: Iterable[str], heads: dict[str, An
                 total.update(kept[np.load(path)].tobytes())
             else:
                 total.update(_sha256(path))
-    model = AutoModel.from_pretrained(folder / "encoder")
+    model = AutoModel.from_pretrained(folder / "encoder", **SAFELY)
     parts["encoder"] = hashlib.sha256(wordless(model))
     parts["vocabulary"] = hashlib.sha256(kept.tobytes() + model.get_input_embeddings().weight.detach().numpy().tobytes())
     parts["texts"] = hashlib.sha256(b"".join(_sha256(path) for path in sorted(folder.glob("*_texts.parquet"))))

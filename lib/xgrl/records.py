@@ -1,11 +1,15 @@
 """A run's folder: what is in it, and how it is written so that nothing half-done is ever taken for finished.
 
 Everything is written to a temporary name in the same folder, synced, and moved into place with `os.replace`, which is
-atomic on one file system. ``run.json`` is written last; a run counts as finished only when it is there.
+atomic on one file system. ``run.json`` is written last; a run counts as finished only when it is there. It holds the SHA-256
+of every file of the run and of itself, and whoever reads one of them checks it (`read`, `check`): a flipped bit in weights or
+scores would else go unnoticed.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import os
 import platform
@@ -36,6 +40,8 @@ PREDICTION_COLUMNS = {
     "score": float,
 }
 COUNTS = ("matched", "predicted", "expected")  # further columns where the metric is an F1 over all examples
+LATER = (".ipynb", ".html")  # what others add to a finished run: the executed notebook, the report
+AGAIN = "delete {} and say make study again: it is made anew"
 PACKAGES = ("torch", "transformers", "datasets", "tokenizers", "numpy", "scipy", "pandas", "papermill", "snakemake")
 
 
@@ -63,8 +69,11 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
 
 def write_json(path: str | Path, value: Any) -> Path:
     """Readable JSON with a final newline; NaN and infinity are refused (ValueError), they are not JSON."""
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=_plain)
-    return write_bytes(path, (text + "\n").encode())
+    return write_bytes(path, (_text(value) + "\n").encode())
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=_plain)
 
 
 def replace_folder(path: str | Path, writer: Callable[[Path], Any]) -> Path:
@@ -75,9 +84,13 @@ def replace_folder(path: str | Path, writer: Callable[[Path], Any]) -> Path:
     try:
         writer(temporary)
         os.chmod(temporary, 0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+        if path.exists():  # taken away whole: killed while it is being removed, it would be there in part
+            old = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")
+            os.replace(path, old)
+            os.replace(temporary, path)
+            shutil.rmtree(old)
+        else:
+            os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return path
@@ -116,7 +129,7 @@ def run_folder(
 
 
 def start(folder: str | Path, study: str) -> float:
-    """Begin a run: make its folder, take away an older ``run.json``, and return the start time (seconds).
+    """Begin a run: make its folder, take away an older ``run.json`` and what a killed run left; returns the start (seconds).
 
     Raises:
         ValueError: if the folder holds a run of another study.
@@ -129,6 +142,11 @@ def start(folder: str | Path, study: str) -> float:
         if found != study:
             raise ValueError(f"{folder} holds a run of study {found!r}, not {study!r}; give the study another name or folder")
         record.unlink()
+    for left in [path for path in folder.rglob(".*") if path.name != ".ipynb_checkpoints"]:  # temporary files of `write`
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
     return time.monotonic()
 
 
@@ -157,38 +175,95 @@ def finish(
     """
     if status not in STATUSES:
         raise ValueError(f"status={status!r}: allowed: {', '.join(STATUSES)}")
-    return write_json(
-        Path(folder) / "run.json",
-        {
-            "schema": SCHEMA,
-            "study": parameters["study"],
-            "phase": phase,
-            "status": status,
-            "parameters": parameters,
-            "versions": _versions(),
-            "inputs": inputs or {},
-            "wall_seconds": round(time.monotonic() - started, 3),
-            "peak_memory_mb": round(peak_memory_mb(), 1),
-            "device": parameters.get("device", "cpu"),
-            "threads": parameters.get("threads", 1),
-            "metrics": metrics,
-            "warnings": warnings or [],
-        },
-    )
+    record = {
+        "schema": SCHEMA,
+        "study": parameters["study"],
+        "phase": phase,
+        "status": status,
+        "parameters": parameters,
+        "versions": _versions(),
+        "inputs": inputs or {},
+        "wall_seconds": round(time.monotonic() - started, 3),
+        "peak_memory_mb": round(peak_memory_mb(), 1),
+        "device": parameters.get("device", "cpu"),
+        "threads": parameters.get("threads", 1),
+        "metrics": metrics,
+        "warnings": warnings or [],
+        "files": _files(Path(folder)),
+    }
+    record = json.loads(_text(record))  # as it will be read
+    return write_json(Path(folder) / "run.json", record | {"sha256": _seal(record)})
 
 
 def read(folder: str | Path) -> dict[str, Any]:
-    """The record of a finished run; ValueError when it is missing, broken or of another schema."""
+    """The record of a finished run; ValueError when it is missing, damaged or of another schema."""
     path = Path(folder) / "run.json"
     try:
         record = json.loads(path.read_text())
     except FileNotFoundError:
         raise ValueError(f"{path}: not there; this run has not finished") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not readable as JSON ({error})") from None
+    except ValueError as error:  # neither JSON nor text
+        raise ValueError(f"{path}: not readable as JSON ({error}); {AGAIN.format(path)}") from None
+    if not isinstance(record, dict) or record.get("sha256", _seal(record)) != _seal(record):
+        raise ValueError(f"{path} is damaged: its own sha256 is another; {AGAIN.format(path)}")
     if record.get("schema") != SCHEMA:
         raise ValueError(f"{path}: schema {record.get('schema')!r}, this version reads {SCHEMA}")
     return record
+
+
+def check(folder: str | Path, *names: str, record: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Compare a finished run's files with the SHA-256 in its record, which is returned.
+
+    Args:
+        folder: the run's folder.
+        names: files, or folders with all that is below, relative to `folder`; every file of the run without.
+        record: what `read` returned, where it is at hand.
+
+    Raises:
+        ValueError: a file is missing or not the one that the run wrote: its name, and what to do.
+    """
+    folder = Path(folder)
+    record = record or read(folder)
+    for name, expected in record.get("files", {}).items():
+        if names and not any(name == wanted or name.startswith(f"{wanted}/") for wanted in names):
+            continue
+        path, todo = folder / name, AGAIN.format(folder / "run.json")
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            raise ValueError(f"{path}: not there, though its run has finished; {todo}") from None
+        if _sha256(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) != expected:
+            raise ValueError(f"{path} is damaged: its sha256 is not the one that its run recorded; {todo}")
+    return record
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files of a run by name."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and path.suffix not in LATER and not any(part.startswith(".") for part in name.parts):
+            found[str(name)] = hash_file(path)
+    found.pop("run.json", None)
+    return found
+
+
+def hash_file(path: str | Path) -> str:
+    """SHA-256 of a file as hexadecimal digits."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@functools.lru_cache(maxsize=4096)
+def _sha256(path: Path, *state: int) -> str:
+    """`hash_file` once a process and state of the file."""
+    return hash_file(path)
+
+
+def _seal(record: dict[str, Any]) -> str:
+    """SHA-256 of a record without its own."""
+    text = json.dumps({key: value for key, value in record.items() if key != "sha256"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_predictions(folder: str | Path, frame: pd.DataFrame) -> Path:
