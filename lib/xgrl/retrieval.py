@@ -2,8 +2,8 @@
 
 A block of similarities is one matrix product. Sorting it whole would cost more than the product, so the maximum of each
 group of 32 neighbouring candidates is taken first: the k best candidates lie in the k groups with the best maxima, and only
-those are looked at. Order is total, similarity first, then the lower index; both are packed into one integer, so that no
-tie is left to chance.
+those of them that beat what a query has already found are looked at. Order is total, similarity first, then the lower
+index; both are packed into one integer, so that no tie is left to chance.
 Task: Tatoeba-style retrieval (Artetxe and Schwenk 2019, arXiv 1812.10464; Hu et al. 2020, arXiv 2003.11080).
 
 Mining, as in BUCC: a pair's score is its cosine in relation to both sides' mean cosine with their own nearest neighbours,
@@ -60,14 +60,18 @@ def nearest(queries: np.ndarray, candidates: np.ndarray, k: int = 1, block: int 
     block = -(-block // GROUP) * GROUP
     found = np.empty((len(queries), k), np.int64)
     with torch.inference_mode():
+        space = torch.empty(
+            min(block, len(queries)) * min(block, len(candidates))
+        )  # new memory for each product costs a fifth of it
         for start in range(0, len(queries), block):
             part = _rows(queries, start, block, "queries")
             best = torch.empty(len(part), 0, dtype=torch.int64)
             for first in range(0, len(candidates), block):
-                best = _merge(best, part @ _rows(candidates, first, block, "candidates").T, first, k)
+                other = _rows(candidates, first, block, "candidates", known=start > 0)
+                out = space[: len(part) * len(other)].view(len(part), len(other))
+                best = _merge(best, torch.mm(part, other.T, out=out), first, k)
             found[start : start + block] = best.numpy()
-    ordered = (found >> 32).astype(np.int32)
-    return _LOW - (found & _LOW), np.where(ordered < 0, ordered ^ 0x7FFFFFFF, ordered).astype(np.int32).view(np.float32)
+        return _LOW - (found & _LOW), _similarity(torch.from_numpy(found)).numpy()
 
 
 def margin_scores(
@@ -166,9 +170,9 @@ def best_threshold(scores: Mapping[Hashable, float], gold: Collection[Hashable])
     return threshold, float(200.0 * right[kept].sum() / (kept.sum() + len(gold)))
 
 
-def _rows(vectors: np.ndarray, start: int, count: int, name: str) -> torch.Tensor:
+def _rows(vectors: np.ndarray, start: int, count: int, name: str, known: bool = False) -> torch.Tensor:
     rows = torch.from_numpy(np.array(vectors[start : start + count], dtype=np.float32))
-    if not torch.isfinite(rows).all():
+    if not known and not torch.isfinite(rows).all():
         bad = start + int((~torch.isfinite(rows).all(dim=1)).nonzero()[0])
         raise ValueError(f"{name}: row {bad} is not finite")
     return rows
@@ -180,11 +184,15 @@ def _merge(best: torch.Tensor, similarity: torch.Tensor, first: int, k: int) -> 
     if count % GROUP:
         similarity = torch.nn.functional.pad(similarity, (0, GROUP - count % GROUP), value=-torch.inf)
     groups = similarity.view(len(similarity), -1, GROUP)
-    tops = _keys(groups.amax(-1), torch.arange(groups.shape[1]))
-    rows = torch.arange(len(best))
+    tops, rows, wanted = groups.amax(-1), torch.arange(len(best)), min(k, groups.shape[1])
     if best.shape[1] == k:  # then only a larger similarity matters: an equal one has the higher index
-        rows = rows[tops.amax(1) >> 32 > best[:, -1] >> 32]
-    chosen = _LOW - (tops[rows].topk(min(k, groups.shape[1]), sorted=False).values & _LOW)  # (r, <= k) group numbers
+        better = (tops > _similarity(best[:, -1:])).sum(1)
+        rows = better.nonzero()[:, 0]
+        if not len(rows):
+            return best
+        wanted = min(wanted, int(better.max()))
+    keys = _keys(tops[rows], torch.arange(groups.shape[1]))
+    chosen = _LOW - (keys.topk(wanted, sorted=False).values & _LOW)  # (r, <= k) group numbers
     members = groups[rows.unsqueeze(1), chosen].flatten(1)
     index = first + (chosen.unsqueeze(-1) * GROUP + torch.arange(GROUP)).flatten(1)
     keys = torch.cat([best[rows], _keys(members, index)], dim=1).topk(min(k, best.shape[1] + count), sorted=True).values
@@ -199,3 +207,9 @@ def _keys(similarity: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     bits = (similarity + 0.0).view(torch.int32)  # + 0.0 turns -0.0 into 0.0
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).to(torch.int64)
     return (ordered << 32) | (_LOW - index)
+
+
+def _similarity(keys: torch.Tensor) -> torch.Tensor:
+    """The similarities, float32, that are packed into keys."""
+    ordered = (keys >> 32).to(torch.int32)
+    return torch.where(ordered < 0, ordered ^ 0x7FFFFFFF, ordered).view(torch.float32)
