@@ -37,6 +37,7 @@ from xgrl.diagnostics import effective_rank
 from xgrl.geometry import jackknife_interval, mean_geometry
 from xgrl.models.heads import mean_pool
 from xgrl.probes import a_distance, language_probe
+from xgrl.progress import watch
 from xgrl.similarity import Translation, cka, translation_similarity
 from xgrl.text import tokenise
 
@@ -75,7 +76,7 @@ def stage_features(
     whole = stages[first].eval()
     corpus = Corpus([], None, tokenise(list(texts), tokenizer, max_length))
     order = np.argsort(corpus.tokens.lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
+    for start in watch(range(0, len(order), batch_size), "batch of sentences"):
         rows = order[start : start + batch_size]
         batch = {k: v.to(whole.device) for k, v in collate([(corpus, rows)], whole.config.pad_token_id or 0).items()}
         mask = batch["attention_mask"]
@@ -107,7 +108,7 @@ def measure_layers(features: Mapping[str, np.ndarray], languages: Sequence[str],
     english = np.asarray(languages, dtype=str) == "en"
     n, reference, rows = len(english), next(iter(features)), []
     for stage, layers in features.items():
-        for layer, x in enumerate(layers):
+        for layer, x in enumerate(watch(layers, f"{stage}: layer")):
             known = [row for row in rows if row["layer"] == layer and np.array_equal(features[row["stage"]][layer], x)]
             place = {"stage": stage, "layer": layer}
             if known:

@@ -23,6 +23,7 @@ from xgrl.corpus import Corpus, collate
 from xgrl.metrics import contributions, from_counts, headline, score
 from xgrl.models.heads import mean_pool
 from xgrl.prepared import Prepared
+from xgrl.progress import watch
 from xgrl.records import COUNTS, PREDICTION_COLUMNS
 from xgrl.retrieval import best_threshold, mine, nearest
 from xgrl.stats import jackknife
@@ -172,7 +173,7 @@ def predict(
     task = find_task(target, "target")
     find, search = SEARCH.get(task.metric), _Search(model, prepared, target, layer, change)
     frames, scores, calibration = [], {}, {}
-    for language in prepared.languages(target):
+    for language in watch(prepared.languages(target), "language"):
         if task.format == "retrieval":
             ids, predictions, references = find(search, language)
         else:

@@ -22,6 +22,7 @@ from xgrl.gathering import schema_of
 from xgrl.models.encoder import save_checkpoint
 from xgrl.models.prefix_cache import frozen_states, prune
 from xgrl.models.split import prefix
+from xgrl.progress import Line, watch
 from xgrl.tasks import find_task
 from xgrl.text import kept_ids, remap, trim
 
@@ -32,7 +33,7 @@ def encode_all(corpora: Mapping[str, Dataset], tokenizer: PreTrainedTokenizerBas
     ValueError where the encoder takes fewer tokens.
     """
     found = {}
-    for name, rows in corpora.items():
+    for name, rows in watch(list(corpora.items()), "tokenised: corpus"):
         role, *task = name.split("/")[:2]
         longest = min(max_length, find_task(task[0], role).max_length) if task else max_length
         if max_length > tokenizer.model_max_length:
@@ -127,7 +128,7 @@ def _frozen_states(lower: PreTrainedModel, folder: Path) -> None:
 def _in_processes(jobs: list[tuple], workers: int) -> None:
     """Run the frozen layers on each corpus, in forked processes of one thread each; a corpus never depends on their number."""
     if workers == 1:
-        for job in jobs:
+        for job in watch(jobs, "frozen layers: corpus"):
             _frozen_states(*job)
         return
     context = multiprocessing.get_context("fork")
@@ -143,8 +144,11 @@ def _in_processes(jobs: list[tuple], workers: int) -> None:
     processes = [context.Process(target=work) for _ in range(workers)]
     for process in processes:
         process.start()
+    line = Line("frozen layers: corpus", len(jobs))
     for process in processes:
-        process.join()
+        while process.exitcode is None:
+            process.join(timeout=1)
+            line.update(sum((folder / "hidden.npy").exists() for _, folder in jobs))
     if failed := [process.exitcode for process in processes if process.exitcode]:
         raise RuntimeError(
             f"the frozen layers failed in {len(failed)} of {workers} processes, exit codes {failed}; out of memory?"

@@ -1,0 +1,82 @@
+"""Progress of a long step: one line of text in a notebook, replaced in place.
+
+A saved notebook keeps the last line only, and that is the same whenever the same work was done: no bar, no time. Outside a
+notebook's kernel nothing is shown, and nothing that is watched is changed.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
+
+EVERY = 0.5  # seconds between two lines
+T = TypeVar("T")
+
+
+class Line:
+    """The line "`what` 12 of 60", with the time that is left while there is any.
+
+    Args:
+        what: what is counted.
+        total: how much of it there is.
+    """
+
+    def __init__(self, what: str, total: int):
+        self.what, self.total = what, total
+        self.started = self.shown = time.monotonic()
+        self.handle = _display({"text/plain": ""}) if _in_kernel() and total else None
+        self.update(0)
+
+    def update(self, done: int) -> None:
+        """Say that `done` of the total are done; at most twice a second, and always the first and the last."""
+        now = time.monotonic()
+        if self.handle is None or (0 < done < self.total and now - self.shown < EVERY):
+            return
+        self.shown, text = now, f"{self.what} {done} of {self.total}"
+        left = (now - self.started) / done * (self.total - done) if done else 0
+        text += f", about {left:.0f} s left" if left >= 1 else ""
+        self.handle.update({"text/plain": text}, raw=True)
+
+
+class Watched(Generic[T]):
+    """A sequence that shows how far it was read; see `watch`."""
+
+    def __init__(self, items: Sequence[T], what: str):
+        self.items, self.line = items, Line(what, len(items))
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> T:
+        item = self.items[index]
+        self.line.update(index + 1)
+        return item
+
+    def __iter__(self) -> Iterator[T]:
+        for index in range(len(self)):
+            yield self.items[index]
+            self.line.update(index + 1)
+
+
+def watch(items: Sequence[T], what: str) -> Watched[T]:
+    """The same items, with a line of progress in the notebook's cell while they are read, one after another.
+
+    Args:
+        items: a sequence, or a map-style data set.
+        what: what is counted, as "training step".
+    """
+    return Watched(items, what)
+
+
+def _in_kernel() -> bool:
+    """Is this a notebook's kernel?"""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel")
+
+
+def _display(content: dict[str, str]):
+    from IPython.display import display
+
+    return display(content, raw=True, display_id=True)
