@@ -108,6 +108,11 @@ def test_no_cache_at_all(tmp_path, cache, monkeypatch):
     for _ in range(2):
         assert not prefix_cache.frozen_states(split.prefix(build("bert"), 2), tokens(), tmp_path / "a.npy")
     assert not cache.exists()
+    monkeypatch.delenv("XGRL_PREFIX_GB")
+    prefix_cache.frozen_states(split.prefix(build("bert"), 2), tokens(), tmp_path / "a.npy")
+    monkeypatch.setenv("XGRL_PREFIX_GB", "0")
+    assert not prefix_cache.frozen_states(split.prefix(build("bert"), 2), tokens(), tmp_path / "b.npy")
+    assert prefix_cache.prune() == "" and list(cache.glob("*.npy"))  # what is there is neither read nor removed
 
 
 def test_writers_at_the_same_time(tmp_path, cache):

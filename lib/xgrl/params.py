@@ -28,6 +28,7 @@ Domains = Literal["languages", "binary"]
 Features = Literal["pooled", "tokens"]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Folder = Annotated[str, StringConstraints(pattern=r"^[^{}\x00-\x1f\x7f]+$")]  # braces are wildcards to Snakemake
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Sources = Annotated[
     list[Literal["packages", "hub", "files", "fixture"]], Field(min_length=1, description="in order of preference")
@@ -133,7 +134,7 @@ class Job(Closed):
     """What every notebook's parameters cell holds."""
 
     study: Name = "smoke"
-    outputs: Annotated[str, Field(min_length=1)] = "outputs"
+    outputs: Folder = "outputs"
 
 
 class PrepareJob(Job):
@@ -238,7 +239,7 @@ class Study(Closed):
     """A study file: ``params/base.yaml`` merged with ``params/<study>.yaml``."""
 
     study: Name
-    outputs: str
+    outputs: Folder
     calibration_draws: Annotated[int, Field(ge=0, le=100_000)]
     scientific: Scientific
     nuisance: Nuisance

@@ -52,6 +52,7 @@ SPECIAL = {
     "unk_token": "<unk>",
     "mask_token": "<mask>",
 }
+SAFELY = {"use_safetensors": True, "trust_remote_code": False}  # no pickle, no code that comes with a checkpoint
 
 
 def load_encoder(
@@ -85,7 +86,7 @@ def load_encoder(
 
 def _load(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     with _quietly():
-        model, info = AutoModel.from_pretrained(folder, output_loading_info=True, dtype=torch.float32)
+        model, info = AutoModel.from_pretrained(folder, output_loading_info=True, dtype=torch.float32, **SAFELY)
     missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise ValueError(
@@ -95,7 +96,7 @@ def _load(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
         model.pooler = None
     base = getattr(model.config, "xgrl_base", None)
     if base is None:
-        return model, AutoTokenizer.from_pretrained(folder)
+        return model, AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     full_model, tokenizer = load_encoder(base)
     kept = Path(folder) / "kept_ids.npy"
     if kept.exists():

@@ -33,6 +33,9 @@ VOCABULARY = ("vocab_size", "_token_id", "_name_or_path", "xgrl_base")  # ending
 
 def frozen_states(lower: PreTrainedModel, tokens: Tokens, path: str | Path) -> bool:
     """Write the output of the frozen layers `lower` for every token, (T, H) float32, to `path`; True if it was in the cache."""
+    if not limit():
+        prefix_states(lower, tokens, path)
+        return False
     path, kept = Path(path), cache_folder() / "prefix" / f"{_key(lower, tokens)}.npy"
     with suppress(OSError, ValueError):  # whatever is wrong with an entry, it can be computed anew
         if _sha256(kept) == kept.with_suffix(".sha256").read_text():
@@ -63,6 +66,8 @@ def limit() -> float:
 def prune() -> str:
     """Remove the entries that were not used for longest until the cache is within its limit; what was done, "" for nothing."""
     there = []
+    if not limit():
+        return ""  # turned off: what others keep stays
     for path in (cache_folder() / "prefix").glob("*.npy"):
         with suppress(FileNotFoundError):  # another process prunes too
             there.append((path.stat().st_mtime, path.stat().st_size, path))
