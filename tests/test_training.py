@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from transformers import BertConfig, BertModel
 
 from xgrl import batching, diagnostics, training
 from xgrl.arms import arm_class, line_of
-from xgrl.arms.base import ArmSettings
-from xgrl.corpus import Corpus
-from xgrl.models.heads import ClassificationHead
+from xgrl.arms.base import ArmSettings, Standard
+from xgrl.corpus import Corpus, collate
+from xgrl.models.heads import ClassificationHead, DualEncoderHead, TaggingHead
 from xgrl.models.split import Chain, prefix, prefix_states, top
 from xgrl.predicting import check, features
 from xgrl.text import Tokens
@@ -191,6 +192,78 @@ def test_a_gpu_that_is_not_there_is_refused():
         pytest.skip("there is one")
     with pytest.raises(ValueError, match="device='cuda': torch sees no GPU"):
         tiny_run(device="cuda")
+
+
+PARTS = ("standard", "control", "dann", "shuffled", "cdan", "wdgrl", "mlm", "translated", "robust-adversarial", "lexical")
+
+
+@pytest.mark.parametrize("arm", PARTS)
+def test_a_batch_in_parts_trains_as_the_whole_batch(arm):
+    sizes = []
+
+    def run(micro_batch_size):
+        base = encoder(dropout=0.0)  # else the parts draw other masks than the whole
+        base.encoder.layer[-1].register_forward_hook(lambda *a: sizes.append(len(a[1][0])))
+        return tiny_run(arm, steps=3, base=base, k=2 if arm == "lexical" else 0, micro_batch_size=micro_batch_size)
+
+    whole = run(0)
+    largest = max(sizes)
+    sizes.clear()
+    parts = run(3)
+    assert largest >= 8 and max(sizes) == 3
+    pd.testing.assert_frame_equal(whole.fit.curves, parts.fit.curves, atol=2e-4, rtol=1e-3)
+    torch.testing.assert_close(state(whole), state(parts), atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("tokens, layer", [(True, -1), (False, 1)])
+def test_a_discriminator_on_tokens_or_a_lower_layer_sees_the_whole_batch(tokens, layer):
+    settings = ArmSettings(16, 2, 0.1, tokens=tokens, layer=layer)
+    whole, parts = (tiny_run("dann", steps=3, base=encoder(0.0), settings=settings, micro_batch_size=size) for size in (0, 5))
+    torch.testing.assert_close(state(whole), state(parts), atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("head", [DualEncoderHead, TaggingHead])
+def test_losses_that_are_no_mean_over_sequences_are_those_of_the_whole_batch(head):
+    batch = collate([(pairs(4), np.arange(8))], 1)
+    mask = batch["attention_mask"]
+    labels = torch.arange(4) if head is DualEncoderHead else torch.arange(mask.numel()).reshape(mask.shape) % 3
+    labels = labels if head is DualEncoderHead else labels.masked_fill((mask == 0) | (torch.arange(8) < 5)[:, None], -100)
+    found = []
+    for size in (0, 2, 3):
+        torch.manual_seed(1)
+        model = training.TaskModel(encoder(0.0), head(16, 3), Standard())
+        model.head.train(False)
+        model.micro_batch_size = size
+        loss, _, _ = model(labels=labels, domains=torch.empty(0, dtype=int), progress=0.0, **batch)
+        loss.backward()
+        found.append((loss.detach(), [p.grad for p in model.encoder.parameters()]))
+    for other in found[1:]:
+        torch.testing.assert_close(found[0], other)
+
+
+def test_parts_are_computed_anew_with_the_same_dropout(monkeypatch):
+    again = state(tiny_run("dann", steps=3, micro_batch_size=5))
+    monkeypatch.setattr(training, "checkpoint", lambda function, *args, use_reentrant: function(*args))
+    torch.testing.assert_close(again, state(tiny_run("dann", steps=3, micro_batch_size=5)))
+
+
+@pytest.mark.parametrize("arm", ["standard", *PARTS[2:]])
+def test_mixed_precision_changes_little_and_leaves_the_weights_in_float32(arm, monkeypatch):
+    plain = tiny_run(arm, steps=4, k=2 if arm == "lexical" else 0)
+    monkeypatch.setattr(training, "mixed_precision", lambda device: torch.autocast("cpu", torch.bfloat16))  # as on a GPU
+    mixed = tiny_run(arm, steps=4, k=2 if arm == "lexical" else 0)
+    assert mixed.fit.diverged is None and len(mixed.fit.curves) == 4
+    assert {p.dtype for p in mixed.model.parameters()} == {torch.float32}
+    assert not torch.equal(state(plain), state(mixed))
+    np.testing.assert_allclose(plain.fit.curves.task_loss, mixed.fit.curves.task_loss, atol=0.05)
+
+
+def test_mixed_precision_is_for_gpus():
+    with training.mixed_precision(torch.device("cpu")):
+        assert not torch.is_autocast_enabled("cpu")
+    if torch.cuda.is_available():
+        with training.mixed_precision(torch.device("cuda")):
+            assert torch.get_autocast_dtype("cuda") == torch.bfloat16
 
 
 def test_what_a_run_sees_is_counted():

@@ -28,7 +28,7 @@ from xgrl.records import COUNTS, PREDICTION_COLUMNS
 from xgrl.retrieval import best_threshold, mine, nearest
 from xgrl.stats import jackknife
 from xgrl.tasks import find_task
-from xgrl.training import TaskModel
+from xgrl.training import TaskModel, mixed_precision
 
 BATCH = 64
 RANKED = 20  # candidates that are ranked for each query
@@ -49,7 +49,9 @@ def _read(model: TaskModel, corpus: Corpus, layer: int = -1) -> Iterator[tuple[n
     for first in range(0, len(order), BATCH):
         rows = order[first : first + BATCH]
         inputs = {k: v.to(device) for k, v in collate([(corpus, rows)], model.encoder.config.pad_token_id).items()}
-        yield rows, model.hidden(layer, **inputs), inputs["attention_mask"]
+        with mixed_precision(device):
+            hidden = model.hidden(layer, **inputs)
+        yield rows, hidden.float(), inputs["attention_mask"]
 
 
 @torch.inference_mode()

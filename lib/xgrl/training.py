@@ -5,14 +5,15 @@ The loop, the schedule and the devices are `transformers.Trainer`'s. What is add
 * batches come ready-made (`xgrl.batching`), the same in all arms of a block, from generators of their own (`generators`);
 * gradients of the arm's modules are clipped apart from those of the encoder and head: the discriminator must not shrink
   the encoder's step;
-* at a few steps the gradients of task and arm are compared (`xgrl.diagnostics`).
+* at a few steps the gradients of task and arm are compared (`xgrl.diagnostics`);
+* a batch too large for the memory goes through the encoder in parts (`TaskModel.states`), its loss is still that of the whole.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
@@ -75,6 +77,11 @@ def new_head(features: int, heads: Mapping[str, tuple[str, int]], generator: np.
     return made[""] if "" in made else nn.ModuleDict(made)
 
 
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 where the hardware is fast at it, on a GPU; elsewhere a context that does nothing. Weights stay float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
 class TaskModel(nn.Module):
     """Encoder, head and arm together, as the trainer sees them.
 
@@ -83,7 +90,12 @@ class TaskModel(nn.Module):
         head: see `xgrl.models.heads`; a `ModuleDict` of them for a mixture of tasks.
         arm: adds a term to the loss; `Standard` at the target stage.
         shared: name of the head of each task of a mixture.
+
+    Attributes:
+        micro_batch_size: sequences that go through the encoder at once in training; 0 for all.
     """
+
+    micro_batch_size = 0
 
     def __init__(self, encoder: nn.Module, head: nn.Module, arm: Arm, shared: Mapping[str, str] | None = None):
         super().__init__()
@@ -95,9 +107,26 @@ class TaskModel(nn.Module):
 
     def hidden(self, layer: int = -1, **inputs: Tensor) -> Tensor:
         """Hidden states (B, T, H) of a padded batch after the last layer, or of layer `layer` (0 = what goes in)."""
-        if layer < 0:
-            return self.encoder(**inputs).last_hidden_state
-        return self.encoder(**inputs, output_hidden_states=True).hidden_states[layer]
+        return self.states([layer], **inputs)[0]
+
+    def states(self, layers: Sequence[int], **inputs: Tensor) -> list[Tensor]:
+        """Hidden states (B, T, H) of a padded batch after each of `layers`, counted as in `hidden`.
+
+        A larger batch than `micro_batch_size` is worked on in parts: their activations are dropped, computed anew, dropout
+        included, when the backward pass comes to them, and gradients add up over the parts. Labelled and other texts still meet
+        in one loss, so that neither a mean over tokens nor negatives in the batch change; the price is one more forward pass.
+        Source: Chen et al. 2016 (arXiv 1604.06174); for losses over a whole batch Gao et al. 2021 (arXiv 2101.06983).
+        """
+        size, count = self.micro_batch_size, len(inputs["attention_mask"])
+        if not size or count <= size or not torch.is_grad_enabled():
+            return self._states(layers, inputs)
+        parts = [{name: value[i : i + size] for name, value in inputs.items()} for i in range(0, count, size)]
+        found = [checkpoint(self._states, layers, part, use_reentrant=False) for part in parts]
+        return [torch.cat(same) for same in zip(*found, strict=True)]
+
+    def _states(self, layers: Sequence[int], inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        out = self.encoder(**inputs, output_hidden_states=max(layers) >= 0)
+        return [out.hidden_states[layer] if layer >= 0 else out.last_hidden_state for layer in layers]
 
     def features(self, layer: int = -1, **inputs: Tensor) -> Tensor:
         """Pooled features (B, H) of a padded batch."""
@@ -117,9 +146,8 @@ class TaskModel(nn.Module):
         count = len(inputs["attention_mask"]) - len(domains)
         inputs = self.arm.alter(inputs, count, self.encoder)
         mask = inputs["attention_mask"]
-        out = self.encoder(**inputs, output_hidden_states=self.arm.layer >= 0)
-        hidden = out.last_hidden_state
-        read = out.hidden_states[self.arm.layer] if self.arm.layer >= 0 else hidden
+        hidden, *lower = self.states([-1, self.arm.layer] if self.arm.layer >= 0 else [-1], **inputs)
+        read = lower[0] if lower else hidden
         labelled, head = mean_pool(hidden[:count], mask[:count]), self.head_of(task)
         loss = head.loss(head(labelled if head.pooled else hidden[:count]), labels, mask[:count])
         term, curves = self.arm(Step(self, inputs, hidden, read, count, labels, domains, task, loss, progress))
@@ -152,7 +180,8 @@ class JointTrainer(Trainer):
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_) -> Tensor:
         step = self.state.global_step
-        task_loss, term, curves = model(progress=step / self.state.max_steps, **inputs)
+        with mixed_precision(self.args.device):
+            task_loss, term, curves = model(progress=step / self.state.max_steps, **inputs)
         loss = task_loss + term
         if isinstance(term, Tensor) and step in self.measured:
             curves |= gradients(task_loss, term, self.parts["encoder"])
@@ -191,6 +220,7 @@ def fit(
     dropout: np.random.Generator,
     discriminator_learning_rate: float = 1e-3,
     device: str = "cpu",
+    micro_batch_size: int = 0,
 ) -> Fit:
     """Train `model` in place on all batches of `data`: fused AdamW, linear warm-up and decay.
 
@@ -202,10 +232,12 @@ def fit(
         warmup: share of the steps with rising rate.
         max_grad_norm: clipping of encoder and head together, and of the arm's modules.
         dropout: generator that seeds torch for the whole run.
-        device: "cpu" or "cuda".
+        device: "cpu" or "cuda"; on the latter bfloat16 where that loses nothing (autocast).
+        micro_batch_size: sequences that go through the encoder at once, see `TaskModel.states`; 0 for all.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device='cuda': torch sees no GPU here; allowed: cpu")
+    model.micro_batch_size = micro_batch_size
     rates = {"encoder": learning_rate, "head": head_learning_rate, "arm": discriminator_learning_rate}
     with tempfile.TemporaryDirectory() as folder:
         seed = torch_seed(dropout) % 2**32
