@@ -27,11 +27,12 @@ Arms = Annotated[list[Arm], Field(max_length=200)]
 Domains = Literal["languages", "binary"]
 Features = Literal["pooled", "tokens"]
 Count = Annotated[int, Field(ge=1)]
+Parts = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Folder = Annotated[str, StringConstraints(pattern=r"^[^{}\x00-\x1f\x7f]+$")]  # braces are wildcards to Snakemake
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Sources = Annotated[
-    list[Literal["packages", "hub", "files", "fixture"]], Field(min_length=1, description="in order of preference")
+    list[Literal["packages", "hub", "files", "own", "fixture"]], Field(min_length=1, description="in order of preference")
 ]
 Layer = Annotated[int, Field(ge=-1)]
 Weight = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
@@ -125,6 +126,7 @@ class Fixed(Closed):
     prepare_workers: Annotated[int, Field(ge=1, le=64)]
     threads: Annotated[int, Field(ge=1, le=64)]
     device: Literal["cpu", "cuda"]
+    micro_batch_size: Parts = Field(description="sequences that go through the encoder at once in training; 0 = all of a batch")
     memory_mb: Count = Field(description="what a job asks a cluster for; 01 asks for half as much again")
     runtime_minutes: Count = Field(description="longest time a job asks a cluster for")
     master_seed: Seed
@@ -173,6 +175,7 @@ class TrainingJob(Job):
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     device: Literal["cpu", "cuda"] = "cpu"
+    micro_batch_size: Parts = 0
     master_seed: Seed = 2005
 
 
@@ -307,7 +310,8 @@ def nearest_names(name: str, allowed: Iterable[str]) -> str:
     return f"{hint}allowed: {', '.join(allowed)}"
 
 
-def _explain(error: ValidationError, model: type[BaseModel], what: str) -> str:
+def explain(error: ValidationError, model: type[BaseModel], what: str) -> str:
+    """What a model found wrong, in one line: keys, values, and what is allowed."""
     lines = []
     for e in error.errors():
         key = ".".join(part if isinstance(part, str) and part.isprintable() else repr(part) for part in e["loc"])
@@ -336,7 +340,7 @@ def load_study(config: dict[str, Any]) -> Study:
     try:
         return Study.model_validate(config)
     except ValidationError as error:
-        raise ValueError(_explain(error, Study, f"study file {config.get('study', '?')!r}")) from None
+        raise ValueError(explain(error, Study, f"study file {config.get('study', '?')!r}")) from None
 
 
 def check(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -346,4 +350,4 @@ def check(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
     try:
         return JOBS[notebook].model_validate(values).model_dump()
     except ValidationError as error:
-        raise ValueError(_explain(error, JOBS[notebook], notebook)) from None
+        raise ValueError(explain(error, JOBS[notebook], notebook)) from None
