@@ -15,7 +15,7 @@ from xgrl.arms import line_of, method_of
 from xgrl.execute import check_study
 from xgrl.grid import arms_with_texts, grid, reads
 from xgrl.placement import check_cores
-from xgrl.tasks import mixture_parts
+from xgrl.tasks import OWN, mixture_parts
 
 import nbformat  # after xgrl.execute, which spares it a slow import
 
@@ -118,6 +118,8 @@ rule all:
 
 
 rule prepare:
+    input:
+        [str(file) for name in [*S.intermediate, *S.targets] if name in OWN for file in OWN[name].files],
     output:
         f"{ROOT}/prepared/run.json",
         CONTENTS,

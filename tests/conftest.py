@@ -9,6 +9,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("XGRL_TASKS", os.devnull)  # not the user's own tasks
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -211,7 +211,7 @@ def write_contents(folder: str | Path, names: Iterable[str], heads: dict[str, An
     for name in sorted(names):
         whole = name.split("/")[0] in ("intermediate", "target") and not name.endswith("/translated")
         part = name.rsplit("/", 1)[0] if whole else name
-        total = parts.setdefault(part, hashlib.sha256(json.dumps(heads.get(part)).encode()))
+        total = parts.setdefault(part, hashlib.sha256(json.dumps([heads.get(part), *_scoring(part)]).encode()))
         for path in sorted((folder / name).iterdir()):
             total.update(str(path.relative_to(folder)).encode())
             if path.name == "tokens.npy":
@@ -226,6 +226,15 @@ def write_contents(folder: str | Path, names: Iterable[str], heads: dict[str, An
     for part, text in found.items():
         records.write_bytes(folder / "contents" / f"{part}.sha256", f"{text}\n".encode())
     return found
+
+
+def _scoring(part: str) -> list[str]:
+    """What a task's scores depend on beside its rows."""
+    role, _, name = part.partition("/")
+    if not name or "/" in name:
+        return []
+    task = find_task(name, role)
+    return [task.metric, task.candidates, *task.labels]
 
 
 def _sha256(path: Path) -> bytes:

@@ -21,6 +21,7 @@ from xgrl.tasks import messages, parallel, unlabelled
 from xgrl.tasks.files import TATOEBA
 from xgrl.tasks.formats import Task, code_version, named, validate
 from xgrl.tasks.intermediate import INTERMEDIATE
+from xgrl.tasks.own import OwnTask, own_tasks
 from xgrl.tasks.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -32,6 +33,17 @@ TABLES: dict[str, dict[str, Task]] = {
     "intermediate": {task.name: task for task in INTERMEDIATE},
     "target": {task.name: task for task in TARGETS},
 }
+OWN: dict[str, OwnTask] = {}  # tasks of the user's own, by name
+UNREADABLE = ""  # why the file that describes them cannot be used
+try:
+    for _own in own_tasks():
+        if _own.name in OWN or any(_own.name in table for table in TABLES.values()):
+            raise ValueError(f"params/own/tasks.yaml: {_own.name!r} is the name of another task; choose another")
+        OWN[_own.name] = _own
+    for _own in OWN.values():
+        TABLES[_own.role][_own.name] = _own.task()
+except ValueError as _error:
+    UNREADABLE = str(_error)
 TASKS: dict[str, Task] = TABLES["intermediate"] | TABLES["target"]
 
 
@@ -42,6 +54,8 @@ def find_task(name: str, role: str = "") -> Task:
         name: a key of `TASKS`.
         role: "intermediate" or "target"; a name that is in both tables (qa) means the target without it.
     """
+    if UNREADABLE:
+        raise ValueError(UNREADABLE)
     table = TABLES[named("role", role, tuple(TABLES))] if role else TASKS
     return table[named("task", name, tuple(table))]
 
@@ -83,7 +97,8 @@ def load_task(
         name: a key of `TASKS`.
         language: a code of the task's `languages` (translated: of `Task.translated`); Tatoeba takes 3-letter codes too.
         split: one of the task's `splits`.
-        source: one of the task's `sources`: "packages" (embedded, cached after the first time), "hub", "files" or "fixture".
+        source: one of the task's `sources`: "packages" (embedded, cached after the first time), "hub", "files", "own" (a task
+            of params/own/tasks.yaml) or "fixture".
         path: the folder of the "files" source; the others take none.
         role: as in `find_task`.
 
