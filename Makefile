@@ -12,9 +12,9 @@ JOBS ?= $(if $(filter 1,$(CORES)),1,2)
 PLACEMENT = $(if $(filter local,$(PROFILE)),$(BIN)/python -I lib/xgrl/placement.py "$(JOBS)" params/base.yaml params/$(STUDY).yaml,true)
 SNAKEMAKE = $(BIN)/snakemake --configfile params/base.yaml params/$(STUDY).yaml --workflow-profile profiles/$(PROFILE) $$($(PLACEMENT))
 GRID = --logger rich
-# A lock that the operating system releases even when a run is killed; without flock, Snakemake's own (then: make unlock).
+# A lock that the operating system releases when flock and Snakemake have ended, killed or not; without flock, Snakemake's own (then: make unlock).
 FLOCK := $(shell command -v flock 2>/dev/null)
-LOCKED = $(if $(FLOCK),$(FLOCK) --close --nonblock --conflict-exit-code 75 $(VENV)/.lock)
+LOCKED = $(if $(FLOCK),$(FLOCK) --nonblock --conflict-exit-code 75 $(VENV)/.lock)
 BUSY = { [ $$? -ne 75 ] || echo "another make study is running in this folder; wait for it or stop it first"; exit 1; }
 # Where a study file is newer than a finished preparation: that is brought up to date first, and then only jobs run whose data changed.
 PREPARED = outputs/$(STUDY)/prepared/run.json

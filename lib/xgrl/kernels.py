@@ -187,10 +187,13 @@ def _server(env: dict[str, str]) -> socket.socket:
             with suppress(*ABSENT):
                 return _dial(folder)
             time.sleep(0.02)
+        killed = server.poll() == -signal.SIGKILL  # by somebody else, who may not do it again
         server.kill()
         last_line = log.read_text().strip().rpartition("\n")[2]
-        refused.write_text(f"the fork server did not start (exit status {server.wait()}): {last_line}")
-        raise WarmUnavailable(refused.read_text())
+        reason = f"the fork server did not start (exit status {server.wait()}): {last_line}"
+        if not killed:
+            refused.write_text(reason)
+        raise WarmUnavailable(reason)
 
 
 def _folder(env: dict[str, str]) -> Path:

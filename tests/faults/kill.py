@@ -32,11 +32,16 @@ from xgrl import records
 ROOT = Path(__file__).resolve().parents[2]
 VICTIMS = ("kernel", "papermill", "snakemake", "server", "group")
 SMALL = {  # a study of 8 jobs, for a test that must be short
-    "scientific": {"intermediate": ["sarcasm"], "targets": ["intent"], "seeds": [0, 1], "probe_arms": ["dann"]},
+    "scientific": {
+        "intermediate": ["sarcasm"],
+        "targets": ["intent"],
+        "languages": ["en", "de", "fr"],
+        "seeds": [0, 1],
+        "probe_arms": ["dann"],
+    },
     "nuisance": {"intermediate": {"steps": {"default": 30}}, "target": {"steps": {"default": 30, "intent": 30}}},
     "calibration_draws": 20,
 }
-IDLE = 3  # seconds after which the warm server of these studies ends
 
 
 class Running:
@@ -63,7 +68,7 @@ class Running:
         return [sys.executable, "-m", "snakemake", *where, *profile, *more, "--configfile", *files]
 
     def environment(self) -> dict[str, str]:
-        own = {"TMPDIR": str(self.place), "PYTHONHASHSEED": "0", "XGRL_WARM_IDLE": str(IDLE)}
+        own = {"TMPDIR": str(self.place), "PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT / "lib")}
         return os.environ | own | {"XGRL_CACHE": str(self.folder / "cache"), "TOKENIZERS_PARALLELISM": "false"}
 
     def start(self, *more: str) -> subprocess.Popen:
@@ -119,11 +124,13 @@ class Running:
         return wrong
 
     def predictions(self) -> dict[str, bytes]:
-        base = self.folder / "outputs" / "smoke"
-        return {str(path.relative_to(base)): path.read_bytes() for path in sorted(base.rglob("predictions.parquet"))}
+        """The predictions, by file."""
+        return predictions_in(self.folder / "outputs" / "smoke")
 
-    def left(self, seconds: float = IDLE + 15) -> list[str]:
-        """The processes that are still there after some patience with the idle server."""
+    def left(self, seconds: float = 20) -> list[str]:
+        """The processes that are still there some time after the warm server was told to end, as it does when it is idle."""
+        for folder in self.place.glob("xgrl-[0-9]*"):
+            shutil.rmtree(folder, ignore_errors=True)
         end = time.monotonic() + seconds
         while (there := [p for some in self.processes().values() for p in some]) and time.monotonic() < end:
             time.sleep(0.2)
@@ -144,6 +151,11 @@ class Running:
                 with suppress(psutil.Error):
                     process.kill()
         shutil.rmtree(self.place, ignore_errors=True)
+
+
+def predictions_in(base: Path) -> dict[str, bytes]:
+    """The predictions of a study by the file's path below its folder."""
+    return {str(path.relative_to(base)): path.read_bytes() for path in sorted(base.rglob("predictions.parquet"))}
 
 
 def undisturbed(folder: Path, changes: dict | None = None) -> dict[str, bytes]:
@@ -203,6 +215,7 @@ def disturbed(folder: Path, kills: int, rng: random.Random, changes: dict | None
                 if not kill_one(study, victim, rng):
                     continue
                 made[victim] += 1
+                print(f"  kill {made.total()}: {victim}, {len(before)} runs had ended", flush=True)
                 kept |= before
                 damaged += study.damaged()
                 if victim in ("snakemake", "group"):
@@ -231,10 +244,14 @@ def main() -> int:
     parser.add_argument("--small", action="store_true", help="a study of 8 jobs in place of the smoke study")
     parser.add_argument("--pause", type=float, nargs=2, default=(0.5, 8.0), help="seconds between kills, least and most")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it there")
+    parser.add_argument("--expected", type=Path, help="folder with an undisturbed study's outputs, else one is run first")
     arguments = parser.parse_args()
     rng, changes, total, bad = random.Random(arguments.seed), SMALL if arguments.small else None, Counter(), 0
     base = arguments.keep or Path(tempfile.mkdtemp(prefix="xgrl-kills-"))
-    expected = undisturbed(base / "undisturbed", changes)
+    if arguments.expected:
+        expected = predictions_in(arguments.expected / "smoke")
+    else:
+        expected = undisturbed(base / "undisturbed", changes)
     print(f"undisturbed: {len(expected)} files of predictions", flush=True)
     number = 0
     while total.total() < arguments.kills:

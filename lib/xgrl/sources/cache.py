@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,14 +23,20 @@ def cache_folder() -> Path:
 
 
 def cached_table(key: str, build: Callable[[], pa.Table]) -> pa.Table:
-    """The table stored under `key`, built and stored first if it is not there.
+    """The table stored under `key`, built and stored first if it is not there, or is not what was stored (by SHA-256).
 
     Args:
         key: a file name without ending; everything the table depends on must be part of it.
         build: makes the table.
     """
     path = cache_folder() / "rows" / f"{key}.parquet"
-    if not path.exists():
-        table = build()
-        records.write(path, lambda temporary: pq.write_table(table, temporary))
+    seal = path.with_suffix(".sha256")
+    if path.exists():
+        if seal.exists() and records.hash_file(path) == seal.read_text(errors="replace"):
+            return pq.read_table(path)
+        if seal.exists():
+            print(f"xgrl: {path} is damaged and is built anew", file=sys.stderr)
+    table = build()
+    records.write(path, lambda temporary: pq.write_table(table, temporary))
+    records.write_bytes(seal, records.hash_file(path).encode())
     return pq.read_table(path)
