@@ -98,7 +98,15 @@ def test_diverged_and_mixed_runs_are_reported_and_kept(copy):
     record = json.loads((path / "run.json").read_text())
     record |= {"status": "diverged", "device": "cuda", "warnings": ["the loss is nan at step 7"]}
     (path / "run.json").write_text(json.dumps(record))
-    assert set(failing(copy)) == {"no run diverged (a diverged run is kept)", "the same device in all runs"}
+    found = failing(copy)
+    mixed = "arms of a block on the same device"
+    assert set(found) == {"no run diverged (a diverged run is kept)", "the same device in all runs", mixed}
+    assert "mixed in 1 of " in found[mixed] and "first intermediate, sarcasm, 0" in found[mixed]
+    for other in ("standard", "control"):  # the whole block on a GPU: no pair is mixed, though the study is
+        path = copy / f"intermediate/sarcasm/{other}/seed-0/run.json"
+        if path.exists():
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"device": "cuda"}))
+    assert mixed not in failing(copy) and "the same device in all runs" in failing(copy)
     warnings = describing.warnings(collecting.collect(copy)).warning.tolist()
     assert warnings == ["the loss is nan at step 7", "status diverged"]
 

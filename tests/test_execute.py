@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
 import pytest
+from filelock import FileLock, Timeout
 
-from xgrl import execute, params, records
+from xgrl import execute, params, placement, records
 
 
 def notebook(folder: Path, *cells: str) -> Path:
@@ -111,3 +113,83 @@ def test_a_notebook_that_is_no_phase_of_the_study(tmp_path):
 def test_names_are_checked_against_the_source():
     with pytest.raises(execute.Refused, match=r"sources=\['files'\]; allowed: packages, fixture"):
         execute.check_names({"intermediate": ["sarcasm"], "sources": ["files"]})
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_a_kernel_starts(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    values = {"outputs": str(tmp_path / "outputs"), "device": "cuda"}
+    with pytest.raises(execute.Refused, match=r"device='cuda': nvidia-smi lists no GPU here.*allowed here: cpu"):
+        execute.run("notebooks/02_intermediate.ipynb", tmp_path / "out.ipynb", values)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_gpu_is_held_while_the_notebook_runs(tmp_path, monkeypatch):
+    import papermill
+
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'GPU 0: Fake (UUID: GPU-fake)'\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    folder = tmp_path / f"xgrl-gpus-{os.getuid()}"
+    seen = []
+
+    def notebook_runs(*args, parameters, **options):
+        with pytest.raises(Timeout), FileLock(folder / "GPU-fake.lock", timeout=0):
+            pass
+        seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+        home = execute.folder_of("02_intermediate", parameters)
+        records.finish(home, phase="intermediate", parameters=parameters, metrics={}, started=0.0)
+
+    monkeypatch.setattr(papermill, "execute_notebook", notebook_runs)
+    values = {"outputs": str(tmp_path / "outputs"), "device": "cuda"}
+    record = execute.run("notebooks/02_intermediate.ipynb", tmp_path / "out.ipynb", values)
+    assert seen == ["GPU-fake"] and "CUDA_VISIBLE_DEVICES" not in os.environ
+    assert json.loads(record.read_text())["device"] == "cuda"
+    with FileLock(folder / "GPU-fake.lock", timeout=0):
+        pass
+
+
+@pytest.mark.parametrize("name, threads", [("02_intermediate", "threads"), ("01_prepare", "workers")])
+def test_more_threads_than_cores_are_refused(name, threads, tmp_path, monkeypatch):
+    monkeypatch.setattr(placement, "cores", lambda: 3)
+    with pytest.raises(execute.Refused, match=rf"{threads}=4: 3 cores are available.*allowed here: 1 to 3"):
+        execute.run(f"notebooks/{name}.ipynb", tmp_path / "out.ipynb", {"outputs": str(tmp_path / "outputs"), threads: 4})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def as_another_user(tmp_path):
+    """The effective user is not the owner of the test's folder; as root only, who can become somebody."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    for place in (tmp_path, *tmp_path.parents):
+        if not place.stat().st_mode & 0o001 and place.is_relative_to(tempfile.gettempdir()):
+            place.chmod(place.stat().st_mode | 0o055)
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+@pytest.mark.parametrize("below", ["", "packages"])
+def test_a_cache_of_somebody_else_is_refused_before_any_work(below, tmp_path, monkeypatch, request):
+    cache = tmp_path / "cache"
+    (cache / "packages").mkdir(parents=True)
+    cache.chmod(0o777 if below else 0o755)
+    monkeypatch.setenv("XGRL_CACHE", str(cache))
+    request.getfixturevalue("as_another_user")
+    with pytest.raises(execute.Refused, match=rf"cache {cache / below}: this user cannot write there .*root.*XGRL_CACHE"):
+        execute.check_machine("01_prepare", {})
+
+
+def test_a_cache_that_is_a_file_is_refused_with_exit_status_2(tmp_path):
+    (tmp_path / "cache").write_text("")
+    command = [sys.executable, "-m", "xgrl.execute", "notebooks/01_prepare.ipynb", str(tmp_path / "out.ipynb")]
+    environment = os.environ | {"XGRL_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [*command, "-p", "outputs", str(tmp_path / "outputs")], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"refused: cache {tmp_path / 'cache'}: this user cannot write there")
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]

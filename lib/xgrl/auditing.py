@@ -74,10 +74,23 @@ def audit(runs: pd.DataFrame, notes: list[tuple]) -> pd.DataFrame:
     rows.append(("same examples in all runs of a target", found, not mixed))
     diverged = int((runs.status != "finished").sum())
     rows.append(("no run diverged (a diverged run is kept)", f"{diverged} diverged", not diverged))
+    rows.append(("arms of a block on the same device", *same_device(runs)))
     for column in ("versions", "device", "threads"):
         kinds = runs[column].nunique()
         rows.append((f"the same {column} in all runs", f"{kinds} found", kinds == 1))
     return pd.DataFrame(rows, columns=["check", "found", "ok"])
+
+
+def same_device(runs: pd.DataFrame) -> tuple[str, bool]:
+    """Did the runs that are compared with each other (same phase, task, target and seed) run on one kind of device?
+
+    A GPU computes in bfloat16: a pair of which one run had one differs by more than its arm.
+    """
+    trained = runs[runs.arm != "none"]
+    kinds = trained.groupby(["phase", "intermediate", "target", "seed"], dropna=False).device.nunique()
+    mixed = kinds.index[kinds > 1]
+    names = [", ".join(str(part) for part in key if not pd.isna(part) and part != "") for key in mixed]
+    return (f"mixed in {len(mixed)} of {len(kinds)}, first {names[0]}" if names else f"{len(kinds)} compared"), not names
 
 
 def checks(study: Study, baseline: str, treatment: str) -> pd.DataFrame:

@@ -14,15 +14,17 @@ import argparse
 import json
 import os
 import sys
+import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from xgrl import failures, params, records
+from xgrl import failures, params, placement, records
 from xgrl.arms import ARMS, is_arm, line_of, refusal
 from xgrl.grid import check_arms
-from xgrl.tasks import TABLES, TASKS, find_task, mixture_parts
+from xgrl.tasks import OWN, TABLES, TASKS, UNREADABLE, find_task, mixture_parts
 from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 
 # jsonschema, under nbformat, compiles this package's grammar of IRIs on import: two seconds a job, for nothing used here.
@@ -41,6 +43,8 @@ def check_names(values: dict[str, Any]) -> None:
     Raises:
         Refused: naming the parameter, its value, what is allowed and the nearest match.
     """
+    if UNREADABLE:
+        raise Refused(UNREADABLE)
     for key, role in ROLES.items():
         for name in _listed(values, key):
             if name not in TABLES[role] and not (name == "none" and key == "intermediate"):
@@ -53,6 +57,8 @@ def check_names(values: dict[str, Any]) -> None:
                 raise Refused(f"{key}={name!r}: unknown arm; {params.nearest_names(name, ARMS)}")
     if "sources" in values:
         _check_sources(values)
+        if "own" in values["sources"]:
+            _check_files([*values["intermediate"], *values["targets"]])
     known = {language for name in values.get("targets", []) for language in TABLES["target"][name].languages}
     for name in values.get("languages", []):
         if known and name not in known:
@@ -63,6 +69,13 @@ def check_names(values: dict[str, Any]) -> None:
             raise Refused(
                 f"languages={values['languages']}: target {name!r} has none of them; allowed: {', '.join(sorted(has))}"
             )
+
+
+def _check_files(names: list[str]) -> None:
+    """Are the files of the user's own tasks there?"""
+    for name in [name for name in names if name in OWN]:
+        if missing := [str(file) for file in OWN[name].files if not file.is_file()]:
+            raise Refused(f"task {name!r}: {', '.join(missing)} missing; its files are {', '.join(map(str, OWN[name].files))}")
 
 
 def _listed(values: dict[str, Any], key: str) -> list[str]:
@@ -126,6 +139,36 @@ def check_job(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+def check_machine(notebook: str, values: dict[str, Any]) -> None:
+    """`Refused` where a job cannot run as this user in this process: too few cores, no GPU, a cache that cannot be written."""
+    name = "workers" if notebook == "01_prepare" else "threads"
+    if values.get(name, 1) > (available := placement.cores()):
+        raise Refused(f"{name}={values[name]}: {available} cores are available to this process (affinity and control groups"
+                      f" counted); allowed here: 1 to {available}")  # fmt: skip
+    if values.get("device") == "cuda":
+        try:
+            placement.check_gpu()
+        except ValueError as error:
+            raise Refused(str(error)) from None
+    if notebook == "01_prepare":
+        _check_cache()
+
+
+def _check_cache() -> None:
+    from xgrl.sources.cache import cache_folder
+
+    folder = place = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for place in (folder, *(path for path in sorted(folder.iterdir()) if path.is_dir())):
+            with tempfile.TemporaryFile(dir=place):
+                pass
+    except OSError as error:
+        owner = f", it belongs to {place.owner()}" if place.exists() else ""
+        raise Refused(f"cache {place}: this user cannot write there ({error.strerror}{owner}); name a folder of your own in"
+                      " XGRL_CACHE, or have its owner give you access") from None  # fmt: skip
+
+
 def folder_of(notebook: str, values: dict[str, Any]) -> Path:
     """Where the job with these parameters leaves its ``run.json``."""
     phase = notebook.split("_", 1)[1]
@@ -149,7 +192,7 @@ def run(
         the path of the run's ``run.json``.
 
     Raises:
-        Refused: before a kernel starts, when the parameters are wrong.
+        Refused: before a kernel starts, when the parameters are wrong or this machine is.
         RuntimeError: when the notebook ended without its ``run.json``; papermill's own error when a cell failed.
     """
     import papermill
@@ -158,16 +201,18 @@ def run(
 
     notebook, output = Path(notebook), Path(output)
     values = check_job(notebook.stem, values)
+    check_machine(notebook.stem, values)
     record = folder_of(notebook.stem, values) / "run.json"
     record.unlink(missing_ok=True)
     output.parent.mkdir(parents=True, exist_ok=True)
     if not warm:
         os.environ["XGRL_WARM"] = "0"
     kernels.install()
-    papermill.execute_notebook(
-        str(notebook), str(output), parameters=values, kernel_name=kernels.KERNEL, progress_bar=False, cwd=os.getcwd(),
-        execution_timeout=minutes and max(1, round(minutes * 60)),
-    )  # fmt: skip
+    with placement.one_gpu() if values.get("device") == "cuda" else nullcontext():
+        papermill.execute_notebook(
+            str(notebook), str(output), parameters=values, kernel_name=kernels.KERNEL, progress_bar=False, cwd=os.getcwd(),
+            execution_timeout=minutes and max(1, round(minutes * 60)),
+        )  # fmt: skip
     if not record.exists():
         raise RuntimeError(f"{output}: the kernel ended without writing {record}; it was killed, or ran out of memory")
     return record
