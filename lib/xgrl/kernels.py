@@ -25,6 +25,7 @@ import gc
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 import random
 import select
@@ -323,6 +324,8 @@ def become_kernel(request: dict[str, Any]) -> None:
     sys.modules["torch"].default_generator.seed()
     importlib.invalidate_caches()
     sys.argv = [importlib.util.find_spec("ipykernel_launcher").origin, *request["arguments"]]
+    # A client that shuts a kernel down interrupts it first; ipykernel reports that as an error.
+    logging.getLogger("IPKernelApp").addFilter(lambda line: "KeyboardInterrupt caught in kernel" not in line.getMessage())
     parent = f"--IPKernelApp.parent_handle={os.getppid()}"  # the kernel ends by itself when the server dies
     sys.modules["ipykernel.kernelapp"].IPKernelApp.launch_instance(argv=[*request["arguments"], parent])
 

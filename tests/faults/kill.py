@@ -194,7 +194,7 @@ def disturbed(folder: Path, kills: int, rng: random.Random, changes: dict | None
         kills: how many to make; fewer where the study ends before.
         rng: chooses victims and moments.
         changes: of the smoke study's parameters.
-        pause: shortest and longest time between two kills, in seconds.
+        pause: before a kill none or one further run ends, and then so many seconds pass, at least and at most.
     """
     study = Running(folder, changes)
     kept: dict[Path, tuple[int, int]] = {}
@@ -204,6 +204,10 @@ def disturbed(folder: Path, kills: int, rng: random.Random, changes: dict | None
         while True:
             code = None
             with suppress(subprocess.TimeoutExpired):
+                if made.total() < kills:
+                    wanted, end = len(study.finished()) + rng.choice((0, 1)), time.monotonic() + 300
+                    while len(study.finished()) < wanted and study.process.poll() is None and time.monotonic() < end:
+                        time.sleep(0.2)
                 code = study.process.wait(rng.uniform(*pause) if made.total() < kills else 1800)
             if code == 0:
                 break
@@ -242,7 +246,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--small", action="store_true", help="a study of 8 jobs in place of the smoke study")
-    parser.add_argument("--pause", type=float, nargs=2, default=(0.5, 8.0), help="seconds between kills, least and most")
+    parser.add_argument("--pause", type=float, nargs=2, default=(0.2, 8.0), help="seconds before a kill, least and most")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it there")
     parser.add_argument("--expected", type=Path, help="folder with an undisturbed study's outputs, else one is run first")
     arguments = parser.parse_args()
