@@ -13,6 +13,7 @@ from matplotlib.collections import PolyCollection
 from simulate import simulate
 from xgrl import collecting, describing, gains, honesty, plots, sensitivity, stats
 from xgrl.arms import ARMS
+from xgrl.models.grl import lambda_at
 from xgrl.plots import style
 
 
@@ -48,12 +49,16 @@ def figures(study, comparison):
         "dose_response": lambda: plots.dose_response(sensitivity.dose_response(study, "standard", "dann", 1.0), 1.0),
         "cost": lambda: plots.cost(describing.costs(study, "standard")),
         "typology": lambda: plots.typology(gained.table, gains.typology(gained)),
+        "study_flow": plots.study_flow,
+        "reversal": lambda: plots.reversal(0.05),
+        "schedule": lambda: plots.schedule(0.05),
     }
 
 
 NAMES = [
     "manipulation_check", "curves", "forest", "heatmap", "paired_blocks", "probe_layers", "language_map", "calibration",
     "power_curve", "verdict_rates", "arms_forest", "dose_response", "cost", "typology",
+    "study_flow", "reversal", "schedule",
 ]  # fmt: skip
 
 
@@ -160,3 +165,11 @@ def test_cost_says_what_was_not_recorded(study):
 def test_show_makes_a_picture_with_words(figures):
     image = plots.show(figures["forest"](), "differences by target")
     assert image.data.startswith(b"\x89PNG") and image.alt == "differences by target"
+
+
+def test_the_flow_has_a_lane_for_each_arm_of_the_comparison_and_the_schedule_is_the_library_s(figures):
+    texts = " ".join(text.get_text() for text in figures["study_flow"]().axes[0].texts)
+    assert all(f"{arm}: " in texts for arm in ("none", "standard", "control", "dann"))
+    line = figures["schedule"]().axes[0].lines[0]
+    assert np.allclose(line.get_ydata(), [lambda_at(p, 0.05) for p in line.get_xdata()])
+    assert "0.05" in " ".join(text.get_text() for text in figures["reversal"]().axes[0].texts)

@@ -30,7 +30,8 @@ def html(executed: str | Path, output: str | Path, lead: str = "") -> Path:
     Args:
         executed: notebook with outputs. output: the page. lead: a sentence to put above everything, such as the verdict.
 
-    The cell of default parameters is left out where papermill put the run's own after it.
+    Cells tagged "navigation" (links between notebooks) are left out, and the cell of default parameters where papermill put the
+    run's own after it.
 
     Raises:
         ValueError: the notebook was not executed, a cell of it failed, or the page would fetch something when opened.
@@ -44,6 +45,7 @@ def html(executed: str | Path, output: str | Path, lead: str = "") -> Path:
     if not outputs or any(output.output_type == "error" for output in outputs):
         found = "a cell failed" if outputs else "it has no outputs"
         raise ValueError(f"{executed}: {found}; run the notebook to its end first")
+    notebook.cells = [cell for cell in notebook.cells if "navigation" not in cell.metadata.get("tags", [])]
     tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
     if any("injected-parameters" in found for found in tags):
         notebook.cells = [cell for cell, found in zip(notebook.cells, tags, strict=True) if "parameters" not in found]

@@ -6,6 +6,7 @@ from .arms import arms_forest, cost, dose_response
 from .comparison import forest, heatmap, paired_blocks
 from .honesty import calibration, power_curve, verdict_rates
 from .languages import typology
+from .overview import reversal, schedule, study_flow
 from .probing import (
     language_distances,
     language_map,
@@ -34,10 +35,13 @@ __all__ = [
     "power_curve",
     "probe_layers",
     "probe_stages",
+    "reversal",
     "reversal_steps",
     "save",
+    "schedule",
     "shape_stages",
     "show",
+    "study_flow",
     "translation_languages",
     "translation_layers",
     "typology",
