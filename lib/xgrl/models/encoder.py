@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock
+from huggingface_hub import ModelCard
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 from transformers import (
@@ -216,12 +217,14 @@ def embed(
     return vectors
 
 
-def save_checkpoint(model: PreTrainedModel, folder: str | Path, kept_ids: np.ndarray | None, base: str | Path) -> Path:
+def save_checkpoint(
+    model: PreTrainedModel, folder: str | Path, kept_ids: np.ndarray | None, base: str | Path, card: ModelCard | None = None
+) -> Path:
     """Write an encoder as a `save_pretrained` folder that plain transformers loads, all at once.
 
     kept_ids: original ids of a trimmed vocabulary's rows (K,), None for a full one. base: the encoder that it came from, where
-    `load_encoder` finds the tokenizer and the rows that were trimmed away. Returns the folder. Raises ValueError where rows and
-    ids differ in number.
+    `load_encoder` finds the tokenizer and the rows that were trimmed away. card: from `xgrl.models.cards`, written as
+    README.md. Returns the folder. Raises ValueError where rows and ids differ in number.
     """
     rows = len(model.get_input_embeddings().weight)
     if kept_ids is not None and len(kept_ids) != rows:
@@ -233,5 +236,7 @@ def save_checkpoint(model: PreTrainedModel, folder: str | Path, kept_ids: np.nda
         records.write_json(new / "config.json", config | {"xgrl_base": str(base)})
         if kept_ids is not None:
             np.save(new / "kept_ids.npy", np.asarray(kept_ids, dtype=np.int64))
+        if card is not None:
+            (new / "README.md").write_text(str(card))
 
     return records.replace_folder(folder, write)
