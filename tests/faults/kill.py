@@ -95,7 +95,7 @@ class Running:
                 elif "xgrl.execute" in line:
                     kind = "papermill"
                 else:
-                    kind = "snakemake" if "snakemake" in line else "other"
+                    kind = "snakemake" if line[1:3] == ["-m", "snakemake"] or line[1:2] == [".venv/bin/snakemake"] else "other"
                 found[kind].append(process)
         return found
 
