@@ -65,8 +65,8 @@ lint: $(READY)  ## ruff
 test: $(READY) lint smoke  ## ruff, unit tests, smoke grid, notebooks (nbval), analysis of a miniature study
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 tests notebooks
 
-lab: $(READY) smoke  ## JupyterLab on the notebooks, with the smoke study at hand
-	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_prepare.ipynb
+lab: $(READY) smoke  ## JupyterLab, opened at notebooks/00_start_here.ipynb, with the smoke study at hand
+	PYTHONWARNINGS="ignore:IProgress not found" $(BIN)/jupyter lab --notebook-dir=. notebooks/00_start_here.ipynb
 
 bench: $(READY)  ## speed side by side with a plain Trainer configuration
 	$(BIN)/python -m benchmarks
