@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
 from xgrl import records
 from xgrl.arms import line_of
@@ -53,6 +54,7 @@ class Prepared:
     @classmethod
     def of(cls, outputs: str | Path, study: str) -> Prepared:
         """The finished prepared folder of `study`; ValueError where 01_prepare has not finished."""
+        disable_progress_bar()  # of loading weights: a second's work, and in a saved notebook a red line
         folder = records.run_folder(outputs, study, "prepare")
         found = records.read(folder)["study"]
         if found != study:
