@@ -122,3 +122,14 @@ def test_peak_memory_is_the_process_own():
     code = "import numpy as np; from xgrl.records import peak_memory_mb as m; a = m(); x = np.ones(25_000_000); print(a, m())"
     before, after = map(float, subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split())
     assert before < 400 and 150 < after - before < 300 and ballast.any()
+
+
+def test_a_notebook_shows_what_is_missing_without_a_traceback(tmp_path, capsys):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell()
+    for line in ("from xgrl import records, collecting", f"records.read({str(tmp_path / 'prepared')!r})"):
+        shell.run_cell(line, store_history=False)
+    shell.run_cell(f"collecting.collect({str(tmp_path / 'smoke')!r})", store_history=False)
+    shown = capsys.readouterr().out
+    assert shown.count("make smoke") == 2 and "Traceback" not in shown and len(shown.splitlines()) == 2

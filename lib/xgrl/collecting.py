@@ -80,7 +80,7 @@ def collect(study_dir: str | Path) -> Study:
             if (path.parent / f"{name}.csv").exists():
                 parts.append(pd.read_csv(path.parent / f"{name}.csv", keep_default_na=False, na_values=[""]).assign(**keys))
     if not tables:
-        raise ValueError(f"{folder}: no finished target run with predictions; run the grid first")
+        raise records.NotFinished(f"{folder}: no finished target run with predictions. {records.FIRST}")
     frame = pd.DataFrame(runs)
     if set(frame.study) != {folder.name}:
         raise ValueError(f"{folder} mixes studies: found {', '.join(sorted(frame.study.unique()))}, need {folder.name} only")

@@ -15,6 +15,7 @@ import os
 import platform
 import resource
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -41,6 +42,10 @@ PREDICTION_COLUMNS = {
 }
 COUNTS = ("matched", "predicted", "expected")  # further columns where the metric is an F1 over all examples
 LATER = (".ipynb", ".html")  # what others add to a finished run: the executed notebook, the report
+FIRST = (
+    "First run the notebook that writes it (01: prepared, 02: intermediate, 03: target, 04: probe), or the whole study: "
+    "make smoke for the study smoke, else make study STUDY=its-name"
+)
 AGAIN = "delete {} and say make study again: it is made anew"
 PACKAGES = ("torch", "transformers", "datasets", "tokenizers", "numpy", "scipy", "pandas", "papermill", "snakemake")
 
@@ -182,6 +187,7 @@ def finish(
         "status": status,
         "parameters": parameters,
         "versions": _versions(),
+        "environment": {"processor": _processor(), "packages_sha256": _installed()},
         "inputs": inputs or {},
         "wall_seconds": round(time.monotonic() - started, 3),
         "peak_memory_mb": round(peak_memory_mb(), 1),
@@ -195,13 +201,20 @@ def finish(
     return write_json(Path(folder) / "run.json", record | {"sha256": _seal(record)})
 
 
+class NotFinished(ValueError):
+    """What an earlier notebook writes is not there; a notebook shows the sentence alone, without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:  # IPython's hook
+        return [str(self)]
+
+
 def read(folder: str | Path) -> dict[str, Any]:
-    """The record of a finished run; ValueError when it is missing, damaged or of another schema."""
+    """The record of a finished run; `NotFinished` when it is missing, ValueError when it is damaged or of another schema."""
     path = Path(folder) / "run.json"
     try:
         record = json.loads(path.read_text())
     except FileNotFoundError:
-        raise ValueError(f"{path}: not there; this run has not finished") from None
+        raise NotFinished(f"{path}: not there; this run has not finished. {FIRST}") from None
     except ValueError as error:  # neither JSON nor text
         raise ValueError(f"{path}: not readable as JSON ({error}); {AGAIN.format(path)}") from None
     if not isinstance(record, dict) or record.get("sha256", _seal(record)) != _seal(record):
@@ -304,3 +317,18 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _processor() -> str:
+    """The processor's name: equal bits are promised on one kind of it only."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"
+
+
+def _installed() -> str:
+    """SHA-256 of names and versions of all installed packages, as their folders are called (``numpy-2.4.6.dist-info``)."""
+    names = {path.name for place in sys.path if place for path in Path(place).glob("*.dist-info")}
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
