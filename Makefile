@@ -21,33 +21,57 @@ PREPARED = outputs/$(STUDY)/prepared/run.json
 REPORT = outputs/$(STUDY)/analysis/report.html
 STUDY_FILES = params/base.yaml params/$(STUDY).yaml notebooks/01_prepare.ipynb
 OVERTAKEN = $(if $(wildcard $(PREPARED)),[ -n "$$(find $(STUDY_FILES) -newer $(PREPARED) $(if $(wildcard $(REPORT)),-newer $(REPORT)))" ],false)
+# GB that a study's outputs and the cache take, measured (README); the installation: SPACE_setup. make DISK=0 ... goes on without a check.
+SPACE_setup = 3
+SPACE_smoke = 1
+SPACE_laptop = 10
+SPACE_arms = 22
+DISK ?= $(or $(SPACE_$(STUDY)),3)
+# $(call enough,GB,for what,a folder whose content is there already)
+enough = needed=$$(( $(1) - $$(du -sk $(3) 2>/dev/null | awk '{kb = $$1} END {print int(kb * 1024 / 1e9)}') )); \
+	found=$$(df -Pk . 2>/dev/null | awk 'NR == 2 && $$4 ~ /^[0-9]+$$/ {print int($$4 * 1024 / 1e9)}'); \
+	[ -z "$$found" ] || [ "$$found" -ge "$$needed" ] || { echo "too little disk: $(2) needs about $$needed GB here, $$found GB are free;" \
+	"make room, or say make DISK=0 ... to go on without this check (the cache may be elsewhere: XGRL_CACHE)"; exit 2; }
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c requirements.lock -e .
 export PYTHONHASHSEED ?= 0
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check-jobs check-hub study smoke dry-run unlock test lint lab bench verify publish lock clean
+.PHONY: help setup check-jobs check-disk check-hub study smoke dry-run unlock test lint lab bench verify publish lock clean
 
 help:  ## this list
+	@echo "xgrl: does adversarial training on English change zero-shot transfer to other languages?"
+	@echo "  first time: make smoke (minutes, no data to download), then make lab to look around, then make study (under an hour)"
+	@echo "  each command installs what it needs into .venv, says at its end what comes next, and can be called again after an interruption"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  variables: STUDY=$(STUDY) (a file in params/), JOBS=$(JOBS) (jobs at once; $(CORES) cores are available), PROFILE=$(PROFILE) (a folder in profiles/), PYTHON=$(PYTHON)"
 
 $(READY): requirements.txt requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or say make PYTHON=/path/to/python3.11"; exit 2; }
+	@$(call enough,$(if $(filter 0,$(DISK)),0,$(SPACE_setup)),the installation in $(VENV),$(VENV))
+	@echo "installing into $(VENV), once: about 4 minutes, 2.1 GB"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c requirements.lock -e .
+	@$(INSTALL) || { echo "the installation failed; pip says why above. Without a network or behind a proxy: PIP_INDEX_URL names a mirror," \
+	"HTTPS_PROXY a proxy. Then say the same command again: what was downloaded is kept"; exit 1; }
 	@touch $@
 
 setup: $(READY)  ## virtual environment in .venv with the tested versions
+	@echo "next: make smoke (a whole study in minutes, no data to download), or make study (the real one)"
+
+check-disk:
+	@$(call enough,$(DISK),study $(STUDY),outputs/$(STUDY))
 
 check-jobs:
 	@[ -f params/$(STUDY).yaml ] || { echo "STUDY=$(STUDY): no params/$(STUDY).yaml; allowed: $$(ls params/*.yaml | grep -v base | xargs -n1 basename -s .yaml | tr '\n' ' ')"; exit 2; }
 	@[ -d profiles/$(PROFILE) ] || { echo "PROFILE=$(PROFILE): no folder profiles/$(PROFILE); allowed: $$(ls profiles | tr '\n' ' ')"; exit 2; }
 	@$(PLACEMENT) >/dev/null
 
-study: $(READY) check-jobs  ## the whole study and its report [STUDY=laptop] [JOBS=2]; call again to resume
+study: $(READY) check-jobs check-disk  ## the whole study and its report [STUDY=laptop] [JOBS=2]; call again to resume
 	@! $(OVERTAKEN) || $(LOCKED) $(SNAKEMAKE) $(GRID) $(if $(FLOCK),--nolock) --until prepare || $(BUSY)
 	@$(LOCKED) $(SNAKEMAKE) $(GRID) $(if $(FLOCK),--nolock) || $(BUSY)
 	@$(BIN)/python -m xgrl.report summary outputs/$(STUDY)
+	@echo "next: open $(REPORT) in a browser;" $(if $(wildcard outputs/reference/$(STUDY)),"make verify STUDY=$(STUDY) compares it with the published one",\
+	"make study runs the real one; make lab opens the notebooks")
 
 smoke:  ## the whole grid on a tiny random encoder and synthetic data, in two minutes, no download
 	@$(MAKE) --no-print-directory study STUDY=smoke
@@ -64,6 +88,7 @@ lint: $(READY)  ## ruff
 
 test: $(READY) lint smoke  ## ruff, unit tests, smoke grid, notebooks (nbval), analysis of a miniature study
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 tests notebooks
+	@echo "all tests passed; next: make study, or make lab for the notebooks"
 
 lab: $(READY) smoke  ## JupyterLab, opened at notebooks/00_start_here.ipynb, with the smoke study at hand
 	PYTHONWARNINGS="ignore:IProgress not found" $(BIN)/jupyter lab --notebook-dir=. notebooks/00_start_here.ipynb
@@ -72,11 +97,14 @@ bench: $(READY)  ## speed side by side with a plain Trainer configuration
 	$(BIN)/python -m benchmarks
 
 verify: $(READY)  ## compare outputs/STUDY with the published outputs/reference/STUDY
-	$(BIN)/python -m xgrl.report verify outputs/$(STUDY) outputs/reference/$(STUDY)
+	@[ -d outputs/reference/$(STUDY) ] || { echo "STUDY=$(STUDY): no published results to compare with; there are some of: $$(ls -d outputs/reference/*/ | xargs -n1 basename | tr '\n' ' ')"; exit 2; }
+	@$(BIN)/python -m xgrl.report verify outputs/$(STUDY) outputs/reference/$(STUDY) && echo "next: the same result; README.md says what it means" \
+	|| { code=$$?; [ $$code -ne 1 ] || echo "next: another kind of processor differs in the last bits (REPRODUCE.md: what differences mean); the report has this study's own numbers"; exit $$code; }
 
 publish: $(READY)  ## make outputs/STUDY the published results, and the README's table from it
 	$(BIN)/python -m xgrl.report publish outputs/$(STUDY) outputs/reference/$(STUDY)
 	$(BIN)/python -m xgrl.report readme outputs/reference/$(STUDY)/analysis/summary.json README.md
+	@echo "next: git diff README.md outputs/reference, read it, commit it"
 
 check-hub: $(READY)  ## two rows of every benchmark data set on the hub (needs a network, or XGRL_HUB_MIRROR)
 	$(BIN)/python -m xgrl.tasks.check_hub
