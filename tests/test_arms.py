@@ -344,7 +344,7 @@ def test_what_an_arm_cannot_be_built_from():
 
 def test_an_arm_of_ones_own_as_the_readme_shows_it(tmp_path, monkeypatch, root):
     """One file and one line in the table."""
-    section = (root / "README.md").read_text().split("## Add your own arm")[1].split("\n## ")[0]
+    section = (root / "README.md").read_text().split("### Your own arm")[1].split("\n## ")[0]
     code, line = re.findall(r"```python\n(.*?)```", section, re.S)
     (tmp_path / "coral.py").write_text(code)
     monkeypatch.setattr(arms, "__path__", [*arms.__path__, str(tmp_path)])
