@@ -6,7 +6,7 @@ import statistics
 
 from benchmarks.jobs import BATCH, STEPS
 from benchmarks.running import median, spread, timed, together
-from benchmarks.table import entry
+from benchmarks.table import GOALS, entry
 
 SIDES = {
     "ours": (1, "ours", "standard"),
@@ -16,11 +16,19 @@ SIDES = {
 }
 
 
+LIMIT = (  # torch.profiler, one thread, batches of 32 texts of 17 tokens
+    "what limits it: in a profile 74 % of a step are matrix products, themselves too narrow (384) for the peak; the rest is "
+    "dropout's random numbers, zeroing and updating the word vectors, copies and GELU"
+)
+
+
 def jobs(rounds: int) -> dict[str, dict]:
-    """A standard-arm job, the Trainer's, one with the adversary and one without stored frozen layers, in turn."""
+    """A standard-arm job, the Trainer's and one with the adversary, in turn; once, one without stored frozen layers."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in SIDES}
-    for _ in range(rounds):
+    for turn in range(rounds):
         for name, (threads, *arguments) in SIDES.items():
+            if name == "uncached" and turn:
+                continue
             found[name].append(timed(threads, "-m", "benchmarks.jobs", *arguments))
     ours, trainer = found["ours"], found["trainer"]
 
@@ -42,7 +50,7 @@ def jobs(rounds: int) -> dict[str, dict]:
         | entry("speedup_vs_trainer_wall", median(trainer, "process_seconds") / median(ours, "process_seconds"), walls)
         | entry("speedup_vs_trainer_training", ratio("train_seconds"), f"{loops}, real tokens/s")
         | entry("dann_over_standard", joint[0], f"joint batch, unlabelled texts one to one, 1 thread, {rounds} rounds")
-        | entry("prefix_cache_speedup", joint[1], f"10 of 12 layers frozen, 1 thread, {rounds} rounds")
+        | entry("prefix_cache_speedup", joint[1], "10 of 12 layers frozen, 1 thread, one such run")
     )
 
 
@@ -51,7 +59,7 @@ def peak(rounds: int) -> dict[str, dict]:
     peaks, found = [], []
     for _ in range(rounds):
         peaks.append(sum(run["flops"] for run in together(2, "-m", "benchmarks.steps", "peak")))
-        found.append(together(2, "-m", "benchmarks.steps", "layers", "16", "32"))
+        found.append(together(2, "-m", "benchmarks.steps", "layers", "12", "32"))
     shares = [sum(run["flops"] for run in runs) / best for runs, best in zip(found, peaks, strict=True)]
     every = [run for runs in found for run in runs]
     speed = statistics.median(sum(run["tokens"] for run in runs) for runs in found)
@@ -60,13 +68,15 @@ def peak(rounds: int) -> dict[str, dict]:
         f"{100 * (median(every, 'padding') - 1):.0f} %), optimiser and word vectors included; {speed:.0f} tokens/s, peak "
         f"{statistics.median(peaks) / 1e9:.0f} GFLOP/s; {rounds} rounds, {spread(shares)}"
     )
+    if statistics.median(shares) < GOALS["sgemm_share"].target:
+        note += f"; {LIMIT}"
     return entry("sgemm_share", statistics.median(shares), note)
 
 
 def vocabulary(rounds: int) -> dict[str, dict]:
     """A step with all word vectors and with the study's, embeddings trained, in turn."""
     found: dict[str, list[dict[str, float]]] = {"full": [], "trimmed": []}
-    for _ in range(rounds):
+    for _ in range(min(rounds, 2)):
         for kind, runs in found.items():
             runs.append(timed(1, "-m", "benchmarks.steps", "vocabulary", kind, "6"))
     full, trimmed = found["full"], found["trimmed"]
@@ -75,5 +85,5 @@ def vocabulary(rounds: int) -> dict[str, dict]:
         f"{runs[0]['rows']:,} rows {median(runs, 'step_seconds'):.2f} s and {median(runs, 'peak_mb') / 1024:.1f} GB"
         for runs in (full, trimmed)
     ]
-    note = f"all layers and word vectors trained, batch {BATCH}, 1 thread: {', '.join(costs)}; {rounds} rounds"
+    note = f"all layers and word vectors trained, batch {BATCH}, 1 thread: {', '.join(costs)}; {len(full)} rounds"
     return entry("trimming_speedup", value, note)
