@@ -16,7 +16,6 @@ import platform
 import resource
 import shutil
 import sys
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -189,7 +188,6 @@ def finish(
         "parameters": parameters,
         "versions": _versions(),
         "environment": {"processor": _processor(), "packages_sha256": _installed()},
-        "environment": {"processor": _processor(), "packages_sha256": _installed()},
         "inputs": inputs or {},
         "wall_seconds": round(time.monotonic() - started, 3),
         "peak_memory_mb": round(peak_memory_mb(), 1),
@@ -319,21 +317,6 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _processor() -> str:
-    """The processor's name: equal bits are promised on one kind of it only."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
-
-
-def _installed() -> str:
-    """SHA-256 of names and versions of all installed packages, as their folders are called (``numpy-2.4.6.dist-info``)."""
-    names = {path.name for place in sys.path if place for path in Path(place).glob("*.dist-info")}
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
 
 
 def _processor() -> str:
