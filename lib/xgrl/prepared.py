@@ -43,6 +43,8 @@ from xgrl.models.split import Chain, prefix, top
 from xgrl.tasks import find_task, mixture_parts
 from xgrl.text import with_words
 
+disable_progress_bar()  # of loading weights: a second's work, and a red line in a saved notebook
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -54,7 +56,6 @@ class Prepared:
     @classmethod
     def of(cls, outputs: str | Path, study: str) -> Prepared:
         """The finished prepared folder of `study`; ValueError where 01_prepare has not finished."""
-        disable_progress_bar()  # of loading weights: a second's work, and in a saved notebook a red line
         folder = records.run_folder(outputs, study, "prepare")
         found = records.read(folder)["study"]
         if found != study:
