@@ -52,9 +52,9 @@ def test_quotas_of_nested_groups_v2(tmp_path, many_cores, files, expected):
 @pytest.mark.parametrize("mounted, path", [("/", "/docker/x"), ("/docker/x", "")])
 @pytest.mark.parametrize("quota, expected", [("-1", MANY), ("150000", 3)])
 def test_quotas_v1_seen_from_the_machine_and_from_inside_a_container(tmp_path, many_cores, mounted, path, quota, expected):
-    folder = f"sys/fs/cgroup/cpu,cpuacct{path}"
+    folder = f"sys/fs/cgroup/cpu,cpuacct{path}/inner"
     files = {f"{folder}/cpu.cfs_quota_us": f"{quota}\n", f"{folder}/cpu.cfs_period_us": "50000\n"}
-    groups = "5:memory:/docker/x\n4:cpu,cpuacct:/docker/x\n0::/\n"
+    groups = "5:memory:/docker/x\n4:cpu,cpuacct:/docker/x/inner\n0::/\n"
     assert placement.cores(machine(tmp_path, groups, V1.format(root=mounted), files)) == expected
 
 
