@@ -61,7 +61,7 @@ def broken(folder: Path, fault: Fault) -> None:
     shutil.copytree(ROOT / "lib" / "xgrl", folder / "lib" / "xgrl", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("notebooks", "params", "outputs/reference"):
         shutil.copytree(ROOT / name, folder / name)
-    if any(stem >= "03" for stem in fault.notebooks):
+    if any(stem >= "02" for stem in fault.notebooks):
         shutil.copytree(ROOT / "outputs" / "smoke", folder / "outputs" / "smoke")
     place = folder / "lib" / "xgrl" / fault.file
     text = place.read_text()
@@ -95,6 +95,10 @@ def caught(fault: Fault) -> list[tuple[str, int]]:
 
 
 def main(names: list[str]) -> int:
+    used = sorted({stem for name in names or FAULTS for stem in FAULTS[name].notebooks})
+    if found := caught(Fault("text.py", "def kept_ids", "def kept_ids", tuple(used))):  # nothing is changed
+        print(f"these fail without any fault: {found}; make smoke, and make the notebooks pass first")
+        return 1
     unseen = 0
     for name in names or FAULTS:
         found = caught(FAULTS[name])
