@@ -17,8 +17,8 @@ SIDES = {
 
 
 LIMIT = (  # torch.profiler, one thread, batches of 32 texts of 17 tokens
-    "what limits it: in a profile 74 % of a step are matrix products, themselves too narrow (384) for the peak; the rest is "
-    "dropout's random numbers, zeroing and updating the word vectors, copies and GELU"
+    "what limits it: in a profile 74 % of a step are matrix products; the rest is dropout's random numbers, "
+    " zeroing and updating the word vectors, copies and GELU"
 )
 
 

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 from benchmarks import __main__ as bench
-from benchmarks import growing, searching, steps, studies, table
+from benchmarks import growing, searching, steps, studies, table, training
 from benchmarks.figure import bench_figure
 
 from xgrl import records
@@ -164,3 +164,38 @@ def test_parts_that_are_not_there_are_refused_with_what_is(capsys, monkeypatch, 
             bench.main()
         assert re.search(message, capsys.readouterr().err)
     assert not any(tmp_path.iterdir())
+
+
+def test_ratios_have_the_right_side_below(monkeypatch):
+    """Known seconds in the place of processes: ours 10 s, the Trainer 40 s, dann 15 s; a search of twice its product."""
+
+    def timed(threads, *command, **_):
+        seconds = {"trainer": 40.0, "dann": 15.0, "full": 6.0}.get(command[-1], {"full": 6.0}.get(command[-2], 10.0))
+        found = {"train_seconds": seconds, "process_seconds": 2 * seconds, "tokens": 100.0, "dev_accuracy": 80.0}
+        return found | {"step_seconds": seconds, "peak_mb": 1.0, "rows": 5}
+
+    layers = {"flops": 30.0, "tokens": 5.0, "padding": 1.1, "length": 24.0}
+    monkeypatch.setattr(training, "timed", timed)
+    monkeypatch.setattr(training, "together", lambda n, *command: [{"flops": 40.0} if command[-1] == "peak" else layers] * n)
+    jobs = {name: row["value"] for name, row in training.jobs(2).items()}
+    assert jobs == {
+        "speedup_vs_trainer": 4.0,
+        "speedup_vs_trainer_wall": 4.0,
+        "speedup_vs_trainer_training": 4.0,
+        "dann_over_standard": 1.5,
+        "prefix_cache_speedup": 1.0,
+    }
+    share = training.peak(2)["sgemm_share"]
+    assert share["value"] == 0.75 and training.LIMIT in share["note"]
+    assert training.vocabulary(1)["trimming_speedup"]["value"] == 0.6
+
+    def search(what, size, first=0, last=growing.QUERIES):
+        return {"seconds": size * (last - first) * (2.0 if what == "nearest" else 1.0), "mb": 512.0}
+
+    monkeypatch.setattr(growing, "search", search)
+    rows, lines = growing.retrieval(2)
+    assert {name for name in rows if name.startswith("retrieval")} < set(table.GOALS)
+    assert [rows[f"retrieval_{size}_ratio"]["value"] for size in ("10k", "100k", "1m")] == [2.0, 2.0, 2.0]
+    assert rows["retrieval_1m_gb"]["value"] == 0.5 and len(lines["growth_retrieval_candidates_time"]) == 4
+    assert rows["growth_retrieval_candidates_time"]["value"] == pytest.approx(1)
+    assert rows["growth_retrieval_candidates_memory"]["value"] == pytest.approx(0, abs=1e-9)
