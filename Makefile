@@ -21,11 +21,12 @@ PREPARED = outputs/$(STUDY)/prepared/run.json
 REPORT = outputs/$(STUDY)/analysis/report.html
 STUDY_FILES = params/base.yaml params/$(STUDY).yaml notebooks/01_prepare.ipynb
 OVERTAKEN = $(if $(wildcard $(PREPARED)),[ -n "$$(find $(STUDY_FILES) -newer $(PREPARED) $(if $(wildcard $(REPORT)),-newer $(REPORT)))" ],false)
-# GB that a study's outputs and the cache take, measured (README); the installation: SPACE_setup. make DISK=0 ... goes on without a check.
+# GB that a study's outputs and the cache take, measured (README; paper: estimated); the installation: SPACE_setup. make DISK=0 ... goes on without a check.
 SPACE_setup = 3
 SPACE_smoke = 1
 SPACE_laptop = 10
 SPACE_arms = 22
+SPACE_paper = 340
 DISK ?= $(or $(SPACE_$(STUDY)),3)
 # $(call enough,GB,for what,a folder whose content is there already)
 enough = needed=$$(( $(1) - $$(du -sk $(3) 2>/dev/null | awk '{kb = $$1} END {print int(kb * 1024 / 1e9)}') )); \
