@@ -126,6 +126,7 @@ def test_jobs_land_on_slurm_a_failed_one_is_tried_again_and_a_cancelled_study_re
     assert first.wait(PATIENCE) != 0
     done = study.log.count("Finished jobid")  # one more may have ended that Snakemake does not know of yet
     assert {"RUNNING", "PENDING"}.isdisjoint(state for state, _ in study.jobs()), study.jobs()  # Slurm holds nothing of it
+    failed = [state for state, _ in study.jobs()].count("FAILED")  # the killed one, and some that ended while being cancelled
 
     second = study.start()
     assert second.wait(PATIENCE) == 0, study.log[-3000:]
@@ -133,7 +134,7 @@ def test_jobs_land_on_slurm_a_failed_one_is_tried_again_and_a_cancelled_study_re
     assert len(study.finished()) == RUNS
     rules = [rule for state, rule in study.jobs() if state == "COMPLETED"]
     assert rules.count("prepare") == 1 and {"intermediate", "target"} <= set(rules)
-    assert [rule for state, rule in study.jobs() if state == "FAILED"] == ["intermediate"]
+    assert [state for state, _ in study.jobs()].count("FAILED") == failed
 
     third = study.start()
     assert third.wait(PATIENCE) == 0
