@@ -43,6 +43,7 @@ def encode_all(corpora: Mapping[str, Dataset], tokenizer: PreTrainedTokenizerBas
     return found
 
 
+CORPORA = ("intermediate", "target", "unlabelled", "language-modelling", "pairs")  # their folders
 CHUNK = 10_000  # rows converted at a time: of chosen rows each is a table of its own until they are combined
 KEPT = ("label", "context", "answers", "tags", "gold", "group")  # what is needed of a row besides its id, once it is encoded
 
@@ -106,9 +107,8 @@ def write_prepared(
     kept = kept_ids((corpus.tokens for corpus in encoded.values()), tokenizer.all_special_ids)
     trimmed = trim(model, kept)
     save_checkpoint(trimmed, folder / "encoder", kept, base)
-    for old in folder.glob("*/"):
-        if old.name not in ("encoder", "contents"):
-            shutil.rmtree(old)
+    for old in CORPORA:
+        shutil.rmtree(folder / old, ignore_errors=True)
     for name, rows in corpora.items():
         renumbered = replace(encoded[name], tokens=remap(encoded[name].tokens, kept))
         save_corpus(folder / name, stored_rows(rows, name), schema_of(name), renumbered)
