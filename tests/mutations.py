@@ -44,10 +44,10 @@ FAULTS = {
     "vocabulary rows rotated": Fault(
         "text.py", "np.arange(len(kept), dtype=np.int32)", "np.roll(np.arange(len(kept), dtype=np.int32), 1)", ("01",)
     ),
-    "languages mislabelled": Fault(
+    "languages shuffled": Fault(
         "arms/dann.py",
         'for each text, (U,)."""\n        return domains',
-        'for each text, (U,)."""\n        return domains.flip(0)',
+        'for each text, (U,)."""\n        return domains[torch.randperm(len(domains))]',
         ("02",),
     ),
     "sign flip one-sided": Fault(
