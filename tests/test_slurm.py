@@ -45,6 +45,11 @@ pytestmark = [
 ]
 
 
+def interruptible() -> None:
+    """SIGINT as in a terminal: whoever runs the tests in the background has them ignore it, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Study:
     """A small study in a folder of its own, submitted to a one-node Slurm."""
 
@@ -60,7 +65,9 @@ class Study:
         command = [sys.executable, "-m", "snakemake", *map(str, place), "--nolock", "--until", "target", *asking, *arguments]
         command += ["--configfile", *files, str(self.folder / "small.yaml")]
         log = (self.folder / "snakemake.log").open("w")
-        return subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=log, stderr=log)
+        return subprocess.Popen(
+            command, env=self.environment, cwd=self.folder, stdout=log, stderr=log, preexec_fn=interruptible
+        )
 
     @property
     def log(self) -> str:

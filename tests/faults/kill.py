@@ -75,8 +75,9 @@ class Running:
         """Start or resume it; Snakemake leads a process group of its own."""
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                self.command(*more), env=self.environment(), stdout=log, stderr=log, start_new_session=True
-            )
+                self.command(*more), env=self.environment(), stdout=log, stderr=log, start_new_session=True,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background job ignores
+            )  # fmt: skip
         return self.process
 
     def processes(self) -> dict[str, list[psutil.Process]]:
