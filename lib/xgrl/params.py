@@ -16,20 +16,30 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+NAME, NAME_OR_NONE = r"^[A-Za-z0-9][A-Za-z0-9_-]*$", r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$"
+ARM = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+FOLDER = r"^[^{}\x00-\x1f\x7f]+$"  # braces are wildcards to Snakemake
+PATTERNS = {  # in words
+    NAME: "allowed: letters, digits, _ and -, the first a letter or digit",
+    NAME_OR_NONE: "allowed: letters, digits, _ and -, the first a letter or digit; or nothing",
+    ARM: "allowed: letters, digits, _, . and -, the first a letter or digit",
+    FOLDER: "allowed: a path without braces and control characters",
+}
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 Names = Annotated[list[Name], Field(max_length=200)]
-Arm = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]  # a variant may end in a number: dann-0.01
+Arm = Annotated[str, StringConstraints(pattern=ARM)]  # a variant may end in a number: dann-0.01
 Arms = Annotated[list[Arm], Field(max_length=200)]
 Domains = Literal["languages", "binary"]
 Features = Literal["pooled", "tokens"]
 Count = Annotated[int, Field(ge=1)]
 Parts = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Folder = Annotated[str, StringConstraints(pattern=r"^[^{}\x00-\x1f\x7f]+$")]  # braces are wildcards to Snakemake
+Folder = Annotated[str, StringConstraints(pattern=FOLDER)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Sources = Annotated[
     list[Literal["packages", "hub", "files", "own", "fixture"]], Field(min_length=1, description="in order of preference")
@@ -81,7 +91,7 @@ class Scientific(Closed):
     margin: Annotated[float, Field(gt=0)] = Field(description="equivalence margin in points, fixed in advance")
     probe_arms: Arms = Field(description="arms whose checkpoints are probed")
     probe_seeds: list[Seed]
-    probe_target: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$")] = Field(
+    probe_target: Annotated[str, StringConstraints(pattern=NAME_OR_NONE)] = Field(
         description="target after whose fine-tuning checkpoints are probed again; empty = none"
     )
 
@@ -216,7 +226,7 @@ class ProbeJob(Job):
     intermediate: Name = "sarcasm"
     arm: Arm = "dann"
     seed: Seed = 0
-    probe_target: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$")] = "intent"
+    probe_target: Annotated[str, StringConstraints(pattern=NAME_OR_NONE)] = "intent"
     threads: Annotated[int, Field(ge=1, le=64)] = 1
 
 
@@ -325,8 +335,18 @@ def explain(error: ValidationError, model: type[BaseModel], what: str) -> str:
         elif not key:
             lines.append(e["msg"].removeprefix("Value error, "))
         else:
-            lines.append(f"{key}={_shown(e['input'])} ({type(e['input']).__name__}): {e['msg']}")
+            lines.append(f"{key}={_shown(e['input'])} ({type(e['input']).__name__}): {_reason(e)}")
     return f"{what}: " + "; ".join(lines)
+
+
+def _reason(error: Any) -> str:
+    """What pydantic found, and where YAML or a pattern is behind it, what to write."""
+    said = PATTERNS.get(error.get("ctx", {}).get("pattern", ""), error["msg"])
+    if error["type"] in ("float_type", "int_type") and isinstance(error["input"], str):
+        with suppress(ValueError):
+            float(error["input"])
+            return f"{said}; YAML reads this as text: write 1.0e-3 with a dot, whole numbers in digits"
+    return said
 
 
 def _shown(value: Any) -> str:
