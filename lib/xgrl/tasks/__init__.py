@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 
 from xgrl.sources.cache import cached_table
@@ -25,6 +24,7 @@ from xgrl.tasks.own import OwnTask, own_tasks
 from xgrl.tasks.targets import TARGETS
 
 if TYPE_CHECKING:
+    import pandas as pd
     from datasets import Dataset
 
 TEXTS = {"unlabelled": unlabelled, "language-modelling": messages, "pairs": parallel, "parallel_texts": parallel}  # by corpus
@@ -143,6 +143,8 @@ def data_card(
         Columns task, role, format, source, licence, rows (by split; in more than one language the smallest and the largest
         number), languages, notes. The last lines are the texts without a task that are among `rows`, their role "text".
     """
+    import pandas as pd  # a quarter of a second, which a job that only checks its parameters is spared
+
     lines = []
     for task in [find_task(name, "intermediate") for name in intermediate] + [find_task(name, "target") for name in targets]:
         counts: dict[str, list[int]] = {}

@@ -16,11 +16,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from scipy import sparse
 
 if TYPE_CHECKING:
-    pass
+    import pandas as pd
+    from scipy import sparse
 
 THRESHOLD = 0.8
 SHORT = 4
@@ -92,6 +91,8 @@ def leakage(
             training text), examples (up to EXAMPLES pairs "training text | test text"); and for each training set (n,) bool,
             True where a text has a duplicate in any test set.
     """
+    import pandas as pd  # and scipy below: not on import, which every job pays for
+
     names = list(test)
     owner = np.repeat(np.arange(len(names)), [len(texts) for texts in test.values()])
     flat = [text for texts in test.values() for text in texts]
@@ -134,6 +135,7 @@ def distinct(texts: Sequence[str], *translations: Sequence[str]) -> np.ndarray:
     Returns:
         The first position of each group, ascending; texts without a word are in none.
     """
+    from scipy import sparse
     from scipy.sparse.csgraph import connected_components
 
     normal = [normalise(text) for text in texts]
@@ -155,6 +157,8 @@ def _long(texts: Sequence[str]) -> np.ndarray:
 
 def _trigrams(texts: Sequence[str]) -> sparse.csr_matrix:
     """Which trigrams each text has: binary (n, distinct trigrams)."""
+    from scipy import sparse
+
     codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
     row = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
     inside = row[2:] == row[:-2]
@@ -180,6 +184,8 @@ def _overlap(size: np.ndarray) -> np.ndarray:
 
 def _prefix(grams: sparse.csr_matrix, rank: np.ndarray) -> sparse.csr_matrix:
     """Of each row only its rarest members, enough that similar rows share SHARED of them, or all that must be shared."""
+    from scipy import sparse
+
     row = np.repeat(np.arange(grams.shape[0]), np.diff(grams.indptr))
     order = np.lexsort((rank[grams.indices], row))
     size = np.diff(grams.indptr)
