@@ -78,4 +78,6 @@ def publish(study_dir: str | Path, reference_dir: str | Path) -> None:
     skip = shutil.ignore_patterns(".*")
     target = Path(reference_dir) / "analysis"
     records.replace_folder(target, lambda p: shutil.copytree(analysis, p, dirs_exist_ok=True, ignore=skip))
+    for book in target.glob("*.ipynb"):  # papermill notes where the notebook was: on whose machine is nobody's business
+        records.write_bytes(book, book.read_bytes().replace(f"{Path.cwd()}/".encode(), b""))
     records.write_json(Path(reference_dir) / "runs.json", run_records(study_dir))
