@@ -63,8 +63,7 @@ def collect(study_dir: str | Path) -> Study:
         if not (path / "run.json").exists():
             notes.append(("every run finished", f"{path.relative_to(folder)} has no run.json", False))
             continue
-        row, keys = _run(path, folder)
-        records.check(path, "curves.csv", "predictions.parquet")
+        row, keys = _run(path, folder, "curves.csv", "predictions.parquet")
         runs.append(row)
         if row["phase"] == "intermediate" and (path / "curves.csv").exists():
             curves.append(pd.read_csv(path / "curves.csv").assign(**keys))
@@ -74,7 +73,6 @@ def collect(study_dir: str | Path) -> Study:
             tables.append(_keyed(table.drop_columns("gold"), row))
     for path in sorted(folder.glob("probe/*/*/seed-*/run.json")):
         row, keys = _run(path.parent, folder)
-        records.check(path.parent)
         runs.append(row)
         for name, parts in probed.items():
             if (path.parent / f"{name}.csv").exists():
@@ -101,9 +99,9 @@ def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _run(path: Path, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One run.json as a flat row, and the keys that its tables get."""
-    record = records.read(path)
+def _run(path: Path, folder: Path, *files: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One run.json as a flat row, and the keys that its tables get; the run's `files`, or all, are checked against it."""
+    record = records.check(path, *files)
     given = record["parameters"]
     keys = {key: given[key] for key in ("intermediate", "arm", "seed")}
     row = {key: record[key] for key in ("study", "phase", "status", "wall_seconds", "peak_memory_mb", "device", "threads")}

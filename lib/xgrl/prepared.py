@@ -220,11 +220,11 @@ def write_contents(folder: str | Path, names: Iterable[str], heads: dict[str, An
             if path.name == "tokens.npy":
                 total.update(kept[np.load(path)].tobytes())
             else:
-                total.update(_sha256(path))
+                total.update(bytes.fromhex(records.hash_file(path)))
     model = AutoModel.from_pretrained(folder / "encoder", **SAFELY)
     parts["encoder"] = hashlib.sha256(wordless(model))
     parts["vocabulary"] = hashlib.sha256(kept.tobytes() + model.get_input_embeddings().weight.detach().numpy().tobytes())
-    parts["texts"] = hashlib.sha256(b"".join(_sha256(path) for path in sorted(folder.glob("*_texts.parquet"))))
+    parts["texts"] = hashlib.sha256(bytes.fromhex("".join(map(records.hash_file, sorted(folder.glob("*_texts.parquet"))))))
     found = {part: total.hexdigest() for part, total in sorted(parts.items())}
     for part, text in found.items():
         records.write_bytes(folder / "contents" / f"{part}.sha256", f"{text}\n".encode())
@@ -238,8 +238,3 @@ def _scoring(part: str) -> list[str]:
         return []
     task = find_task(name, role)
     return [task.metric, task.candidates, *task.labels]
-
-
-def _sha256(path: Path) -> bytes:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()

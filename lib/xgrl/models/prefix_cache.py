@@ -38,7 +38,7 @@ def frozen_states(lower: PreTrainedModel, tokens: Tokens, path: str | Path) -> b
         return False
     path, kept = Path(path), cache_folder() / "prefix" / f"{_key(lower, tokens)}.npy"
     with suppress(OSError, ValueError):  # whatever is wrong with an entry, it can be computed anew
-        if _sha256(kept) == kept.with_suffix(".sha256").read_text():
+        if records.hash_file(kept) == kept.with_suffix(".sha256").read_text():
             records.write(path, lambda temporary: _link(kept, temporary))
             os.utime(kept)  # when it was last used
             return True
@@ -47,7 +47,7 @@ def frozen_states(lower: PreTrainedModel, tokens: Tokens, path: str | Path) -> b
     if path.stat().st_size <= limit():
         with suppress(OSError):  # a full or read-only cache stops nobody
             records.write(kept, lambda temporary: _link(path, temporary))
-            records.write_bytes(kept.with_suffix(".sha256"), _sha256(path).encode())
+            records.write_bytes(kept.with_suffix(".sha256"), records.hash_file(path).encode())
     return False
 
 
@@ -105,11 +105,6 @@ def _key(lower: PreTrainedModel, tokens: Tokens) -> str:
     found.update(words.weight.detach()[looked_up].float().cpu().numpy().tobytes())
     found.update(places.astype(np.int32).tobytes() + tokens.offsets.astype(np.int64).tobytes())
     return found.hexdigest()[:32]
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _link(source: Path, target: Path) -> None:
