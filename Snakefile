@@ -32,7 +32,7 @@ NOTEBOOKS = Path(workflow.basedir) / "notebooks"
 LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
 THREADS = " ".join(f"{name}_NUM_THREADS={study.fixed.threads}" for name in LIBRARIES)  # a process, however many a job has
 # `exec`: Snakemake itself is the job's parent, and a job never outlives it.
-EXECUTE = f"{THREADS} exec {sys.executable} -m xgrl.execute --with-parent --minutes {{resources.runtime}}"
+EXECUTE = f"{THREADS} exec {shlex.quote(sys.executable)} -m xgrl.execute --with-parent --minutes {{resources.runtime}}"
 
 
 def parameters(notebook):
