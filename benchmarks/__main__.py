@@ -1,11 +1,13 @@
-"""`make bench`: our job beside what a user would pick instead, and every other promise of speed, in one run on one machine.
+"""`make bench`: our job beside what a user would pick instead, and every other promise of speed, in
+one run on one machine.
 
     python -m benchmarks [--only PART,PART] [--rounds 3] [--study | --study-log SECONDS FOLDER]
     python -m benchmarks publish
 
-Sides of a comparison run alternately, each in a process of its own with stated threads; medians and ratios are kept. Needs the
-laptop study's prepared folder and makes it if it is missing. Writes ``outputs/bench.json``, ``{name: {value, target, unit,
-note}}``, and the figure ``outputs/bench.png``; a run of some parts replaces only their rows. `publish` copies both to
+Sides of a comparison run alternately, each in a process of its own with stated threads; medians and
+ratios are kept. Needs the laptop study's prepared folder and makes it if it is missing. Writes
+``outputs/bench.json``, ``{name: {value, target, unit, note}}``, and the figure
+``outputs/bench.png``; a run of some parts replaces only their rows. `publish` copies both to
 ``outputs/reference`` and writes the table into README.md.
 """
 
@@ -62,19 +64,39 @@ def prepare() -> None:
     if not PREPARED.exists():
         files = ["params/base.yaml", "params/laptop.yaml"]
         subprocess.run(
-            [sys.executable, "-m", "snakemake", "--configfile", *files, "--cores", str(studies.cores()), str(PREPARED)],
+            [
+                sys.executable,
+                "-m",
+                "snakemake",
+                "--configfile",
+                *files,
+                "--cores",
+                str(studies.cores()),
+                str(PREPARED),
+            ],
             check=True,
         )
 
 
 def arguments() -> argparse.Namespace:
     """Command line, checked before anything is run."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("command", nargs="?", choices=("run", "publish"), default="run")
-    parser.add_argument("--only", default=",".join(PARTS), help=f"parts, by comma: {','.join(PARTS)}")
+    parser.add_argument(
+        "--only", default=",".join(PARTS), help=f"parts, by comma: {','.join(PARTS)}"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="times each side is run, alternating")
-    parser.add_argument("--study", action="store_true", help="run the whole laptop study too, about 25 minutes")
-    parser.add_argument("--study-log", nargs=2, metavar=("SECONDS", "FOLDER"), help="of a finished study, run elsewhere")
+    parser.add_argument(
+        "--study", action="store_true", help="run the whole laptop study too, about 25 minutes"
+    )
+    parser.add_argument(
+        "--study-log",
+        nargs=2,
+        metavar=("SECONDS", "FOLDER"),
+        help="of a finished study, run elsewhere",
+    )
     found = parser.parse_args()
     found.only = [name for name in found.only.split(",") if name]
     if unknown := [name for name in found.only if name not in PARTS]:
@@ -96,8 +118,17 @@ def main() -> None:
     options = arguments()
     if options.command == "publish":
         return publish()
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
-    about = {table.MACHINE: {"value": studies.cores(), "target": None, "unit": "cores", "note": machine()}}
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")])
+    )
+    about = {
+        table.MACHINE: {
+            "value": studies.cores(),
+            "target": None,
+            "unit": "cores",
+            "note": machine(),
+        }
+    }
     if {"jobs", "peak", "vocabulary", "examples"} & set(options.only):
         prepare()
     keep(about | (options.logged if options.study_log else {}), {})

@@ -1,7 +1,8 @@
 """Time and memory of the analysis at its largest: ``python -m benchmarks.analysis``.
 
-12 blocks, 20 languages, 2,000 items, 6 targets, two arms (5.8 million predictions), 10,000 bootstrap draws and 2,000 simulated
-studies, in this process and one thread. Prints one line a step and a JSON with seconds (wall and processor) and peak memory.
+12 blocks, 20 languages, 2,000 items, 6 targets, two arms (5.8 million predictions), 10,000
+bootstrap draws and 2,000 simulated studies, in this process and one thread. Prints one line a step
+and a JSON with seconds (wall and processor) and peak memory.
 """
 
 from __future__ import annotations
@@ -18,13 +19,22 @@ from xgrl import honesty, sensitivity, stats
 from xgrl.records import peak_memory_mb
 
 
-def predictions(blocks: int, languages: int, items: int, targets: int, seed: int = 0) -> pd.DataFrame:
-    """Prediction rows as `xgrl.collecting.collect` holds them: keys as categories, scores of 0 and 100."""
+def predictions(
+    blocks: int, languages: int, items: int, targets: int, seed: int = 0
+) -> pd.DataFrame:
+    """Prediction rows as `xgrl.collecting.collect` holds them: keys as categories, scores of 0 and
+    100.
+    """
     rng = np.random.default_rng(seed)
-    axes = [targets, 2, 2, blocks // 2, languages, items]  # target, arm, intermediate, seed, language, item
+    # target, arm, intermediate, seed, language, item
+    axes = [targets, 2, 2, blocks // 2, languages, items]
     size = int(np.prod(axes))
     codes = np.indices(axes, dtype=np.int16).reshape(6, size)
-    chance = 0.55 + 0.02 * codes[1].astype(np.float32) + 0.05 * rng.standard_normal(size, dtype=np.float32)
+    chance = (
+        0.55
+        + 0.02 * codes[1].astype(np.float32)
+        + 0.05 * rng.standard_normal(size, dtype=np.float32)
+    )
     frame = pd.DataFrame({"score": 100.0 * (rng.random(size, dtype=np.float32) < chance)})
     names = {
         "target": [f"t{k}" for k in range(targets)], "arm": ["standard", "dann"], "intermediate": ["a", "b"],
@@ -39,7 +49,9 @@ def predictions(blocks: int, languages: int, items: int, targets: int, seed: int
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.analysis", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.analysis", description=__doc__.split("\n")[0]
+    )
     for name, value in (
         ("blocks", 12),
         ("languages", 20),
@@ -57,19 +69,32 @@ def main() -> None:
     def timed(name, call):
         before = time.perf_counter(), time.process_time()
         result = call()
-        steps[name] = [round(time.perf_counter() - before[0], 2), round(time.process_time() - before[1], 2)]
+        steps[name] = [
+            round(time.perf_counter() - before[0], 2),
+            round(time.process_time() - before[1], 2),
+        ]
         print(f"{name}: {steps[name][0]} s, {steps[name][1]} s of processor", flush=True)
         return result
 
     found = timed("compare", lambda: stats.compare(frame))
-    timed("bootstrap", lambda: sensitivity.bootstrap_check(SimpleNamespace(predictions=frame), found, a.draws))
+    timed(
+        "bootstrap",
+        lambda: sensitivity.bootstrap_check(SimpleNamespace(predictions=frame), found, a.draws),
+    )
     timed("leave one out", lambda: sensitivity.leave_one_out(frame, "standard", "dann"))
     timed("arms against the baseline", lambda: stats.against_baseline(frame, "standard", ["dann"]))
     timed("verdict rates", lambda: honesty.verdicts(found, a.studies))
-    timed("calibration", lambda: honesty.calibration(honesty.design(found), found.components.iloc[-1], found.margin, a.studies))
+    timed(
+        "calibration",
+        lambda: honesty.calibration(
+            honesty.design(found), found.components.iloc[-1], found.margin, a.studies
+        ),
+    )
     wall, processor = np.array(list(steps.values())).sum(0).round(1).tolist()
     memory = {"peak_memory_mb": round(peak_memory_mb()), "imports_mb": round(imports)}
-    print(json.dumps({"rows": len(frame), "seconds": wall, "processor_seconds": processor} | memory))
+    print(
+        json.dumps({"rows": len(frame), "seconds": wall, "processor_seconds": processor} | memory)
+    )
 
 
 if __name__ == "__main__":

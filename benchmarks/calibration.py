@@ -1,12 +1,16 @@
-"""Are the tests honest on data like the laptop study's? ``python -m benchmarks.calibration`` (about 10 minutes of one core).
+"""Are the tests honest on data like the laptop study's? ``python -m benchmarks.calibration`` (about
+10 minutes of one core).
 
-Simulates studies with the variance components in ``outputs/reference/laptop/analysis/summary.json`` and writes
-``outputs/calibration.json``, in four parts:
+Simulates studies with the variance components in ``outputs/reference/laptop/analysis/summary.json``
+and writes ``outputs/calibration.json``, in four parts:
 
-* *tests*: error rate and coverage of every test, of the study's own and of naive ones, and of the families;
-* *verdicts*: how often each verdict is reached at true differences of 0, half the margin, the margin and beyond;
-* *compare*: the same from studies that are written out as prediction rows and go through `xgrl.stats.compare` as they are; once
-  with Gaussian differences and once with answers that are right or wrong;
+* *tests*: error rate and coverage of every test, of the study's own and of naive ones, and of the
+  families;
+* *verdicts*: how often each verdict is reached at true differences of 0, half the margin, the
+  margin and beyond;
+* *compare*: the same from studies that are written out as prediction rows and go through
+  `xgrl.stats.compare` as they are; once with Gaussian differences and once with answers that are
+  right or wrong;
 * *arms*: family-wise error of the maxT over five arms, all of them null, and with one that differs.
 
 A share p of R studies has the Monte-Carlo standard error sqrt(p (1 - p) / R).
@@ -38,11 +42,14 @@ def design_of(summary: dict) -> stats.Design:
     return stats.Design.of(components, weights, len(blocks), blocks["intermediate"].nunique())
 
 
-def written_out(design: stats.Design, shift: float, rng: np.random.Generator, answers: bool) -> pd.DataFrame:
-    """One simulated study as prediction rows of two arms, one language a target, with a true difference of `shift` points.
+def written_out(
+    design: stats.Design, shift: float, rng: np.random.Generator, answers: bool
+) -> pd.DataFrame:
+    """One simulated study as prediction rows of two arms, one language a target, with a true
+    difference of `shift` points.
 
-    answers: scores of 0 and 100 whose probabilities carry block and item effects, with as much residual as answers have;
-    otherwise Gaussian scores with the design's three variances.
+    answers: scores of 0 and 100 whose probabilities carry block and item effects, with as much
+    residual as answers have; otherwise Gaussian scores with the design's three variances.
     """
     B, root = design.blocks, np.linalg.cholesky(design.block + 1e-12 * np.eye(len(design.items)))
     block = rng.standard_normal((B, len(design.items))) @ root.T
@@ -52,20 +59,41 @@ def written_out(design: stats.Design, shift: float, rng: np.random.Generator, an
         effect = shift + block[:, [t]] + np.sqrt(design.item[t]) * rng.standard_normal((1, items))
         if answers:
             base = np.clip(50 + 20 * rng.standard_normal((1, items)), 20, 80)
-            low, high = (100.0 * (100 * rng.random((B, items)) < base + side * effect / 2) for side in (-1, 1))
+            low, high = (
+                100.0 * (100 * rng.random((B, items)) < base + side * effect / 2)
+                for side in (-1, 1)
+            )
         else:
             low = np.full((B, items), 50.0)
             high = low + effect + np.sqrt(design.residual[t]) * rng.standard_normal((B, items))
         number = np.repeat(np.arange(B), items)
-        frame = {"study": "s", "target": f"t{t}", "language": "de", "intermediate": number // per, "seed": number % per}
+        frame = {
+            "study": "s",
+            "target": f"t{t}",
+            "language": "de",
+            "intermediate": number // per,
+            "seed": number % per,
+        }
         frame |= {"example_id": np.tile(np.arange(items), B)}
-        frames += [pd.DataFrame(frame | {"arm": arm, "score": y.ravel()}) for arm, y in (("standard", low), ("dann", high))]
+        frames += [
+            pd.DataFrame(frame | {"arm": arm, "score": y.ravel()})
+            for arm, y in (("standard", low), ("dann", high))
+        ]
     whole = pd.concat(frames, ignore_index=True)
-    return whole.astype({key: "category" for key in ("study", "target", "language", "intermediate", "arm", "example_id")})
+    return whole.astype(
+        {
+            key: "category"
+            for key in ("study", "target", "language", "intermediate", "arm", "example_id")
+        }
+    )
 
 
-def through_compare(design: stats.Design, shift: float, margin: float, draws: int, seed: int, answers: bool) -> dict:
-    """Rates of the verdicts, of the interval's coverage and of the equivalence test over studies that `compare` analysed."""
+def through_compare(
+    design: stats.Design, shift: float, margin: float, draws: int, seed: int, answers: bool
+) -> dict:
+    """Rates of the verdicts, of the interval's coverage and of the equivalence test over studies
+    that `compare` analysed.
+    """
     rng, hits = np.random.default_rng(seed), dict.fromkeys((*VERDICTS, "covered", "tost"), 0)
     for _ in range(draws):
         found = stats.compare(written_out(design, shift, rng, answers), margin=margin)
@@ -75,10 +103,17 @@ def through_compare(design: stats.Design, shift: float, margin: float, draws: in
     return {"shift": shift, "draws": draws} | {name: count / draws for name, count in hits.items()}
 
 
-def over_arms(draws: int, permutations: int, seed: int = 0, blocks: int = 12, arms: int = 5) -> list[dict]:
-    """How often maxT calls at least one arm different that is not, when none differs and when one differs by far."""
+def over_arms(
+    draws: int, permutations: int, seed: int = 0, blocks: int = 12, arms: int = 5
+) -> list[dict]:
+    """How often maxT calls at least one arm different that is not, when none differs and when one
+    differs by far.
+    """
     rows = []
-    for name, moved in (("no arm differs", 0.0), ("one of five differs by three standard deviations", 3.0)):
+    for name, moved in (
+        ("no arm differs", 0.0),
+        ("one of five differs by three standard deviations", 3.0),
+    ):
         rng, wrong = np.random.default_rng(seed), 0
         for _ in range(draws):
             Y = rng.standard_normal((blocks, 1)) * 2 + rng.standard_normal((blocks, arms + 1))
@@ -91,11 +126,20 @@ def over_arms(draws: int, permutations: int, seed: int = 0, blocks: int = 12, ar
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.calibration", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.calibration", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("--summary", type=Path, default=Path(SUMMARY))
     parser.add_argument("--output", type=Path, default=Path("outputs/calibration.json"))
-    parser.add_argument("--draws", type=int, default=10_000, help="studies simulated through their sufficient statistics")
-    parser.add_argument("--studies", type=int, default=2_000, help="studies written out for compare, and for maxT")
+    parser.add_argument(
+        "--draws",
+        type=int,
+        default=10_000,
+        help="studies simulated through their sufficient statistics",
+    )
+    parser.add_argument(
+        "--studies", type=int, default=2_000, help="studies written out for compare, and for maxT"
+    )
     parser.add_argument("--seed", type=int, default=0)
     a = parser.parse_args()
     before = time.perf_counter()
@@ -110,7 +154,14 @@ def main() -> None:
         "verdicts": stats.verdict_rates(design, shifts, margin, a.draws, a.seed).to_dict("records"),
         "compare": [
             {"scores": "answers" if answers else "Gaussian"}
-            | through_compare(design, shift, margin, a.studies if shift in (0.0, margin) else a.studies // 4, a.seed, answers)
+            | through_compare(
+                design,
+                shift,
+                margin,
+                a.studies if shift in (0.0, margin) else a.studies // 4,
+                a.seed,
+                answers,
+            )
             for answers in (False, True)
             for shift in (0.0, margin, 2 * margin, -2 * margin)
         ],

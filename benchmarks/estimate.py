@@ -1,13 +1,16 @@
-"""What a study at full size costs: ``python -m benchmarks.estimate [STUDY] [--tflops 125]`` prints a Markdown table.
+"""What a study at full size costs: ``python -m benchmarks.estimate [STUDY] [--tflops 125]`` prints
+a Markdown table.
 
-A token's floating-point operations in an encoder of n layers, width d, inner width f, in a sequence of L tokens are
+A token's floating-point operations in an encoder of n layers, width d, inner width f, in a sequence
+of L tokens are
 
     forward  = n (2 (4 d^2 + 2 d f) + 4 L d),        forward and backward = 3 forward,
 
-linear layers and attention; embeddings, heads and discriminator are below 1 %. Tokens are steps x batch size x sequences of
-an example x mean length; arms that see unlabelled text double the intermediate stage's. Mean lengths below are rounded
-estimates from the data sets' published statistics, at 1.3 pieces a word. GPU hours are operations over a throughput that
-is assumed, not measured: 125 TFLOP/s is 40 % of the bf16 peak of an A100.
+linear layers and attention; embeddings, heads and discriminator are below 1 %. Tokens are steps x
+batch size x sequences of an example x mean length; arms that see unlabelled text double the
+intermediate stage's. Mean lengths below are rounded estimates from the data sets' published
+statistics, at 1.3 pieces a word. GPU hours are operations over a throughput that is assumed, not
+measured: 125 TFLOP/s is 40 % of the bf16 peak of an A100.
 """
 
 from __future__ import annotations
@@ -57,13 +60,16 @@ def intermediate(study: Study, task: str) -> tuple[float, float]:
     settings = study.nuisance.intermediate.flat(task)
     parts = mixture_parts(task, study.scientific.intermediate)
     found = [training(part, settings["steps"], settings["batch_size"]) for part in parts]
-    return tuple(sum(values) / len(parts) for values in zip(*found, strict=True))  # a mixture: about equal shares of the steps
+    # a mixture: about equal shares of the steps
+    return tuple(sum(values) / len(parts) for values in zip(*found, strict=True))
 
 
 def target(study: Study, task: str) -> tuple[float, float]:
     """Tokens and operations of one target run: fine-tuning, and every language's test set."""
     settings, line = study.nuisance.target.flat(task), find_task(task, "target")
-    tokens, operations = training(task, settings["steps"], settings["batch_size"]) if task in TRAINED else (0.0, 0.0)
+    tokens, operations = (
+        training(task, settings["steps"], settings["batch_size"]) if task in TRAINED else (0.0, 0.0)
+    )
     if line.first:
         more = training(line.first, settings["first_steps"], settings["batch_size"])
         tokens, operations = tokens + more[0], operations + more[1]
@@ -80,12 +86,21 @@ def rows(study: Study) -> list[tuple[str, int, float, float]]:
         tokens, operations = intermediate(study, task)
         weights = [2 if line_of(arm).text else 1 for arm in trained]
         found.append(
-            (f"intermediate {task}", seeds * len(trained), tokens * seeds * sum(weights), operations * seeds * sum(weights))
+            (
+                f"intermediate {task}",
+                seeds * len(trained),
+                tokens * seeds * sum(weights),
+                operations * seeds * sum(weights),
+            )
         )
     for task in s.targets:
         tokens, operations = target(study, task)
         line = find_task(task, "target")
-        alone = (1 if line.format == "retrieval" and not line.trained else seeds) if "none" in s.arms else 0
+        alone = (
+            (1 if line.format == "retrieval" and not line.trained else seeds)
+            if "none" in s.arms
+            else 0
+        )
         runs = len(s.intermediate) * len(trained) * seeds + alone
         found.append((f"target {task}", runs, tokens * runs, operations * runs))
     return found
@@ -102,19 +117,34 @@ def table(name: str, tflops: float = 125.0) -> str:
     for part in ("base", name):
         update_config(config, yaml.safe_load((Path("params") / f"{part}.yaml").read_text()))
     found = rows(check_study(config))
-    lines = ["| stage | runs | tokens, billions | EFLOP | GPU hours |", "| --- | ---: | ---: | ---: | ---: |"]
-    for stage, runs, tokens, operations in [*found, ("**all**", *(sum(row[i] for row in found) for i in (1, 2, 3)))]:
+    lines = [
+        "| stage | runs | tokens, billions | EFLOP | GPU hours |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for stage, runs, tokens, operations in [
+        *found,
+        ("**all**", *(sum(row[i] for row in found) for i in (1, 2, 3))),
+    ]:
         hours = operations / tflops / 1e12 / 3600
-        lines.append(f"| {stage} | {runs:,} | {tokens / 1e9:,.1f} | {operations / 1e18:,.1f} | {hours:,.0f} |")
+        lines.append(
+            f"| {stage} | {runs:,} | {tokens / 1e9:,.1f} | {operations / 1e18:,.1f} | "
+            f"{hours:,.0f} |"
+        )
     checkpoints = sum(runs for stage, runs, _, _ in found if stage.startswith("intermediate"))
     each = LARGE["parameters"] * 4 / 1e9
-    lines += ["", f"Disk: {checkpoints} checkpoints of {each:.1f} GB in float32, {checkpoints * each:,.0f} GB in all."]
+    lines += [
+        "",
+        f"Disk: {checkpoints} checkpoints of {each:.1f} GB in float32, {checkpoints * each:,.0f} "
+        f"GB in all.",
+    ]
     return "\n".join(lines)
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.estimate", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.estimate", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("study", nargs="?", default="paper")
     parser.add_argument("--tflops", type=float, default=125.0, help="assumed throughput of one GPU")
     arguments = parser.parse_args()

@@ -1,11 +1,13 @@
-"""One timed job in a process of its own, one line of JSON: ``python -m benchmarks.jobs ours|uncached ARM``, or ``trainer``.
+"""One timed job in a process of its own, one line of JSON: ``python -m benchmarks.jobs
+ours|uncached ARM``, or ``trainer``.
 
-`ours` is a 02_intermediate job without the notebook around it: prepared tokens, trimmed vocabulary, cached frozen layers,
-length buckets, fused AdamW, one thread. `uncached` runs the frozen layers at every step instead. `trainer` is what a user
-would write instead, after the Transformers example scripts: `AutoModelForSequenceClassification` under a plain `Trainer`,
-padded to the maximum length, random order, full vocabulary, its default optimiser, two threads, lower layers frozen by
-`requires_grad`. All train the same layers of the same encoder for the same number of steps of the same batch size on the
-same texts, and end with the development set.
+`ours` is a 02_intermediate job without the notebook around it: prepared tokens, trimmed vocabulary,
+cached frozen layers, length buckets, fused AdamW, one thread. `uncached` runs the frozen layers at
+every step instead. `trainer` is what a user would write instead, after the Transformers example
+scripts: `AutoModelForSequenceClassification` under a plain `Trainer`, padded to the maximum length,
+random order, full vocabulary, its default optimiser, two threads, lower layers frozen by
+`requires_grad`. All train the same layers of the same encoder for the same number of steps of the
+same batch size on the same texts, and end with the development set.
 """
 
 from __future__ import annotations
@@ -44,25 +46,45 @@ def ours(arm: str, cached: bool) -> dict[str, float]:
     train, dev = (prepared.corpus(f"intermediate/{TASK}/{split}") for split in ("train", "dev"))
     encoder, streams = prepared.encoder(), training.generators(2005, TASK, seed=0)
     make, unlabelled = arm_class(arm), prepared.text(arm, TASK)
-    extra = (unlabelled, None if unlabelled is None else unlabelled.labels, BATCH, streams["unlabelled"])
-    data = batching.JointBatches(train, STEPS, BATCH, streams["order"], *extra, pad_id=encoder.config.pad_token_id)
-    head = training.new_head(encoder.config.hidden_size, {"": prepared.head(TASK, "intermediate")}, streams["head"])
+    extra = (
+        unlabelled,
+        None if unlabelled is None else unlabelled.labels,
+        BATCH,
+        streams["unlabelled"],
+    )
+    data = batching.JointBatches(
+        train, STEPS, BATCH, streams["order"], *extra, pad_id=encoder.config.pad_token_id
+    )
+    head = training.new_head(
+        encoder.config.hidden_size, {"": prepared.head(TASK, "intermediate")}, streams["head"]
+    )
     settings = ArmSettings(encoder.config.hidden_size, len(prepared.unlabelled_languages), 0.05)
     model = training.TaskModel(
-        prepared.trainable(encoder), head, training.initialised(make, settings, generator=streams["arm"])
+        prepared.trainable(encoder),
+        head,
+        training.initialised(make, settings, generator=streams["arm"]),
     )
     before = time.perf_counter()
     training.fit(model, data, **RECIPE, dropout=streams["dropout"])
     seconds = time.perf_counter() - before
     right, count, _ = check(model, dev)
-    return {"train_seconds": seconds, "tokens": data.seen()["labelled_tokens"], "dev_accuracy": 100 * right / count}
+    return {
+        "train_seconds": seconds,
+        "tokens": data.seen()["labelled_tokens"],
+        "dev_accuracy": 100 * right / count,
+    }
 
 
 def trainer() -> dict[str, float]:
     """The same for a plain Hugging Face Trainer configuration."""
     import numpy as np
     import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        Trainer,
+        TrainingArguments,
+    )
 
     from xgrl import load_task
     from xgrl.models.encoder import embedded_folder
@@ -79,9 +101,15 @@ def trainer() -> dict[str, float]:
         wanted = set(prepared.corpus(f"intermediate/{TASK}/{split}").ids)
         rows = rows.select([i for i, name in enumerate(rows["id"]) if name in wanted])
         if len(rows) != len(wanted):
-            raise SystemExit(f"{split}: {len(rows)} of the {len(wanted)} prepared rows are in the task; not the same data")
+            raise SystemExit(
+                f"{split}: {len(rows)} of the {len(wanted)} prepared rows are in the task; not "
+                f"the same data"
+            )
         sets[split] = rows.map(
-            lambda r: tokenizer(r["text"], padding="max_length", truncation=True, max_length=length), batched=True
+            lambda r: tokenizer(
+                r["text"], padding="max_length", truncation=True, max_length=length
+            ),
+            batched=True,
         )
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
     frozen = model.config.num_hidden_layers - parameters["trained_layers"]
@@ -111,5 +139,7 @@ def trainer() -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    result = trainer() if sys.argv[1] == "trainer" else ours(sys.argv[2], cached=sys.argv[1] == "ours")
+    result = (
+        trainer() if sys.argv[1] == "trainer" else ours(sys.argv[2], cached=sys.argv[1] == "ours")
+    )
     print(json.dumps(result | {"wall_seconds": time.perf_counter() - STARTED}))

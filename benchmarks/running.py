@@ -1,4 +1,6 @@
-"""Every measurement is a process of its own with stated threads: start it, read the JSON line it prints, time it outside."""
+"""Every measurement is a process of its own with stated threads: start it, read the JSON line it
+prints, time it outside.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,14 @@ def start(threads: int, *command: str, **environment: str) -> subprocess.Popen:
 
 
 def result(process: subprocess.Popen) -> dict[str, float]:
-    """What a process printed as its last line of JSON; SystemExit with the end of its messages where it failed."""
+    """What a process printed as its last line of JSON; SystemExit with the end of its messages
+    where it failed.
+    """
     out, said = process.communicate()
     if process.returncode:
-        raise SystemExit(f"{' '.join(map(str, process.args))} failed:\n{said[-3000:] or out[-3000:]}")
+        raise SystemExit(
+            f"{' '.join(map(str, process.args))} failed:\n{said[-3000:] or out[-3000:]}"
+        )
     lines = [line for line in out.splitlines() if line.startswith("{")]
     return json.loads(lines[-1]) if lines else {}
 
@@ -42,9 +48,16 @@ def timed(threads: int, *command: str, **environment: str) -> dict[str, float]:
 
 
 def together(copies: int, *command: str) -> list[dict[str, float]]:
-    """The same command in several processes of one thread, which wait for each other (`meet`) before they measure."""
+    """The same command in several processes of one thread, which wait for each other (`meet`)
+    before they measure.
+    """
     with tempfile.TemporaryDirectory() as place:
-        return [result(process) for process in [start(1, *command, XGRL_MEET=f"{place}:{copies}") for _ in range(copies)]]
+        return [
+            result(process)
+            for process in [
+                start(1, *command, XGRL_MEET=f"{place}:{copies}") for _ in range(copies)
+            ]
+        ]
 
 
 def meet() -> None:
@@ -81,10 +94,17 @@ def machine() -> str:
 
     model, memory = "unknown processor", ""
     with contextlib.suppress(OSError):
-        names = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+        names = [
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ]
         model = names[0] if names else model
         memory = f", {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9:.0f} GB"
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "numpy"))
     python = ".".join(map(str, sys.version_info[:3]))
     load = f"load average at the start {os.getloadavg()[0]:.1f}"
-    return f"{model}, {len(os.sched_getaffinity(0))} cores{memory}; Python {python}, {versions}; {load}."
+    return (
+        f"{model}, {len(os.sched_getaffinity(0))} cores{memory}; Python {python}, {versions}; "
+        f"{load}."
+    )

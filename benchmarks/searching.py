@@ -1,8 +1,10 @@
-"""One search in a process of its own: ``python -m benchmarks.searching nearest|product CANDIDATES FIRST LAST [--k 20]``.
+"""One search in a process of its own: ``python -m benchmarks.searching nearest|product CANDIDATES
+FIRST LAST [--k 20]``.
 
-`nearest` is `xgrl.retrieval.nearest` for the queries FIRST to LAST; `product` is what it cannot do without, the same matrix
-product in the same blocks, looked at by nobody. Both on L2-normalised float32 vectors of width 384, drawn in memory. Prints
-seconds and the memory that came on top of the vectors, in MB.
+`nearest` is `xgrl.retrieval.nearest` for the queries FIRST to LAST; `product` is what it cannot do
+without, the same matrix product in the same blocks, looked at by nobody. Both on L2-normalised
+float32 vectors of width 384, drawn in memory. Prints seconds and the memory that came on top of the
+vectors, in MB.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ WIDTH, BLOCK = 384, 4096
 
 
 def vectors(count: int, seed: int) -> np.ndarray:
-    """Random unit vectors (count, 384), made in pieces, so that making them takes no memory that would hide the search's."""
+    """Random unit vectors (count, 384), made in pieces, so that making them takes no memory that
+    would hide the search's.
+    """
     rng, out = np.random.default_rng(seed), np.empty((count, WIDTH), np.float32)
     for start in range(0, count, 1000):
         part = rng.standard_normal((min(1000, count - start), WIDTH), dtype=np.float32)
@@ -42,7 +46,9 @@ def product(queries: np.ndarray, candidates: np.ndarray, block: int = BLOCK) -> 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.searching", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.searching", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("what", choices=("nearest", "product"))
     for name in ("candidates", "first", "last"):
         parser.add_argument(name, type=int)

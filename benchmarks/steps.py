@@ -1,11 +1,13 @@
-"""Steps of training in a process of its own, one thread: ``python -m benchmarks.steps peak|layers|vocabulary|train|predict``.
+"""Steps of training in a process of its own, one thread: ``python -m benchmarks.steps
+peak|layers|vocabulary|train|predict``.
 
 * ``peak``: what the processor multiplies at best, FLOP/s of float32 matrices of 2048 x 2048.
-* ``layers STEPS BATCH``: all 12 layers and the (trimmed) word vectors trained as in any study, in useful FLOP/s. A real token
-  of a text of L tokens counts 3 n (2 (4 d² + 2 d f) + 4 L d) operations, padding none; n layers, width d, inner width f.
+* ``layers STEPS BATCH``: all 12 layers and the (trimmed) word vectors trained as in any study, in
+  useful FLOP/s. A real token of a text of L tokens counts 3 n (2 (4 d² + 2 d f) + 4 L d)
+  operations, padding none; n layers, width d, inner width f.
 * ``vocabulary full|trimmed STEPS``: seconds a step and peak memory where word vectors are trained.
-* ``train|predict ROWS``: seconds for so many examples seen once, on the stored output of the frozen layers, and the memory that
-  comes on top of the loaded model.
+* ``train|predict ROWS``: seconds for so many examples seen once, on the stored output of the frozen
+  layers, and the memory that comes on top of the loaded model.
 
 Each prints one line of JSON. The laptop study's prepared folder holds the data.
 """
@@ -33,7 +35,8 @@ from xgrl.prepared import Prepared
 from xgrl.records import peak_memory_mb
 from xgrl.text import Tokens
 
-SHORT, LONGER = "intermediate/sarcasm", "target/sentiment"  # 17 and 24 tokens a text in the laptop study
+# 17 and 24 tokens a text in the laptop study
+SHORT, LONGER = "intermediate/sarcasm", "target/sentiment"
 
 
 def peak(seconds: float = 4.0) -> dict[str, float]:
@@ -52,20 +55,30 @@ def peak(seconds: float = 4.0) -> dict[str, float]:
 
 def operations(lengths: np.ndarray, layers: int, width: int, inner: int) -> float:
     """Operations, forward and backward, for the real tokens of texts of these lengths."""
-    return float((3 * layers * lengths * (2 * (4 * width**2 + 2 * width * inner) + 4 * lengths * width)).sum())
+    return float(
+        (
+            3 * layers * lengths * (2 * (4 * width**2 + 2 * width * inner) + 4 * lengths * width)
+        ).sum()
+    )
 
 
-def setting(prepared: Prepared, encoder: nn.Module, trained: nn.Module, task: str = SHORT) -> tuple[training.TaskModel, dict]:
+def setting(
+    prepared: Prepared, encoder: nn.Module, trained: nn.Module, task: str = SHORT
+) -> tuple[training.TaskModel, dict]:
     """A standard-arm model over `trained` for a task "role/name", and its random streams."""
     streams, width = training.generators(2005, task, seed=0), encoder.config.hidden_size
     head = training.new_head(width, {"": prepared.head(*task.split("/")[::-1])}, streams["head"])
     settings = ArmSettings(width, len(prepared.unlabelled_languages), 0.05)
     return training.TaskModel(
-        trained, head, training.initialised(arm_class("standard"), settings, generator=streams["arm"])
+        trained,
+        head,
+        training.initialised(arm_class("standard"), settings, generator=streams["arm"]),
     ), streams
 
 
-def fitted(model: training.TaskModel, corpus: Corpus, steps: int, batch: int, streams: dict, pad: int) -> tuple[float, dict]:
+def fitted(
+    model: training.TaskModel, corpus: Corpus, steps: int, batch: int, streams: dict, pad: int
+) -> tuple[float, dict]:
     """Seconds of so many steps, after two that do not count; what was seen."""
     warm = batching.JointBatches(corpus, 2, batch, np.random.default_rng(0), pad_id=pad)
     training.fit(model, warm, **RECIPE, dropout=np.random.default_rng(0))
@@ -85,19 +98,28 @@ def layers(steps: int, batch: int) -> dict[str, float]:
     seconds, seen = fitted(model, corpus, steps, batch, streams, c.pad_token_id)
     done = operations(seen["lengths"], c.num_hidden_layers, c.hidden_size, c.intermediate_size)
     tokens = seen["labelled_tokens"]
-    found = {"flops": done / seconds, "tokens": tokens / seconds, "padding": seen["padded_tokens"] / tokens}
+    found = {
+        "flops": done / seconds,
+        "tokens": tokens / seconds,
+        "padding": seen["padded_tokens"] / tokens,
+    }
     return found | {"length": float(seen["lengths"].mean())}
 
 
 def vocabulary(kind: str, steps: int) -> dict[str, float]:
-    """Seconds a step and peak memory, the whole encoder trained; "full": with all of its word vectors."""
+    """Seconds a step and peak memory, the whole encoder trained; "full": with all of its word
+    vectors.
+    """
     prepared = Prepared.of("outputs", STUDY).uncached()
     corpus = prepared.corpus(f"{SHORT}/train")
     encoder, pad = prepared.encoder(), prepared.encoder().config.pad_token_id
     if kind == "full":
         kept = np.load(prepared.folder / "encoder" / "kept_ids.npy")
         encoder = load_encoder("embedded")[0]
-        corpus, pad = replace(corpus, tokens=Tokens(kept[corpus.tokens.ids], corpus.tokens.offsets)), int(kept[pad])
+        corpus, pad = (
+            replace(corpus, tokens=Tokens(kept[corpus.tokens.ids], corpus.tokens.offsets)),
+            int(kept[pad]),
+        )
     model, streams = setting(prepared, encoder, encoder)
     seconds, _ = fitted(model, corpus, steps, BATCH, streams, pad)
     rows = encoder.get_input_embeddings().weight.shape[0]
@@ -107,10 +129,14 @@ def vocabulary(kind: str, steps: int) -> dict[str, float]:
 def first_rows(corpus: Corpus, rows: int) -> Corpus:
     """The corpus's first examples, over and over where it has fewer."""
     index = np.resize(np.arange(len(corpus.tokens)), rows)
-    spans = np.concatenate([np.arange(corpus.tokens.offsets[i], corpus.tokens.offsets[i + 1]) for i in index])
+    spans = np.concatenate(
+        [np.arange(corpus.tokens.offsets[i], corpus.tokens.offsets[i + 1]) for i in index]
+    )
     offsets = np.concatenate([[0], np.cumsum(corpus.tokens.lengths[index])])
     found = replace(corpus, ids=[str(i) for i in range(rows)], labels=corpus.labels[index])
-    return replace(found, tokens=Tokens(corpus.tokens.ids[spans], offsets), hidden=corpus.hidden[spans])
+    return replace(
+        found, tokens=Tokens(corpus.tokens.ids[spans], offsets), hidden=corpus.hidden[spans]
+    )
 
 
 def examples(kind: str, rows: int) -> dict[str, float]:

@@ -1,4 +1,6 @@
-"""Whole studies: what notebooks and grid add to the work, preparation cold and cached, a finished study, a dry run."""
+"""Whole studies: what notebooks and grid add to the work, preparation cold and cached, a finished
+study, a dry run.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +42,18 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def execute(notebook: str, folder: str, values: dict, *options: str, **environment: str) -> tuple[float, float]:
-    """Run a notebook's job; wall seconds of its process, and of its own work as its record has them."""
-    arguments = [f"notebooks/{notebook}.ipynb", f"{folder}/out.ipynb", "--json", json.dumps(values | {"outputs": folder})]
+def execute(
+    notebook: str, folder: str, values: dict, *options: str, **environment: str
+) -> tuple[float, float]:
+    """Run a notebook's job; wall seconds of its process, and of its own work as its record has
+    them.
+    """
+    arguments = [
+        f"notebooks/{notebook}.ipynb",
+        f"{folder}/out.ipynb",
+        "--json",
+        json.dumps(values | {"outputs": folder}),
+    ]
     seconds = timed(1, "-m", "xgrl.execute", *arguments, *options, **environment)["process_seconds"]
     return seconds, records.read(Path(folder) / values["study"] / "prepared")["wall_seconds"]
 
@@ -55,19 +66,25 @@ def overhead(*options: str) -> float:
 
 
 def kernels(rounds: int) -> dict[str, dict]:
-    """Overhead of a job, warm and cold in turn; the first warm one starts the server and does not count."""
+    """Overhead of a job, warm and cold in turn; the first warm one starts the server and does not
+    count.
+    """
     overhead()
     pairs = [(overhead(), overhead("--cold")) for _ in range(rounds)]
     warm, cold = (list(side) for side in zip(*pairs, strict=True))
     what = "wall time of a smoke preparation less its own work"
-    return entry("warm_overhead_s", statistics.median(warm), f"{what}; {rounds} rounds, {spread(warm)}") | entry(
+    return entry(
+        "warm_overhead_s", statistics.median(warm), f"{what}; {rounds} rounds, {spread(warm)}"
+    ) | entry(
         "cold_overhead_s", statistics.median(cold), f"the same with a fresh kernel; {spread(cold)}"
     )
 
 
 @contextlib.contextmanager
 def forgotten() -> Iterator[str]:
-    """A cache folder with the packages, texts and encoders of the real one, and no output of frozen layers."""
+    """A cache folder with the packages, texts and encoders of the real one, and no output of frozen
+    layers.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for path in cache_folder().glob("*"):
             if path.name != "prefix":
@@ -76,11 +93,20 @@ def forgotten() -> Iterator[str]:
 
 
 def preparation(rounds: int) -> dict[str, dict]:
-    """Notebook 01 with an empty cache of frozen layers, and once more with what that left; one round is enough."""
+    """Notebook 01 with an empty cache of frozen layers, and once more with what that left; one
+    round is enough.
+    """
     with forgotten() as cache, tempfile.TemporaryDirectory() as folder:
-        cold, again = (execute("01_prepare", folder, LESS, "--cold", XGRL_CACHE=cache)[1] for _ in range(2))
-    what = "own work of 01: 1 intermediate task, 1 target, 3 languages, laptop study's sizes, 10 layers frozen, 1 thread"
-    return entry("prepare_cold_s", cold, what) | entry("prepare_cached_s", again, "the same, run again")
+        cold, again = (
+            execute("01_prepare", folder, LESS, "--cold", XGRL_CACHE=cache)[1] for _ in range(2)
+        )
+    what = (
+        "own work of 01: 1 intermediate task, 1 target, 3 languages, laptop study's sizes, 10 "
+        "layers frozen, 1 thread"
+    )
+    return entry("prepare_cold_s", cold, what) | entry(
+        "prepare_cached_s", again, "the same, run again"
+    )
 
 
 def answers(rounds: int) -> dict[str, dict]:
@@ -89,16 +115,29 @@ def answers(rounds: int) -> dict[str, dict]:
     command = ["make", "--no-print-directory", "study", f"STUDY={study}"]
     shell(command)  # finish it, where it is not
     nothing = [shell(command) for _ in range(rounds)]
-    listed = [shell(["make", "--no-print-directory", "dry-run", "STUDY=paper"]) for _ in range(rounds)]
+    listed = [
+        shell(["make", "--no-print-directory", "dry-run", "STUDY=paper"]) for _ in range(rounds)
+    ]
     return entry(
-        "nothing_to_do_s", statistics.median(nothing), f"make study STUDY={study} again; {rounds} rounds, {spread(nothing)}"
-    ) | entry("paper_dry_run_s", statistics.median(listed), f"make dry-run STUDY=paper; {rounds} rounds, {spread(listed)}")
+        "nothing_to_do_s",
+        statistics.median(nothing),
+        f"make study STUDY={study} again; {rounds} rounds, {spread(nothing)}",
+    ) | entry(
+        "paper_dry_run_s",
+        statistics.median(listed),
+        f"make dry-run STUDY=paper; {rounds} rounds, {spread(listed)}",
+    )
 
 
 def core_seconds(study: Path) -> tuple[float, int]:
-    """Core seconds of all runs of a study's folder (one with w threads or workers counts w times), and their number."""
+    """Core seconds of all runs of a study's folder (one with w threads or workers counts w times),
+    and their number.
+    """
     found = [records.read(path.parent) for path in sorted(study.rglob("run.json"))]
-    return sum(run["wall_seconds"] * max(run["threads"], run["parameters"].get("workers", 1)) for run in found), len(found)
+    return sum(
+        run["wall_seconds"] * max(run["threads"], run["parameters"].get("workers", 1))
+        for run in found
+    ), len(found)
 
 
 def logged(seconds: float, study: str | Path) -> dict[str, dict]:
@@ -108,10 +147,15 @@ def logged(seconds: float, study: str | Path) -> dict[str, dict]:
     """
     study = Path(study)
     if not (study / "analysis" / "run.json").exists():
-        raise ValueError(f"{study}: no finished study (no analysis/run.json); give the folder outputs/<study>")
+        raise ValueError(
+            f"{study}: no finished study (no analysis/run.json); give the folder outputs/<study>"
+        )
     own, runs = core_seconds(study)
     note = f"{runs} runs with {own / 60:.1f} core minutes of their own work, on {cores()} cores"
-    rest = "the rest: starting kernels, waiting at the beginning and end for the last job of a stage, making the report"
+    rest = (
+        "the rest: starting kernels, waiting at the beginning and end for the last job of a "
+        "stage, making the report"
+    )
     found = entry("grid_efficiency", own / seconds / cores(), f"{note}; {rest}")
     if study.name == "laptop":
         found |= entry("laptop_minutes", seconds / 60, f"{note}, from an empty folder")
@@ -120,7 +164,13 @@ def logged(seconds: float, study: str | Path) -> dict[str, dict]:
 
 def whole() -> dict[str, dict]:
     """Run the laptop study in a fresh folder, frozen layers not in the cache, as `make study` does."""
-    files = ["--configfile", "params/base.yaml", "params/laptop.yaml", "--workflow-profile", "profiles/local"]
+    files = [
+        "--configfile",
+        "params/base.yaml",
+        "params/laptop.yaml",
+        "--workflow-profile",
+        "profiles/local",
+    ]
     with forgotten() as cache, tempfile.TemporaryDirectory() as folder:
         command = [
             sys.executable,
@@ -133,5 +183,13 @@ def whole() -> dict[str, dict]:
             f"outputs={folder}",
             "--nolock",
         ]
-        seconds = shell(["env", f"XGRL_CACHE={cache}", "PYTHONHASHSEED=0", "TOKENIZERS_PARALLELISM=false", *command])
+        seconds = shell(
+            [
+                "env",
+                f"XGRL_CACHE={cache}",
+                "PYTHONHASHSEED=0",
+                "TOKENIZERS_PARALLELISM=false",
+                *command,
+            ]
+        )
         return logged(seconds, Path(folder) / "laptop")

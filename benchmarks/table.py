@@ -1,7 +1,8 @@
-"""The table of what was measured: names and targets, the merge of partial runs, the README's copy, and growth as an exponent.
+"""The table of what was measured: names and targets, the merge of partial runs, the README's copy,
+and growth as an exponent.
 
-``outputs/bench.json`` is ``{name: {value, target, unit, note}}``; ``outputs/bench_points.json`` has the points (size, value)
-that the exponents, whose names begin with ``growth_``, were fitted to.
+``outputs/bench.json`` is ``{name: {value, target, unit, note}}``; ``outputs/bench_points.json`` has
+the points (size, value) that the exponents, whose names begin with ``growth_``, were fitted to.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ MACHINE = "machine"
 
 
 class Goal(NamedTuple):
-    """What a name means: words for the table, unit, target (None: reported only), and whether more or less is better."""
+    """What a name means: words for the table, unit, target (None: reported only), and whether more
+    or less is better.
+    """
 
     what: str
     unit: str
@@ -32,7 +35,9 @@ class Goal(NamedTuple):
 GOALS = {
     "laptop_minutes": Goal("whole laptop study", "min", 30.0),
     "grid_efficiency": Goal("jobs' own work in a study's wall x cores", "share", None, True),
-    "speedup_vs_trainer": Goal("real tokens/s of a job against a Trainer's, end to end", "x", 2.5, True),
+    "speedup_vs_trainer": Goal(
+        "real tokens/s of a job against a Trainer's, end to end", "x", 2.5, True
+    ),
     "speedup_vs_trainer_wall": Goal("the same, wall time of the job", "x", None, True),
     "speedup_vs_trainer_training": Goal("the same, training loop alone", "x", None, True),
     "sgemm_share": Goal("share of the sgemm peak, all 12 layers trained", "share", 0.8, True),
@@ -40,7 +45,9 @@ GOALS = {
     "warm_overhead_s": Goal("overhead of a notebook job, warm kernel", "s", 2.0),
     "cold_overhead_s": Goal("overhead of a notebook job, cold kernel", "s"),
     "trimming_speedup": Goal("step with the full vocabulary over a trimmed one", "x", None, True),
-    "prefix_cache_speedup": Goal("step that runs the frozen layers over one that reads their output", "x", None, True),
+    "prefix_cache_speedup": Goal(
+        "step that runs the frozen layers over one that reads their output", "x", None, True
+    ),
     "prepare_cold_s": Goal("preparation, no frozen layer in the cache", "s"),
     "prepare_cached_s": Goal("preparation, frozen layers in the cache", "s"),
     "retrieval_10k_ratio": Goal("search of 10,000 candidates over its sgemm", "x"),
@@ -61,25 +68,41 @@ GROWTH = {  # what grows with what: words for the table
     "prediction_examples": "prediction by examples",
 }
 for _name, _what in GROWTH.items():
-    GOALS |= {f"growth_{_name}_{kind}": Goal(f"{kind} of {_what}", "exponent") for kind in ("time", "memory")}
+    GOALS |= {
+        f"growth_{_name}_{kind}": Goal(f"{kind} of {_what}", "exponent")
+        for kind in ("time", "memory")
+    }
 
 
 def entry(name: str, value: float, note: str) -> dict[str, dict[str, Any]]:
-    """One row of the table, under its name; KeyError for an unknown one, ValueError for a value that is not finite."""
+    """One row of the table, under its name; KeyError for an unknown one, ValueError for a value
+    that is not finite.
+    """
     goal = GOALS[name]
     if not math.isfinite(value):
         raise ValueError(f"{name}={value}: not a measurement")
-    return {name: {"value": float(f"{value:.4g}"), "target": goal.target, "unit": goal.unit, "note": note}}
+    return {
+        name: {
+            "value": float(f"{value:.4g}"),
+            "target": goal.target,
+            "unit": goal.unit,
+            "note": note,
+        }
+    }
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
     """The power b of the least-squares fit value = a size^b, on logarithms.
 
-    Values at or below 0 count as the smallest positive one. ValueError with fewer than four sizes or without a positive value.
+    Values at or below 0 count as the smallest positive one. ValueError with fewer than four sizes
+    or without a positive value.
     """
     values = np.asarray(values, dtype=float)
     if len(set(sizes)) < 4 or not (values > 0).any():
-        raise ValueError(f"a growth needs four sizes and positive values, found sizes {list(sizes)}, values {values.tolist()}")
+        raise ValueError(
+            f"a growth needs four sizes and positive values, found sizes {list(sizes)}, values "
+            f"{values.tolist()}"
+        )
     values = np.maximum(values, values[values > 0].min())
     return float(np.polyfit(np.log(np.asarray(sizes, dtype=float)), np.log(values), 1)[0])
 
@@ -92,11 +115,18 @@ def met(row: Mapping[str, Any], goal: Goal) -> bool | None:
 
 
 def merge(path: str | Path, rows: Mapping[str, Any]) -> dict[str, Any]:
-    """Put rows into a JSON file that may exist: new ones replace those of their name, order is that of `GOALS`."""
+    """Put rows into a JSON file that may exist: new ones replace those of their name, order is that
+    of `GOALS`.
+    """
     path = Path(path)
     found = (json.loads(path.read_text()) if path.exists() else {}) | dict(rows)
     order = [*GOALS, MACHINE]
-    merged = {name: found[name] for name in sorted(found, key=lambda name: order.index(name) if name in order else len(order))}
+    merged = {
+        name: found[name]
+        for name in sorted(
+            found, key=lambda name: order.index(name) if name in order else len(order)
+        )
+    }
     records.write_json(path, merged)
     return merged
 
@@ -109,7 +139,10 @@ def line(name: str, row: Mapping[str, Any]) -> str:
 
 def markdown(table: Mapping[str, Any]) -> str:
     """The README's table: what, value, target, note; a value that misses its target is in bold."""
-    lines = ["| what | measured | target | how, and what limits it |", "| --- | ---: | ---: | --- |"]
+    lines = [
+        "| what | measured | target | how, and what limits it |",
+        "| --- | ---: | ---: | --- |",
+    ]
     for name, row in table.items():
         if name not in GOALS:
             continue
@@ -117,14 +150,21 @@ def markdown(table: Mapping[str, Any]) -> str:
         value = f"{row['value']:.3g}{unit}"
         sign = "≥" if goal.more else "≤"
         target = "" if row["target"] is None else f"{sign} {row['target']:g}{unit}"
-        lines.append(f"| {goal.what} | {f'**{value}**' if met(row, goal) is False else value} | {target} | {row['note']} |")
+        lines.append(
+            f"| {goal.what} | {f'**{value}**' if met(row, goal) is False else value} | {target} | "
+            f"{row['note']} |"
+        )
     return "\n".join([*lines, "", table[MACHINE]["note"]] if MACHINE in table else lines) + "\n"
 
 
 def write_readme(table: Mapping[str, Any], path: str | Path) -> None:
-    """Put the table between its two markers of a README; ValueError where it has not each of them once."""
+    """Put the table between its two markers of a README; ValueError where it has not each of them
+    once.
+    """
     text, (start, end) = Path(path).read_text(), MARKERS
     if text.count(start) != 1 or text.count(end) != 1:
         raise ValueError(f"{path}: needs the lines {start} and {end}, once each")
     before, rest = text.split(start)
-    records.write_bytes(path, f"{before}{start}\n{markdown(table)}{end}{rest.split(end)[1]}".encode())
+    records.write_bytes(
+        path, f"{before}{start}\n{markdown(table)}{end}{rest.split(end)[1]}".encode()
+    )

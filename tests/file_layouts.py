@@ -1,4 +1,6 @@
-"""Small files in every layout of every benchmark task, and the rows they must give: for test_files.py."""
+"""Small files in every layout of every benchmark task, and the rows they must give: for
+test_files.py.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +9,41 @@ from pathlib import Path
 
 
 def write(root: Path, files: dict[str, object]) -> Path:
-    """Write files by relative name: text as it is, a list of dictionaries as JSON lines, anything else as JSON."""
+    """Write files by relative name: text as it is, a list of dictionaries as JSON lines, anything
+    else as JSON.
+    """
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, list):
             content = "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in content)
-        (root / name).write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+        (root / name).write_text(
+            content if isinstance(content, str) else json.dumps(content), encoding="utf-8"
+        )
     return root
 
 
-def squad(*questions: dict[str, object], context: str = "Ann met Bob in Rome. They ate.") -> dict[str, object]:
-    return {"version": "1", "data": [{"title": "t", "paragraphs": [{"context": context, "qas": list(questions)}]}]}
+def squad(
+    *questions: dict[str, object], context: str = "Ann met Bob in Rome. They ate."
+) -> dict[str, object]:
+    return {
+        "version": "1",
+        "data": [{"title": "t", "paragraphs": [{"context": context, "qas": list(questions)}]}],
+    }
 
 
 def question(id: str = "q1", text: str = "Bob", start: int = 8) -> dict[str, object]:
-    return {"id": id, "question": "Whom did Ann meet?", "answers": [{"text": text, "answer_start": start}]}
+    return {
+        "id": id,
+        "question": "Whom did Ann meet?",
+        "answers": [{"text": text, "answer_start": start}],
+    }
 
 
 # Made files: name of the case -> task, language, split, the files in its folder, the rows
 
 CONLLU = (
-    "# sent_id = 1\n1-2\tdon't\t_\t_\t_\t_\t_\t_\t_\t_\n1\tdo\tdo\tAUX\t_\t_\t0\t_\t_\t_\n2\tn't\tnot\tPART\t_\t_\t1\t_\t_\t_\n"
+    "# sent_id = "
+    "1\n1-2\tdon't\t_\t_\t_\t_\t_\t_\t_\t_\n1\tdo\tdo\tAUX\t_\t_\t0\t_\t_\t_\n2\tn't\tnot\tPART\t_\t_\t1\t_\t_\t_\n"
     "2.1\tgo\tgo\tVERB\t_\t_\t_\t_\t_\t_\n\n1\tNo\tno\tINTJ\t_\t_\t0\t_\t_\t_\n"
 )
 XNLI = 'language\tgold_label\tsentence1\tsentence2\tpairID\nde\tneutral\t"A\tB\t7\nen\tentailment\tC\tD\t7\n'
@@ -47,9 +63,27 @@ SPAN = {
     "context": "Ann met Bob in Rome. They ate.",
     "answers": {"text": ["Bob"], "answer_start": [8]},
 }
-COPA = {"premise": "It rained.", "question": "effect", "choice1": "Wet.", "choice2": "Dry.", "label": 0, "idx": 5}
-SIQA = {"context": "Kai fell.", "question": "Why?", "answerA": "ice", "answerB": "rain", "answerC": "luck"}
-SIQA_ROW = {"id": "siqa-train-0", "prompt": "Kai fell. Why?", "choices": ["ice", "rain", "luck"], "label": 1}
+COPA = {
+    "premise": "It rained.",
+    "question": "effect",
+    "choice1": "Wet.",
+    "choice2": "Dry.",
+    "label": 0,
+    "idx": 5,
+}
+SIQA = {
+    "context": "Kai fell.",
+    "question": "Why?",
+    "answerA": "ice",
+    "answerB": "rain",
+    "answerC": "luck",
+}
+SIQA_ROW = {
+    "id": "siqa-train-0",
+    "prompt": "Kai fell. Why?",
+    "choices": ["ice", "rain", "luck"],
+    "label": 1,
+}
 COSMOS = {
     "id": "c1",
     "context": "It rained,\nall day.",
@@ -60,7 +94,12 @@ COSMOS = {
     "answer3": 'd "e"',
     "label": "3",
 }
-COSMOS_ROW = {"id": "c1", "prompt": "It rained,\nall day. Why?", "choices": ["a", "b", "c", 'd "e"'], "label": 3}
+COSMOS_ROW = {
+    "id": "c1",
+    "prompt": "It rained,\nall day. Why?",
+    "choices": ["a", "b", "c", 'd "e"'],
+    "label": 3,
+}
 BREAKS = {"sentence_breaks": [[0, 20], [21, 30]]}
 BUCC = {"de": "de-1\teins\nde-2\tzwei\n", "en": "en-1\ttwo\nen-2\tone\n", "gold": "de-1\ten-2\n"}
 ARTICLE = {
@@ -69,13 +108,27 @@ ARTICLE = {
         "text": "Kurz. Ann mag {x} Rom.",
         "sentence_spans": [{"start": 0, "end": 5}, {"start": 6, "end": 22}],
     },
-    "mentions": [{"example_id": "m1", "entity_id": "Q220", "mention_span": {"start": 18, "end": 21, "text": "Rom"}}],
+    "mentions": [
+        {
+            "example_id": "m1",
+            "entity_id": "Q220",
+            "mention_span": {"start": 18, "end": 21, "text": "Rom"},
+        }
+    ],
 }
 ENTITY = {"entity_id": "Q220", "title": "Roma", "description": "Roma è una\ncittà."}
 PAIR = {
     "contextual_mention": {
-        "context": {"language": "en", "text": "Rome is old.", "sentence_spans": [{"start": 0, "end": 12}]},
-        "mention": {"example_id": "w1", "entity_id": "Q220", "mention_span": {"start": 0, "end": 4, "text": "Rome"}},
+        "context": {
+            "language": "en",
+            "text": "Rome is old.",
+            "sentence_spans": [{"start": 0, "end": 12}],
+        },
+        "mention": {
+            "example_id": "w1",
+            "entity_id": "Q220",
+            "mention_span": {"start": 0, "end": 4, "text": "Rome"},
+        },
     },
     "entity": ENTITY,
 }
@@ -93,7 +146,10 @@ def lareqa(context: str, answer: str, breaks: list[list[int]]) -> dict[str, obje
 
 
 EN, DE = "Ann met Bob in Rome. They ate.", "Dann assen sie. Ann traf Bob."
-XQUAD_R = {"xquad-r/en.json": lareqa(EN, "Bob", [[0, 20], [21, 30]]), "xquad-r/de.json": lareqa(DE, "Bob", [[0, 15], [16, 29]])}
+XQUAD_R = {
+    "xquad-r/en.json": lareqa(EN, "Bob", [[0, 20], [21, 30]]),
+    "xquad-r/de.json": lareqa(DE, "Bob", [[0, 15], [16, 29]]),
+}
 MNLI_TSV = "premise\thypo\tlabel\nA\tB\tneutral\nC\tD\tcontradictory\n"
 
 CASES = {
@@ -126,17 +182,38 @@ CASES = {
         [{"id": "xnli-dev-0", "text": '"A" b', "text_pair": "B", "label": 1}],
     ),
     "xnli XTREME train": ("xnli", "en", "train", {"train-en.tsv": TRIPLES}, NLI_ROWS),
-    "xnli XNLI-MT train": ("xnli", "en", "train", {"XNLI-MT-1.0/multinli/multinli.train.en.tsv": MNLI_TSV}, NLI_ROWS),
-    "xnli multinli train": ("xnli", "en", "train", {"multinli_1.0/multinli_1.0_train.jsonl": MNLI}, NLI_ROWS),
+    "xnli XNLI-MT train": (
+        "xnli",
+        "en",
+        "train",
+        {"XNLI-MT-1.0/multinli/multinli.train.en.tsv": MNLI_TSV},
+        NLI_ROWS,
+    ),
+    "xnli multinli train": (
+        "xnli",
+        "en",
+        "train",
+        {"multinli_1.0/multinli_1.0_train.jsonl": MNLI},
+        NLI_ROWS,
+    ),
     "mnli": ("mnli", "en", "train", {"multinli_1.0/multinli_1.0_train.jsonl": MNLI}, NLI_ROWS),
     "mnli translated": (
         "mnli",
         "de",
         "translated",
-        {"XNLI-MT-1.0/multinli/multinli.train.de.tsv": MNLI_TSV, "multinli.train.sw.tsv": "no such thing"},
+        {
+            "XNLI-MT-1.0/multinli/multinli.train.de.tsv": MNLI_TSV,
+            "multinli.train.sw.tsv": "no such thing",
+        },
         NLI_ROWS,
     ),
-    "mnli dev": ("mnli", "en", "dev", {"multinli_1.0_dev_matched.jsonl": MNLI[:1]}, [NLI_ROWS[0] | {"id": "mnli-dev-0"}]),
+    "mnli dev": (
+        "mnli",
+        "en",
+        "dev",
+        {"multinli_1.0_dev_matched.jsonl": MNLI[:1]},
+        [NLI_ROWS[0] | {"id": "mnli-dev-0"}],
+    ),
     "anli": (
         "anli",
         "en",
@@ -145,14 +222,19 @@ CASES = {
             "snli_1.0/snli_1.0_train.jsonl": MNLI[:1],
             "multinli_1.0/multinli_1.0_train.jsonl": MNLI[1:],
             **{
-                f"anli_v1.0/R{i}/train.jsonl": [{"uid": f"u{i}", "context": "E", "hypothesis": "F", "label": "c"}]
+                f"anli_v1.0/R{i}/train.jsonl": [
+                    {"uid": f"u{i}", "context": "E", "hypothesis": "F", "label": "c"}
+                ]
                 for i in (1, 2, 3)
             },
         },
         [
             NLI_ROWS[0] | {"id": "snli-train-0"},
             NLI_ROWS[1] | {"id": "mnli-train-0"},
-            *({"id": f"anli-r{i}-train-0", "text": "E", "text_pair": "F", "label": 2} for i in (1, 2, 3)),
+            *(
+                {"id": f"anli-r{i}-train-0", "text": "E", "text_pair": "F", "label": 2}
+                for i in (1, 2, 3)
+            ),
         ],
     ),
     "anli dev": (
@@ -183,7 +265,9 @@ CASES = {
         "qqp",
         "en",
         "dev",
-        {"QQP/dev.tsv": 'id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n5\t1\t2\tA "x\tB\t1\n'},
+        {
+            "QQP/dev.tsv": 'id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n5\t1\t2\tA "x\tB\t1\n'
+        },
         [{"id": "qqp-dev-0", "text": 'A "x', "text_pair": "B", "label": 1}],
     ),
     "udpos CoNLL-U, two treebanks": (
@@ -195,7 +279,12 @@ CASES = {
             "UD_Czech-CAC/cs_cac-ud-test.conllu": CONLLU,
             "UD_Old/csx_old-ud-test.conllu": "wrong",
         },
-        tagged(("cs_cac-0", POS_ROWS[0]), ("cs_cac-1", POS_ROWS[1]), ("cs_pdt-0", POS_ROWS[0]), ("cs_pdt-1", POS_ROWS[1])),
+        tagged(
+            ("cs_cac-0", POS_ROWS[0]),
+            ("cs_cac-1", POS_ROWS[1]),
+            ("cs_pdt-0", POS_ROWS[0]),
+            ("cs_pdt-1", POS_ROWS[1]),
+        ),
     ),
     "udpos XTREME": (
         "udpos",
@@ -240,8 +329,20 @@ CASES = {
         {"dev-v2.0.json": squad(question(), question("q2") | {"answers": []})},
         [SPAN, SPAN | {"id": "q2", "answers": {"text": [], "answer_start": []}}],
     ),
-    "xquad in a language of no table": ("xquad", "fr", "test", {"xquad.fr.json": squad(question())}, [SPAN]),
-    "mlqa": ("mlqa", "de", "test", {"MLQA_V1/test/test-context-de-question-de.json": squad(question())}, [SPAN]),
+    "xquad in a language of no table": (
+        "xquad",
+        "fr",
+        "test",
+        {"xquad.fr.json": squad(question())},
+        [SPAN],
+    ),
+    "mlqa": (
+        "mlqa",
+        "de",
+        "test",
+        {"MLQA_V1/test/test-context-de-question-de.json": squad(question())},
+        [SPAN],
+    ),
     "tydiqa upstream": (
         "tydiqa",
         "fi",
@@ -343,36 +444,77 @@ CASES = {
         "en",
         "train",
         {"mewsli_x/output/dataset/wikipedia_pairs-train.jsonl": [PAIR]},
-        [{"id": "w1", "text": "Rome: { Rome } is old.", "candidate": "Roma è una città.", "candidate_pair": ""}],
+        [
+            {
+                "id": "w1",
+                "text": "Rome: { Rome } is old.",
+                "candidate": "Roma è una città.",
+                "candidate_pair": "",
+            }
+        ],
     ),
     "xcopa XTREME-R": (
         "xcopa",
         "et",
         "test",
         {"test.et.jsonl": [COPA]},
-        [{"id": "xcopa-test-5", "prompt": "It rained. What was the effect?", "choices": ["Wet.", "Dry."], "label": 0}],
+        [
+            {
+                "id": "xcopa-test-5",
+                "prompt": "It rained. What was the effect?",
+                "choices": ["Wet.", "Dry."],
+                "label": 0,
+            }
+        ],
     ),
     "copa": (
         "xcopa",
         "en",
         "dev",
         {"COPA/val.jsonl": [COPA | {"question": "cause", "label": 1}]},
-        [{"id": "xcopa-dev-5", "prompt": "It rained. What was the cause?", "choices": ["Wet.", "Dry."], "label": 1}],
+        [
+            {
+                "id": "xcopa-dev-5",
+                "prompt": "It rained. What was the cause?",
+                "choices": ["Wet.", "Dry."],
+                "label": 1,
+            }
+        ],
     ),
-    "siqa 1.4": ("siqa", "en", "train", {"socialIQa_v1.4_trn.jsonl": [SIQA | {"correct": "B"}]}, [SIQA_ROW]),
-    "siqa with labels beside": ("siqa", "en", "train", {"train.jsonl": [SIQA], "train-labels.lst": "2\n"}, [SIQA_ROW]),
+    "siqa 1.4": (
+        "siqa",
+        "en",
+        "train",
+        {"socialIQa_v1.4_trn.jsonl": [SIQA | {"correct": "B"}]},
+        [SIQA_ROW],
+    ),
+    "siqa with labels beside": (
+        "siqa",
+        "en",
+        "train",
+        {"train.jsonl": [SIQA], "train-labels.lst": "2\n"},
+        [SIQA_ROW],
+    ),
     "hellaswag": (
         "hellaswag",
         "en",
         "dev",
-        {"hellaswag_val.jsonl": [{"ind": 3, "ctx": "He", "endings": ["a", "b", "c", "d"], "label": 2}]},
+        {
+            "hellaswag_val.jsonl": [
+                {"ind": 3, "ctx": "He", "endings": ["a", "b", "c", "d"], "label": 2}
+            ]
+        },
         [{"id": "hellaswag-dev-0", "prompt": "He", "choices": ["a", "b", "c", "d"], "label": 2}],
     ),
     "cosmosqa csv": (
         "cosmosqa",
         "en",
         "dev",
-        {"valid.csv": ",".join(COSMOS) + "\n" + 'c1,"It rained,\nall day.",Why?,a,b,c,"d ""e""",3\n'},
+        {
+            "valid.csv": ",".join(COSMOS)
+            + "\n"
+            + 'c1,"It rained,\nall day.",Why?,a,b,c,"d ""e""",3\n'
+        },
         [COSMOS_ROW],
     ),
     "cosmosqa jsonl": ("cosmosqa", "en", "train", {"train.jsonl": [COSMOS]}, [COSMOS_ROW]),
@@ -385,7 +527,10 @@ CASES = {
                 {
                     "id": "x",
                     "answerKey": "B",
-                    "question": {"stem": "What?", "choices": [{"label": "A", "text": "a"}, {"label": "B", "text": "b"}]},
+                    "question": {
+                        "stem": "What?",
+                        "choices": [{"label": "A", "text": "a"}, {"label": "B", "text": "b"}],
+                    },
                 }
             ]
         },

@@ -1,10 +1,12 @@
-"""Would the notebooks' checked cells catch a fault in the library? Break it on purpose, and see which notebook and cell say so.
+"""Would the notebooks' checked cells catch a fault in the library? Break it on purpose, and see
+which notebook and cell say so.
 
     python -m tests.mutations [NAME ...]
 
-Each fault is put into a copy of the library in a scratch folder, never into the library itself; nbval then runs the notebooks
-that it names on that copy, with the data of the smoke study. Printed is one line a fault: the cells that no longer give what is
-stored, or fail. Exit 1 where a fault goes unseen. Not a test of the suite: it takes a few minutes.
+Each fault is put into a copy of the library in a scratch folder, never into the library itself;
+nbval then runs the notebooks that it names on that copy, with the data of the smoke study. Printed
+is one line a fault: the cells that no longer give what is stored, or fail. Exit 1 where a fault
+goes unseen. Not a test of the suite: it takes a few minutes.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ CELL = re.compile(r"^FAILED \S*?(\w+)\.ipynb::(?:ipynb::)?Cell (\d+)", re.M)
 
 @dataclass(frozen=True)
 class Fault:
-    """In `file` of the library `right` becomes `wrong`; `notebooks` are the ones to be run, in order."""
+    """In `file` of the library `right` becomes `wrong`; `notebooks` are the ones to be run, in
+    order.
+    """
 
     file: str
     right: str
@@ -36,13 +40,23 @@ FAULTS = {
     "gradient reversal's sign": Fault(
         "models/grl.py", "return -ctx.weight * gradient", "return ctx.weight * gradient", ("00",)
     ),
-    "lambda rises too slowly": Fault("models/grl.py", "math.exp(-10 * progress)", "math.exp(-1 * progress)", ("00",)),
-    "the farthest is found": Fault(
-        "retrieval.py", "torch.mm(part, other.T, out=out)", "torch.mm(-part, other.T, out=out)", ("00",)
+    "lambda rises too slowly": Fault(
+        "models/grl.py", "math.exp(-10 * progress)", "math.exp(-1 * progress)", ("00",)
     ),
-    "vocabulary off by one": Fault("text.py", "= np.arange(len(kept), dtype", "= np.arange(1, len(kept) + 1, dtype", ("01",)),
+    "the farthest is found": Fault(
+        "retrieval.py",
+        "torch.mm(part, other.T, out=out)",
+        "torch.mm(-part, other.T, out=out)",
+        ("00",),
+    ),
+    "vocabulary off by one": Fault(
+        "text.py", "= np.arange(len(kept), dtype", "= np.arange(1, len(kept) + 1, dtype", ("01",)
+    ),
     "vocabulary rows rotated": Fault(
-        "text.py", "np.arange(len(kept), dtype=np.int32)", "np.roll(np.arange(len(kept), dtype=np.int32), 1)", ("01",)
+        "text.py",
+        "np.arange(len(kept), dtype=np.int32)",
+        "np.roll(np.arange(len(kept), dtype=np.int32), 1)",
+        ("01",),
     ),
     "languages shuffled": Fault(
         "arms/dann.py",
@@ -51,14 +65,21 @@ FAULTS = {
         ("02",),
     ),
     "sign flip one-sided": Fault(
-        "stats/randomisation.py", "(np.abs(sums) >= threshold).sum(0)", "(sums >= threshold).sum(0)", ("05",)
+        "stats/randomisation.py",
+        "(np.abs(sums) >= threshold).sum(0)",
+        "(sums >= threshold).sum(0)",
+        ("05",),
     ),
 }
 
 
 def broken(folder: Path, fault: Fault) -> None:
-    """A copy in `folder` of what notebooks need, with the fault in its library; ValueError where the text is not there."""
-    shutil.copytree(ROOT / "lib" / "xgrl", folder / "lib" / "xgrl", ignore=shutil.ignore_patterns("__pycache__"))
+    """A copy in `folder` of what notebooks need, with the fault in its library; ValueError where
+    the text is not there.
+    """
+    shutil.copytree(
+        ROOT / "lib" / "xgrl", folder / "lib" / "xgrl", ignore=shutil.ignore_patterns("__pycache__")
+    )
     for name in ("notebooks", "params", "outputs/reference"):
         shutil.copytree(ROOT / name, folder / name)
     if any(stem >= "02" for stem in fault.notebooks):
@@ -66,7 +87,9 @@ def broken(folder: Path, fault: Fault) -> None:
     place = folder / "lib" / "xgrl" / fault.file
     text = place.read_text()
     if text.count(fault.right) != 1:
-        raise ValueError(f"{fault.file}: {fault.right!r} is there {text.count(fault.right)} times, expected once")
+        raise ValueError(
+            f"{fault.file}: {fault.right!r} is there {text.count(fault.right)} times, expected once"
+        )
     place.write_text(text.replace(fault.right, fault.wrong))
 
 
@@ -75,7 +98,9 @@ def caught(fault: Fault) -> list[tuple[str, int]]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         broken(folder, fault)
-        books = [str(next((folder / "notebooks").glob(f"{stem}_*.ipynb"))) for stem in fault.notebooks]
+        books = [
+            str(next((folder / "notebooks").glob(f"{stem}_*.ipynb"))) for stem in fault.notebooks
+        ]
         environment = os.environ | {"PYTHONPATH": str(folder / "lib"), "OMP_NUM_THREADS": "1"}
         options = [
             "--nbval-lax",
@@ -96,8 +121,11 @@ def caught(fault: Fault) -> list[tuple[str, int]]:
 
 def main(names: list[str]) -> int:
     used = sorted({stem for name in names or FAULTS for stem in FAULTS[name].notebooks})
-    if found := caught(Fault("text.py", "def kept_ids", "def kept_ids", tuple(used))):  # nothing is changed
-        print(f"these fail without any fault: {found}; make smoke, and make the notebooks pass first")
+    # nothing is changed
+    if found := caught(Fault("text.py", "def kept_ids", "def kept_ids", tuple(used))):
+        print(
+            f"these fail without any fault: {found}; make smoke, and make the notebooks pass first"
+        )
         return 1
     unseen = 0
     for name in names or FAULTS:

@@ -1,4 +1,6 @@
-"""A prepared folder of the tiny encoder and synthetic data, for tests: all of notebook 01 but its prose."""
+"""A prepared folder of the tiny encoder and synthetic data, for tests: all of notebook 01 but its
+prose.
+"""
 
 from __future__ import annotations
 
@@ -31,25 +33,42 @@ def prepare(folder, **changes) -> Prepared:
     corpora, left_out = gathering.gather(values)
     corpora, _ = gathering.drop_leaked(corpora)
     encoded = preparing.encode_all(corpora, tokenizer, values["max_length"])
-    labelled = [c.tokens.lengths for name, c in encoded.items() if name.startswith("intermediate/") and "train" in name]
+    labelled = [
+        c.tokens.lengths
+        for name, c in encoded.items()
+        if name.startswith("intermediate/") and "train" in name
+    ]
     lengths = np.concatenate(labelled)
     unlabelled, _ = gathering.choose_unlabelled(values, tokenizer, lengths)
     domain = values["unlabelled_languages"]
-    unlabelled = unlabelled.add_column("label", [domain.index(language) for language in unlabelled["language"]])
+    unlabelled = unlabelled.add_column(
+        "label", [domain.index(language) for language in unlabelled["language"]]
+    )
     parallel_texts = auxiliary.choose_parallel(values, corpora)
     more = auxiliary.text_of_arms(values, corpora, unlabelled, parallel_texts, tokenizer, lengths)
     more = {"unlabelled": unlabelled} | more
     corpora |= more
     encoded |= preparing.encode_all(more, tokenizer, values["max_length"])
     frozen = frozen_layers(values["trained_layers"], model.config.num_hidden_layers)
-    preparing.write_prepared(home, model, tokenizer, values["encoder"], corpora, encoded, frozen, values["workers"])
+    preparing.write_prepared(
+        home, model, tokenizer, values["encoder"], corpora, encoded, frozen, values["workers"]
+    )
     preparing.write_texts(home / "parallel_texts.parquet", parallel_texts)
     metrics = {
         "special_ids": preparing.special_ids(home, tokenizer),
         "text_languages": auxiliary.text_languages(values),
-        "languages": {t: gathering.target_languages(t, values["languages"]) for t in values["targets"]},
+        "languages": {
+            t: gathering.target_languages(t, values["languages"]) for t in values["targets"]
+        },
         "heads": preparing.heads(corpora),
         "contents": write_contents(home, corpora, preparing.heads(corpora)),
     }
-    records.finish(home, phase="prepare", parameters=values, metrics=metrics, started=started, warnings=left_out)
+    records.finish(
+        home,
+        phase="prepare",
+        parameters=values,
+        metrics=metrics,
+        started=started,
+        warnings=left_out,
+    )
     return Prepared.of(folder, values["study"])

@@ -1,4 +1,6 @@
-"""The arms' promises: equal where they must be equal, different where they must differ, gradients as their equations say."""
+"""The arms' promises: equal where they must be equal, different where they must differ, gradients
+as their equations say.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def test_dann_with_lambda_zero_equals_control_bit_for_bit():
 
 def test_dann_changes_the_encoder_and_control_does_not_feel_the_discriminator():
     control = tiny_run("control")
-    assert not torch.equal(weights(tiny_run("dann", lambda_max=1.0).model.encoder), weights(control.model.encoder))
+    assert not torch.equal(
+        weights(tiny_run("dann", lambda_max=1.0).model.encoder), weights(control.model.encoder)
+    )
     other = tiny_run("control", discriminator_learning_rate=1e-4)
     assert torch.equal(weights(other.model.encoder), weights(control.model.encoder))
     assert not torch.equal(weights(other.model.arm), weights(control.model.arm))
@@ -46,12 +50,16 @@ def test_dann_changes_the_encoder_and_control_does_not_feel_the_discriminator():
 def test_an_opposed_discriminator_does_worse():
     control, dann = tiny_run("control", steps=60), tiny_run("dann", steps=60, lambda_max=3.0)
     accuracy = [run.fit.curves["discriminator_accuracy"].tail(15).mean() for run in (control, dann)]
-    assert accuracy[0] > 50 + 10  # two domains with different words: an unopposed discriminator finds them
+    # two domains with different words: an unopposed discriminator finds them
+    assert accuracy[0] > 50 + 10
     assert accuracy[1] < accuracy[0] - 5
 
 
 def test_labels_that_are_permuted_cannot_be_learned():
-    accuracy = [tiny_run(arm, steps=80).fit.curves["discriminator_accuracy"].tail(30).mean() for arm in ("control", "shuffled")]
+    accuracy = [
+        tiny_run(arm, steps=80).fit.curves["discriminator_accuracy"].tail(30).mean()
+        for arm in ("control", "shuffled")
+    ]
     assert accuracy[0] > 80 and abs(accuracy[1] - 50) < 12
 
 
@@ -67,13 +75,17 @@ def test_every_arm_trains_sees_the_same_labelled_batches_and_repeats_itself_bit_
 @pytest.mark.parametrize("arm", TRAINED)
 def test_every_arm_trains_every_layer_too(arm, kind):
     run = tiny_run(
-        arm, steps=2, base=build(kind), k=0, settings=ArmSettings(32, 2, 0.1, classes=2, mask_id=4, special_ids=(0, 1, 2))
+        arm,
+        steps=2,
+        base=build(kind),
+        k=0,
+        settings=ArmSettings(32, 2, 0.1, classes=2, mask_id=4, special_ids=(0, 1, 2)),
     )
     assert run.fit.diverged is None and torch.isfinite(weights(run.model)).all()
 
 
-# The gradient of every adversary: what the encoder feels is -lambda times the slope of the discriminator's own loss,
-# which finite differences give without autograd.
+# The gradient of every adversary: what the encoder feels is -lambda times the slope of the
+# discriminator's own loss, which finite differences give without autograd.
 
 
 def step_of(read, domains, progress=1.0, classes=2):
@@ -82,11 +94,14 @@ def step_of(read, domains, progress=1.0, classes=2):
     head = ClassificationHead(read.shape[-1], classes, dropout=0.0).to(read.dtype).eval()
     model = SimpleNamespace(head_of=lambda task: head)
     inputs = {"attention_mask": torch.ones(read.shape[:2], dtype=torch.long)}
-    return Step(model, inputs, read, read, 0, torch.empty(0), domains, "", torch.tensor(0.0), progress)
+    return Step(
+        model, inputs, read, read, 0, torch.empty(0), domains, "", torch.tensor(0.0), progress
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "tokens"), [(name, tokens) for name in ("dann", "shuffled", "wdgrl") for tokens in (False, True)]
+    ("name", "tokens"),
+    [(name, tokens) for name in ("dann", "shuffled", "wdgrl") for tokens in (False, True)],
 )
 def test_the_encoder_feels_minus_lambda_times_the_discriminators_slope(name, tokens):
     torch.manual_seed(1)
@@ -101,7 +116,8 @@ def test_the_encoder_feels_minus_lambda_times_the_discriminators_slope(name, tok
     term, curves = loss(read, weight)
     assert curves["lambda"] == pytest.approx(weight, rel=1e-3)
     term.backward()
-    penalty_free = name == "wdgrl"  # its penalty reads detached features: the encoder does not feel it
+    # its penalty reads detached features: the encoder does not feel it
+    penalty_free = name == "wdgrl"
     for place in [(0, 0, 0), (3, 1, 2), (7, 2, 5), (4, 0, 1)]:
         moved = []
         for sign in (1, -1):
@@ -110,7 +126,9 @@ def test_the_encoder_feels_minus_lambda_times_the_discriminators_slope(name, tok
             found, own = loss(values, weight)
             moved.append(own["domain_loss"] if penalty_free else found.item())
         slope = (moved[0] - moved[1]) / 2e-5
-        assert read.grad[place].item() == pytest.approx(-curves["lambda"] * slope, rel=1e-4, abs=1e-9)
+        assert read.grad[place].item() == pytest.approx(
+            -curves["lambda"] * slope, rel=1e-4, abs=1e-9
+        )
     assert read.grad.abs().sum() > 0
 
 
@@ -125,14 +143,18 @@ def test_cdans_gradient_at_fixed_predictions():  # none passes through them
     predictions = step.model.head_of("")(features[:, 0]).softmax(-1).detach()
 
     def loss(values):
-        return cross_entropy(arm.discriminator(torch.einsum("nh,nc->nhc", values, predictions).flatten(1)), domains).item()
+        return cross_entropy(
+            arm.discriminator(torch.einsum("nh,nc->nhc", values, predictions).flatten(1)), domains
+        ).item()
 
     for place in [(0, 0), (5, 3)]:
         up, down = (features.detach()[:, 0].clone() for _ in range(2))
         up[place] += 1e-5
         down[place] -= 1e-5
         slope = (loss(up) - loss(down)) / 2e-5
-        assert features.grad[:, 0][place].item() == pytest.approx(-curves["lambda"] * slope, rel=1e-4)
+        assert features.grad[:, 0][place].item() == pytest.approx(
+            -curves["lambda"] * slope, rel=1e-4
+        )
 
 
 def test_the_discriminator_descends_its_own_loss_at_full_weight():
@@ -158,7 +180,8 @@ def test_the_critic_is_held_to_slope_one_and_measures_a_shift():
         term, curves = arm(step_of(read, domains))
         term.backward()
         optimiser.step()
-    assert -curves["domain_loss"] == pytest.approx(3.0, abs=0.7)  # the distance of two equal clouds 3 apart
+    # the distance of two equal clouds 3 apart
+    assert -curves["domain_loss"] == pytest.approx(3.0, abs=0.7)
 
 
 def test_the_worst_perturbation_has_the_radius_and_is_worse_than_a_random_one():
@@ -181,7 +204,9 @@ def test_the_worst_perturbation_has_the_radius_and_is_worse_than_a_random_one():
 
     def loss_at(place):
         return model.head.loss(
-            model.head(mean_pool(model.hidden(inputs_embeds=place, attention_mask=mask), mask)), labels, mask
+            model.head(mean_pool(model.hidden(inputs_embeds=place, attention_mask=mask), mask)),
+            labels,
+            mask,
         ).item()
 
     noise = torch.randn_like(x) * real
@@ -198,7 +223,10 @@ def test_smoothing_moves_each_token_by_the_radius_in_a_new_direction():
     arm = arm_class("robust-smoothing")(ArmSettings(6, 0, 0.2))
     x = torch.randn(4, 5, 6)
     first, second = (
-        arm.alter({"inputs_embeds": x, "attention_mask": torch.ones(4, 5)}, 4, None)["inputs_embeds"] for _ in range(2)
+        arm.alter({"inputs_embeds": x, "attention_mask": torch.ones(4, 5)}, 4, None)[
+            "inputs_embeds"
+        ]
+        for _ in range(2)
     )
     torch.testing.assert_close((first - x).norm(dim=-1), 0.2 * x.norm(dim=-1))
     assert not torch.equal(first, second)
@@ -246,7 +274,10 @@ def test_labels_in_translation_reach_the_other_language():
     foreign = corpus(64, 30, 50, 2)
     from xgrl.predicting import check
 
-    right = [check(tiny_run(arm, steps=80, lambda_max=1.0).model, foreign)[0] for arm in ("standard", "translated")]
+    right = [
+        check(tiny_run(arm, steps=80, lambda_max=1.0).model, foreign)[0]
+        for arm in ("standard", "translated")
+    ]
     assert right[1] > 58 and right[1] > right[0]
     assert len(labelled.ids) == 64
 
@@ -270,19 +301,38 @@ def test_adapters_bring_pairs_together_and_end_up_in_an_ordinary_checkpoint(tmp_
         adapted = run.model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         run.model.arm.detach(base)
         torch.testing.assert_close(
-            base.eval()(input_ids=ids, attention_mask=mask).last_hidden_state, adapted, atol=1e-5, rtol=1e-4
+            base.eval()(input_ids=ids, attention_mask=mask).last_hidden_state,
+            adapted,
+            atol=1e-5,
+            rtol=1e-4,
         )
-    changed = {name for name, value in base.state_dict().items() if not torch.equal(value, before[name])}
-    below = {name for name in changed if name.startswith(("encoder.layer.0", "encoder.layer.1", "embeddings"))}
-    assert below == {f"encoder.layer.{i}.attention.self.{part}.weight" for i in (0, 1) for part in ("query", "value")}
+    changed = {
+        name for name, value in base.state_dict().items() if not torch.equal(value, before[name])
+    }
+    below = {
+        name
+        for name in changed
+        if name.startswith(("encoder.layer.0", "encoder.layer.1", "embeddings"))
+    }
+    assert below == {
+        f"encoder.layer.{i}.attention.self.{part}.weight"
+        for i in (0, 1)
+        for part in ("query", "value")
+    }
     save_checkpoint(base, tmp_path / "checkpoint", None, "tiny")
     with torch.no_grad():
-        loaded = AutoModel.from_pretrained(tmp_path / "checkpoint").eval()(input_ids=ids, attention_mask=mask).last_hidden_state
+        loaded = (
+            AutoModel.from_pretrained(tmp_path / "checkpoint")
+            .eval()(input_ids=ids, attention_mask=mask)
+            .last_hidden_state
+        )
     torch.testing.assert_close(loaded, adapted, atol=1e-5, rtol=1e-4)
 
 
 def test_an_arm_that_writes_into_the_lower_layers_says_so():
-    """The targets then run these layers again, whatever text the arm reads: an arm of one's own may do so as well."""
+    """The targets then run these layers again, whatever text the arm reads: an arm of one's own may
+    do so as well.
+    """
     settings = ArmSettings(32, 2, 0.1, classes=2, mask_id=4)
     changed = {name for name in TRAINED if arm_class(name)(settings).changes_lower_layers}
     assert changed == {"lexical"}
@@ -312,7 +362,10 @@ def test_names_that_no_arm_has(name):
 
 
 def test_variants_belong_to_the_longest_name_that_fits():
-    assert method_of("dann-0.01") == "dann" and method_of("robust-adversarial-0.3") == "robust-adversarial"
+    assert (
+        method_of("dann-0.01") == "dann"
+        and method_of("robust-adversarial-0.3") == "robust-adversarial"
+    )
     assert line_of("dann-tokens") is ARMS["dann"] and arm_class("dann-tokens") is arm_class("dann")
 
 
@@ -321,7 +374,9 @@ def test_every_arm_of_the_table_exists_and_explains_itself():
         if line.where:
             assert issubclass(arm_class(name), Arm)
         if line.where or line.vectors:
-            module = __import__(f"xgrl.arms.{(line.where or line.vectors).split(':')[0]}", fromlist=["x"])
+            module = __import__(
+                f"xgrl.arms.{(line.where or line.vectors).split(':')[0]}", fromlist=["x"]
+            )
             assert "Source" in module.__doc__ or name == "standard"
         assert bool(line.vectors) == bool(line.checkpoint)
 
@@ -329,10 +384,18 @@ def test_every_arm_of_the_table_exists_and_explains_itself():
 def test_arms_are_refused_for_what_they_cannot_serve():
     sarcasm, qa = find_task("sarcasm", "intermediate"), find_task("qa", "intermediate")
     emoji, intent = find_task("emoji-names", "target"), find_task("intent", "target")
-    assert refusal("centring", intent) and not refusal("centring", emoji) and not refusal("dann", intent)
+    assert (
+        refusal("centring", intent)
+        and not refusal("centring", emoji)
+        and not refusal("dann", intent)
+    )
     assert "classification only" in refusal("cdan", qa) and not refusal("cdan", sarcasm)
-    assert "translations" in refusal("translated", sarcasm) and not refusal("translated", sarcasm, translations=["de"])
-    assert "binary" in refusal("wdgrl", sarcasm, domains="languages") and not refusal("wdgrl", sarcasm, domains="binary")
+    assert "translations" in refusal("translated", sarcasm) and not refusal(
+        "translated", sarcasm, translations=["de"]
+    )
+    assert "binary" in refusal("wdgrl", sarcasm, domains="languages") and not refusal(
+        "wdgrl", sarcasm, domains="binary"
+    )
 
 
 def test_what_an_arm_cannot_be_built_from():
@@ -350,9 +413,13 @@ def test_an_arm_of_ones_own_as_the_readme_shows_it(tmp_path, monkeypatch, root):
     monkeypatch.setattr(arms, "__path__", [*arms.__path__, str(tmp_path)])
     for name, its_line in eval("{" + line + "}", {"Line": arms.Line}).items():
         monkeypatch.setitem(ARMS, name, its_line)
-    run, other = tiny_run("coral", steps=60, lambda_max=30.0), tiny_run("coral", steps=60, lambda_max=0.0)
+    run, other = (
+        tiny_run("coral", steps=60, lambda_max=30.0),
+        tiny_run("coral", steps=60, lambda_max=0.0),
+    )
     gaps = [each.fit.curves.arm_loss.tail(20).mean() for each in (run, other)]
-    assert run.fit.diverged is None and gaps[0] < gaps[1]  # English and foreign features spread more alike
+    # English and foreign features spread more alike
+    assert run.fit.diverged is None and gaps[0] < gaps[1]
     assert refusal("coral", find_task("sarcasm", "intermediate"), domains="languages")
 
 
@@ -360,7 +427,9 @@ def test_encoders_that_an_arm_cannot_use():
     model, tokenizer = load_encoder("tiny")
     check_encoder([*ARMS, "mlm-0.3"], model, tokenizer)
     tokenizer.mask_token = None
-    with pytest.raises(ValueError, match=r"arm='mlm-0.3': the encoder's tokenizer has no mask token"):
+    with pytest.raises(
+        ValueError, match=r"arm='mlm-0.3': the encoder's tokenizer has no mask token"
+    ):
         check_encoder(["dann", "mlm-0.3"], model, tokenizer)
     with pytest.raises(ValueError, match="no linear layers named query and value"):
         check_encoder(["lexical"], build("modernbert"), tokenizer)

@@ -1,4 +1,6 @@
-"""A study's folders: whole ones are read as they are, damaged ones are reported for what they lack, strangers are refused."""
+"""A study's folders: whole ones are read as they are, damaged ones are reported for what they lack,
+strangers are refused.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def test_every_prediction_is_read_once(whole, study):
     files = sorted(whole.glob("target/*/*/*/predictions.parquet"))
     read = pd.concat(map(pd.read_parquet, files)).drop(columns=["gold", "prediction"])
     keys = ["study", *collecting.KEYS, "language", "example_id"]
-    same = study.predictions.astype({key: str for key in keys if key != "seed"}).astype({"seed": int})
+    same = study.predictions.astype({key: str for key in keys if key != "seed"}).astype(
+        {"seed": int}
+    )
     pd.testing.assert_frame_equal(
         same[[*keys, "score"]].sort_values(keys, ignore_index=True),
         read[[*keys, "score"]].sort_values(keys, ignore_index=True),
@@ -67,9 +71,9 @@ def test_unfinished_run_is_missing_and_named(copy):
     (copy / "target/intent/sarcasm.dann/seed-1/run.json").unlink()
     found = failing(copy)
     assert "target/intent/sarcasm.dann/seed-1" in found["every run finished"]
-    assert "1 of 42 missing, first sarcasm, dann, intent, 1" in found["every cell of the grid"].replace("('", "").replace(
-        "'", ""
-    )
+    assert "1 of 42 missing, first sarcasm, dann, intent, 1" in found[
+        "every cell of the grid"
+    ].replace("('", "").replace("'", "")
 
 
 def test_doubled_missing_and_other_examples_are_found(copy):
@@ -100,9 +104,14 @@ def test_diverged_and_mixed_runs_are_reported_and_kept(copy):
     (path / "run.json").write_text(json.dumps(record))
     found = failing(copy)
     mixed = "arms of a block on the same device"
-    assert set(found) == {"no run diverged (a diverged run is kept)", "the same device in all runs", mixed}
+    assert set(found) == {
+        "no run diverged (a diverged run is kept)",
+        "the same device in all runs",
+        mixed,
+    }
     assert "mixed in 1 of " in found[mixed] and "first intermediate, sarcasm, 0" in found[mixed]
-    for other in ("standard", "control"):  # the whole block on a GPU: no pair is mixed, though the study is
+    # the whole block on a GPU: no pair is mixed, though the study is
+    for other in ("standard", "control"):
         path = copy / f"intermediate/sarcasm/{other}/seed-0/run.json"
         if path.exists():
             path.write_text(json.dumps(json.loads(path.read_text()) | {"device": "cuda"}))
@@ -122,8 +131,12 @@ def test_a_folder_without_runs_is_refused(tmp_path):
 
 def test_a_run_of_another_study_is_refused(copy):
     path = copy / "intermediate/sarcasm/dann/seed-9"
-    write_run(path, "other", "intermediate", {"intermediate": "sarcasm", "arm": "dann", "seed": 9}, {})
-    with pytest.raises(ValueError, match="mixes studies: found other, simulated, need simulated only"):
+    write_run(
+        path, "other", "intermediate", {"intermediate": "sarcasm", "arm": "dann", "seed": 9}, {}
+    )
+    with pytest.raises(
+        ValueError, match="mixes studies: found other, simulated, need simulated only"
+    ):
         collecting.collect(copy)
 
 
@@ -133,15 +146,24 @@ def test_a_whole_study_under_another_name_is_refused(copy):
 
 
 def test_a_run_in_the_folder_of_another_is_refused(copy):
-    shutil.copytree(copy / "target/intent/sarcasm.dann/seed-0", copy / "target/intent/sarcasm.dann/seed-7")
-    with pytest.raises(ValueError, match=r"seed-7: holds the run of target/intent/sarcasm\.dann/seed-0"):
+    shutil.copytree(
+        copy / "target/intent/sarcasm.dann/seed-0", copy / "target/intent/sarcasm.dann/seed-7"
+    )
+    with pytest.raises(
+        ValueError, match=r"seed-7: holds the run of target/intent/sarcasm\.dann/seed-0"
+    ):
         collecting.collect(copy)
 
 
-@pytest.mark.parametrize(("key", "value"), [("study", "other"), ("arm", "standard"), ("seed", 5), ("target", "xnli")])
+@pytest.mark.parametrize(
+    ("key", "value"), [("study", "other"), ("arm", "standard"), ("seed", 5), ("target", "xnli")]
+)
 def test_predictions_of_another_run_are_refused(copy, key, value):
     rewrite(copy / "target/intent/sarcasm.dann/seed-1/predictions.parquet", **{key: value})
-    with pytest.raises(ValueError, match=f"sarcasm.dann/seed-1/predictions.parquet: found rows of {key} {value}, need"):
+    with pytest.raises(
+        ValueError,
+        match=f"sarcasm.dann/seed-1/predictions.parquet: found rows of {key} {value}, need",
+    ):
         collecting.collect(copy)
 
 
@@ -156,19 +178,29 @@ def test_an_arm_for_some_targets_only_is_no_gap_but_its_missing_seed_is(tmp_path
 
 
 def test_an_arm_that_was_trained_to_be_probed_has_a_part_of_the_grid(tmp_path):
-    """The smoke and laptop studies have control on the probed target and seed alone, and dann on everything."""
+    """The smoke and laptop studies have control on the probed target and seed alone, and dann on
+    everything.
+    """
     folder = simulate(tmp_path, seeds=(0, 1))
     for path in folder.glob("target/*/*.control/seed-*"):
         if path.parts[-3] != "intent" or path.name != "seed-0":
             shutil.rmtree(path)
     study = collecting.collect(folder)
     assert study.audit.ok.all()
-    assert study.audit.set_index("check").found["arms on a part of the grid (compared there only)"] == "control"
+    assert (
+        study.audit.set_index("check").found["arms on a part of the grid (compared there only)"]
+        == "control"
+    )
 
 
 def test_counts_behind_an_f1_are_read_and_missing_elsewhere(tmp_path):
-    targets = {"slots": (("de", "fr"), 30, 60.0, False, "f1"), "intent": (("de", "fr"), 30, 50.0, True, "accuracy")}
-    study = collecting.collect(simulate(tmp_path, arms=("standard", "dann"), seeds=(0, 1), targets=targets))
+    targets = {
+        "slots": (("de", "fr"), 30, 60.0, False, "f1"),
+        "intent": (("de", "fr"), 30, 50.0, True, "accuracy"),
+    }
+    study = collecting.collect(
+        simulate(tmp_path, arms=("standard", "dann"), seeds=(0, 1), targets=targets)
+    )
     tags = study.predictions[study.predictions.target == "slots"]
     assert tags[["matched", "predicted", "expected"]].notna().all().all()
     assert study.predictions.loc[study.predictions.target == "intent", "matched"].isna().all()
@@ -177,8 +209,13 @@ def test_counts_behind_an_f1_are_read_and_missing_elsewhere(tmp_path):
 def test_probes_after_fine_tuning_stay_apart(study):
     assert set(study.probes.stage) == {"intermediate", "fine-tuned"}
     after = study.probes[study.probes.stage == "fine-tuned"]
-    assert (after.accuracy == 97.0).all()  # were they looked at, the adversary would seem to have done nothing
-    fresh = auditing.checks(study, "standard", "dann").set_index("question").loc["adversary acted (fresh probe, last layer)"]
+    # were they looked at, the adversary would seem to have done nothing
+    assert (after.accuracy == 97.0).all()
+    fresh = (
+        auditing.checks(study, "standard", "dann")
+        .set_index("question")
+        .loc["adversary acted (fresh probe, last layer)"]
+    )
     assert fresh.ok
 
 
@@ -225,7 +262,9 @@ def test_each_manipulation_check_can_fail(copy, path, metrics, question, subject
     edit(copy / path, **metrics)
     data = collecting.collect(copy)
     checked = auditing.checks(data, "standard", "dann")
-    assert checked.loc[~checked.ok, ["question", "subject"]].to_numpy().tolist() == [[question, subject]]
+    assert checked.loc[~checked.ok, ["question", "subject"]].to_numpy().tolist() == [
+        [question, subject]
+    ]
     assert auditing.failures(checked, data.audit) == [f"{question}: {subject}"]
 
 

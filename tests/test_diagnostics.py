@@ -1,4 +1,6 @@
-"""Diagnostics: warnings where something went wrong, gradients as autograd has them, operations as the formula has them."""
+"""Diagnostics: warnings where something went wrong, gradients as autograd has them, operations as
+the formula has them.
+"""
 
 from __future__ import annotations
 
@@ -13,30 +15,46 @@ from xgrl import diagnostics, training
 
 
 def curves(accuracy, norms):
-    frame = pd.DataFrame({"step": range(len(accuracy)), "discriminator_accuracy": accuracy, "feature_norm": norms})
+    frame = pd.DataFrame(
+        {"step": range(len(accuracy)), "discriminator_accuracy": accuracy, "feature_norm": norms}
+    )
     return frame.reindex(columns=training.CURVES)
 
 
 def test_diagnosis_warns_of_a_discriminator_below_chance_and_of_collapse():
     metrics, warnings = diagnostics.diagnose(curves([22.0] * 50, [1.0] * 50), 50.0, 16)
-    assert metrics["discriminator_accuracy"] == 22.0 and len(warnings) == 1 and "below chance" in warnings[0]
+    assert (
+        metrics["discriminator_accuracy"] == 22.0
+        and len(warnings) == 1
+        and "below chance" in warnings[0]
+    )
     assert diagnostics.diagnose(curves([49.0] * 50, [1.0] * 50), 50.0, 16)[1] == []
-    assert "collapsed" in diagnostics.diagnose(curves([60.0] * 50, [1.0] * 49 + [0.3]), 50.0, 16)[1][0]
+    assert (
+        "collapsed" in diagnostics.diagnose(curves([60.0] * 50, [1.0] * 49 + [0.3]), 50.0, 16)[1][0]
+    )
     metrics, warnings = diagnostics.diagnose(curves([np.nan] * 50, [1.0] * 50), 50.0, 16)
-    assert metrics["discriminator_accuracy"] is None and metrics["discriminator_low"] is None and not warnings
+    assert (
+        metrics["discriminator_accuracy"] is None
+        and metrics["discriminator_low"] is None
+        and not warnings
+    )
 
 
 def test_the_interval_of_the_discriminator_is_exact_and_over_the_last_fifth():
     metrics, _ = diagnostics.diagnose(curves([0.0] * 40 + [75.0] * 10, [1.0] * 50), 50.0, 16)
     low, high = binomtest(120, 160).proportion_ci(0.95, method="exact")
-    assert (metrics["discriminator_low"], metrics["discriminator_high"]) == pytest.approx((100 * low, 100 * high))
+    assert (metrics["discriminator_low"], metrics["discriminator_high"]) == pytest.approx(
+        (100 * low, 100 * high)
+    )
 
 
 def test_gradients_of_two_losses():
     w = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
     unused = torch.nn.Parameter(torch.ones(2))
     found = diagnostics.gradients((w**2).sum() / 2, -2 * w[0], [w, unused])
-    assert found == pytest.approx({"task_gradient_norm": 5, "arm_gradient_norm": 2, "gradient_cosine": -0.6})
+    assert found == pytest.approx(
+        {"task_gradient_norm": 5, "arm_gradient_norm": 2, "gradient_cosine": -0.6}
+    )
     assert diagnostics.gradients((w**2).sum(), unused.sum(), [w]) == {}
     assert np.isnan(diagnostics.gradients((w**2).sum(), 0 * w.sum(), [w])["gradient_cosine"])
 
@@ -45,12 +63,17 @@ def test_gradients_are_measured_where_an_arm_reaches_the_encoder_and_change_noth
     run = tiny_run("dann", steps=24)
     measured = run.fit.curves.dropna(subset=["arm_gradient_norm"])
     assert len(measured) == training.MEASURED
-    assert (measured.arm_gradient_norm[1:] > 0).all() and measured.gradient_cosine.dropna().abs().max() <= 1
+    assert (
+        measured.arm_gradient_norm[1:] > 0
+    ).all() and measured.gradient_cosine.dropna().abs().max() <= 1
     assert tiny_run("control", steps=24).fit.curves.arm_gradient_norm.isna().all()
     monkeypatch.setattr(training, "MEASURED", 0)
     other = tiny_run("dann", steps=24)
     assert other.fit.curves.arm_gradient_norm.isna().all()
-    assert all(torch.equal(a, b) for a, b in zip(run.model.parameters(), other.model.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(run.model.parameters(), other.model.parameters(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("rank", [1, 3, 7])
@@ -70,8 +93,12 @@ def test_operations_are_those_of_the_formula():
         rows, width = run.data[step]["attention_mask"].shape
         expected += 3 * rows * width * layers * (2 * (4 * d * d + 2 * d * f) + 4 * width * d)
     counted = diagnostics.training_flops(run.model, run.data)
-    assert counted == pytest.approx(expected, rel=0.1)  # head, and lengths that differ from the middle step's
-    assert diagnostics.training_flops(tiny_run("dann", steps=6).model, tiny_run("dann", steps=6).data) > 1.7 * counted
+    # head, and lengths that differ from the middle step's
+    assert counted == pytest.approx(expected, rel=0.1)
+    assert (
+        diagnostics.training_flops(tiny_run("dann", steps=6).model, tiny_run("dann", steps=6).data)
+        > 1.7 * counted
+    )
 
 
 def test_counting_operations_leaves_the_weights_and_chance_alone():

@@ -33,8 +33,13 @@ def test_tiny_is_the_same_in_every_call_and_knows_the_fixture():
     first, tokenizer = encoder.load_encoder("tiny")
     second, _ = encoder.load_encoder("tiny", layers=2)
     assert torch.equal(torch.get_rng_state(), state), "loading must not touch the global generator"
-    assert len(first.encoder.layer) == 4 and len(second.encoder.layer) == 2 == second.config.num_hidden_layers
-    assert torch.equal(first.encoder.layer[1].output.dense.weight, second.encoder.layer[1].output.dense.weight)
+    assert (
+        len(first.encoder.layer) == 4
+        and len(second.encoder.layer) == 2 == second.config.num_hidden_layers
+    )
+    assert torch.equal(
+        first.encoder.layer[1].output.dense.weight, second.encoder.layer[1].output.dense.weight
+    )
     ids = tokenizer(" ".join(fixture_vocabulary()[:50]))["input_ids"]
     assert ids[0] == 0 and ids[-1] == 2 and tokenizer.unk_token_id not in ids
     assert tokenizer("notaword")["input_ids"] == [0, tokenizer.unk_token_id, 2]
@@ -48,7 +53,11 @@ def test_embed_is_the_normalised_mean_over_all_tokens_in_the_order_given():
     model.eval()
     for vector, one in zip(vectors, texts, strict=True):
         with torch.no_grad():
-            mean = model(**tokenizer(one, truncation=True, max_length=128, return_tensors="pt")).last_hidden_state[0].mean(0)
+            mean = (
+                model(**tokenizer(one, truncation=True, max_length=128, return_tensors="pt"))
+                .last_hidden_state[0]
+                .mean(0)
+            )
         assert np.allclose(vector, (mean / mean.norm()).numpy(), atol=1e-5)
     assert encoder.embed([], model, tokenizer).shape == (0, 32)
 
@@ -58,9 +67,15 @@ def test_embed_takes_any_layer(layer):
     model, tokenizer = encoder.load_encoder("tiny")
     one = words(1)[0]
     with torch.no_grad():
-        states = model(**tokenizer(one, return_tensors="pt"), output_hidden_states=True).hidden_states[layer]
+        states = model(
+            **tokenizer(one, return_tensors="pt"), output_hidden_states=True
+        ).hidden_states[layer]
     mean = states[0].mean(0)
-    assert np.allclose(encoder.embed([one], model, tokenizer, layer=layer)[0], (mean / mean.norm()).numpy(), atol=1e-6)
+    assert np.allclose(
+        encoder.embed([one], model, tokenizer, layer=layer)[0],
+        (mean / mean.norm()).numpy(),
+        atol=1e-6,
+    )
 
 
 def test_embed_refuses_a_missing_layer_and_a_foreign_vocabulary():
@@ -110,12 +125,15 @@ def test_a_trimmed_checkpoint_loads_plainly_and_gets_its_vocabulary_back(tmp_pat
         assert torch.equal(plain(**batch).last_hidden_state, trimmed(**batch).last_hidden_state)
 
     whole, again = encoder.load_encoder(folder)
-    assert whole.config.vocab_size == model.config.vocab_size and len(whole.encoder.layer) == (layers or 4)
+    assert whole.config.vocab_size == model.config.vocab_size and len(whole.encoder.layer) == (
+        layers or 4
+    )
     rows = whole.get_input_embeddings().weight
     rest = np.setdiff1d(np.arange(len(rows)), kept)
     assert torch.equal(rows[rest], model.get_input_embeddings().weight[rest])
     assert torch.equal(rows[kept], trimmed.get_input_embeddings().weight)
-    assert np.isfinite(encoder.embed(words(4, seed=9), whole, again)).all()  # words that the trimmed one never saw
+    # words that the trimmed one never saw
+    assert np.isfinite(encoder.embed(words(4, seed=9), whole, again)).all()
 
     (folder / "kept_ids.npy").unlink()
     with pytest.raises(ValueError, match=r"kept_ids\.npy"):
@@ -129,7 +147,9 @@ def test_an_untrimmed_checkpoint_replaces_an_older_one_whole(tmp_path):
     encoder.save_checkpoint(model, tmp_path / "c", None, "tiny")
     whole, again = encoder.load_encoder(tmp_path / "c")
     texts = words(3)
-    assert np.array_equal(encoder.embed(texts, whole, again), encoder.embed(texts, model, tokenizer))
+    assert np.array_equal(
+        encoder.embed(texts, whole, again), encoder.embed(texts, model, tokenizer)
+    )
     with pytest.raises(ValueError, match="20 kept ids for a word embedding of"):
         encoder.save_checkpoint(model, tmp_path / "d", kept, "tiny")
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
@@ -141,7 +161,9 @@ def test_other_architectures_load_from_a_folder_with_or_without_a_pooler(tmp_pat
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     loaded, again = encoder.load_encoder(tmp_path, layers=2)
-    assert all(torch.equal(value, model.state_dict()[name]) for name, value in loaded.state_dict().items())
+    assert all(
+        torch.equal(value, model.state_dict()[name]) for name, value in loaded.state_dict().items()
+    )
     assert again("a b")["input_ids"] == tokenizer("a b")["input_ids"]
     assert getattr(loaded, "pooler", None) is None
     encoder.save_checkpoint(loaded, tmp_path / "lower", None, tmp_path)
@@ -150,7 +172,11 @@ def test_other_architectures_load_from_a_folder_with_or_without_a_pooler(tmp_pat
 
 def test_a_checkpoint_with_missing_weights_is_refused(tmp_path):
     model, tokenizer = build("bert"), encoder.load_encoder("tiny")[1]
-    state = {name: value for name, value in model.state_dict().items() if "layer.2.output.dense" not in name}
+    state = {
+        name: value
+        for name, value in model.state_dict().items()
+        if "layer.2.output.dense" not in name
+    }
     model.save_pretrained(tmp_path, state_dict=state)
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"2 weights are missing .*layer\.2\.output\.dense"):
@@ -163,14 +189,39 @@ def embedded():
 
 
 def odd_texts() -> list[str]:
-    """Every assigned character once, in odd company, and what tokenizers stumble over; some 6,000 texts."""
-    characters = [chr(c) for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)) not in ("Cs", "Cn", "Co")]
+    """Every assigned character once, in odd company, and what tokenizers stumble over; some 6,000
+    texts.
+    """
+    characters = [
+        chr(c)
+        for c in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(c)) not in ("Cs", "Cn", "Co")
+    ]
     rng = np.random.default_rng(0)
     shuffled = rng.permutation(characters)
     blocks = ["".join(characters[i : i + 60]) for i in range(0, len(characters), 60)]
     mixed = ["".join(shuffled[i : i + 40]) for i in range(0, len(shuffled), 40)]
-    spaces = ["", " ", "\t", "\n\n", " a", "a ", "a  b", " \u3000x\u00a0y\tz\r\nq\u200b\u2009w\ufeff", "a\u0301"]
-    special = ["<s>", "a<s>b</s>", "x <mask> y", "<mask>x", "<pad><unk>", "▁a ▁", "query: x", "\x00\x01"]
+    spaces = [
+        "",
+        " ",
+        "\t",
+        "\n\n",
+        " a",
+        "a ",
+        "a  b",
+        " \u3000x\u00a0y\tz\r\nq\u200b\u2009w\ufeff",
+        "a\u0301",
+    ]
+    special = [
+        "<s>",
+        "a<s>b</s>",
+        "x <mask> y",
+        "<mask>x",
+        "<pad><unk>",
+        "▁a ▁",
+        "query: x",
+        "\x00\x01",
+    ]
     emoji = [
         "e\u0301\u0323",
         "ﬁ ﬀ ½ ①",
@@ -191,14 +242,23 @@ def test_embedded_tokenizer_has_the_original_ids_in_every_script(embedded):
     original = Tokenizer.from_str(packages.read_member(*encoder.TOKENIZER).decode())
     texts = odd_texts()
     for language in ("ar", "de", "es", "fa", "fr", "id", "it", "ja", "ko", "pt", "ru", "tr", "zh"):
-        names = json.loads(packages.read_member("emoji", f"emoji/unicode_codes/emoji_{language}.json"))
-        texts += [value for row in names.values() for value in (row.values() if isinstance(row, dict) else [row])][:500]
+        names = json.loads(
+            packages.read_member("emoji", f"emoji/unicode_codes/emoji_{language}.json")
+        )
+        texts += [
+            value
+            for row in names.values()
+            for value in (row.values() if isinstance(row, dict) else [row])
+        ][:500]
     texts = [one for one in texts if isinstance(one, str)]
     assert len(texts) > 10_000
     wanted = [row.ids for row in original.encode_batch(texts)]
     for loaded in (tokenizer, AutoTokenizer.from_pretrained(encoder.embedded_folder())):
         assert loaded(texts)["input_ids"] == wanted
-        pairs = [row.ids for row in original.encode_batch(list(zip(texts[:500], texts[500:1000], strict=True)))]
+        pairs = [
+            row.ids
+            for row in original.encode_batch(list(zip(texts[:500], texts[500:1000], strict=True)))
+        ]
         assert loaded(texts[:500], texts[500:1000])["input_ids"] == pairs
     original.enable_truncation(17)
     cut = text.tokenise(texts[:2000], tokenizer, 17)
@@ -212,16 +272,26 @@ def test_embedded_folder_loads_plainly(embedded):
     plain = loads_plainly(encoder.embedded_folder())
     state = plain.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
-    assert (model.config.hidden_size, model.config.num_hidden_layers, model.config.vocab_size) == (384, 12, 250037)
+    assert (model.config.hidden_size, model.config.num_hidden_layers, model.config.vocab_size) == (
+        384,
+        12,
+        250037,
+    )
     assert model.config.pad_token_id == 1 and model.config.layer_norm_eps == 1e-12
 
 
 @pytest.mark.embedded
 @pytest.mark.parametrize(("language", "published"), [("ara", 80.6), ("jpn", 87.5)])
-def test_embedded_encoder_reproduces_the_known_retrieval_accuracy(embedded, shared, language, published):
-    """Tatoeba files of the LASER project, foreign to English, last layer, no prefix. deu gives 98.5 and rus 92.1 as well."""
+def test_embedded_encoder_reproduces_the_known_retrieval_accuracy(
+    embedded, shared, language, published
+):
+    """Tatoeba files of the LASER project, foreign to English, last layer, no prefix. deu gives 98.5
+    and rus 92.1 as well.
+    """
     sides = [
-        (shared / "data" / "tatoeba" / f"tatoeba.{language}-eng.{side}").read_text(encoding="utf-8").splitlines()
+        (shared / "data" / "tatoeba" / f"tatoeba.{language}-eng.{side}")
+        .read_text(encoding="utf-8")
+        .splitlines()
         for side in (language, "eng")
     ]
     found, _ = nearest(*(encoder.embed(side, *embedded) for side in sides))

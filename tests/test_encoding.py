@@ -1,4 +1,6 @@
-"""Canonical rows as sequences: nothing is lost at a window's border, and every target points at its own text."""
+"""Canonical rows as sequences: nothing is lost at a window's border, and every target points at its
+own text.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ def rows(format: str, name: str = "toy", labels=()) -> Dataset:
 
 
 LONG = (
-    "Die Brücke über den Fluß wurde 1903 gebaut, und zwar von zwei Brüdern aus Zürich. 東京タワーは1958年に完成した。"
+    "Die Brücke über den Fluß wurde 1903 gebaut, und zwar von zwei Brüdern aus Zürich. "
+    "東京タワーは1958年に完成した。"
     "Её высота  составляет 332,9 метра; रात में वह चमकती है. "
 )
 
@@ -57,7 +60,8 @@ def test_windows_cover_the_context_and_spans_point_at_the_answer(tokenizer, max_
                 hits += 1
                 text = row["context"][origin[a, 0] : origin[b, 1]].strip()
                 answer = row["answers"]["text"][0]
-                assert answer in text and len(text) <= len(answer) + 12, (text, answer)  # whole pieces, so a little more
+                # whole pieces, so a little more
+                assert answer in text and len(text) <= len(answer) + 12, (text, answer)
         letters = np.array([not c.isspace() for c in row["context"]])
         assert covered[letters].all(), "every letter of the context is in some window"
         assert hits >= 1 if row["answers"]["text"] else hits == 0
@@ -65,8 +69,12 @@ def test_windows_cover_the_context_and_spans_point_at_the_answer(tokenizer, max_
 
 def test_neighbouring_windows_overlap(tokenizer):
     encoded = encode(questions(), "span_qa", tokenizer, 64)
-    first, second = (encoded.origin[encoded.tokens.offsets[w] : encoded.tokens.offsets[w + 1]] for w in (0, 1))
-    shared = set(map(tuple, first[first[:, 0] >= 0].tolist())) & set(map(tuple, second[second[:, 0] >= 0].tolist()))
+    first, second = (
+        encoded.origin[encoded.tokens.offsets[w] : encoded.tokens.offsets[w + 1]] for w in (0, 1)
+    )
+    shared = set(map(tuple, first[first[:, 0] >= 0].tolist())) & set(
+        map(tuple, second[second[:, 0] >= 0].tolist())
+    )
     assert 1 <= len(shared) <= STRIDE
 
 
@@ -88,8 +96,13 @@ def test_words_keep_their_tags_over_windows(tokenizer):
         words, tags = [], []
         for window in range(encoded.first[i], encoded.first[i + 1]):
             start, end = encoded.tokens.offsets[window : window + 2]
-            ids, origin, targets = (array[start:end] for array in (encoded.tokens.ids, encoded.origin, encoded.targets))
-            assert ids[: len(before)].tolist() == before and ids[len(ids) - len(after) :].tolist() == after
+            ids, origin, targets = (
+                array[start:end] for array in (encoded.tokens.ids, encoded.origin, encoded.targets)
+            )
+            assert (
+                ids[: len(before)].tolist() == before
+                and ids[len(ids) - len(after) :].tolist() == after
+            )
             assert ((origin >= 0) == (targets != IGNORED)).all()
             words += origin[origin >= 0].tolist()
             tags += targets[targets != IGNORED].tolist()
@@ -98,9 +111,16 @@ def test_words_keep_their_tags_over_windows(tokenizer):
 
 
 def test_a_word_longer_than_a_window_is_cut_and_keeps_its_tag(tokenizer):
-    sentences = [{"id": "a", "tokens": ["ab " * 0 + "incomprehensibilities" * 20, "x"], "tags": [1, 0]}]
-    encoded = encode(Dataset(validate(sentences, "tagging", ("O", "X")).table), "tagging", tokenizer, 10)
-    assert encoded.targets[encoded.targets != IGNORED].tolist() == [1, 0] and encoded.tokens.lengths.max() <= 10
+    sentences = [
+        {"id": "a", "tokens": ["ab " * 0 + "incomprehensibilities" * 20, "x"], "tags": [1, 0]}
+    ]
+    encoded = encode(
+        Dataset(validate(sentences, "tagging", ("O", "X")).table), "tagging", tokenizer, 10
+    )
+    assert (
+        encoded.targets[encoded.targets != IGNORED].tolist() == [1, 0]
+        and encoded.tokens.lengths.max() <= 10
+    )
 
 
 def test_choices_and_pairs_are_sequences_of_one_example(tokenizer):
@@ -108,7 +128,10 @@ def test_choices_and_pairs_are_sequences_of_one_example(tokenizer):
     encoded = encode(found, "multiple_choice", tokenizer, 64)
     row = found[3]
     for k, choice in enumerate(row["choices"]):
-        assert encoded.tokens[encoded.first[3] + k].tolist() == tokenizer(row["prompt"], choice)["input_ids"]
+        assert (
+            encoded.tokens[encoded.first[3] + k].tolist()
+            == tokenizer(row["prompt"], choice)["input_ids"]
+        )
     assert encoded.labels.tolist() == found["label"]
     pairs = rows("pairs")
     encoded = encode(pairs, "pairs", tokenizer, 64)
@@ -119,9 +142,13 @@ def test_choices_and_pairs_are_sequences_of_one_example(tokenizer):
 
 
 def test_rows_with_and_without_second_text(tokenizer):
-    found = Dataset.from_dict({"id": ["1", "2"], "text": ["a b", "c"], "text_pair": ["d", ""], "label": [1, 0]})
+    found = Dataset.from_dict(
+        {"id": ["1", "2"], "text": ["a b", "c"], "text_pair": ["d", ""], "label": [1, 0]}
+    )
     encoded = encode(found, "classification", tokenizer, 32)
-    assert encoded.tokens[0].tolist() == tokenizer("a b", "d")["input_ids"] and encoded.labels.tolist() == [1, 0]
+    assert encoded.tokens[0].tolist() == tokenizer("a b", "d")[
+        "input_ids"
+    ] and encoded.labels.tolist() == [1, 0]
     assert encoded.tokens[1].tolist() == tokenizer("c")["input_ids"]
     bare = encode(found.select_columns(["id", "text"]), "retrieval", tokenizer, 32)
     assert bare.labels is None and bare.tokens[0].tolist() == tokenizer("a b")["input_ids"]

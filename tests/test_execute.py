@@ -1,4 +1,6 @@
-"""One job, one notebook: refused before it starts, or finished with its record, or failed with its traceback kept."""
+"""One job, one notebook: refused before it starts, or finished with its record, or failed with its
+traceback kept.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,15 @@ from xgrl import execute, params, placement, records
 def notebook(folder: Path, *cells: str) -> Path:
     """A stand-in for 04_probe with the given cells after its parameters cell."""
     defaults = params.JOBS["04_probe"]().model_dump()
-    first = nbformat.v4.new_code_cell("\n".join(f"{k} = {v!r}" for k, v in defaults.items()), metadata={"tags": ["parameters"]})
+    first = nbformat.v4.new_code_cell(
+        "\n".join(f"{k} = {v!r}" for k, v in defaults.items()), metadata={"tags": ["parameters"]}
+    )
     nb = nbformat.v4.new_notebook(cells=[first, *(nbformat.v4.new_code_cell(c) for c in cells)])
-    nb.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nb.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
     path = folder / "04_probe.ipynb"
     nbformat.write(nb, path)
     return path
@@ -47,7 +55,9 @@ def call(folder: Path, path: Path, *arguments: str) -> subprocess.CompletedProce
         str(folder / "outputs"),
     ]
     environment = os.environ | {"XGRL_WARM": "0"}
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, timeout=240)
+    return subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, env=environment, timeout=240
+    )
 
 
 @pytest.fixture
@@ -118,7 +128,9 @@ def test_names_are_checked_against_the_source():
 def test_a_gpu_that_is_not_there_is_refused_before_a_kernel_starts(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     values = {"outputs": str(tmp_path / "outputs"), "device": "cuda"}
-    with pytest.raises(execute.Refused, match=r"device='cuda': nvidia-smi lists no GPU here.*allowed here: cpu"):
+    with pytest.raises(
+        execute.Refused, match=r"device='cuda': nvidia-smi lists no GPU here.*allowed here: cpu"
+    ):
         execute.run("notebooks/02_intermediate.ipynb", tmp_path / "out.ipynb", values)
     assert not list(tmp_path.iterdir())
 
@@ -151,17 +163,27 @@ def test_a_gpu_is_held_while_the_notebook_runs(tmp_path, monkeypatch):
         pass
 
 
-@pytest.mark.parametrize("name, threads", [("02_intermediate", "threads"), ("01_prepare", "workers")])
+@pytest.mark.parametrize(
+    "name, threads", [("02_intermediate", "threads"), ("01_prepare", "workers")]
+)
 def test_more_threads_than_cores_are_refused(name, threads, tmp_path, monkeypatch):
     monkeypatch.setattr(placement, "cores", lambda: 3)
-    with pytest.raises(execute.Refused, match=rf"{threads}=4: 3 cores are available.*allowed here: 1 to 3"):
-        execute.run(f"notebooks/{name}.ipynb", tmp_path / "out.ipynb", {"outputs": str(tmp_path / "outputs"), threads: 4})
+    with pytest.raises(
+        execute.Refused, match=rf"{threads}=4: 3 cores are available.*allowed here: 1 to 3"
+    ):
+        execute.run(
+            f"notebooks/{name}.ipynb",
+            tmp_path / "out.ipynb",
+            {"outputs": str(tmp_path / "outputs"), threads: 4},
+        )
     assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture
 def as_another_user(tmp_path):
-    """The effective user is not the owner of the test's folder; as root only, who can become somebody."""
+    """The effective user is not the owner of the test's folder; as root only, who can become
+    somebody.
+    """
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     for place in (tmp_path, *tmp_path.parents):
@@ -179,17 +201,31 @@ def test_a_cache_of_somebody_else_is_refused_before_any_work(below, tmp_path, mo
     cache.chmod(0o777 if below else 0o755)
     monkeypatch.setenv("XGRL_CACHE", str(cache))
     request.getfixturevalue("as_another_user")
-    with pytest.raises(execute.Refused, match=rf"cache {cache / below}: this user cannot write there .*root.*XGRL_CACHE"):
+    with pytest.raises(
+        execute.Refused,
+        match=rf"cache {cache / below}: this user cannot write there .*root.*XGRL_CACHE",
+    ):
         execute.check_machine("01_prepare", {})
 
 
 def test_a_cache_that_is_a_file_is_refused_with_exit_status_2(tmp_path):
     (tmp_path / "cache").write_text("")
-    command = [sys.executable, "-m", "xgrl.execute", "notebooks/01_prepare.ipynb", str(tmp_path / "out.ipynb")]
+    command = [
+        sys.executable,
+        "-m",
+        "xgrl.execute",
+        "notebooks/01_prepare.ipynb",
+        str(tmp_path / "out.ipynb"),
+    ]
     environment = os.environ | {"XGRL_CACHE": str(tmp_path / "cache")}
     done = subprocess.run(
-        [*command, "-p", "outputs", str(tmp_path / "outputs")], capture_output=True, text=True, env=environment
+        [*command, "-p", "outputs", str(tmp_path / "outputs")],
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert done.stderr.startswith(f"refused: cache {tmp_path / 'cache'}: this user cannot write there")
+    assert done.stderr.startswith(
+        f"refused: cache {tmp_path / 'cache'}: this user cannot write there"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]

@@ -1,4 +1,6 @@
-"""The first hour: what `make` says to somebody whose machine lacks something, and an encoder of one's own."""
+"""The first hour: what `make` says to somebody whose machine lacks something, and an encoder of
+one's own.
+"""
 
 from __future__ import annotations
 
@@ -32,18 +34,27 @@ def program(path: Path, text: str) -> Path:
 
 @pytest.fixture
 def tools(tmp_path) -> Path:
-    """A folder before everything else in PATH: a disk with 2.5 GB free, and a Python 3.11 whose pip reaches nothing."""
+    """A folder before everything else in PATH: a disk with 2.5 GB free, and a Python 3.11 whose pip
+    reaches nothing.
+    """
     program(tmp_path / "bin" / "df", "echo header; echo disk 1 1 2500000 1% /")
     unreachable = 'echo "no route to host" >&2; exit 1'
-    pip = f"mkdir -p $3/bin; printf '#!/bin/sh\\n{unreachable}\\n' > $3/bin/python; chmod +x $3/bin/python"
+    pip = (
+        f"mkdir -p $3/bin; printf '#!/bin/sh\\n{unreachable}\\n' > $3/bin/python; chmod +x "
+        f"$3/bin/python"
+    )
     program(tmp_path / "bin" / "python3.11", f'[ "$2" != venv ] || {{ {pip}; exit; }}\necho 1')
     return tmp_path / "bin"
 
 
 def make(tools: Path, *arguments: str) -> subprocess.CompletedProcess:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")} | {"PATH": f"{tools}:{os.environ['PATH']}"}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")} | {
+        "PATH": f"{tools}:{os.environ['PATH']}"
+    }
     command = ["make", "--no-print-directory", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=60)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=60
+    )
 
 
 @needs_make
@@ -58,7 +69,15 @@ def test_too_little_disk_is_said_before_anything_is_installed(tools, tmp_path):
 def test_too_little_disk_is_said_before_a_study(tools, study, stops):
     done = make(tools, "check-disk", f"STUDY={study}")
     assert bool(done.returncode) == stops
-    assert bool(re.search(rf"too little disk: study {study} needs about \d+ GB here, 2 GB are free;", done.stdout)) == stops
+    assert (
+        bool(
+            re.search(
+                rf"too little disk: study {study} needs about \d+ GB here, 2 GB are free;",
+                done.stdout,
+            )
+        )
+        == stops
+    )
     assert not make(tools, "check-disk", f"STUDY={study}", "DISK=0").returncode
 
 
@@ -77,7 +96,11 @@ def test_a_df_that_says_nothing_stops_nobody(tools):
 @needs_make
 def test_no_network_is_explained_below_what_pip_says(tools, tmp_path):
     done = make(tools, "setup", f"VENV={tmp_path}/venv", "DISK=0")
-    assert done.returncode and "no route to host" in done.stderr and "PIP_INDEX_URL names a mirror" in done.stdout
+    assert (
+        done.returncode
+        and "no route to host" in done.stderr
+        and "PIP_INDEX_URL names a mirror" in done.stdout
+    )
     assert not (tmp_path / "venv" / ".ready").exists()
 
 
@@ -98,7 +121,10 @@ def test_help_names_every_command_and_where_to_begin(tools):
 @needs_make
 def test_verify_without_published_results_says_which_there_are(tools):
     done = make(tools, "verify", "STUDY=smoke", f"--assume-old={'.venv/.ready'}")
-    assert done.returncode and "no published results to compare with; there are some of: arms laptop" in done.stdout
+    assert (
+        done.returncode
+        and "no published results to compare with; there are some of: arms laptop" in done.stdout
+    )
 
 
 def test_the_readme_s_encoder_of_ones_own_goes_through_the_phases(tmp_path):
@@ -107,22 +133,51 @@ def test_the_readme_s_encoder_of_ones_own_goes_through_the_phases(tmp_path):
     fixed = yaml.safe_load(re.search(r"```yaml\n(.*?)```", section, re.S).group(1))["fixed"]
     build("xlm-r").save_pretrained(tmp_path / "encoder")
     words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *fixture_vocabulary()][:900]
-    backend = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    backend = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>")
+    )
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
-    backend.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
-    special = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}
-    PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=36, **special).save_pretrained(tmp_path / "encoder")
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    special = {
+        "bos_token": "<s>",
+        "pad_token": "<pad>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "mask_token": "<mask>",
+    }
+    PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_max_length=36, **special
+    ).save_pretrained(tmp_path / "encoder")
     shared = {"outputs": str(tmp_path / "outputs"), "study": "mine"}
-    small = {"train_rows": 60, "dev_rows": 20, "test_rows": 8, "retrieval_rows": 8, "unlabelled_rows": 20, "probe_rows": 5}
+    small = {
+        "train_rows": 60,
+        "dev_rows": 20,
+        "test_rows": 8,
+        "retrieval_rows": 8,
+        "unlabelled_rows": 20,
+        "probe_rows": 5,
+    }
     trained = {"trained_layers": fixed["trained_layers"], "encoder": str(tmp_path / "encoder")}
     for notebook, values in {
-        "01_prepare": small | trained | {"intermediate": ["sarcasm"], "targets": ["intent"], "languages": ["en", "de"]},
+        "01_prepare": small
+        | trained
+        | {"intermediate": ["sarcasm"], "targets": ["intent"], "languages": ["en", "de"]},
         "02_intermediate": {"intermediate": "sarcasm", "arm": "dann", "steps": 5},
     }.items():
-        command = [sys.executable, "-m", "xgrl.execute", f"notebooks/{notebook}.ipynb", str(tmp_path / f"{notebook}.ipynb")]
+        command = [
+            sys.executable,
+            "-m",
+            "xgrl.execute",
+            f"notebooks/{notebook}.ipynb",
+            str(tmp_path / f"{notebook}.ipynb"),
+        ]
         command += ["--json", json.dumps(shared | values)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300)
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300
+        )
         assert done.returncode == 0, done.stderr[-3000:]
     run = tmp_path / "outputs/mine/intermediate/sarcasm/dann/seed-0"
     assert json.loads((run / "checkpoint/config.json").read_text())["model_type"] == "xlm-roberta"
@@ -132,8 +187,12 @@ def test_the_readme_s_encoder_of_ones_own_goes_through_the_phases(tmp_path):
 def test_what_reproduce_points_at_is_there():
     text = (ROOT / "REPRODUCE.md").read_text()
     paths = [
-        p for p in re.findall(r"`([\w./-]+)`", text) if p.startswith(("lib/", "params/", "notebooks/", "outputs/reference/"))
+        p
+        for p in re.findall(r"`([\w./-]+)`", text)
+        if p.startswith(("lib/", "params/", "notebooks/", "outputs/reference/"))
     ]
     paths += re.findall(r"`([A-Z]+(?:\.\w+)?|(?:requirements|environment)\.\w+)`", text)
     assert len(paths) > 20 and not [path for path in paths if not (ROOT / path).exists()]
-    assert set(re.findall(r"make ([a-z]+)", text)) <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"make ([a-z]+)", text)) <= set(
+        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    )

@@ -1,6 +1,8 @@
-"""Hypothesis at everything that a user types: study files, parameters, command lines, and damaged data files.
+"""Hypothesis at everything that a user types: study files, parameters, command lines, and damaged
+data files.
 
-Whatever comes in, it is either accepted, and then it is right, or refused in one paragraph, and nothing is created.
+Whatever comes in, it is either accepted, and then it is right, or refused in one paragraph, and
+nothing is created.
 """
 
 from __future__ import annotations
@@ -33,7 +35,23 @@ from xgrl.tasks.hub import HUB, sources
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
 TEXT = st.text(max_size=12) | st.sampled_from(
-    [*ARMS, *TASKS, "en", "de", "xx", "dann-0.1", "dan", "../x", "/etc/passwd", "a b", "$(touch x)", "'\"", "1e-3", "cuda", ""]
+    [
+        *ARMS,
+        *TASKS,
+        "en",
+        "de",
+        "xx",
+        "dann-0.1",
+        "dan",
+        "../x",
+        "/etc/passwd",
+        "a b",
+        "$(touch x)",
+        "'\"",
+        "1e-3",
+        "cuda",
+        "",
+    ]
 )
 NUMBERS = st.integers(-(10**20), 10**20) | st.integers(-2, 3) | st.floats() | st.booleans()
 VALUES = st.recursive(
@@ -48,25 +66,42 @@ def study_files() -> dict[str, str]:
     """The merged study files, as JSON."""
     base = yaml.safe_load((ROOT / "params/base.yaml").read_text())
     names = ("smoke", "laptop", "arms", "tour", "desktop", "paper")
-    return {name: json.dumps(merged(base, yaml.safe_load((ROOT / f"params/{name}.yaml").read_text()))) for name in names}
+    return {
+        name: json.dumps(merged(base, yaml.safe_load((ROOT / f"params/{name}.yaml").read_text())))
+        for name in names
+    }
 
 
 def merged(base: dict, over: dict) -> dict:
     """As Snakemake merges its configuration files."""
     found = copy.deepcopy(base)
     for key, value in over.items():
-        found[key] = merged(found[key], value) if isinstance(value, dict) and isinstance(found.get(key), dict) else value
+        found[key] = (
+            merged(found[key], value)
+            if isinstance(value, dict) and isinstance(found.get(key), dict)
+            else value
+        )
     return found
 
 
 def places(tree: dict, here: tuple = ()) -> list[tuple]:
     """The paths of all keys of nested mappings."""
-    return [here, *(p for key, value in tree.items() if isinstance(value, dict) for p in places(value, (*here, key)))]
+    return [
+        here,
+        *(
+            p
+            for key, value in tree.items()
+            if isinstance(value, dict)
+            for p in places(value, (*here, key))
+        ),
+    ]
 
 
 @st.composite
 def studies(draw) -> dict:
-    """A study file with one to three changes: a value replaced, also inside a list, a key lost, added or mistyped."""
+    """A study file with one to three changes: a value replaced, also inside a list, a key lost,
+    added or mistyped.
+    """
     study = json.loads(study_files()[draw(st.sampled_from(["smoke", "laptop", "arms", "desktop"]))])
     for _ in range(draw(st.integers(1, 3))):
         block = study
@@ -109,12 +144,22 @@ def test_a_study_file_is_a_study_or_refused(study):
     for task, arm, seed in cells.intermediate[:3]:
         check_job(
             "02_intermediate",
-            found.job("02_intermediate", execute.line_of(arm).where and arm, intermediate=task, arm=arm, seed=seed),
+            found.job(
+                "02_intermediate",
+                execute.line_of(arm).where and arm,
+                intermediate=task,
+                arm=arm,
+                seed=seed,
+            ),
         )
     inside = Path("/o")
     for target, task, arm, seed in cells.target[:3]:
         keys = {"target": target, "intermediate": task, "arm": arm, "seed": seed}
-        assert records.run_folder(inside, found.study, "target", **keys).resolve().is_relative_to(inside / found.study)
+        assert (
+            records.run_folder(inside, found.study, "target", **keys)
+            .resolve()
+            .is_relative_to(inside / found.study)
+        )
 
 
 @st.composite
@@ -145,18 +190,35 @@ def test_parameters_are_a_job_or_refused(job):
     assert home.resolve().is_relative_to(Path("/o") / found["study"])
 
 
-SHELL = st.text(alphabet=st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=30)
+SHELL = st.text(
+    alphabet=st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=30
+)
 
 
 @settings(max_examples=300, **QUICK)
 @given(
-    st.lists(st.tuples(TEXT.filter(lambda t: "\x00" not in t) | st.sampled_from(["seed", "arm", "steps"]), SHELL), max_size=2),
+    st.lists(
+        st.tuples(
+            TEXT.filter(lambda t: "\x00" not in t) | st.sampled_from(["seed", "arm", "steps"]),
+            SHELL,
+        ),
+        max_size=2,
+    ),
     SHELL | st.sampled_from(['{"seed": 1', "[]", "null", '{"seed": NaN}', "3"]),
 )
-def test_a_command_line_is_refused_with_2_and_one_line_and_nothing_is_made(tmp_path_factory, pairs, text):
+def test_a_command_line_is_refused_with_2_and_one_line_and_nothing_is_made(
+    tmp_path_factory, pairs, text
+):
     folder = tmp_path_factory.getbasetemp() / "nothing"
-    given_ = [word for pair in (*pairs, ("study", "'no/name'")) for word in ("-p", *pair)]  # refused whatever the rest is
-    words = ["xgrl.execute", "notebooks/02_intermediate.ipynb", str(folder / "out.ipynb"), *given_, f"--json={text}"]
+    # refused whatever the rest is
+    given_ = [word for pair in (*pairs, ("study", "'no/name'")) for word in ("-p", *pair)]
+    words = [
+        "xgrl.execute",
+        "notebooks/02_intermediate.ipynb",
+        str(folder / "out.ipynb"),
+        *given_,
+        f"--json={text}",
+    ]
     if any(word == "--" or word.startswith("-") for pair in pairs for word in pair):
         return  # argparse's own business
     with pytest.MonkeyPatch.context() as patch:
@@ -177,7 +239,12 @@ def test_a_command_line_is_refused_with_2_and_one_line_and_nothing_is_made(tmp_p
 def damages(draw) -> tuple:
     """What happens to a file: cut, a bit flipped, bytes lost, doubled or replaced."""
     kind = draw(st.sampled_from(["cut", "flip", "lose", "double", "replace"]))
-    return kind, draw(st.floats(0, 1)), draw(st.integers(0, 7)), draw(st.binary(min_size=1, max_size=4))
+    return (
+        kind,
+        draw(st.floats(0, 1)),
+        draw(st.integers(0, 7)),
+        draw(st.binary(min_size=1, max_size=4)),
+    )
 
 
 def damage(data: bytes, how: tuple) -> bytes:
@@ -225,12 +292,20 @@ def mirror(tmp_path_factory) -> Path:
 
 
 @settings(max_examples=60, **QUICK)
-@given(st.sampled_from(sorted((n, s) for n, splits in HUB.items() for s in splits)), st.integers(0, 50), damages())
+@given(
+    st.sampled_from(sorted((n, s) for n, splits in HUB.items() for s in splits)),
+    st.integers(0, 50),
+    damages(),
+)
 def test_a_damaged_hub_file_is_read_as_rows_or_refused(mirror, tmp_path_factory, place, which, how):
     name, split = place
-    language = "en" if split in ("train", "dev") else {"xcopa": "et", "tydiqa": "fi"}.get(name, "de")
+    language = (
+        "en" if split in ("train", "dev") else {"xcopa": "et", "tydiqa": "fi"}.get(name, "de")
+    )
     clones = {source.part.id for source in sources(name, language, split)}
-    there = sorted(path for clone in clones for path in (mirror / clone).rglob("*") if path.is_file())
+    there = sorted(
+        path for clone in clones for path in (mirror / clone).rglob("*") if path.is_file()
+    )
     hit = there[which % len(there)]
     whole = hit.read_bytes()
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,6 @@
-"""Which rows a study uses: right candidates stay, sources in order of preference, what is left out is named."""
+"""Which rows a study uses: right candidates stay, sources in order of preference, what is left out
+is named.
+"""
 
 from __future__ import annotations
 
@@ -15,62 +17,111 @@ from xgrl.text import Tokens
 
 
 def test_a_first_stage_and_a_mixture_bring_their_own_rows():
-    corpora, _ = gathering.gather(job(intermediate=["mnli", "squad2", "multitask"], targets=["xcopa"], languages=["et", "zh"]))
+    corpora, _ = gathering.gather(
+        job(intermediate=["mnli", "squad2", "multitask"], targets=["xcopa"], languages=["et", "zh"])
+    )
     assert "target/xcopa/first" in corpora and not any("multitask" in name for name in corpora)
-    assert gathering.schema_of("target/xcopa/first") == gathering.schema_of("target/xcopa/train") == "multiple_choice"
-    assert corpora["target/xcopa/test-et"]["id"] == corpora["target/xcopa/test-zh"]["id"], "XCOPA is parallel without English"
+    assert (
+        gathering.schema_of("target/xcopa/first")
+        == gathering.schema_of("target/xcopa/train")
+        == "multiple_choice"
+    )
+    assert corpora["target/xcopa/test-et"]["id"] == corpora["target/xcopa/test-zh"]["id"], (
+        "XCOPA is parallel without English"
+    )
     assert mixture_parts("multitask", ["mnli", "squad2", "multitask"]) == ["mnli", "squad2"]
 
 
 @pytest.mark.parametrize(("target", "rows"), [("lareqa", 12), ("mewslix", 25), ("bucc2018", 30)])
 def test_every_right_candidate_is_kept_and_others_fill_up(target, rows):
     languages = ["en", "de", "ru"]
-    corpora, _ = gathering.gather(job(targets=[target], languages=languages, test_rows=10, retrieval_rows=rows))
+    corpora, _ = gathering.gather(
+        job(targets=[target], languages=languages, test_rows=10, retrieval_rows=rows)
+    )
     pools = [found for name, found in corpora.items() if "/candidates" in name]
     ids = {candidate for found in pools for candidate in found["id"]}
-    golds = [gold for name, found in corpora.items() if "/queries" in name for of in found["gold"] for gold in of]
+    golds = [
+        gold
+        for name, found in corpora.items()
+        if "/queries" in name
+        for of in found["gold"]
+        for gold in of
+    ]
     served = set(gathering.target_languages(target, languages))
     golds = [gold for gold in golds if target != "lareqa" or gold.rsplit("-", 1)[1] in served]
     assert golds and set(golds) <= ids
-    assert all(len(found) <= max(rows, 10) for found in pools) and any(len(found) == rows for found in pools)
+    assert all(len(found) <= max(rows, 10) for found in pools) and any(
+        len(found) == rows for found in pools
+    )
     queries = [found["id"] for name, found in corpora.items() if "/queries" in name]
-    assert {len(ids) for ids in queries} == {10} and (target != "lareqa" or all(ids == queries[0] for ids in queries))
+    assert {len(ids) for ids in queries} == {10} and (
+        target != "lareqa" or all(ids == queries[0] for ids in queries)
+    )
 
 
 def test_each_task_comes_from_the_first_source_that_has_it(monkeypatch):
     called = []
-    monkeypatch.setattr(gathering, "load_task", lambda name, language, split, source, path, role: called.append((source, path)))
-    for name, expected in (("sarcasm", ("packages", None)), ("mnli", ("hub", None)), ("ccg", ("files", "/data"))):
+    monkeypatch.setattr(
+        gathering,
+        "load_task",
+        lambda name, language, split, source, path, role: called.append((source, path)),
+    )
+    for name, expected in (
+        ("sarcasm", ("packages", None)),
+        ("mnli", ("hub", None)),
+        ("ccg", ("files", "/data")),
+    ):
         gathering.load_rows(
-            find_task(name, "intermediate"), "en", "train", {"sources": ["packages", "hub", "files"], "path": "/data"}
+            find_task(name, "intermediate"),
+            "en",
+            "train",
+            {"sources": ["packages", "hub", "files"], "path": "/data"},
         )
         assert called[-1] == expected
-    with pytest.raises(ValueError, match=r"sources=\['hub'\]: 'sarcasm' comes from packages, fixture only"):
-        gathering.load_rows(find_task("sarcasm", "intermediate"), "en", "train", {"sources": ["hub"], "path": ""})
+    with pytest.raises(
+        ValueError, match=r"sources=\['hub'\]: 'sarcasm' comes from packages, fixture only"
+    ):
+        gathering.load_rows(
+            find_task("sarcasm", "intermediate"), "en", "train", {"sources": ["hub"], "path": ""}
+        )
 
 
 def test_rows_that_are_left_out_are_named_with_their_reasons(monkeypatch):
     spoiled = [{"id": str(i), "text": "a b", "text_pair": "", "label": i % 2} for i in range(30)]
-    spoiled += [{"id": "e", "text": " ", "text_pair": "", "label": 0}, {"id": "3", "text": "x", "text_pair": "", "label": 0}]
+    spoiled += [
+        {"id": "e", "text": " ", "text_pair": "", "label": 0},
+        {"id": "3", "text": "x", "text_pair": "", "label": 0},
+    ]
     spoiled += [{"id": "l", "text": "x", "text_pair": "", "label": "ironic"}]
-    task = dataclasses.replace(find_task("sarcasm", "intermediate"), loaders={"hub": lambda *_: spoiled})
+    task = dataclasses.replace(
+        find_task("sarcasm", "intermediate"), loaders={"hub": lambda *_: spoiled}
+    )
     monkeypatch.setitem(TABLES["intermediate"], "sarcasm", task)
-    corpora, left_out = gathering.gather(job(sources=["hub", "fixture"], intermediate=["sarcasm"], targets=["intent"]))
+    corpora, left_out = gathering.gather(
+        job(sources=["hub", "fixture"], intermediate=["sarcasm"], targets=["intent"])
+    )
     assert len(corpora["intermediate/sarcasm/train"]) == 30
     said = " ".join(left_out)
     assert (
-        "1 empty text" in said and "1 duplicate id" in said and "1 unknown label 'ironic'" in said and "30 rows remain" in said
+        "1 empty text" in said
+        and "1 duplicate id" in said
+        and "1 unknown label 'ironic'" in said
+        and "30 rows remain" in said
     )
 
 
 def test_a_test_set_that_shares_a_passage_with_training_is_found_in_every_format():
-    corpora, _ = gathering.gather(job(intermediate=["squad2", "hellaswag", "ccg"], targets=["xquad"], languages=["en", "de"]))
+    corpora, _ = gathering.gather(
+        job(intermediate=["squad2", "hellaswag", "ccg"], targets=["xquad"], languages=["en", "de"])
+    )
     for task in ("squad2", "hellaswag", "ccg"):
         name = f"intermediate/{task}/train"
         planted = corpora[name].select([7])
         tests = {"target/xquad/test-en": corpora["target/xquad/test-en"], name: corpora[name]}
         texts = gathering.surface(planted, gathering.schema_of(name))
-        table, leaked = gathering.leakage({name: gathering.surface(corpora[name], gathering.schema_of(name))}, {"test": texts})
+        table, leaked = gathering.leakage(
+            {name: gathering.surface(corpora[name], gathering.schema_of(name))}, {"test": texts}
+        )
         assert leaked[name][7] and table["exact"].sum() == 1, tests.keys()
 
 
@@ -81,7 +132,11 @@ class Stub:
         self.vectors, self.golds, self.found = (queries, candidates), golds, groups
 
     def queries(self, language, kind=""):
-        corpus = Corpus([f"q{i}" for i in range(len(self.golds))], None, Tokens(np.zeros(0, np.int32), np.zeros(1, np.int64)))
+        corpus = Corpus(
+            [f"q{i}" for i in range(len(self.golds))],
+            None,
+            Tokens(np.zeros(0, np.int32), np.zeros(1, np.int64)),
+        )
         object.__setattr__(corpus, "column", lambda name: self.golds)
         return corpus, self.vectors[0]
 

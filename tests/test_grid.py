@@ -1,4 +1,6 @@
-"""Which runs a study has: every cell that an arm can serve, none that it cannot, and a reason for each of those."""
+"""Which runs a study has: every cell that an arm can serve, none that it cannot, and a reason for
+each of those.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,15 @@ def study(name="smoke", **changes):
 
 def test_the_smoke_study():
     found = grid(study())
-    assert len(found.intermediate) == 2 * 2 * 2 + 2 and len(set(found.intermediate)) == len(found.intermediate)
-    assert ("intent", "none", "none", 1) in found.target and ("emoji-names", "none", "none", 1) not in found.target
+    assert len(found.intermediate) == 2 * 2 * 2 + 2 and len(set(found.intermediate)) == len(
+        found.intermediate
+    )
+    assert ("intent", "none", "none", 1) in found.target and (
+        "emoji-names",
+        "none",
+        "none",
+        1,
+    ) not in found.target
     assert ("intent", "sarcasm", "control", 0) in found.target  # probed after fine-tuning
     assert ("emoji-names", "sarcasm", "control", 0) not in found.target
     assert not found.left_out
@@ -33,10 +42,23 @@ def test_the_smoke_study():
 
 def test_arms_get_the_cells_they_can_serve_and_the_others_are_named():
     arms = ["standard", "dann", "dann-0.01", "translated", "centring", "cdan"]
-    changes = {"arms": arms, "intermediate": ["sarcasm", "sentiment"], "targets": ["intent", "emoji-names"]}
-    found = grid(study("laptop", scientific=changes | {"probe_arms": []}, nuisance={"lambda_max": {"dann-0.01": 0.01}}))
+    changes = {
+        "arms": arms,
+        "intermediate": ["sarcasm", "sentiment"],
+        "targets": ["intent", "emoji-names"],
+    }
+    found = grid(
+        study(
+            "laptop",
+            scientific=changes | {"probe_arms": []},
+            nuisance={"lambda_max": {"dann-0.01": 0.01}},
+        )
+    )
     assert {task for task, arm, _ in found.intermediate if arm == "translated"} == {"sentiment"}
-    assert {task for task, arm, _ in found.intermediate if arm == "dann-0.01"} == {"sarcasm", "sentiment"}
+    assert {task for task, arm, _ in found.intermediate if arm == "dann-0.01"} == {
+        "sarcasm",
+        "sentiment",
+    }
     assert {target for target, _, arm, _ in found.target if arm == "centring"} == {"emoji-names"}
     assert not any(arm == "centring" for _, arm, _ in found.intermediate)
     assert len(found.left_out) == 2 and any("'translated'" in reason for reason in found.left_out)
@@ -53,15 +75,33 @@ def test_a_name_that_is_both_an_intermediate_and_a_target_task():
     ("changes", "message"),
     [
         ({"scientific": {"arms": ["standard", "dann", "dann-0.01"]}}, "the same as 'dann'"),
-        ({"scientific": {"arms": ["dann", "none", "centring"], "baseline": "none"}}, "takes the checkpoints of 'standard'"),
         (
-            {"scientific": {"arms": ["standard", "dann", "centring"], "targets": ["intent"], "languages": ["en", "de"]}},
+            {"scientific": {"arms": ["dann", "none", "centring"], "baseline": "none"}},
+            "takes the checkpoints of 'standard'",
+        ),
+        (
+            {
+                "scientific": {
+                    "arms": ["standard", "dann", "centring"],
+                    "targets": ["intent"],
+                    "languages": ["en", "de"],
+                }
+            },
             "'intent' has none",
         ),
-        ({"scientific": {"arms": ["standard", "centring"], "treatment": "centring"}}, "'intent' has none"),
+        (
+            {"scientific": {"arms": ["standard", "centring"], "treatment": "centring"}},
+            "'intent' has none",
+        ),
         ({"nuisance": {"lambda_max": {"dan": 0.1}}}, "unknown arm 'dan'; did you mean 'dann'"),
         ({"nuisance": {"domains": {"dann": "both"}}}, "binary"),
-        ({"nuisance": {"domains": {"wdgrl": "languages"}}, "scientific": {"arms": ["standard", "dann", "wdgrl"]}}, "binary"),
+        (
+            {
+                "nuisance": {"domains": {"wdgrl": "languages"}},
+                "scientific": {"arms": ["standard", "dann", "wdgrl"]},
+            },
+            "binary",
+        ),
         ({"scientific": {"arms": ["standard", "dann", "daan"]}}, "did you mean 'dann'"),
         ({"scientific": {"arms": ["standard", "dann", "../x"]}}, "arms.2"),
         ({"scientific": {"probe_target": "wikilingua"}}, "not among the targets"),
@@ -75,7 +115,9 @@ def test_what_a_study_may_not_ask_of_its_arms(changes, message):
 def test_translated_needs_translations_of_some_task():
     arms = {"arms": ["standard", "dann", "translated"], "probe_arms": []}
     with pytest.raises(
-        ValueError, match="needs translations of the training rows, and the study's sources have none of 'sarcasm'"
+        ValueError,
+        match="needs translations of the training rows, and the study's sources have none of "
+        "'sarcasm'",
     ):
         study("laptop", scientific=arms)
 
@@ -102,16 +144,34 @@ def test_every_study_file_is_a_study():
 
 
 def test_01_changes_only_with_arms_that_need_texts_of_their_own():
-    few, more = {"arms": ["none", "standard", "dann"]}, {"arms": ["none", "standard", "dann", "shuffled", "robust-smoothing"]}
+    few, more = (
+        {"arms": ["none", "standard", "dann"]},
+        {"arms": ["none", "standard", "dann", "shuffled", "robust-smoothing"]},
+    )
     assert arms_with_texts(study(scientific=few)) == arms_with_texts(study(scientific=more)) == []
     with_text = {"arms": ["standard", "dann", "lexical", "mlm", "mlm-0.3"]}
-    assert arms_with_texts(study(scientific=with_text, nuisance={"lambda_max": {"mlm-0.3": 0.3}})) == ["mlm", "lexical"]
+    assert arms_with_texts(
+        study(scientific=with_text, nuisance={"lambda_max": {"mlm-0.3": 0.3}})
+    ) == ["mlm", "lexical"]
 
 
 def test_a_run_reads_the_parts_it_follows_from():
-    assert reads("intermediate", 2, tasks=["sarcasm"], arm="standard") == ["encoder", "intermediate/sarcasm"]
-    assert reads("intermediate", 2, tasks=["a", "b"], arm="dann-0.1")[1:] == ["intermediate/a", "intermediate/b", "unlabelled"]
-    assert reads("intermediate", 2, tasks=["sentiment"], arm="translated")[-1] == "intermediate/sentiment/translated"
-    assert reads("intermediate", 2, tasks=["sarcasm"], arm="mlm")[-2:] == ["language-modelling", "vocabulary"]
+    assert reads("intermediate", 2, tasks=["sarcasm"], arm="standard") == [
+        "encoder",
+        "intermediate/sarcasm",
+    ]
+    assert reads("intermediate", 2, tasks=["a", "b"], arm="dann-0.1")[1:] == [
+        "intermediate/a",
+        "intermediate/b",
+        "unlabelled",
+    ]
+    assert (
+        reads("intermediate", 2, tasks=["sentiment"], arm="translated")[-1]
+        == "intermediate/sentiment/translated"
+    )
+    assert reads("intermediate", 2, tasks=["sarcasm"], arm="mlm")[-2:] == [
+        "language-modelling",
+        "vocabulary",
+    ]
     assert reads("target", -1, target="intent") == ["encoder", "target/intent", "vocabulary"]
     assert reads("probe", 2) == ["encoder", "texts"]

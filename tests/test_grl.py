@@ -15,7 +15,9 @@ from xgrl.models.grl import Discriminator, gradient_reversal, lambda_at
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(3,), (4, 5), (2, 3, 4)])
 def test_gradients_are_minus_weight_times_the_plain_ones(weight, dtype, shape):
-    x = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(
+        dtype
+    )
     plain, opposed = x.clone().requires_grad_(), x.clone().requires_grad_()
     (plain**3).sum().backward()
     out = gradient_reversal(opposed, weight)
@@ -33,8 +35,12 @@ def test_only_what_lies_below_is_reversed():
     below = features.grad.clone()
     features.grad = None
     discriminator.zero_grad()
-    torch.nn.functional.cross_entropy(discriminator(gradient_reversal(features, 0.5)), target).backward()
-    assert all(torch.equal(p.grad, g) for p, g in zip(discriminator.parameters(), plain, strict=True))
+    torch.nn.functional.cross_entropy(
+        discriminator(gradient_reversal(features, 0.5)), target
+    ).backward()
+    assert all(
+        torch.equal(p.grad, g) for p, g in zip(discriminator.parameters(), plain, strict=True)
+    )
     torch.testing.assert_close(features.grad, -0.5 * below)
 
 

@@ -1,4 +1,6 @@
-"""Warm kernels: indistinguishable from cold ones, truthful about their end, never outliving their client."""
+"""Warm kernels: indistinguishable from cold ones, truthful about their end, never outliving their
+client.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,12 @@ from nbclient.exceptions import DeadKernelError
 
 from xgrl import kernels
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the fork server needs Linux")
-ENTRY = EntryPoint(kernels.KERNEL, "xgrl.kernels:WarmProvisioner", KernelProvisionerFactory.GROUP_NAME)
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="the fork server needs Linux"
+)
+ENTRY = EntryPoint(
+    kernels.KERNEL, "xgrl.kernels:WarmProvisioner", KernelProvisionerFactory.GROUP_NAME
+)
 CLIENT = """
 import sys, time
 from importlib.metadata import EntryPoint
@@ -41,9 +47,12 @@ time.sleep(600)
 
 @pytest.fixture(scope="module", autouse=True)
 def home():
-    """Servers, kernel folders and the kernel specification of these tests live in a folder of their own."""
+    """Servers, kernel folders and the kernel specification of these tests live in a folder of their
+    own.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        folder = tempfile.mkdtemp(prefix="xk")  # short: the length of a Unix socket's address is limited
+        # short: the length of a Unix socket's address is limited
+        folder = tempfile.mkdtemp(prefix="xk")
         patch.setattr(tempfile, "tempdir", folder)
         patch.setenv("TMPDIR", folder)
         patch.setenv("OMP_NUM_THREADS", "1")
@@ -55,7 +64,8 @@ def home():
         kernels.install(folder)
         place = kernels._folder(dict(os.environ))
         place.mkdir()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stale:  # as a killed server leaves it
+        # as a killed server leaves it
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stale:
             stale.bind(str(place / "socket"))
         yield Path(folder)
         kernels.stop()  # the server ends within a second
@@ -71,7 +81,9 @@ def kernel(**arguments):
     client.start_channels()
 
     def evaluate(expression, statement=""):
-        reply = client.execute(statement, user_expressions={"x": expression}, reply=True, timeout=60)["content"]
+        reply = client.execute(
+            statement, user_expressions={"x": expression}, reply=True, timeout=60
+        )["content"]
         return ast.literal_eval(reply["user_expressions"]["x"]["data"]["text/plain"])
 
     try:
@@ -89,11 +101,14 @@ def small_server(folder, **environment):
     folder.mkdir(parents=True, exist_ok=True)
     code = (
         "import sys, pathlib; from xgrl import kernels\n"
-        "kernels.PRELOAD = dict.fromkeys(['numpy', 'torch', 'ipykernel.ipkernel', 'ipykernel.kernelapp'], '')\n"
+        "kernels.PRELOAD = dict.fromkeys(['numpy', 'torch', 'ipykernel.ipkernel', "
+        "'ipykernel.kernelapp'], '')\n"
         "asked = kernels.serve(pathlib.Path(sys.argv[1]))\n"
         "if asked: kernels.become_kernel(asked)"
     )
-    process = subprocess.Popen([sys.executable, "-c", code, str(folder)], env=os.environ | environment)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], env=os.environ | environment
+    )
     try:
         assert until(lambda: (folder / "socket").exists() or process.poll() is not None)
         yield process
@@ -121,13 +136,22 @@ def alive(pid):
 def notebook(*sources):
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
     book.cells[0].metadata["tags"] = ["parameters"]
-    book.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    book.metadata["kernelspec"] = {
+        "name": "python3",
+        "language": "python",
+        "display_name": "Python 3",
+    }
     return book
 
 
 def outputs(book):
-    result = papermill.execute_notebook(book, None, {"size": 40}, kernel_name=kernels.KERNEL, progress_bar=False)
-    return [[{k: v for k, v in o.items() if k != "metadata"} for o in cell.outputs] for cell in result.cells]
+    result = papermill.execute_notebook(
+        book, None, {"size": 40}, kernel_name=kernels.KERNEL, progress_bar=False
+    )
+    return [
+        [{k: v for k, v in o.items() if k != "metadata"} for o in cell.outputs]
+        for cell in result.cells
+    ]
 
 
 def test_warm_equals_cold_to_the_last_bit(monkeypatch, capfd):
@@ -137,10 +161,13 @@ def test_warm_equals_cold_to_the_last_bit(monkeypatch, capfd):
         "g = torch.manual_seed(5); rng = np.random.default_rng(5)\n"
         "layer = torch.nn.TransformerEncoderLayer(size, 4, batch_first=True)\n"
         "loss = layer(torch.randn(8, 9, size)).square().mean(); loss.backward()\n"
-        "numbers = [loss.item(), *(hashlib.sha256(p.grad.numpy().tobytes()).hexdigest() for p in layer.parameters()),\n"
-        "           hashlib.sha256((rng.normal(size=(size, size)) @ rng.normal(size=(size, size))).tobytes()).hexdigest()]",
+        "numbers = [loss.item(), *(hashlib.sha256(p.grad.numpy().tobytes()).hexdigest() for p in "
+        "layer.parameters()),\n"
+        "           hashlib.sha256((rng.normal(size=(size, size)) @ rng.normal(size=(size, "
+        "size))).tobytes()).hexdigest()]",
         "numbers, torch.get_num_threads(), torch.__config__.parallel_info(), size",
-        "print('to stdout'); print('to stderr', file=sys.stderr); os.system('echo from a child'); sys.path, __name__",
+        "print('to stdout'); print('to stderr', file=sys.stderr); os.system('echo from a "
+        "child'); sys.path, __name__",
         "import matplotlib.pyplot as plt\nprint(plt.get_backend()); plt.plot([1, 3, 2]);",
         "1 / 0 if size < 0 else sorted(k for k in os.environ if not k.startswith('PYTEST'))",
     )
@@ -148,15 +175,20 @@ def test_warm_equals_cold_to_the_last_bit(monkeypatch, capfd):
     assert "cold kernel" not in capfd.readouterr().err
     monkeypatch.setenv("XGRL_WARM", "0")
     cold = outputs(book)
-    own = [line for line in capfd.readouterr().err.splitlines() if "[IPKernelApp]" not in line]  # ipykernel's farewell
+    # ipykernel's farewell
+    own = [line for line in capfd.readouterr().err.splitlines() if "[IPKernelApp]" not in line]
     assert own == ["xgrl: cold kernel start: XGRL_WARM=0"]
-    cold[-1][0]["data"]["text/plain"] = cold[-1][0]["data"]["text/plain"].replace(" 'XGRL_WARM',\n", "")
+    cold[-1][0]["data"]["text/plain"] = cold[-1][0]["data"]["text/plain"].replace(
+        " 'XGRL_WARM',\n", ""
+    )
     assert any("image/png" in output.get("data", {}) for cell in warm for output in cell)
     assert warm == cold
 
 
 def test_random_states_are_fresh_unless_seeded():
-    draw = "[random.random(), float(numpy.random.rand()), float(torch.rand(1, dtype=torch.float64))]"
+    draw = (
+        "[random.random(), float(numpy.random.rand()), float(torch.rand(1, dtype=torch.float64))]"
+    )
     seed = "random.seed(1); numpy.random.seed(1); _ = torch.manual_seed(1)"
     drawn, seeded = [], []
     for _ in range(2):
@@ -169,12 +201,21 @@ def test_random_states_are_fresh_unless_seeded():
 
 def test_environment_and_folder_arrive(tmp_path, monkeypatch):
     monkeypatch.setenv("XGRL_OLD", "1")
-    environment = {k: v for k, v in os.environ.items() if k != "XGRL_OLD"} | {"XGRL_NEW": "é = 1", "XGRL_EMPTY": ""}
+    environment = {k: v for k, v in os.environ.items() if k != "XGRL_OLD"} | {
+        "XGRL_NEW": "é = 1",
+        "XGRL_EMPTY": "",
+    }
     with kernel(env=environment, cwd=str(tmp_path)) as (manager, evaluate):
         evaluate("0", "import os, subprocess, sys")
         assert evaluate("os.getcwd()") == str(tmp_path)
-        assert evaluate("[os.environ.get('XGRL_' + n) for n in ('OLD', 'NEW', 'EMPTY')]") == [None, "é = 1", ""]
-        shell = evaluate("subprocess.check_output(['sh', '-c', 'echo $XGRL_NEW$XGRL_OLD'], text=True)")
+        assert evaluate("[os.environ.get('XGRL_' + n) for n in ('OLD', 'NEW', 'EMPTY')]") == [
+            None,
+            "é = 1",
+            "",
+        ]
+        shell = evaluate(
+            "subprocess.check_output(['sh', '-c', 'echo $XGRL_NEW$XGRL_OLD'], text=True)"
+        )
         assert shell == "é = 1\n"  # the C library's environment, not only Python's
         assert evaluate("os.getpgid(0) == os.getsid(0) == os.getpid()")
         assert evaluate("os.getpid()") == manager.provisioner.pid
@@ -197,12 +238,17 @@ def test_edited_module_is_seen(tmp_path):
     for version in ("1", "22"):
         (tmp_path / "edited_library.py").write_text(f"version = {version}\n")
         with kernel(cwd=str(tmp_path)) as (_, evaluate):
-            loaded = evaluate("[m for m in sys.modules if m.split('.')[0] == 'xgrl']", "import sys, edited_library")
+            loaded = evaluate(
+                "[m for m in sys.modules if m.split('.')[0] == 'xgrl']",
+                "import sys, edited_library",
+            )
             assert loaded == [] and evaluate("'transformers.trainer' in sys.modules")
             assert evaluate("edited_library.version") == int(version)
 
 
-@pytest.mark.parametrize(("statement", "status"), [("os.kill(os.getpid(), 9)", -9), ("os._exit(3)", 3)])
+@pytest.mark.parametrize(
+    ("statement", "status"), [("os.kill(os.getpid(), 9)", -9), ("os._exit(3)", 3)]
+)
 def test_exit_status_is_true(statement, status):
     with kernel() as (manager, evaluate):
         assert manager.is_alive() and manager.provisioner.process.poll() is None
@@ -222,7 +268,9 @@ def test_interrupt_reaches_the_kernel():
         request = evaluate.client.execute("print('started'); import time; time.sleep(60)")
         assert until(lambda: evaluate.client.get_iopub_msg(timeout=20)["msg_type"] == "stream")
         manager.interrupt_kernel()
-        while (reply := evaluate.client.get_shell_msg(timeout=20))["parent_header"].get("msg_id") != request:
+        while (reply := evaluate.client.get_shell_msg(timeout=20))["parent_header"].get(
+            "msg_id"
+        ) != request:
             pass
         assert reply["content"]["ename"] == "KeyboardInterrupt"
         assert manager.is_alive()
@@ -274,7 +322,10 @@ def test_server_refuses_to_serve_with_a_second_thread(home):
 def test_failing_server_is_explained_and_not_tried_again_at_once(tmp_path):
     (tmp_path / "numpy.py").write_text("raise ImportError('broken on purpose')\n")
     environment = dict(os.environ) | {"PYTHONPATH": str(tmp_path)}
-    command, log = [sys.executable, "-m", "ipykernel_launcher"], kernels._folder(environment) / "log"
+    command, log = (
+        [sys.executable, "-m", "ipykernel_launcher"],
+        kernels._folder(environment) / "log",
+    )
     times = []
     for _ in range(2):
         with pytest.raises(kernels.WarmUnavailable, match=r"exit status 1.*broken on purpose"):
@@ -285,7 +336,9 @@ def test_failing_server_is_explained_and_not_tried_again_at_once(tmp_path):
 
 
 def test_what_cannot_be_warm_says_why(monkeypatch):
-    with pytest.raises(kernels.WarmUnavailable, match=r"expected .* -m ipykernel_launcher .*, found /bin/python"):
+    with pytest.raises(
+        kernels.WarmUnavailable, match=r"expected .* -m ipykernel_launcher .*, found /bin/python"
+    ):
         kernels.start_warm(["/bin/python", "-m", "ipykernel_launcher"], "", dict(os.environ))
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(kernels.WarmUnavailable, match="needs Linux, this is darwin"):
@@ -295,9 +348,17 @@ def test_what_cannot_be_warm_says_why(monkeypatch):
 def test_server_is_chosen_by_what_a_process_fixes_at_its_start(monkeypatch):
     environment = dict(os.environ)
     folder = kernels._folder(environment)
-    for name, value in {"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "2", "HF_HOME": "/x", "MPLBACKEND": "agg"}.items():
+    for name, value in {
+        "PYTHONHASHSEED": "7",
+        "OMP_NUM_THREADS": "2",
+        "HF_HOME": "/x",
+        "MPLBACKEND": "agg",
+    }.items():
         assert kernels._folder(environment | {name: value}) != folder, name
-    assert kernels._folder(environment | {"CUDA_VISIBLE_DEVICES": "1", "JPY_PARENT_PID": "1"}) == folder
+    assert (
+        kernels._folder(environment | {"CUDA_VISIBLE_DEVICES": "1", "JPY_PARENT_PID": "1"})
+        == folder
+    )
     old = os.umask(0o27)
     try:
         assert kernels._folder(environment) != folder

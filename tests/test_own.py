@@ -1,4 +1,6 @@
-"""Tasks of one's own: the README's example runs, every mistake in it is refused by file, line and what is allowed."""
+"""Tasks of one's own: the README's example runs, every mistake in it is refused by file, line and
+what is allowed.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,14 @@ def project(tmp_path) -> Path:
         task["folder"] = str(tmp_path / task["folder"])
         for file in OwnTask.model_validate(task).files:
             split, language, _ = file.name.split(".")
-            rows = fixture_rows(task["name"], "classification", language, split, tuple(task["labels"]), parallel=True)
+            rows = fixture_rows(
+                task["name"],
+                "classification",
+                language,
+                split,
+                tuple(task["labels"]),
+                parallel=True,
+            )
             file.parent.mkdir(parents=True, exist_ok=True)
             lines = [row | {"label": task["labels"][row["label"]]} for row in rows[:300]]
             file.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -53,7 +62,9 @@ def run(project: Path, notebook: str, **values: object) -> subprocess.CompletedP
     ]
     environment = os.environ | {"XGRL_TASKS": str(project / "tasks.yaml"), "OMP_NUM_THREADS": "1"}
     text = json.dumps({"outputs": str(project / "outputs"), "study": "mine"} | values)
-    return subprocess.run([*command, text], cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300)
+    return subprocess.run(
+        [*command, text], cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300
+    )
 
 
 STUDY = {
@@ -68,11 +79,18 @@ def test_the_example_of_the_readme_goes_through_the_phases(project):
     for notebook, values in {
         "01_prepare": STUDY,
         "02_intermediate": {"intermediate": "urgency", "arm": "dann", "steps": 20},
-        "03_target": {"intermediate": "urgency", "arm": "dann", "target": "support-topic", "steps": 20},
+        "03_target": {
+            "intermediate": "urgency",
+            "arm": "dann",
+            "target": "support-topic",
+            "steps": 20,
+        },
     }.items():
         done = run(project, notebook, **values)
         assert done.returncode == 0, done.stderr[-3000:]
-    metrics = records.read(project / "outputs/mine/target/support-topic/urgency.dann/seed-0")["metrics"]
+    metrics = records.read(project / "outputs/mine/target/support-topic/urgency.dann/seed-0")[
+        "metrics"
+    ]
     assert set(metrics["scores"]) == {"en", "de", "sw"}
     card = (project / "outputs/mine/prepared/data_card.csv").read_text()
     assert "own: files in" in card and "support-topic" in card
@@ -81,14 +99,20 @@ def test_the_example_of_the_readme_goes_through_the_phases(project):
 def test_a_missing_file_is_refused_before_a_kernel_starts(project):
     (project / "data/support-topic/test.sw.jsonl").unlink()
     done = run(project, "01_prepare", **STUDY)
-    assert done.returncode == 2 and re.search(r"refused: task 'support-topic': .*test\.sw\.jsonl missing", done.stderr)
+    assert done.returncode == 2 and re.search(
+        r"refused: task 'support-topic': .*test\.sw\.jsonl missing", done.stderr
+    )
     assert not (project / "outputs").exists()
 
 
 def test_a_description_that_is_none_is_refused_everywhere(project):
     (project / "tasks.yaml").write_text("tasks: [{name: sarcasm, role: target, format: tagging}]")
     done = run(project, "01_prepare")
-    assert done.returncode == 2 and "task 1 ('sarcasm')" in done.stderr and "folder: missing" in done.stderr
+    assert (
+        done.returncode == 2
+        and "task 1 ('sarcasm')" in done.stderr
+        and "folder: missing" in done.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +144,9 @@ def test_the_projects_own_file_can_be_read():
     assert isinstance(own_tasks(FILE), list)
 
 
-@pytest.mark.parametrize("text", ["tasks: {a: 1}", "[1, 2]", "tasks: [1", "3", "tasks: [3]", "tasks: [null]"])
+@pytest.mark.parametrize(
+    "text", ["tasks: {a: 1}", "[1, 2]", "tasks: [1", "3", "tasks: [3]", "tasks: [null]"]
+)
 def test_a_file_that_describes_nothing_is_refused(tmp_path, text):
     (tmp_path / "tasks.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"tasks\.yaml"):
@@ -128,13 +154,20 @@ def test_a_file_that_describes_nothing_is_refused(tmp_path, text):
 
 
 def own(folder: Path, format: str, **more: object) -> OwnTask:
-    return OwnTask(name="x", role="target", format=format, folder=str(folder), languages=["en", "de"], **more)
+    return OwnTask(
+        name="x", role="target", format=format, folder=str(folder), languages=["en", "de"], **more
+    )
 
 
 LINES = {
     "classification": {"id": "1", "text": "a", "label": "no"},
     "multiple_choice": {"id": "1", "prompt": "a", "choices": ["b", "c"], "label": 1},
-    "span_qa": {"id": "1", "question": "a?", "context": "b c", "answers": {"text": ["c"], "answer_start": [2]}},
+    "span_qa": {
+        "id": "1",
+        "question": "a?",
+        "context": "b c",
+        "answers": {"text": ["c"], "answer_start": [2]},
+    },
     "tagging": {"id": "1", "tokens": ["a", "b"], "tags": ["no", "yes"]},
     "retrieval": {"id": "1", "text": "a"},
 }
@@ -156,10 +189,19 @@ def test_a_line_of_every_format_is_read_and_a_wrong_one_is_named(tmp_path, forma
             if format == "classification"
             else ()
         ),
-        *(((LINES[format] | {"tags": ["no", 5]}, "tags=5: allowed: no, yes"),) if format == "tagging" else ()),
+        *(
+            ((LINES[format] | {"tags": ["no", 5]}, "tags=5: allowed: no, yes"),)
+            if format == "tagging"
+            else ()
+        ),
         ("no json", "expected a JSON object"),
     ):
-        file.write_text(json.dumps(LINES[format]) + "\n" + (bad if isinstance(bad, str) else json.dumps(bad)) + "\n")
+        file.write_text(
+            json.dumps(LINES[format])
+            + "\n"
+            + (bad if isinstance(bad, str) else json.dumps(bad))
+            + "\n"
+        )
         with pytest.raises(SourceError, match=rf"{split}\.de\.jsonl, line 2: .*{message}"):
             list(task.rows(split, "de"))
     file.unlink()

@@ -1,4 +1,6 @@
-"""`xgrl.tasks.parallel` and `xgrl.tasks.messages`: pairs that say the same, text that is of its language, and no test row."""
+"""`xgrl.tasks.parallel` and `xgrl.tasks.messages`: pairs that say the same, text that is of its
+language, and no test row.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,14 @@ from xgrl.tasks.unlabelled import load_unlabelled
 
 def test_pairs_of_the_fixture_say_the_same_in_every_language():
     rows = load_parallel(["de", "th"], source="fixture")
-    german, thai = (rows.filter(lambda row, code=code: row["language"] == code) for code in ("de", "th"))
-    assert german["id"] == thai["id"] and german["english"] == thai["english"] and len(set(german["id"])) == 300
+    german, thai = (
+        rows.filter(lambda row, code=code: row["language"] == code) for code in ("de", "th")
+    )
+    assert (
+        german["id"] == thai["id"]
+        and german["english"] == thai["english"]
+        and len(set(german["id"])) == 300
+    )
     forms: dict[str, set[str]] = {}
     for row in german:
         for english, foreign in zip(row["english"].split(), row["text"].split(), strict=True):
@@ -41,7 +49,11 @@ def test_pairs_of_the_fixture_say_the_same_in_every_language():
     [
         (["en"], {}, r"language='en': allowed: pl, de, es"),
         (["it"], {"source": "hub"}, r"language='it': allowed: ar, bg"),
-        (["de"], {"source": "hubb"}, r"source='hubb': allowed: packages, fixture, hub, files; did you mean 'hub'"),
+        (
+            ["de"],
+            {"source": "hubb"},
+            r"source='hubb': allowed: packages, fixture, hub, files; did you mean 'hub'",
+        ),
         ([], {"source": "fixture"}, r"languages=\[\]: give at least one of af"),
         (["de"], {"source": "files"}, r"path=None: source='files' needs the folder"),
     ],
@@ -59,14 +71,21 @@ def test_pairs_of_one_s_own_come_before_tatoeba_and_alone_where_tatoeba_is_a_tes
         {"id": "tatoeba-deu-0", "language": "de", "text": "Hallo", "english": "Hello"},
         {"id": "tatoeba-deu-1", "language": "de", "text": "Gut", "english": "Good"},
     ]
-    with pytest.raises(SourceError, match=r"de\.tsv does not exist.*Tatoeba's sentences are this study's test set"):
+    with pytest.raises(
+        SourceError, match=r"de\.tsv does not exist.*Tatoeba's sentences are this study's test set"
+    ):
         load_parallel(["de"], "files", tmp_path, without=["xnli", "tatoeba"])
     (tmp_path / "parallel").mkdir()
     (tmp_path / "parallel" / "de.tsv").write_text("Ja\tYes\n\tnothing\nDoch\tyes!\nNein\tNo\n")
     rows = load_parallel(["de"], "files", tmp_path, without=["tatoeba"])
-    assert [tuple(row.values()) for row in rows] == [("parallel-0", "de", "Ja", "Yes"), ("parallel-3", "de", "Nein", "No")]
+    assert [tuple(row.values()) for row in rows] == [
+        ("parallel-0", "de", "Ja", "Yes"),
+        ("parallel-3", "de", "Nein", "No"),
+    ]
     (tmp_path / "parallel" / "de.tsv").write_text("Ja\tYes\tOui\n")
-    with pytest.raises(SourceError, match=r"de\.tsv, line 1: found 3 columns, expected 2 \(de, en\)"):
+    with pytest.raises(
+        SourceError, match=r"de\.tsv, line 1: found 3 columns, expected 2 \(de, en\)"
+    ):
         load_parallel(["de"], "files", tmp_path)
     (tmp_path / "parallel" / "de.tsv").write_text("...\tYes\n")
     with pytest.raises(SourceError, match="no pair of 'de' and English has text on both sides"):
@@ -74,8 +93,14 @@ def test_pairs_of_one_s_own_come_before_tatoeba_and_alone_where_tatoeba_is_a_tes
 
 
 def test_text_for_language_modelling_is_the_discriminators_where_it_may_be():
-    assert {source for source in messages.SOURCES if messages.SOURCES[source] is not unlabelled.SOURCES[source]} == {"packages"}
-    assert set(messages.CARD) == set(messages.SOURCES) and "canary" in unlabelled.CARD["packages"][2]
+    assert {
+        source
+        for source in messages.SOURCES
+        if messages.SOURCES[source] is not unlabelled.SOURCES[source]
+    } == {"packages"}
+    assert (
+        set(messages.CARD) == set(messages.SOURCES) and "canary" in unlabelled.CARD["packages"][2]
+    )
     with pytest.raises(ValueError, match=r"language='hi': allowed: en, bg"):
         load_messages(["hi"])
     with pytest.raises(ValueError, match="give at least one"):
@@ -83,15 +108,28 @@ def test_text_for_language_modelling_is_the_discriminators_where_it_may_be():
 
 
 def test_messages_with_markup_are_left_out_and_the_rest_is_cut_into_sentences(monkeypatch):
-    english = '{"x": {"y": "The lamp is burning. The lamp is switched off.", "z": "See {url} for more of it."}}'
-    german = '{"x": {"y": "Die Lampe ist jetzt an.", "z": "The lamp is switched off!"}}'
-    files = {f"a/b/c/translations/{code}.json": text.encode() for code, text in {"en": english, "de": german}.items()}
-    monkeypatch.setattr(
-        messages, "read_matching", lambda _, pattern: [item for item in files.items() if item[0].endswith(pattern[-7:])]
+    english = (
+        '{"x": {"y": "The lamp is burning. The lamp is switched off.", "z": "See {url} for more '
+        'of it."}}'
     )
-    assert [row["id"] for row in messages._table("en").to_pylist()] == ["message-en-c/x/y-0", "message-en-c/x/y-1"]
+    german = '{"x": {"y": "Die Lampe ist jetzt an.", "z": "The lamp is switched off!"}}'
+    files = {
+        f"a/b/c/translations/{code}.json": text.encode()
+        for code, text in {"en": english, "de": german}.items()
+    }
+    monkeypatch.setattr(
+        messages,
+        "read_matching",
+        lambda _, pattern: [item for item in files.items() if item[0].endswith(pattern[-7:])],
+    )
+    assert [row["id"] for row in messages._table("en").to_pylist()] == [
+        "message-en-c/x/y-0",
+        "message-en-c/x/y-1",
+    ]
     german = messages._table("de").to_pylist()
-    assert german == [{"id": "message-de-c/x/y-0", "text": "Die Lampe ist jetzt an.", "language": "de"}]
+    assert german == [
+        {"id": "message-de-c/x/y-0", "text": "Die Lampe ist jetzt an.", "language": "de"}
+    ]
 
 
 # Real data
@@ -103,10 +141,12 @@ def test_real_pairs_are_parallel_and_no_test_rows():
     rows = load_parallel(SOURCES["packages"]).to_pandas()
     sizes = rows.groupby("language").size()
     assert sizes.min() > 35_000 and sizes["pl"] > 44_000
-    tests = {row for language in ("en", "pl") for row in load_task("sentiment", language, "test")["id"]}
-    assert not tests & set(rows["id"]) and not {row.replace("sentiment", "bitext") for row in rows["id"]} & set(
-        load_task("bitext", "en", "candidates")["id"]
-    )
+    tests = {
+        row for language in ("en", "pl") for row in load_task("sentiment", language, "test")["id"]
+    }
+    assert not tests & set(rows["id"]) and not {
+        row.replace("sentiment", "bitext") for row in rows["id"]
+    } & set(load_task("bitext", "en", "candidates")["id"])
     for language, found in rows.groupby("language"):
         last = found.loc[found["id"].str[10:].astype(int).sort_values().index][-1500:]
         digits = last[last["english"].str.contains(r"\d")]
@@ -115,14 +155,26 @@ def test_real_pairs_are_parallel_and_no_test_rows():
             for a, b in zip(digits["text"], digits["english"], strict=True)
         ]
         assert np.mean(same) > 0.65, language
-    assert rows.groupby("language")["english"].apply(lambda texts: texts.map(normalise).is_unique).all()
+    assert (
+        rows.groupby("language")["english"]
+        .apply(lambda texts: texts.map(normalise).is_unique)
+        .all()
+    )
 
 
 @pytest.mark.embedded
 def test_no_real_pair_is_nearly_a_test_sentence():
     rows = load_parallel(["ja"])
-    tests = {"en": load_task("sentiment", "en", "test")["text"], "ja": load_task("sentiment", "ja", "test")["text"]}
-    assert leakage({"english": rows["english"][:6000]}, {"en": tests["en"]})[0][["exact", "near"]].to_numpy().sum() == 0
+    tests = {
+        "en": load_task("sentiment", "en", "test")["text"],
+        "ja": load_task("sentiment", "ja", "test")["text"],
+    }
+    assert (
+        leakage({"english": rows["english"][:6000]}, {"en": tests["en"]})[0][["exact", "near"]]
+        .to_numpy()
+        .sum()
+        == 0
+    )
     assert leakage({"ja": rows["text"]}, {"ja": tests["ja"]}, near_in=())[0]["exact"].sum() == 0
 
 

@@ -47,7 +47,11 @@ def changed(path: str, value: object) -> dict:
     [
         ("scientific.seedz", [1], ["seedz", "seeds"]),
         ("nuisance.lambda_max", {"default": "1e-3"}, ["lambda_max", "1e-3", "str"]),
-        ("nuisance.lambda_max", {"default": -0.1}, ["lambda_max", "-0.1", "greater than or equal to 0"]),
+        (
+            "nuisance.lambda_max",
+            {"default": -0.1},
+            ["lambda_max", "-0.1", "greater than or equal to 0"],
+        ),
         ("nuisance.lambda_max", {"default": float("nan")}, ["lambda_max", "nan"]),
         ("nuisance.target.batch_size", {"default": 0}, ["batch_size", "0"]),
         ("nuisance.target.batch_size", {"default": 8.5}, ["batch_size", "8.5"]),
@@ -67,8 +71,16 @@ def changed(path: str, value: object) -> dict:
         ("scientific.seeds", [1, 1], ["seeds", "twice"]),
         ("scientific.seeds", [-1], ["seeds"]),
         ("scientific.unlabelled_languages", ["de", "fr"], ["unlabelled_languages", "en"]),
-        ("scientific.unlabelled_languages", ["en", "xx"], ["unlabelled_languages", "xx", "fixture"]),
-        ("scientific.unlabelled_languages", ["en", "xx"], ["unlabelled_languages", "xx", "fixture"]),
+        (
+            "scientific.unlabelled_languages",
+            ["en", "xx"],
+            ["unlabelled_languages", "xx", "fixture"],
+        ),
+        (
+            "scientific.unlabelled_languages",
+            ["en", "xx"],
+            ["unlabelled_languages", "xx", "fixture"],
+        ),
         ("scientific.probe_seeds", [7], ["probe_seeds", "7"]),
         ("study", "../elsewhere", ["study"]),
     ],
@@ -86,7 +98,9 @@ def cell_defaults(notebook: str) -> dict:
     (cell,) = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
     for line in cell.source.splitlines():
         assert "#" in line, f"{notebook}: no comment with unit and legal values: {line}"
-    return {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body}
+    return {
+        node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body
+    }
 
 
 @pytest.mark.parametrize("notebook", params.JOBS)
@@ -94,7 +108,11 @@ def test_parameters_cell_equals_model_and_smoke_study(notebook):
     found = cell_defaults(notebook)
     assert found == params.JOBS[notebook]().model_dump()
     study = params.load_study(merged("smoke"))
-    keys = {k: found[k] for k in ("intermediate", "arm", "target", "seed") if k in found and notebook != "01_prepare"}
+    keys = {
+        k: found[k]
+        for k in ("intermediate", "arm", "target", "seed")
+        if k in found and notebook != "01_prepare"
+    }
     assert study.job(notebook, **keys) == found
 
 

@@ -1,4 +1,6 @@
-"""Cores and GPUs: never more threads than this process may run, one job a GPU, and a refusal that says why."""
+"""Cores and GPUs: never more threads than this process may run, one job a GPU, and a refusal that
+says why.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ V1 += "33 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
     ({"sys/fs/cgroup/a/b/cpu.max": "max 100000"}, MANY),
     ({"sys/fs/cgroup/a/b/cpu.max": "350000 100000"}, 3),  # whole cores
     ({"sys/fs/cgroup/a/b/cpu.max": "20000 100000"}, 1),  # one thread runs all the same
-    ({"sys/fs/cgroup/a/cpu.max": "200000 100000", "sys/fs/cgroup/a/b/cpu.max": "800000 100000"}, 2),  # outer
+    # outer
+    ({"sys/fs/cgroup/a/cpu.max": "200000 100000", "sys/fs/cgroup/a/b/cpu.max": "800000 100000"}, 2),
     ({"sys/fs/cgroup/a/cpu.max": "800000 100000", "sys/fs/cgroup/a/b/cpu.max": "200000 100000"}, 2),
     ({"sys/fs/cgroup/other/cpu.max": "100000 100000"}, MANY),
     ({}, MANY),
@@ -51,7 +54,9 @@ def test_quotas_of_nested_groups_v2(tmp_path, many_cores, files, expected):
 
 @pytest.mark.parametrize("mounted, path", [("/", "/docker/x"), ("/docker/x", "")])
 @pytest.mark.parametrize("quota, expected", [("-1", MANY), ("150000", 3)])
-def test_quotas_v1_seen_from_the_machine_and_from_inside_a_container(tmp_path, many_cores, mounted, path, quota, expected):
+def test_quotas_v1_seen_from_the_machine_and_from_inside_a_container(
+    tmp_path, many_cores, mounted, path, quota, expected
+):
     folder = f"sys/fs/cgroup/cpu,cpuacct{path}/inner"
     files = {f"{folder}/cpu.cfs_quota_us": f"{quota}\n", f"{folder}/cpu.cfs_period_us": "50000\n"}
     groups = "5:memory:/docker/x\n4:cpu,cpuacct:/docker/x/inner\n0::/\n"
@@ -61,14 +66,21 @@ def test_quotas_v1_seen_from_the_machine_and_from_inside_a_container(tmp_path, m
 def test_affinity_counts_and_no_control_groups_are_no_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5, 7}, raising=False)
     assert placement.cores(tmp_path) == 3
-    assert placement.cores(machine(tmp_path, "0::/a\n", V2, {"sys/fs/cgroup/a/cpu.max": "800000 100000"})) == 3
+    assert (
+        placement.cores(
+            machine(tmp_path, "0::/a\n", V2, {"sys/fs/cgroup/a/cpu.max": "800000 100000"})
+        )
+        == 3
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no CPU affinity on this platform")
 def test_this_process_confined_to_one_core():
     code = f"import os, runpy; os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}}); {RUN}"
     environment = os.environ | {"OMP_NUM_THREADS": "9"}  # which nproc would believe
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
     assert done.stdout.strip() == "1", done.stderr
 
 
@@ -86,12 +98,18 @@ def test_jobs_times_threads_never_exceed_the_cores():
                         placement.check_cores(jobs, threads, available)
 
 
-@pytest.mark.parametrize("jobs", ["0", "-1", "", "two", "1.5", "1e3", "2; ls", "٣", str(MANY + 1), "9" * 30])
+@pytest.mark.parametrize(
+    "jobs", ["0", "-1", "", "two", "1.5", "1e3", "2; ls", "٣", str(MANY + 1), "9" * 30]
+)
 def test_jobs_that_are_refused_by_make(jobs):
     done = subprocess.run(["make", "check-jobs", f"JOBS={jobs}", f"BIN={Path(sys.executable).parent}"], cwd=ROOT,
                           capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr.startswith("refused: JOBS=") and f"JOBS={jobs}"[:12] in done.stderr and "allowed" in done.stderr
+    assert (
+        done.stderr.startswith("refused: JOBS=")
+        and f"JOBS={jobs}"[:12] in done.stderr
+        and "allowed" in done.stderr
+    )
 
 
 def test_threads_of_the_study_count(tmp_path, monkeypatch):
@@ -103,7 +121,9 @@ def test_threads_of_the_study_count(tmp_path, monkeypatch):
     assert placement.options("4", [str(base), str(own)]) == "--cores 4"
     own.write_text("fixed: {threads: 2}\n")
     assert placement.options("2", [str(base), str(own)]) == "--cores 4"
-    with pytest.raises(ValueError, match=r"JOBS=3 with 2 threads a job: 4 cores .* allowed JOBS: 1 to 2"):
+    with pytest.raises(
+        ValueError, match=r"JOBS=3 with 2 threads a job: 4 cores .* allowed JOBS: 1 to 2"
+    ):
         placement.options("3", [str(base), str(own)])
     own.write_text("fixed: {threads: 8}\n")
     with pytest.raises(ValueError, match="allowed JOBS: none"):
@@ -111,7 +131,8 @@ def test_threads_of_the_study_count(tmp_path, monkeypatch):
 
 
 TWO = (
-    "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-aaaa)\n  MIG 1g.5gb Device 0: (UUID: MIG-1)\nGPU 1: NVIDIA A100 (UUID: GPU-bbbb)\n"
+    "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-aaaa)\n  MIG 1g.5gb Device 0: (UUID: MIG-1)\nGPU 1: "
+    "NVIDIA A100 (UUID: GPU-bbbb)\n"
 )
 
 
@@ -122,7 +143,9 @@ def listing(tmp_path, monkeypatch):
     folder.mkdir()
 
     def lists(text: str) -> None:
-        (folder / "nvidia-smi").write_text(f"#!/bin/sh\n[ \"$1\" = -L ] && cat <<'END'\n{text}END\n")
+        (folder / "nvidia-smi").write_text(
+            f"#!/bin/sh\n[ \"$1\" = -L ] && cat <<'END'\n{text}END\n"
+        )
         (folder / "nvidia-smi").chmod(0o755)
 
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
@@ -143,7 +166,10 @@ def test_which_gpus_there_are(listing, monkeypatch, visible, expected):
 
 def test_no_gpu_is_refused(listing, tmp_path):
     listing("No devices were found\n")
-    with pytest.raises(ValueError, match="lists no GPU here; allowed here: cpu"), placement.one_gpu(tmp_path):
+    with (
+        pytest.raises(ValueError, match="lists no GPU here; allowed here: cpu"),
+        placement.one_gpu(tmp_path),
+    ):
         pass
 
 
@@ -176,7 +202,9 @@ def test_locks_of_a_killed_process_are_free_at_once(listing, tmp_path):
         "import sys, time; from xgrl import placement\n"
         "with placement.one_gpu(sys.argv[1]) as device: print(device, flush=True); time.sleep(600)"
     )
-    with subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True) as holder:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True
+    ) as holder:
         assert holder.stdout.readline().strip() == "GPU-aaaa"
         with pytest.raises(Timeout), FileLock(tmp_path / "GPU-aaaa.lock", timeout=0):
             pass

@@ -1,4 +1,6 @@
-"""Figures: the same bytes for the same numbers, an interval on every estimate, no state left behind."""
+"""Figures: the same bytes for the same numbers, an interval on every estimate, no state left
+behind.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from xgrl.plots import style
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     arms = ("none", "standard", "control", "dann", "dann-0.01", "centring")
-    return collecting.collect(simulate(tmp_path_factory.mktemp("plots"), arms=arms, seeds=(0, 1, 2)))
+    return collecting.collect(
+        simulate(tmp_path_factory.mktemp("plots"), arms=arms, seeds=(0, 1, 2))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -31,22 +35,34 @@ def comparison(study):
 @pytest.fixture(scope="module")
 def figures(study, comparison):
     rates = honesty.verdicts(comparison, 50)
-    calibrated = honesty.calibration(honesty.design(comparison), comparison.components.iloc[-1], 1.0, 50)
-    arms = stats.against_baseline(study.predictions, "standard", ["control", "dann", "dann-0.01", "centring"])
+    calibrated = honesty.calibration(
+        honesty.design(comparison), comparison.components.iloc[-1], 1.0, 50
+    )
+    arms = stats.against_baseline(
+        study.predictions, "standard", ["control", "dann", "dann-0.01", "centring"]
+    )
     gained = gains.gains(study, "standard", "dann")
     return {
         "manipulation_check": lambda: plots.manipulation_check(study.runs),
         "curves": lambda: plots.curves(study.curves, 25.0),
         "forest": lambda: plots.forest(comparison.per_task, comparison.per_language, 1.0),
         "heatmap": lambda: plots.heatmap(comparison.per_language),
-        "paired_blocks": lambda: plots.paired_blocks(comparison.blocks, "standard", "dann", comparison.theta, comparison.ci),
-        "probe_layers": lambda: plots.probe_layers(study.probes[study.probes.stage == "intermediate"]),
+        "paired_blocks": lambda: plots.paired_blocks(
+            comparison.blocks, "standard", "dann", comparison.theta, comparison.ci
+        ),
+        "probe_layers": lambda: plots.probe_layers(
+            study.probes[study.probes.stage == "intermediate"]
+        ),
         "language_map": lambda: plots.language_map(study.maps[study.maps.seed == 0]),
         "calibration": lambda: plots.calibration(calibrated),
-        "power_curve": lambda: plots.power_curve(rates[rates["shift"] >= 0], *honesty.power(comparison), 50),
+        "power_curve": lambda: plots.power_curve(
+            rates[rates["shift"] >= 0], *honesty.power(comparison), 50
+        ),
         "verdict_rates": lambda: plots.verdict_rates(rates, 1.0, 50),
         "arms_forest": lambda: plots.arms_forest(arms, 1.0),
-        "dose_response": lambda: plots.dose_response(sensitivity.dose_response(study, "standard", "dann", 1.0), 1.0),
+        "dose_response": lambda: plots.dose_response(
+            sensitivity.dose_response(study, "standard", "dann", 1.0), 1.0
+        ),
         "cost": lambda: plots.cost(describing.costs(study, "standard")),
         "typology": lambda: plots.typology(gained.table, gains.typology(gained)),
         "study_flow": plots.study_flow,
@@ -66,17 +82,27 @@ NAMES = [
 def test_same_numbers_same_bytes_and_no_state(figures, name, tmp_path):
     before = dict(matplotlib.rcParams)
     for folder in ("a", "b"):
-        assert plots.save(figures[name](), tmp_path / folder, name) == tmp_path / folder / f"{name}.png"
+        assert (
+            plots.save(figures[name](), tmp_path / folder, name)
+            == tmp_path / folder / f"{name}.png"
+        )
     for kind in ("svg", "png"):
-        first, second = ((tmp_path / folder / f"{name}.{kind}").read_bytes() for folder in ("a", "b"))
+        first, second = (
+            (tmp_path / folder / f"{name}.{kind}").read_bytes() for folder in ("a", "b")
+        )
         assert first == second and len(first) > 1000
     assert b"<dc:date>" not in (tmp_path / "a" / f"{name}.svg").read_bytes()
     assert dict(matplotlib.rcParams) == before
 
 
 def test_every_figure_function_is_tried_here(figures):
-    public = {n for n in plots.__all__ if vars(plots)[n].__module__ not in ("xgrl.plots.probing", "xgrl.plots.style")}
-    assert public | {"probe_layers", "language_map"} == set(figures) == set(NAMES)  # those of probing: in test_probes
+    public = {
+        n
+        for n in plots.__all__
+        if vars(plots)[n].__module__ not in ("xgrl.plots.probing", "xgrl.plots.style")
+    }
+    # those of probing: in test_probes
+    assert public | {"probe_layers", "language_map"} == set(figures) == set(NAMES)
 
 
 def test_no_figure_stays_open(figures):
@@ -88,7 +114,9 @@ def test_no_figure_stays_open(figures):
 def test_forest_draws_each_estimate_inside_its_interval(figures, comparison):
     ax = figures["forest"]().axes[0]
     intervals = [
-        line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 2 and not np.array_equal(line.get_xdata(), [0, 0])
+        line.get_xdata()
+        for line in ax.lines
+        if len(line.get_xdata()) == 2 and not np.array_equal(line.get_xdata(), [0, 0])
     ]
     drawn = sorted(tuple(map(float, each)) for each in intervals)
     tables = pd.concat([comparison.per_task, comparison.per_language])
@@ -101,12 +129,21 @@ def test_heatmap_is_centred_on_nought_and_says_every_number(figures, comparison)
     norm = ax.images[0].norm
     assert norm.vcenter == 0 and norm.vmin == -norm.vmax
     assert sorted(t.get_text() for t in ax.texts) == sorted(
-        f"{row.theta:+.1f} ±{(row.high - row.low) / 2:.1f}" for row in comparison.per_language.itertuples()
+        f"{row.theta:+.1f} ±{(row.high - row.low) / 2:.1f}"
+        for row in comparison.per_language.itertuples()
     )
 
 
 def test_heatmap_without_an_interval_and_without_a_difference():
-    table = pd.DataFrame({"target": ["a", "b"], "language": ["de", "de"], "theta": [0.0, 0.0], "low": np.nan, "high": np.nan})
+    table = pd.DataFrame(
+        {
+            "target": ["a", "b"],
+            "language": ["de", "de"],
+            "theta": [0.0, 0.0],
+            "low": np.nan,
+            "high": np.nan,
+        }
+    )
     assert [t.get_text() for t in plots.heatmap(table).axes[0].texts] == ["+0.0", "+0.0"]
 
 
@@ -117,18 +154,29 @@ def test_bands_are_t_intervals_over_seeds(study):
     heights = band.get_paths()[0].vertices[:, 1]
     first = part[(part.arm == "control") & (part.step < 3)].groupby("seed").task_loss.mean()
     half = 4.302653 * first.std() / np.sqrt(3)  # t, 2 degrees of freedom
-    assert any(np.isclose(heights, first.mean() + half)) and any(np.isclose(heights, first.mean() - half))
+    assert any(np.isclose(heights, first.mean() + half)) and any(
+        np.isclose(heights, first.mean() - half)
+    )
 
 
 def test_one_run_alone_can_be_drawn(study):
-    one = study.curves[(study.curves.seed == 0) & (study.curves.arm == "dann") & (study.curves.intermediate == "sarcasm")]
+    one = study.curves[
+        (study.curves.seed == 0)
+        & (study.curves.arm == "dann")
+        & (study.curves.intermediate == "sarcasm")
+    ]
     assert len(plots.curves(one).axes) == 6  # five and the cosine, which this study recorded
     assert len(plots.curves(one.drop(columns="gradient_cosine")).axes) == 5
     layers = study.probes[study.probes.stage == "intermediate"]
-    layers = layers[(layers.seed == 0) & (layers.arm == "dann") & (layers.intermediate == "sarcasm")]
+    layers = layers[
+        (layers.seed == 0) & (layers.arm == "dann") & (layers.intermediate == "sarcasm")
+    ]
     figure = plots.probe_layers(layers)
-    heights = np.concatenate([p.vertices[:, 1] for c in figure.axes[0].collections for p in c.get_paths()])
-    assert all(np.isclose(heights, value).any() for value in layers.high)  # a single seed has its exact interval
+    heights = np.concatenate(
+        [p.vertices[:, 1] for c in figure.axes[0].collections for p in c.get_paths()]
+    )
+    # a single seed has its exact interval
+    assert all(np.isclose(heights, value).any() for value in layers.high)
 
 
 def test_every_method_has_a_look_of_its_own_and_variants_that_of_their_method():
@@ -140,8 +188,17 @@ def test_every_method_has_a_look_of_its_own_and_variants_that_of_their_method():
 
 
 def test_arms_forest_keeps_the_row_of_an_arm_that_could_not_be_compared():
-    row = {"against": "standard", "targets": "a, b", "theta": -1.0, "low": -2.0, "high": 0.0, "p_max_t": 0.1}
-    table = pd.DataFrame([row | {"arm": "dann"}, dict.fromkeys(row, np.nan) | {"arm": "mlm", "targets": np.nan}])
+    row = {
+        "against": "standard",
+        "targets": "a, b",
+        "theta": -1.0,
+        "low": -2.0,
+        "high": 0.0,
+        "p_max_t": 0.1,
+    }
+    table = pd.DataFrame(
+        [row | {"arm": "dann"}, dict.fromkeys(row, np.nan) | {"arm": "mlm", "targets": np.nan}]
+    )
     ax = plots.arms_forest(table, 1.0).axes[0]
     assert [label.get_text().rstrip("*") for label in ax.get_yticklabels()] == ["dann", "mlm"]
     assert [text.get_text() for text in ax.texts] == ["-1.00  p 0.1", "not comparable"]
@@ -150,15 +207,26 @@ def test_arms_forest_keeps_the_row_of_an_arm_that_could_not_be_compared():
 def test_dose_response_draws_every_dose_with_its_interval(study):
     table = sensitivity.dose_response(study, "standard", "dann", 1.0)
     ax = plots.dose_response(table, 1.0).axes[0]
-    assert [label.get_text().split("\n")[0] for label in ax.get_xticklabels()] == ["0", "0.01", "0.05"]
-    drawn = [tuple(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == 2 and line.get_linewidth() == 2]
+    assert [label.get_text().split("\n")[0] for label in ax.get_xticklabels()] == [
+        "0",
+        "0.01",
+        "0.05",
+    ]
+    drawn = [
+        tuple(line.get_ydata())
+        for line in ax.lines
+        if len(line.get_ydata()) == 2 and line.get_linewidth() == 2
+    ]
     assert np.allclose(sorted(drawn), sorted(zip(table.low, table.high, strict=True)))
 
 
 def test_cost_says_what_was_not_recorded(study):
     table = describing.costs(study, "standard")
     flops = [name for name in table if name.startswith("flops_ratio")]
-    labels = [text.get_text() for text in plots.cost(table.assign(**dict.fromkeys(flops, np.nan))).legends[0].get_texts()]
+    labels = [
+        text.get_text()
+        for text in plots.cost(table.assign(**dict.fromkeys(flops, np.nan))).legends[0].get_texts()
+    ]
     assert labels == ["tokens", "FLOPs (not recorded)", "seconds"]
 
 
@@ -167,7 +235,9 @@ def test_show_makes_a_picture_with_words(figures):
     assert image.data.startswith(b"\x89PNG") and image.alt == "differences by target"
 
 
-def test_the_flow_has_a_lane_for_each_arm_of_the_comparison_and_the_schedule_is_the_library_s(figures):
+def test_the_flow_has_a_lane_for_each_arm_of_the_comparison_and_the_schedule_is_the_library_s(
+    figures,
+):
     texts = " ".join(text.get_text() for text in figures["study_flow"]().axes[0].texts)
     assert all(f"{arm}: " in texts for arm in ("none", "standard", "control", "dann"))
     line = figures["schedule"]().axes[0].lines[0]

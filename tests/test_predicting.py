@@ -1,4 +1,6 @@
-"""Every format through real preparation, training, prediction and scores, on each architecture of encoder."""
+"""Every format through real preparation, training, prediction and scores, on each architecture of
+encoder.
+"""
 
 from __future__ import annotations
 
@@ -30,19 +32,28 @@ STUDY = {
     "max_length": 48,
     "trained_layers": -1,
 }
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+}
 IDS = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
 
 
 def encoder_folder(kind: str, folder) -> str:
-    """A random encoder of another architecture over the fixture's words, as a folder that AutoModel loads."""
+    """A random encoder of another architecture over the fixture's words, as a folder that AutoModel
+    loads.
+    """
     _, tokenizer = load_encoder("tiny")
     torch.manual_seed(0)
     sizes = SIZES | IDS | {"vocab_size": len(tokenizer)}
     if kind == "xlm-r":
         model = XLMRobertaModel(XLMRobertaConfig(**sizes, max_position_embeddings=132))
     else:
-        model = ModernBertModel(ModernBertConfig(**sizes, cls_token_id=0, sep_token_id=2, local_attention=8))
+        model = ModernBertModel(
+            ModernBertConfig(**sizes, cls_token_id=0, sep_token_id=2, local_attention=8)
+        )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
@@ -65,13 +76,21 @@ def untrained(prepared: Prepared, target: str) -> training.TaskModel:
     encoder = prepared.encoder()
     head = torch.nn.Identity()
     if find_task(target, "target").format != "retrieval" or find_task(target, "target").trained:
-        head = training.new_head(encoder.config.hidden_size, {"": prepared.head(target)}, np.random.default_rng(0))
+        head = training.new_head(
+            encoder.config.hidden_size, {"": prepared.head(target)}, np.random.default_rng(0)
+        )
     return training.TaskModel(encoder, head, Standard())
 
 
 def fit(model: training.TaskModel, corpus, steps: int, **changes) -> training.Fit:
     data = batching.JointBatches(corpus, steps, 16, np.random.default_rng(1), pad_id=1)
-    rates = {"learning_rate": 3e-3, "head_learning_rate": 1e-2, "weight_decay": 0.01, "warmup": 0.1, "max_grad_norm": 1.0}
+    rates = {
+        "learning_rate": 3e-3,
+        "head_learning_rate": 1e-2,
+        "weight_decay": 0.01,
+        "warmup": 0.1,
+        "max_grad_norm": 1.0,
+    }
     return training.fit(model, data, dropout=np.random.default_rng(2), **rates | changes)
 
 
@@ -101,9 +120,13 @@ def test_a_target_is_trained_predicted_and_scored_in_every_language(prepared, ta
         if "matched" in rows:
             sums = rows[list(records.COUNTS)].sum().to_numpy()
             found = metrics.from_counts(find_task(target, "target").metric, sums)
-            assert found == pytest.approx(summary["scores"][language]), "counts give the official F1"
+            assert found == pytest.approx(summary["scores"][language]), (
+                "counts give the official F1"
+            )
         else:
-            assert rows["score"].mean() == pytest.approx(summary["scores"][language]), "an example's score is its share"
+            assert rows["score"].mean() == pytest.approx(summary["scores"][language]), (
+                "an example's score is its share"
+            )
 
 
 @pytest.mark.parametrize("target", PLAIN)
@@ -111,7 +134,8 @@ def test_plain_retrieval_needs_no_training_and_takes_any_layer(prepared, target)
     model = untrained(prepared, target)
     last, *_ = predicting.predict(model, prepared, target, model.encoder.config.num_hidden_layers)
     frame, scores, _ = predicting.predict(model, prepared, target)
-    if prepared.encoder().config.model_type != "modernbert":  # which normalises once more after its last layer
+    # which normalises once more after its last layer
+    if prepared.encoder().config.model_type != "modernbert":
         assert frame.equals(last)
     assert set(scores) == set(prepared.languages(target)) and "en" not in scores
 
@@ -120,7 +144,9 @@ def test_plain_retrieval_needs_no_training_and_takes_any_layer(prepared, target)
 def test_each_format_is_learned(bert, task):
     name = f"intermediate/{task}"
     encoder = bert.encoder()
-    head = training.new_head(encoder.config.hidden_size, {"": bert.head(task, "intermediate")}, np.random.default_rng(0))
+    head = training.new_head(
+        encoder.config.hidden_size, {"": bert.head(task, "intermediate")}, np.random.default_rng(0)
+    )
     model = training.TaskModel(encoder, head, Standard())
     train = bert.corpus(f"{name}/train")
     before, count, majority = predicting.check(model, bert.corpus(f"{name}/dev"))
@@ -143,22 +169,34 @@ def test_a_mixture_draws_homogeneous_batches_and_shares_the_heads_it_should(bert
     heads = {shared[task]: bert.head(task, "intermediate") for task in parts}
     head = training.new_head(encoder.config.hidden_size, heads, np.random.default_rng(0))
     model = training.TaskModel(encoder, head, Standard(), shared)
-    rates = {"learning_rate": 1e-3, "head_learning_rate": 1e-2, "weight_decay": 0.01, "warmup": 0.1, "max_grad_norm": 1.0}
+    rates = {
+        "learning_rate": 1e-3,
+        "head_learning_rate": 1e-2,
+        "weight_decay": 0.01,
+        "warmup": 0.1,
+        "max_grad_norm": 1.0,
+    }
     before = {name: [p.clone() for p in part.parameters()] for name, part in head.items()}
     assert training.fit(model, data, dropout=np.random.default_rng(0), **rates).diverged is None
     for name, part in head.items():
-        assert any(not torch.equal(a, b) for a, b in zip(before[name], part.parameters(), strict=True)), (
-            f"{name} was not trained"
-        )
+        assert any(
+            not torch.equal(a, b) for a, b in zip(before[name], part.parameters(), strict=True)
+        ), f"{name} was not trained"
     for task in parts:
-        right, count, majority = predicting.check(model, bert.corpus(f"intermediate/{task}/dev"), task)
+        right, count, majority = predicting.check(
+            model, bert.corpus(f"intermediate/{task}/dev"), task
+        )
         assert 0 <= right <= count and 0 <= majority <= 100
 
 
 def test_a_cached_prefix_serves_every_format(tmp_path):
-    whole = prepare(tmp_path / "a", **STUDY | {"targets": ["udpos", "xquad"], "intermediate": ["hellaswag"]})
+    whole = prepare(
+        tmp_path / "a", **STUDY | {"targets": ["udpos", "xquad"], "intermediate": ["hellaswag"]}
+    )
     half = prepare(
-        tmp_path / "b", **STUDY | {"targets": ["udpos", "xquad"], "intermediate": ["hellaswag"], "trained_layers": 2}
+        tmp_path / "b",
+        **STUDY
+        | {"targets": ["udpos", "xquad"], "intermediate": ["hellaswag"], "trained_layers": 2},
     )
     for target in ("udpos", "xquad"):
         found = []
@@ -171,7 +209,11 @@ def test_a_cached_prefix_serves_every_format(tmp_path):
 
 
 def test_an_encoder_of_which_nothing_is_stored_finds_the_same(tmp_path):
-    one = prepare(tmp_path, **STUDY | {"targets": ["udpos", "tatoeba"], "intermediate": ["hellaswag"], "trained_layers": 2})
+    one = prepare(
+        tmp_path,
+        **STUDY
+        | {"targets": ["udpos", "tatoeba"], "intermediate": ["hellaswag"], "trained_layers": 2},
+    )
     for target, head in (("udpos", training.new_head(32, {"": one.head("udpos")}, np.random.default_rng(0))),
                          ("tatoeba", torch.nn.Identity())):  # fmt: skip
         found = []
@@ -179,7 +221,11 @@ def test_an_encoder_of_which_nothing_is_stored_finds_the_same(tmp_path):
             model = training.TaskModel(way.trainable(way.encoder()), head, Standard())
             found.append(predicting.predict(model, way, target)[0])
         assert found[0]["prediction"].equals(found[1]["prediction"])
-    assert one.uncached().corpus("target/udpos/dev").hidden is None is not one.corpus("target/udpos/dev").hidden
+    assert (
+        one.uncached().corpus("target/udpos/dev").hidden
+        is None
+        is not one.corpus("target/udpos/dev").hidden
+    )
 
 
 def test_centring_undoes_an_offset_of_a_language(bert):
@@ -191,13 +237,17 @@ def test_centring_undoes_an_offset_of_a_language(bert):
         return change(vectors + 100.0 * (len(moved) % 2))
 
     model = untrained(bert, "tatoeba")
-    plain, shifted = (predicting.predict(model, bert, "tatoeba", change=c)[0] for c in (change, with_offset))
+    plain, shifted = (
+        predicting.predict(model, bert, "tatoeba", change=c)[0] for c in (change, with_offset)
+    )
     assert len(moved) > 2 and (plain["prediction"] == shifted["prediction"]).mean() > 0.99
 
 
 def test_calibration_error():
     right, sure = np.array([True, True, False, False]), np.array([0.95, 0.95, 0.95, 0.55])
-    assert predicting.calibration_error(right, sure) == pytest.approx(100 * (3 * abs(2 / 3 - 0.95) + 0.55) / 4)
+    assert predicting.calibration_error(right, sure) == pytest.approx(
+        100 * (3 * abs(2 / 3 - 0.95) + 0.55) / 4
+    )
     rng = np.random.default_rng(0)
     sure = rng.uniform(0.3, 1, 50_000)
     assert predicting.calibration_error(rng.random(50_000) < sure, sure) < 1.0
@@ -208,8 +258,11 @@ def test_answers_are_cut_out_of_the_context(bert, monkeypatch):
     model = untrained(bert, "xquad")
     corpus = bert.corpus("target/xquad/test-de")
     texts = predicting.answer(model, corpus)
-    assert all(text in context for text, context in zip(texts, corpus.column("context"), strict=True))
-    with torch.no_grad():  # every span scores 0, and so does no answer: only what is better than none is given
+    assert all(
+        text in context for text, context in zip(texts, corpus.column("context"), strict=True)
+    )
+    # every span scores 0, and so does no answer: only what is better than none is given
+    with torch.no_grad():
         model.head.linear.weight.zero_()
         model.head.linear.bias.zero_()
     assert all(predicting.answer(model, corpus, may_be_empty=True))
@@ -221,7 +274,12 @@ def test_answers_are_cut_out_of_the_context(bert, monkeypatch):
 def best_by_hand(scores, origin):
     """Every legal pair of first and last token, one by one."""
     inside = [i for i in range(len(origin)) if origin[i][0] >= 0]
-    legal = [(scores[i, 0] + scores[j, 1], i, j) for i in inside for j in inside if 0 <= j - i < predicting.LONGEST_ANSWER]
+    legal = [
+        (scores[i, 0] + scores[j, 1], i, j)
+        for i in inside
+        for j in inside
+        if 0 <= j - i < predicting.LONGEST_ANSWER
+    ]
     value, i, j = max(legal)
     return value, (origin[i][0], origin[j][1])
 

@@ -1,4 +1,6 @@
-"""`xgrl.models.prefix_cache`: the same bits as computing anew, whatever the vocabulary; nothing damaged is used; bounded."""
+"""`xgrl.models.prefix_cache`: the same bits as computing anew, whatever the vocabulary; nothing
+damaged is used; bounded.
+"""
 
 from __future__ import annotations
 
@@ -87,13 +89,15 @@ def test_the_cache_is_bounded_and_what_was_used_last_stays(tmp_path, cache, monk
         prefix_cache.frozen_states(lower, tokens(seed), tmp_path / f"{seed}.npy")
         os.utime(max(cache.glob("*.npy"), key=lambda p: p.stat().st_ctime_ns), (seed, seed))
     assert prefix_cache.prune() == ""
-    prefix_cache.frozen_states(lower, tokens(0), tmp_path / "again.npy")  # used again, the others are older now
+    # used again, the others are older now
+    prefix_cache.frozen_states(lower, tokens(0), tmp_path / "again.npy")
     monkeypatch.setenv("XGRL_PREFIX_GB", str(2.5 * (tmp_path / "0.npy").stat().st_size / 1e9))
     assert "2 of 4 entries removed, limit" in prefix_cache.prune()
     assert sum(p.stat().st_size for p in cache.glob("*.npy")) <= prefix_cache.limit()
     assert prefix_cache.frozen_states(lower, tokens(0), tmp_path / "x.npy")
     assert not prefix_cache.frozen_states(lower, tokens(1), tmp_path / "x.npy")
-    assert np.load(tmp_path / "1.npy").shape[1] == 32  # a study's own file stays when the entry goes
+    # a study's own file stays when the entry goes
+    assert np.load(tmp_path / "1.npy").shape[1] == 32
 
 
 @pytest.mark.parametrize("size", ["much", "-1", "inf", "nan"])
@@ -106,19 +110,29 @@ def test_a_limit_that_is_none_is_refused(size, monkeypatch):
 def test_no_cache_at_all(tmp_path, cache, monkeypatch):
     monkeypatch.setenv("XGRL_PREFIX_GB", "0")
     for _ in range(2):
-        assert not prefix_cache.frozen_states(split.prefix(build("bert"), 2), tokens(), tmp_path / "a.npy")
+        assert not prefix_cache.frozen_states(
+            split.prefix(build("bert"), 2), tokens(), tmp_path / "a.npy"
+        )
     assert not cache.exists()
     monkeypatch.delenv("XGRL_PREFIX_GB")
     prefix_cache.frozen_states(split.prefix(build("bert"), 2), tokens(), tmp_path / "a.npy")
     monkeypatch.setenv("XGRL_PREFIX_GB", "0")
-    assert not prefix_cache.frozen_states(split.prefix(build("bert"), 2), tokens(), tmp_path / "b.npy")
-    assert prefix_cache.prune() == "" and list(cache.glob("*.npy"))  # what is there is neither read nor removed
+    assert not prefix_cache.frozen_states(
+        split.prefix(build("bert"), 2), tokens(), tmp_path / "b.npy"
+    )
+    # what is there is neither read nor removed
+    assert prefix_cache.prune() == "" and list(cache.glob("*.npy"))
 
 
 def test_writers_at_the_same_time(tmp_path, cache):
     lower = split.prefix(build("bert"), 2)
     with ThreadPoolExecutor(4) as pool:
-        jobs = [pool.submit(prefix_cache.frozen_states, lower, tokens(), tmp_path / f"{i}.npy") for i in range(8)]
+        jobs = [
+            pool.submit(prefix_cache.frozen_states, lower, tokens(), tmp_path / f"{i}.npy")
+            for i in range(8)
+        ]
         assert all(job.exception() is None for job in jobs)
     assert len({(tmp_path / f"{i}.npy").read_bytes() for i in range(8)}) == 1
-    assert len(list(cache.glob("*.npy"))) == 1 and not [p for p in cache.iterdir() if p.name.startswith(".")]
+    assert len(list(cache.glob("*.npy"))) == 1 and not [
+        p for p in cache.iterdir() if p.name.startswith(".")
+    ]

@@ -36,7 +36,9 @@ def test_parallel_targets_share_ids_over_languages(prepared):
 def test_no_text_is_in_two_splits():
     corpora, _ = gathering.gather(job())
     for task in ("sentiment", "intent"):
-        train, dev, test = (set(corpora[f"target/{task}/{split}"]["text"]) for split in ("train", "dev", "test-en"))
+        train, dev, test = (
+            set(corpora[f"target/{task}/{split}"]["text"]) for split in ("train", "dev", "test-en")
+        )
         assert not train & dev and not train & test and not dev & test
 
 
@@ -44,11 +46,16 @@ def test_a_planted_leak_is_found_and_dropped_from_training_only():
     corpora, _ = gathering.gather(job())
     planted = corpora["target/sentiment/test-en"]["text"][3]
     rows = corpora["intermediate/sarcasm/train"]
-    spoiled = Dataset.from_list([*rows, rows[0] | {"id": "planted", "text": f"  {planted.upper()}! "}], features=rows.features)
+    spoiled = Dataset.from_list(
+        [*rows, rows[0] | {"id": "planted", "text": f"  {planted.upper()}! "}],
+        features=rows.features,
+    )
     cleaned, table = gathering.drop_leaked(corpora | {"intermediate/sarcasm/train": spoiled})
     assert "planted" not in cleaned["intermediate/sarcasm/train"]["id"]
     assert set(table.loc[table["exact"] > 0, "train"]) == {"intermediate/sarcasm/train"}
-    assert cleaned["target/sentiment/test-en"]["text"] == corpora["target/sentiment/test-en"]["text"]
+    assert (
+        cleaned["target/sentiment/test-en"]["text"] == corpora["target/sentiment/test-en"]["text"]
+    )
 
 
 def test_unlabelled_text_is_matched_in_length_and_apart_from_the_probes():
@@ -58,7 +65,9 @@ def test_unlabelled_text_is_matched_in_length_and_apart_from_the_probes():
     assert not set(training_rows["id"]) & set(probing["id"])
     frame = training_rows.to_pandas()
     assert frame.groupby("language").size().eq(values["unlabelled_rows"]).all()
-    frame["length"] = preparing.encode_all({"unlabelled": training_rows}, tokenizer, 32)["unlabelled"].tokens.lengths
+    frame["length"] = preparing.encode_all({"unlabelled": training_rows}, tokenizer, 32)[
+        "unlabelled"
+    ].tokens.lengths
     means = frame.groupby("language")["length"].mean()
     assert means.max() - means.min() < 0.5
     with pytest.raises(ValueError, match="unlabelled_rows"):
@@ -77,7 +86,9 @@ def test_hidden_states_are_those_of_the_frozen_layers(prepared):
     lower = prefix(encoder, prepared.frozen_layers(encoder))
     text = torch.from_numpy(np.array(corpus.tokens[4], dtype=np.int64))[None]
     with torch.no_grad():
-        expected = lower(input_ids=text, attention_mask=torch.ones_like(text)).last_hidden_state[0].numpy()
+        expected = (
+            lower(input_ids=text, attention_mask=torch.ones_like(text)).last_hidden_state[0].numpy()
+        )
     start, stop = corpus.tokens.offsets[4:6]
     np.testing.assert_allclose(corpus.hidden[start:stop], expected, atol=1e-5)
 
@@ -85,7 +96,9 @@ def test_hidden_states_are_those_of_the_frozen_layers(prepared):
 def test_training_all_layers_needs_no_hidden_states(tmp_path):
     everything = prepare(tmp_path, trained_layers=-1)
     assert everything.corpus("target/intent/dev").hidden is None
-    model = training.TaskModel(everything.trainable(everything.encoder()), torch.nn.Identity(), torch.nn.Identity())
+    model = training.TaskModel(
+        everything.trainable(everything.encoder()), torch.nn.Identity(), torch.nn.Identity()
+    )
     assert predicting.features(model, everything.corpus("target/intent/dev")).shape == (20, 32)
 
 
@@ -105,7 +118,9 @@ def test_what_was_not_prepared_is_named(prepared, tmp_path):
 
 
 def test_retrieval_in_both_directions(prepared):
-    model = training.TaskModel(prepared.trainable(prepared.encoder()), torch.nn.Identity(), torch.nn.Identity())
+    model = training.TaskModel(
+        prepared.trainable(prepared.encoder()), torch.nn.Identity(), torch.nn.Identity()
+    )
     for target in ("emoji-names", "wikilingua"):
         frame, scores, _ = predicting.predict(model, prepared, target)
         assert set(frame["example_id"].str.rsplit(" ", n=1).str[1]) == {"xx-en", "en-xx"}
@@ -118,11 +133,15 @@ def test_retrieval_in_both_directions(prepared):
         assert summary["macro"] == pytest.approx(frame.groupby("language")["score"].mean().mean())
 
 
-def test_another_target_changes_only_its_own_part_and_older_checkpoints_still_fit(prepared, tmp_path):
+def test_another_target_changes_only_its_own_part_and_older_checkpoints_still_fit(
+    prepared, tmp_path
+):
     fewer = prepare(tmp_path, targets=["intent"])
     changed = {part for part, found in fewer.contents.items() if prepared.contents[part] != found}
     assert changed <= {"vocabulary", "texts"} and "vocabulary" in changed
-    assert set(prepared.contents) - set(fewer.contents) == {f"target/{x}" for x in ("sentiment", "emoji-names", "wikilingua")}
+    assert set(prepared.contents) - set(fewer.contents) == {
+        f"target/{x}" for x in ("sentiment", "emoji-names", "wikilingua")
+    }
     checkpoint = prepared.encoder(fewer.folder / "encoder")
     texts, before = prepared.corpus("target/intent/dev"), fewer.corpus("target/intent/dev")
     assert not np.array_equal(texts.tokens.ids, before.tokens.ids)  # numbered anew
@@ -135,8 +154,14 @@ def test_another_target_changes_only_its_own_part_and_older_checkpoints_still_fi
 def test_a_run_whose_data_changed_is_refused_and_one_whose_did_not_is_not(prepared, tmp_path):
     fewer = prepare(tmp_path, targets=["intent"])
     run = {"parameters": {"study": "smoke"}, "metrics": {}, "started": 0.0, "phase": "intermediate"}
-    records.finish(tmp_path / "a", inputs=fewer.inputs("intermediate", tasks=["sarcasm"], arm="dann"), **run)
+    records.finish(
+        tmp_path / "a", inputs=fewer.inputs("intermediate", tasks=["sarcasm"], arm="dann"), **run
+    )
     assert prepared.check_inputs(tmp_path / "a")["phase"] == "intermediate"
-    records.finish(tmp_path / "a", inputs=prepare(tmp_path / "b", master_seed=1).inputs("target", target="intent"), **run)
+    records.finish(
+        tmp_path / "a",
+        inputs=prepare(tmp_path / "b", master_seed=1).inputs("target", target="intent"),
+        **run,
+    )
     with pytest.raises(ValueError, match="trained on another 'target/intent'"):
         prepared.check_inputs(tmp_path / "a")

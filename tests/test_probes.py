@@ -13,14 +13,20 @@ LANGUAGES = np.repeat(["de", "en", "fr", "ru"], 60)
 
 
 def features(separation: float, seed: int = 0, d: int = 32) -> np.ndarray:
-    """Normal clouds, one a language, whose means lie `separation` standard deviations out in random directions."""
+    """Normal clouds, one a language, whose means lie `separation` standard deviations out in random
+    directions.
+    """
     rng = np.random.default_rng(seed)
     means = rng.normal(size=(4, d))
-    return rng.normal(size=(240, d)) + separation * (means / np.linalg.norm(means, axis=1, keepdims=True)).repeat(60, axis=0)
+    return rng.normal(size=(240, d)) + separation * (
+        means / np.linalg.norm(means, axis=1, keepdims=True)
+    ).repeat(60, axis=0)
 
 
 def test_probe_finds_language_where_it_is_and_not_where_it_is_not():
-    strong, weak, absent = (probes.language_probe(features(s), LANGUAGES, 0) for s in (12.0, 3.0, 0.0))
+    strong, weak, absent = (
+        probes.language_probe(features(s), LANGUAGES, 0) for s in (12.0, 3.0, 0.0)
+    )
     assert strong.accuracy > 99 > weak.accuracy > absent.accuracy
     assert absent.low <= absent.chance <= absent.high
     assert strong.chance == 25.0 and strong.n_test == 120
@@ -29,7 +35,8 @@ def test_probe_finds_language_where_it_is_and_not_where_it_is_not():
 def test_probe_on_noise_covers_chance_at_the_nominal_rate():
     runs = [probes.language_probe(features(0.0, seed=s, d=4), LANGUAGES, s) for s in range(60)]
     covered = np.mean([run.low <= 25 <= run.high for run in runs])
-    assert covered > 0.85  # exact intervals cover at least 95 %; 60 runs of 95 % fall below .85 with probability .0007
+    # exact intervals cover at least 95 %; 60 runs of 95 % fall below .85 with probability .0007
+    assert covered > 0.85
     assert abs(np.mean([run.accuracy for run in runs]) - 25) < 2
 
 
@@ -50,9 +57,13 @@ def test_probe_does_not_depend_on_shift_or_scale_of_a_feature_nor_on_the_order_o
 
 def test_control_task_is_at_chance_for_distinct_texts_and_exposes_repeated_ones():
     distinct = probes.language_probe(features(12.0), LANGUAGES, 0)
-    assert distinct.control < 45 and distinct.selectivity == pytest.approx(distinct.accuracy - distinct.control)
+    assert distinct.control < 45 and distinct.selectivity == pytest.approx(
+        distinct.accuracy - distinct.control
+    )
     few = np.random.default_rng(0).normal(size=(8, 32)) * 5
-    repeated = probes.language_probe(few[np.arange(240) % 8], np.array(["a", "b"])[np.arange(240) % 2], 0)
+    repeated = probes.language_probe(
+        few[np.arange(240) % 8], np.array(["a", "b"])[np.arange(240) % 2], 0
+    )
     assert repeated.accuracy == 100 and repeated.control == 100 and repeated.selectivity == 0
 
 
@@ -110,10 +121,20 @@ def test_retrained_discriminator_says_whether_it_converged(monkeypatch):
 def test_retrained_discriminator_is_the_trainings_own_at_a_stationary_point_of_its_loss():
     x, y = torch.from_numpy(features(3.0)).float(), torch.arange(4).repeat_interleave(60)
     model, converged = probes._retrain(x, y, 4, 0)
-    assert converged and [tuple(p.shape) for p in model.parameters()] == [(256, 32), (256,), (4, 256), (4,)]
+    assert converged and [tuple(p.shape) for p in model.parameters()] == [
+        (256, 32),
+        (256,),
+        (4, 256),
+        (4,),
+    ]
     loss = torch.nn.functional.cross_entropy(model(x), y)
-    loss = loss + probes.PENALTY / 480 * sum((p**2).sum() for p in model.parameters() if p.ndim == 2)
-    assert max(g.abs().max() for g in torch.autograd.grad(loss, list(model.parameters()))) <= probes.FLAT
+    loss = loss + probes.PENALTY / 480 * sum(
+        (p**2).sum() for p in model.parameters() if p.ndim == 2
+    )
+    assert (
+        max(g.abs().max() for g in torch.autograd.grad(loss, list(model.parameters())))
+        <= probes.FLAT
+    )
 
 
 def test_retrained_discriminator_leaves_the_global_generator_alone_and_follows_the_seed():

@@ -1,4 +1,6 @@
-"""Progress: what is watched stays what it was, the last line is the same in every run, nothing is shown outside a notebook."""
+"""Progress: what is watched stays what it was, the last line is the same in every run, nothing is
+shown outside a notebook.
+"""
 
 from __future__ import annotations
 

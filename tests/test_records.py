@@ -43,13 +43,32 @@ def test_run_json_is_complete_and_strict(tmp_path):
     started = records.start(tmp_path, "s")
     parameters = {"study": "s", "threads": 1, "device": "cpu"}
     with pytest.raises(ValueError, match="not JSON compliant"):
-        records.finish(tmp_path, phase="target", parameters=parameters, metrics={"x": np.nan}, started=started)
+        records.finish(
+            tmp_path, phase="target", parameters=parameters, metrics={"x": np.nan}, started=started
+        )
     assert not (tmp_path / "run.json").exists()
-    records.finish(tmp_path, phase="target", parameters=parameters, metrics={"x": np.float64(1)}, started=started)
+    records.finish(
+        tmp_path,
+        phase="target",
+        parameters=parameters,
+        metrics={"x": np.float64(1)},
+        started=started,
+    )
     record = records.read(tmp_path)
-    assert record["status"] == "finished" and record["metrics"] == {"x": 1.0} and record["peak_memory_mb"] > 1
+    assert (
+        record["status"] == "finished"
+        and record["metrics"] == {"x": 1.0}
+        and record["peak_memory_mb"] > 1
+    )
     with pytest.raises(ValueError, match="diverged"):
-        records.finish(tmp_path, phase="target", parameters=parameters, metrics={}, started=started, status="ok")
+        records.finish(
+            tmp_path,
+            phase="target",
+            parameters=parameters,
+            metrics={},
+            started=started,
+            status="ok",
+        )
 
 
 def test_another_study_in_the_folder_is_refused_and_kept(tmp_path):
@@ -59,7 +78,10 @@ def test_another_study_in_the_folder_is_refused_and_kept(tmp_path):
     assert json.loads((tmp_path / "run.json").read_text())["study"] == "other"
 
 
-@pytest.mark.parametrize(("content", "word"), [(None, "not finished"), ("{", "not readable"), ('{"schema": 99}', "schema")])
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [(None, "not finished"), ("{", "not readable"), ('{"schema": 99}', "schema")],
+)
 def test_unreadable_records(tmp_path, content, word):
     if content is not None:
         (tmp_path / "run.json").write_text(content)
@@ -85,7 +107,9 @@ def frame(**changes):
 
 def test_predictions_round_trip(tmp_path):
     records.write_predictions(tmp_path, frame())
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "predictions.parquet"), frame(), check_dtype=False)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "predictions.parquet"), frame(), check_dtype=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,10 +131,17 @@ def test_run_folders_are_one_a_run():
     keys = dict(intermediate="a", arm="dann", seed=3, target="t")
     assert str(records.run_folder("o", "s", "target", **keys)) == "o/s/target/t/a.dann/seed-3"
     assert (
-        str(records.run_folder("o", "s", "target", **(keys | {"arm": "none", "intermediate": "none"})))
+        str(
+            records.run_folder(
+                "o", "s", "target", **(keys | {"arm": "none", "intermediate": "none"})
+            )
+        )
         == "o/s/target/t/none/seed-3"
     )
-    assert str(records.run_folder("o", "s", "intermediate", **keys)) == "o/s/intermediate/a/dann/seed-3"
+    assert (
+        str(records.run_folder("o", "s", "intermediate", **keys))
+        == "o/s/intermediate/a/dann/seed-3"
+    )
     assert str(records.run_folder("o", "s", "prepare")) == "o/s/prepared"
     with pytest.raises(ValueError, match="phase"):
         records.run_folder("o", "s", "nothing")
@@ -119,8 +150,14 @@ def test_run_folders_are_one_a_run():
 def test_peak_memory_is_the_process_own():
     """A child of a large parent does not count what the parent held."""
     ballast = np.ones(60_000_000)  # 480 MB
-    code = "import numpy as np; from xgrl.records import peak_memory_mb as m; a = m(); x = np.ones(25_000_000); print(a, m())"
-    before, after = map(float, subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split())
+    code = (
+        "import numpy as np; from xgrl.records import peak_memory_mb as m; a = m(); x = "
+        "np.ones(25_000_000); print(a, m())"
+    )
+    before, after = map(
+        float,
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split(),
+    )
     assert before < 400 and 150 < after - before < 300 and ballast.any()
 
 
@@ -128,8 +165,13 @@ def test_a_notebook_shows_what_is_missing_without_a_traceback(tmp_path, capsys):
     from IPython.core.interactiveshell import InteractiveShell
 
     shell = InteractiveShell()
-    for line in ("from xgrl import records, collecting", f"records.read({str(tmp_path / 'prepared')!r})"):
+    for line in (
+        "from xgrl import records, collecting",
+        f"records.read({str(tmp_path / 'prepared')!r})",
+    ):
         shell.run_cell(line, store_history=False)
     shell.run_cell(f"collecting.collect({str(tmp_path / 'smoke')!r})", store_history=False)
     shown = capsys.readouterr().out
-    assert shown.count("make smoke") == 2 and "Traceback" not in shown and len(shown.splitlines()) == 2
+    assert (
+        shown.count("make smoke") == 2 and "Traceback" not in shown and len(shown.splitlines()) == 2
+    )

@@ -38,7 +38,9 @@ def test_complete_and_small(folder):
 @pytest.mark.parametrize("folder", STUDIES, ids=lambda p: p.name)
 def test_results_are_those_of_the_runs(folder):
     runs = json.loads((folder / "runs.json").read_text())
-    results = pd.read_csv(folder / "analysis" / "results.csv", dtype={"language": str}, keep_default_na=False)
+    results = pd.read_csv(
+        folder / "analysis" / "results.csv", dtype={"language": str}, keep_default_na=False
+    )
     scores = {}
     for run in runs.values():
         if run["phase"] == "target":
@@ -46,7 +48,10 @@ def test_results_are_those_of_the_runs(folder):
             for language, value in run["metrics"]["scores"].items():
                 scores[p["intermediate"], p["arm"], p["target"], p["seed"], language] = value
     rows = results[results["metric"] != "dev_accuracy"]
-    found = {(r.intermediate, r.arm, r.target, r.seed, r.language): float(r.score) for r in rows.itertuples()}
+    found = {
+        (r.intermediate, r.arm, r.target, r.seed, r.language): float(r.score)
+        for r in rows.itertuples()
+    }
     assert found.keys() == scores.keys()
     assert all(abs(found[key] - scores[key]) < 1e-5 for key in scores)
 

@@ -1,4 +1,6 @@
-"""What people read: the README's table, the page that opens offline, the comparison with published results."""
+"""What people read: the README's table, the page that opens offline, the comparison with published
+results.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,12 @@ from xgrl import auditing, collecting, planning, records, report, stats
 @pytest.fixture(scope="module")
 def summary(tmp_path_factory):
     study = collecting.collect(simulate(tmp_path_factory.mktemp("report"), seeds=(0, 1, 2)))
-    comparison = stats.compare(study.predictions, margin=1.0, plan={"failed_checks": ["task learned: nli"]})
-    return report.summarise(study, comparison, auditing.checks(study, "standard", "dann")), comparison
+    comparison = stats.compare(
+        study.predictions, margin=1.0, plan={"failed_checks": ["task learned: nli"]}
+    )
+    return report.summarise(
+        study, comparison, auditing.checks(study, "standard", "dann")
+    ), comparison
 
 
 @pytest.fixture
@@ -37,12 +43,17 @@ def book(tmp_path):
 
 
 def cell(source: str, kind: str = "display_data", data: dict | None = None, **fields):
-    output = nbformat.v4.new_output(kind, data=data, **fields) if data else nbformat.v4.new_output(kind, **fields)
+    output = (
+        nbformat.v4.new_output(kind, data=data, **fields)
+        if data
+        else nbformat.v4.new_output(kind, **fields)
+    )
     return nbformat.v4.new_code_cell(source, outputs=[output])
 
 
 HEAD = nbformat.v4.new_markdown_cell(
-    "# A title & more\n\n## 1. First part\ntext with a [link](https://example.org)\n\n## 2. Second\n"
+    "# A title & more\n\n## 1. First part\ntext with a [link](https://example.org)\n\n## 2. "
+    "Second\n"
 )
 TEXT = {"name": "stdout", "text": "hello <b>\n"}
 
@@ -51,7 +62,12 @@ def test_summary_is_json_and_leads_with_the_failed_check(summary):
     values, comparison = summary
     again = json.loads(json.dumps(values, allow_nan=False))
     assert again["verdict"] == str(comparison) and "task learned: nli" in again["verdict"]
-    assert [row["target"] for row in again["table"]] == ["all targets", "emoji-names", "intent", "sentiment"]
+    assert [row["target"] for row in again["table"]] == [
+        "all targets",
+        "emoji-names",
+        "intent",
+        "sentiment",
+    ]
     assert again["table"][0]["theta"] == comparison.theta and again["blocks"] == 6
     assert again["core_hours"] == pytest.approx(again["runs"] * 12.5 / 3600)
 
@@ -73,21 +89,38 @@ def test_readme_table_survives_an_interval_that_cannot_be_estimated(summary):
     assert "[+nan, +nan]" in report.readme_table(values)
 
 
-def test_arms_beside_the_compared_ones_stay_out_of_the_readme_and_an_absent_score_is_a_dash(tmp_path):
-    study = collecting.collect(simulate(tmp_path, arms=("none", "standard", "dann", "dann-0.1"), seeds=(0, 1)))
+def test_arms_beside_the_compared_ones_stay_out_of_the_readme_and_an_absent_score_is_a_dash(
+    tmp_path,
+):
+    study = collecting.collect(
+        simulate(tmp_path, arms=("none", "standard", "dann", "dann-0.1"), seeds=(0, 1))
+    )
     runs = study.runs[(study.runs.arm != "none") | (study.runs.target != "intent")]
     study = collecting.Study(**{**vars(study), "runs": runs})
-    values = report.summarise(study, stats.compare(study.predictions), auditing.checks(study, "standard", "dann"))
-    assert values["arms"] == ["none", "standard", "dann"] and values["table"][0]["scores"]["none"] is None
-    assert "| intent | \u2013 |" in report.readme_table(values) and "intent & \u2013 &" in report.latex(values)
+    values = report.summarise(
+        study, stats.compare(study.predictions), auditing.checks(study, "standard", "dann")
+    )
+    assert (
+        values["arms"] == ["none", "standard", "dann"]
+        and values["table"][0]["scores"]["none"] is None
+    )
+    assert "| intent | \u2013 |" in report.readme_table(
+        values
+    ) and "intent & \u2013 &" in report.latex(values)
 
 
 def test_control_has_a_column_only_where_it_has_every_target(tmp_path):
     study = collecting.collect(simulate(tmp_path, seeds=(0, 1)))
     runs = study.runs[(study.runs.arm != "control") | (study.runs.target == "intent")]
-    for frame, arms in ((study.runs, ["none", "standard", "control", "dann"]), (runs, ["none", "standard", "dann"])):
+    for frame, arms in (
+        (study.runs, ["none", "standard", "control", "dann"]),
+        (runs, ["none", "standard", "dann"]),
+    ):
         part = collecting.Study(**{**vars(study), "runs": frame})
-        comparison, checked = stats.compare(study.predictions), auditing.checks(part, "standard", "dann")
+        comparison, checked = (
+            stats.compare(study.predictions),
+            auditing.checks(part, "standard", "dann"),
+        )
         assert report.summarise(part, comparison, checked)["arms"] == arms
 
 
@@ -98,14 +131,21 @@ def test_latex_table_has_every_row_and_column(summary):
     columns = next(line for line in lines if "begin{tabular}" in line).rsplit("{", 1)[1]
     assert len(columns.rstrip("}")) == rows[0].count("&") + 1
     assert f"${summary[1].theta:+.2f}$" in rows[1] and lines.count(r"\midrule") == 2
-    assert report.latex(json.loads(json.dumps(summary[0]).replace("emoji-names", "a_b"))).count(r"a\_b") == 1
+    assert (
+        report.latex(json.loads(json.dumps(summary[0]).replace("emoji-names", "a_b"))).count(
+            r"a\_b"
+        )
+        == 1
+    )
 
 
 def test_further_parts_of_the_report_become_plain(summary, tmp_path):
     study = collecting.collect(simulate(tmp_path, seeds=(0, 1)))
     comparison = stats.compare(study.predictions)
     checked = auditing.checks(study, "standard", "dann")
-    values = report.summarise(study, comparison, checked, doses=pd.DataFrame({"a": [1.0, math.nan]}), plan=None)
+    values = report.summarise(
+        study, comparison, checked, doses=pd.DataFrame({"a": [1.0, math.nan]}), plan=None
+    )
     assert values["doses"] == [{"a": 1.0}, {"a": None}] and values["plan"] is None
     json.dumps(values, allow_nan=False)
 
@@ -117,7 +157,9 @@ def test_readme_is_changed_between_its_markers_only_and_twice_is_once(summary, t
     readme.write_text(f"# before\n\n{start}\nold\n{end}\n\nafter\n")
     report.write_readme(path, readme)
     once = readme.read_text()
-    assert once.startswith("# before\n\n") and once.endswith(f"{end}\n\nafter\n") and "old" not in once
+    assert (
+        once.startswith("# before\n\n") and once.endswith(f"{end}\n\nafter\n") and "old" not in once
+    )
     report.write_readme(path, readme)
     assert readme.read_text() == once
     readme.write_text("no markers")
@@ -128,27 +170,50 @@ def test_readme_is_changed_between_its_markers_only_and_twice_is_once(summary, t
 def test_page_has_contents_figures_inside_and_fetches_nothing(book, tmp_path):
     picture = {"image/png": "iVBORw0KGgo="}
     table = {"text/html": pd.DataFrame({"a": [1]}).to_html(), "text/plain": "a"}
-    path = book(HEAD, cell("print('hello')", "stream", **TEXT), cell("figure", data=picture), cell("frame", data=table))
+    path = book(
+        HEAD,
+        cell("print('hello')", "stream", **TEXT),
+        cell("figure", data=picture),
+        cell("frame", data=table),
+    )
     page = report.html(path, tmp_path / "report.html", lead="verdict: a < b").read_text()
     links = re.findall(r'<li class="h2"><a href="#([^"]+)">', page)
     assert len(links) == 2 and all(f'id="{name}"' in page for name in links)
-    assert "<title>A title &amp; more</title>" in page and "verdict: a &lt; b" in page.split("<nav>")[0]
+    assert (
+        "<title>A title &amp; more</title>" in page
+        and "verdict: a &lt; b" in page.split("<nav>")[0]
+    )
     assert "data:image/png;base64,iVBORw0KGgo=" in page and "hello &lt;b&gt;" in page
     assert page.count("<details>") == 3 and "<script" not in page
-    assert re.findall(r'(?:src|href)="(?!data:|#)([^"]+)"', page) == ["https://example.org"]  # a link is no fetch
+    # a link is no fetch
+    assert re.findall(r'(?:src|href)="(?!data:|#)([^"]+)"', page) == ["https://example.org"]
 
 
 def test_columns_of_numbers_are_set_right_and_text_left(book, tmp_path):
-    frame = pd.DataFrame({"name": ["a", "b"], "n": [1, 2], "p": ["<0.0001", "0.3"], "mixed": ["1", "x"]})
+    frame = pd.DataFrame(
+        {"name": ["a", "b"], "n": [1, 2], "p": ["<0.0001", "0.3"], "mixed": ["1", "x"]}
+    )
     by_two = pd.DataFrame({"k": ["u", "u"], "l": ["v", "w"], "m": [1.5, 2.5]}).set_index(["k", "l"])
     tables = [{"text/html": each._repr_html_()} for each in (frame, by_two)]
-    page = report.html(book(HEAD, *(cell("x", data=table) for table in tables)), tmp_path / "report.html").read_text()
+    page = report.html(
+        book(HEAD, *(cell("x", data=table) for table in tables)), tmp_path / "report.html"
+    ).read_text()
     for right in ("<th>n</th>", "<th>p</th>", "<td>1</td>\n<td>", "<th>m</th>", "<td>2.5</td>"):
         assert right not in page
-    for heading, right in (("name", False), ("n", True), ("p", True), ("mixed", False), ("m", True)):
-        assert (f'<th class="number">{heading}</th>' in page) is right and (f"<th>{heading}</th>" in page) is not right
+    for heading, right in (
+        ("name", False),
+        ("n", True),
+        ("p", True),
+        ("mixed", False),
+        ("m", True),
+    ):
+        assert (f'<th class="number">{heading}</th>' in page) is right and (
+            f"<th>{heading}</th>" in page
+        ) is not right
     assert page.count('<td class="number">') == 2 + 2 + 2 and "text-align: right" not in page
-    assert "<th>0</th>" not in page and "<th>u</th>" not in page.replace('<th rowspan="2" valign="top">u</th>', "")
+    assert "<th>0</th>" not in page and "<th>u</th>" not in page.replace(
+        '<th rowspan="2" valign="top">u</th>', ""
+    )
 
 
 def test_default_parameters_give_way_to_those_of_the_run(book, tmp_path):
@@ -194,7 +259,9 @@ def results(folder, change=0.0, drop=0, verdict="superior", theta=10.0):
     (folder / "analysis").mkdir(parents=True, exist_ok=True)
     frame.iloc[drop:].to_csv(folder / "analysis" / "results.csv", index=False)
     row = {"target": "all targets", "theta": theta, "low": 9.0, "high": None, "p": 0.01}
-    records.write_json(folder / "analysis" / "summary.json", {"table": [row], "comparison": {"verdict": verdict}})
+    records.write_json(
+        folder / "analysis" / "summary.json", {"table": [row], "comparison": {"verdict": verdict}}
+    )
     return folder
 
 
@@ -209,8 +276,11 @@ def test_verify_says_what_differs_and_by_how_much(tmp_path):
 
 def test_verify_says_how_the_verdict_differs(tmp_path):
     reference = results(tmp_path / "reference")
-    assert report.verify_verdict(results(tmp_path / "same", theta=10.0 + 1e-13), reference).empty  # rounding
-    found = report.verify_verdict(results(tmp_path / "other", verdict="inconclusive", theta=9.5), reference)
+    # rounding
+    assert report.verify_verdict(results(tmp_path / "same", theta=10.0 + 1e-13), reference).empty
+    found = report.verify_verdict(
+        results(tmp_path / "other", verdict="inconclusive", theta=9.5), reference
+    )
     assert found.number.tolist() == ["verdict", "theta"] and found.difference.iloc[1] == -0.5
     assert found[["here", "reference"]].iloc[0].tolist() == ["inconclusive", "superior"]
 
@@ -225,7 +295,9 @@ def test_publish_copies_the_analysis_and_every_record_and_verify_compares_bytes(
     (run / "predictions.parquet").write_bytes(b"one")
     report.publish(study, tmp_path / "reference")
     assert (tmp_path / "reference/analysis/report.html").read_text() == "<p>report"
-    assert list(json.loads((tmp_path / "reference/runs.json").read_text())) == ["target/t/none/seed-0"]
+    assert list(json.loads((tmp_path / "reference/runs.json").read_text())) == [
+        "target/t/none/seed-0"
+    ]
     assert report.main(["verify", str(study), str(tmp_path / "reference")]) == 0
     assert "1 of 1 runs are equal bit for bit" in capsys.readouterr().out
     (run / "predictions.parquet").write_bytes(b"two")
@@ -256,7 +328,9 @@ def test_command_line(tmp_path, summary, book, capsys):
     book(HEAD, cell("print('hello')", "stream", **TEXT))
     assert call("html", tmp_path)[0] == 0
     assert summary[0]["verdict"][:40] in (tmp_path / "report.html").read_text()
-    shell = subprocess.run([sys.executable, "-m", "xgrl.report", "tell"], capture_output=True, text=True)
+    shell = subprocess.run(
+        [sys.executable, "-m", "xgrl.report", "tell"], capture_output=True, text=True
+    )
     assert shell.returncode == 2 and "html" in shell.stderr
 
 
@@ -294,8 +368,14 @@ def test_a_study_without_a_plan_has_none_and_one_with_it_is_found(tmp_path):
     assert plan.sha256 == hashlib.sha256(PLAN.encode()).hexdigest() and plan.weights is None
     assert planning.find_plan("other", tmp_path) is None
     own = tmp_path / "analysis_plan.other.md"
-    own.write_text(PLAN.replace("study: simulated", "study: other").replace("weights: equal", "weights: {intent: 2}"))
-    assert planning.find_plan("other", tmp_path).path == own and planning.find_plan("other", tmp_path).weights == {"intent": 2}
+    own.write_text(
+        PLAN.replace("study: simulated", "study: other").replace(
+            "weights: equal", "weights: {intent: 2}"
+        )
+    )
+    assert planning.find_plan("other", tmp_path).path == own and planning.find_plan(
+        "other", tmp_path
+    ).weights == {"intent": 2}
 
 
 @pytest.mark.parametrize(
@@ -304,7 +384,10 @@ def test_a_study_without_a_plan_has_none_and_one_with_it_is_found(tmp_path):
         ("# no front matter", "begins without front matter"),
         (PLAN.replace("margin: 1.0\n", ""), "is missing 'margin'"),
         (PLAN.replace("margin: 1.0", "margins: 1.0"), "front matter"),
-        (PLAN.replace("study: simulated", "study: else"), "is the plan of study 'else', need 'simulated'"),
+        (
+            PLAN.replace("study: simulated", "study: else"),
+            "is the plan of study 'else', need 'simulated'",
+        ),
     ],
 )
 def test_a_plan_that_cannot_be_read_is_refused(tmp_path, text, message):
@@ -315,7 +398,9 @@ def test_a_plan_that_cannot_be_read_is_refused(tmp_path, text, message):
 
 def deviated(folder, study, text, margin=1.0):
     (folder / "analysis_plan.md").write_text(text)
-    held = planning.deviations(planning.find_plan("simulated", folder), study, "standard", "dann", margin)
+    held = planning.deviations(
+        planning.find_plan("simulated", folder), study, "standard", "dann", margin
+    )
     return held[~held.ok].set_index("item")[["planned", "found"]].T.to_dict("list")
 
 
@@ -329,8 +414,16 @@ def test_a_study_that_keeps_its_plan_has_no_deviations(tmp_path, planned):
         ("seeds: 2", "seeds: 6", {"seeds": ["6", "2"], "blocks": ["12", "4"]}),
         ("lambda_max: 0.05", "lambda_max: 0.1", {"lambda max": ["0.1", "0.05"]}),
         ("margin: 1.0", "margin: 0.5", {"margin": ["0.5", "1"]}),
-        ("[sentiment, intent, emoji-names]", "[sentiment]", {"targets": ["sentiment", "emoji-names, intent, sentiment"]}),
-        ("discriminator_languages: 4", "discriminator_languages: 9", {"discriminator languages": ["9", "4"]}),
+        (
+            "[sentiment, intent, emoji-names]",
+            "[sentiment]",
+            {"targets": ["sentiment", "emoji-names, intent, sentiment"]},
+        ),
+        (
+            "discriminator_languages: 4",
+            "discriminator_languages: 9",
+            {"discriminator languages": ["9", "4"]},
+        ),
         ("domains: languages", "domains: binary", {"domains": ["binary", "languages"]}),
         ("alpha: 0.05", "alpha: 0.01", {"alpha": ["0.01", "0.05"]}),
     ],
@@ -341,5 +434,9 @@ def test_every_departure_from_the_plan_is_listed(tmp_path, planned, old, new, ex
 
 def test_the_registered_plan_of_the_laptop_study_can_be_read(root):
     plan = planning.find_plan("laptop", root / "params")
-    assert str(plan.fields["date"]) == "2026-11-23" and plan.fields["treatment"] == "dann" and plan.weights is None
+    assert (
+        str(plan.fields["date"]) == "2026-11-23"
+        and plan.fields["treatment"] == "dann"
+        and plan.weights is None
+    )
     assert planning.find_plan("smoke", root / "params") is None

@@ -18,7 +18,10 @@ def by_sorting(queries, candidates, k):
 
 
 @pytest.mark.parametrize("block", [1, 32, 96, 4096])
-@pytest.mark.parametrize(("n", "m", "d", "k"), [(7, 1, 3, 1), (1, 333, 2, 5), (50, 900, 4, 20), (3, 41, 1, 41), (9, 97, 2, 33)])
+@pytest.mark.parametrize(
+    ("n", "m", "d", "k"),
+    [(7, 1, 3, 1), (1, 333, 2, 5), (50, 900, 4, 20), (3, 41, 1, 41), (9, 97, 2, 33)],
+)
 def test_equals_sorting_everything_ties_included(n, m, d, k, block):
     """Small integers: products are exact, most similarities are tied, many are zero of either sign."""
     rng = np.random.default_rng(n)
@@ -39,7 +42,9 @@ def test_candidates_that_get_better_or_worse_all_the_way(order):
 
 def test_real_vectors_agree_whatever_the_block():
     rng = np.random.default_rng(0)
-    queries, candidates = (rng.standard_normal((rows, 48)).astype(np.float32) for rows in (200, 3000))
+    queries, candidates = (
+        rng.standard_normal((rows, 48)).astype(np.float32) for rows in (200, 3000)
+    )
     wanted, values = by_sorting(queries, candidates, 10)
     for block in (64, 512, 8192):
         index, similarity = nearest(queries, candidates, 10, block=block)
@@ -76,8 +81,18 @@ def test_what_does_not_fit_is_refused():
         (a, a, 5, "k=5: allowed is 1 to the number of candidates, 4"),
         (a, a, 0, "k=0"),
         (a, a[:0], 1, "number of candidates, 0"),
-        (np.where(np.arange(12).reshape(4, 3) == 7, np.nan, a), a, 1, "queries: row 2 is not finite"),
-        (a, np.where(np.arange(12).reshape(4, 3) == 11, np.inf, a), 1, "candidates: row 3 is not finite"),
+        (
+            np.where(np.arange(12).reshape(4, 3) == 7, np.nan, a),
+            a,
+            1,
+            "queries: row 2 is not finite",
+        ),
+        (
+            a,
+            np.where(np.arange(12).reshape(4, 3) == 11, np.inf, a),
+            1,
+            "candidates: row 3 is not finite",
+        ),
     ]:
         with pytest.raises(ValueError, match=message):
             nearest(queries, candidates, k)
@@ -94,7 +109,9 @@ def unit(rng, *shape: int) -> np.ndarray:
 
 
 def translations(seed: int, n: int = 60, m: int = 80, d: int = 24) -> tuple[np.ndarray, np.ndarray]:
-    """n and m vectors, of which the first 30 are near pairs, and one candidate that is near to everything."""
+    """n and m vectors, of which the first 30 are near pairs, and one candidate that is near to
+    everything.
+    """
     rng = np.random.default_rng(seed)
     queries, candidates = unit(rng, n, d), unit(rng, m, d)
     candidates[:30] = queries[:30] + 0.05 * rng.standard_normal((30, d))
@@ -136,7 +153,8 @@ def test_mining_equals_the_naive_computation(margin, k):
         for block in (32, 4096):
             mined = mine(queries, candidates, k, margin, block)
             pairs = zip(mined.query.tolist(), mined.candidate.tolist(), strict=True)
-            assert {*pairs} == {pair[:2] for pair in expected}  # with k = 1 all mutual neighbours have the ratio 1
+            # with k = 1 all mutual neighbours have the ratio 1
+            assert {*pairs} == {pair[:2] for pair in expected}
             assert np.allclose(mined.score, [pair[2] for pair in expected], atol=1e-4)
         assert mined.score.dtype == np.float64 and (np.diff(mined.score) <= 0).all()
 
@@ -200,7 +218,10 @@ def test_no_threshold_is_better_than_the_best():
     for seed in range(50):
         rng = np.random.default_rng(seed)
         pairs = [f"s{i}\tt{i}" for i in range(30)]
-        scores = {pair: float(rng.choice(rng.random(20))) if seed % 2 else float(rng.random()) for pair in pairs}
+        scores = {
+            pair: float(rng.choice(rng.random(20))) if seed % 2 else float(rng.random())
+            for pair in pairs
+        }
         gold = {*rng.choice(pairs, 10, replace=False).tolist(), "s99\tt99"}
         threshold, f1 = best_threshold(scores, gold)
         assert f1 == pytest.approx(f1_at(threshold, scores, gold))

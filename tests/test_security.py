@@ -1,4 +1,6 @@
-"""What comes from outside is data: no pickle, no code, no path out of its folder, no shell word, no open socket."""
+"""What comes from outside is data: no pickle, no code, no path out of its folder, no shell word, no
+open socket.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def calls() -> list[tuple[str, str, dict[str, object]]]:
     sources = {str(path.relative_to(ROOT)): path.read_text() for path in CODE}
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         cells = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
-        sources[path.name] = "\n".join(line for cell in cells for line in cell.splitlines() if not line.startswith(("%", "!")))
+        sources[path.name] = "\n".join(
+            line for cell in cells for line in cell.splitlines() if not line.startswith(("%", "!"))
+        )
     found = []
     for name, text in sources.items():
         for node in ast.walk(ast.parse(text)):
@@ -71,10 +75,18 @@ def test_nothing_in_the_code_runs_what_it_reads():
         "os.system",
         "shelve.",
     )
-    assert [c for c in made if c[1].startswith(banned) or c[1] in ("eval", "exec", "__import__")] == []
-    assert [c for c in made if c[2].get("allow_pickle") or c[2].get("trust_remote_code") or c[2].get("shell")] == []
+    assert [
+        c for c in made if c[1].startswith(banned) or c[1] in ("eval", "exec", "__import__")
+    ] == []
+    assert [
+        c
+        for c in made
+        if c[2].get("allow_pickle") or c[2].get("trust_remote_code") or c[2].get("shell")
+    ] == []
     assert [c for c in made if c[1].endswith((".extractall", ".extract"))] == []
-    loads = [c for c in made if c[1].endswith("AutoModel.from_pretrained") and c[0].startswith("lib")]
+    loads = [
+        c for c in made if c[1].endswith("AutoModel.from_pretrained") and c[0].startswith("lib")
+    ]
     assert loads and all(None in c[2] for c in loads), loads  # **SAFELY
 
 
@@ -93,7 +105,10 @@ def test_a_pickle_in_an_array_is_refused(tmp_path):
     header = data.getvalue()[: -np.array([1]).nbytes].replace(b"'<i8'", b"'|O' ")
     (tmp_path / "offsets.npy").write_bytes(header + pickle.dumps([Bomb(tmp_path / "mark")]))
     (tmp_path / "tokens.npy").write_bytes(header + pickle.dumps([Bomb(tmp_path / "mark")]))
-    pq.write_table(pa.table({"id": ["a"]}).replace_schema_metadata({"format": "classification"}), tmp_path / "rows.parquet")
+    pq.write_table(
+        pa.table({"id": ["a"]}).replace_schema_metadata({"format": "classification"}),
+        tmp_path / "rows.parquet",
+    )
     with pytest.raises(ValueError, match="allow_pickle"):
         load_corpus(tmp_path)
     assert not (tmp_path / "mark").exists()
@@ -101,9 +116,14 @@ def test_a_pickle_in_an_array_is_refused(tmp_path):
 
 def test_code_that_comes_with_an_encoder_is_not_run(tmp_path):
     build("bert").save_pretrained(tmp_path / "encoder")
-    (tmp_path / "encoder/evil.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')\nclass Evil: pass\n")
+    (tmp_path / "encoder/evil.py").write_text(
+        f"open({str(tmp_path / 'mark')!r}, 'w')\nclass Evil: pass\n"
+    )
     config = json.loads((tmp_path / "encoder/config.json").read_text())
-    config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Evil", "AutoModel": "evil.Evil"}}
+    config |= {
+        "model_type": "evil",
+        "auto_map": {"AutoConfig": "evil.Evil", "AutoModel": "evil.Evil"},
+    }
     (tmp_path / "encoder/config.json").write_text(json.dumps(config))
     with pytest.raises((ValueError, OSError)):
         load_encoder(tmp_path / "encoder")
@@ -111,7 +131,23 @@ def test_code_that_comes_with_an_encoder_is_not_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["../x", "/tmp/x", "a/b", "..", ".", "", "a\nb", "a b", "$(touch x)", "`x`", "a;b", "~", "é", "-rf"]
+    "name",
+    [
+        "../x",
+        "/tmp/x",
+        "a/b",
+        "..",
+        ".",
+        "",
+        "a\nb",
+        "a b",
+        "$(touch x)",
+        "`x`",
+        "a;b",
+        "~",
+        "é",
+        "-rf",
+    ],
 )
 def test_names_cannot_leave_the_outputs_folder(name):
     for key in ("study", "intermediate", "arm", "target"):
@@ -126,7 +162,8 @@ def test_a_link_out_of_the_outputs_folder_is_refused(tmp_path):
     with pytest.raises(execute.Refused, match=r"symbolic link in it leads to .*elsewhere"):
         execute.check_job("01_prepare", {"outputs": str(tmp_path / "outputs")})
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    assert execute.check_job("01_prepare", {"outputs": str(tmp_path / "link")})  # the folder itself may be anywhere
+    # the folder itself may be anywhere
+    assert execute.check_job("01_prepare", {"outputs": str(tmp_path / "link")})
 
 
 @pytest.mark.parametrize("outputs", ["a{b}", "a\nb", "", "a\x00b", "a\x7f"])
@@ -147,15 +184,24 @@ def test_shell_words_of_a_study_are_quoted(tmp_path):
     assert (tmp_path / goal).exists() and not (tmp_path / "mark").exists()
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 @given(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
     | st.sampled_from(['"""\nMARK = 1\n"""', "'\nMARK = 1\n'", "\\", '\\"\nMARK = 1 #'])
 )
 def test_parameters_are_injected_as_data(text):
-    values = params.PrepareJob().model_dump() | {"encoder": text, "path": text, "intermediate": [text]}
+    values = params.PrepareJob().model_dump() | {
+        "encoder": text,
+        "path": text,
+        "intermediate": [text],
+    }
     cell = nbformat.v4.new_code_cell("encoder = ''", metadata={"tags": ["parameters"]})
-    metadata = {"papermill": {}, "kernelspec": {"name": "python3", "display_name": "", "language": "python"}}
+    metadata = {
+        "papermill": {},
+        "kernelspec": {"name": "python3", "display_name": "", "language": "python"},
+    }
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata=metadata)
     injected = papermill.parameterize.parameterize_notebook(notebook, values).cells[1]
     found: dict[str, object] = {}
@@ -175,7 +221,9 @@ def test_archive_members_stay_in_their_folder_and_links_are_not_followed(tmp_pat
         return info
 
     with tarfile.open(archive, "w:gz") as tar:
-        tar.addfile(member("evil-1.0/link", type=tarfile.SYMTYPE, linkname=str(tmp_path / "outside")))
+        tar.addfile(
+            member("evil-1.0/link", type=tarfile.SYMTYPE, linkname=str(tmp_path / "outside"))
+        )
         tar.addfile(member("evil-1.0/link/a.txt", size=1), io.BytesIO(b"a"))
     folder = packages._unpack(archive, packages.Pin("evil", "1.0", "0" * 64), "delete it")
     assert (folder / "link/a.txt").read_bytes() == b"a" and not (folder / "link").is_symlink()

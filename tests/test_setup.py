@@ -1,4 +1,6 @@
-"""The two ways to install agree, the tested versions are what is installed, and the public face is cheap to import."""
+"""The two ways to install agree, the tested versions are what is installed, and the public face is
+cheap to import.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def requirements() -> list[Requirement]:
-    lines = (line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
+    lines = (
+        line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()
+    )
     return [Requirement(line) for line in lines if line]
 
 
@@ -31,12 +35,19 @@ def locked() -> dict[str, str]:
 def test_conda_and_make_install_the_same():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     (pip,) = [d["pip"] for d in conda if isinstance(d, dict)]
-    (recipe,) = [line for line in (ROOT / "Makefile").read_text().splitlines() if "pip install" in line]
+    (recipe,) = [
+        line for line in (ROOT / "Makefile").read_text().splitlines() if "pip install" in line
+    ]
     assert pip == ["-r requirements.txt", "-c requirements.lock", "-e ."]
     assert recipe.strip().endswith(" ".join(pip))
-    assert not [d for d in conda if isinstance(d, str) and d.split("=")[0] not in ("python", "pip", "make")]
+    assert not [
+        d for d in conda if isinstance(d, str) and d.split("=")[0] not in ("python", "pip", "make")
+    ]
     (python,) = [d for d in conda if isinstance(d, str) and d.startswith("python")]
-    assert python == "python=" + re.search(r"PYTHON \?= python(\S+)", (ROOT / "Makefile").read_text())[1]
+    assert (
+        python
+        == "python=" + re.search(r"PYTHON \?= python(\S+)", (ROOT / "Makefile").read_text())[1]
+    )
 
 
 def test_one_list_of_dependencies():
@@ -56,8 +67,13 @@ def test_what_was_tested_is_what_is_asked_for_and_what_is_installed(requirement)
 
 
 def test_importing_the_package_is_cheap():
-    code = "import sys, time; t = time.perf_counter(); import xgrl; print(time.perf_counter() - t, 'torch' in sys.modules)"
-    seconds, torch = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    code = (
+        "import sys, time; t = time.perf_counter(); import xgrl; print(time.perf_counter() - t, "
+        "'torch' in sys.modules)"
+    )
+    seconds, torch = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert float(seconds) < 0.5 and torch == "False"
 
 

@@ -1,4 +1,6 @@
-"""Several arms against one baseline, and how often the decision is right: levels by simulation, exact cases, partial arms."""
+"""Several arms against one baseline, and how often the decision is right: levels by simulation,
+exact cases, partial arms.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,17 @@ def test_max_t_of_two_arms_agrees_with_every_relabelling_of_three_blocks():
         D = table[:, 1:] - table[:, :1]
         return (np.abs(D.sum(0)) / np.sqrt((D**2).sum(0))).max()
 
-    every = [largest(np.stack([Y[0, a], Y[1, b], Y[2, c]])) for a in orders for b in orders for c in orders]  # 216 relabellings
+    # 216 relabellings
+    every = [
+        largest(np.stack([Y[0, a], Y[1, b], Y[2, c]]))
+        for a in orders
+        for b in orders
+        for c in orders
+    ]
     exact = np.mean(np.array(every) >= largest(Y) - 1e-12)
-    assert stats.max_t(Y, draws=20_000, seed=1).min() == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / 20_000))
+    assert stats.max_t(Y, draws=20_000, seed=1).min() == pytest.approx(
+        exact, abs=4 * math.sqrt(exact * (1 - exact) / 20_000)
+    )
 
 
 def test_max_t_keeps_the_order_of_its_columns_and_ignores_a_shift_of_whole_blocks():
@@ -45,7 +55,9 @@ def test_max_t_keeps_the_order_of_its_columns_and_ignores_a_shift_of_whole_block
     assert p[1] == p.min() and (p > 0).all() and (p <= 1).all()
     swapped = stats.max_t(Y[:, [0, 3, 2, 1]], seed=4)
     np.testing.assert_allclose(swapped, p[[2, 1, 0]], atol=0.02)
-    np.testing.assert_allclose(stats.max_t(Y + 50 * rng(5).normal(size=(9, 1)), seed=3), p, atol=0.02)
+    np.testing.assert_allclose(
+        stats.max_t(Y + 50 * rng(5).normal(size=(9, 1)), seed=3), p, atol=0.02
+    )
 
 
 def test_max_t_of_arms_that_never_differ_is_one_and_nonsense_is_refused():
@@ -71,11 +83,15 @@ def test_max_t_keeps_the_family_wise_error_of_arms_that_do_nothing(moved):
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     arms = ("none", "standard", "control", "dann", "dann-0.1", "centring")
-    return collecting.collect(simulate(tmp_path_factory.mktemp("arms"), arms=arms, seeds=(0, 1, 2), effect=-6.0))
+    return collecting.collect(
+        simulate(tmp_path_factory.mktemp("arms"), arms=arms, seeds=(0, 1, 2), effect=-6.0)
+    )
 
 
 def test_every_arm_is_tested_like_the_planned_comparison(study):
-    table = stats.against_baseline(study.predictions, "standard", ["control", "dann", "dann-0.1"]).set_index("arm")
+    table = stats.against_baseline(
+        study.predictions, "standard", ["control", "dann", "dann-0.1"]
+    ).set_index("arm")
     whole = stats.compare(study.predictions)
     row = table.loc["dann"]
     assert (row.theta, row.low, row.high) == pytest.approx((whole.theta, *whole.ci))
@@ -85,7 +101,9 @@ def test_every_arm_is_tested_like_the_planned_comparison(study):
 
 
 def test_an_arm_with_some_targets_is_compared_on_these_and_pays_for_its_own_group(study):
-    table = stats.against_baseline(study.predictions, "standard", ["dann", "centring"]).set_index("arm")
+    table = stats.against_baseline(study.predictions, "standard", ["dann", "centring"]).set_index(
+        "arm"
+    )
     part = study.predictions[study.predictions.target == "emoji-names"]
     alone = stats.compare(part, treatment="centring")
     assert table.targets["centring"] == "emoji-names" and table.targets["dann"].count(",") == 2
@@ -102,10 +120,24 @@ def test_an_arm_with_one_intermediate_task_is_compared_on_it(study):
 
 def test_a_hole_in_an_arm_is_a_reason_not_a_number(study):
     rows = study.predictions
-    rows = rows[~((rows.arm == "dann-0.1") & (rows.intermediate == "sarcasm") & (rows.seed == 1) & (rows.target == "intent"))]
-    table = stats.against_baseline(rows, "standard", ["dann", "dann-0.1", "control"]).set_index("arm")
+    rows = rows[
+        ~(
+            (rows.arm == "dann-0.1")
+            & (rows.intermediate == "sarcasm")
+            & (rows.seed == 1)
+            & (rows.target == "intent")
+        )
+    ]
+    table = stats.against_baseline(rows, "standard", ["dann", "dann-0.1", "control"]).set_index(
+        "arm"
+    )
     lost = table.loc["dann-0.1"]
-    assert "found no rows" in lost.note and math.isnan(lost.theta) and math.isnan(lost.p_max_t) and math.isnan(lost.p_holm)
+    assert (
+        "found no rows" in lost.note
+        and math.isnan(lost.theta)
+        and math.isnan(lost.p_max_t)
+        and math.isnan(lost.p_holm)
+    )
     assert lost.verdict == "not comparable" and table.p_max_t[["dann", "control"]].notna().all()
 
 
@@ -114,16 +146,26 @@ def test_arms_without_a_target_in_common_or_with_one_block_are_not_comparable(st
     apart = rows[(rows.arm != "standard") | (rows.target == "intent")]
     assert "no target in common" in stats.against_baseline(apart, "standard", ["centring"]).note[0]
     single = rows[(rows.arm != "dann") | ((rows.intermediate == "sarcasm") & (rows.seed == 0))]
-    assert "found no rows of arm 'dann'" in stats.against_baseline(single, "standard", ["dann"]).note[0]
+    assert (
+        "found no rows of arm 'dann'"
+        in stats.against_baseline(single, "standard", ["dann"]).note[0]
+    )
     one = rows[(rows.intermediate == "sarcasm") & (rows.seed == 0)]
-    assert stats.against_baseline(one, "standard", ["dann"]).note[0].startswith("found one block only")
+    assert (
+        stats.against_baseline(one, "standard", ["dann"]).note[0].startswith("found one block only")
+    )
     fewer = rows[(rows.intermediate == "sarcasm") | (rows.seed != 0)]
     assert "unequal numbers of seeds" in stats.against_baseline(fewer, "standard", ["dann"]).note[0]
 
 
 def test_pairs_are_those_whose_arms_are_there(study):
-    table = stats.pairs(study.predictions, [("control", "dann"), ("shuffled", "dann"), ("control", "dann-0.1")])
-    assert table[["against", "arm"]].to_numpy().tolist() == [["control", "dann"], ["control", "dann-0.1"]]
+    table = stats.pairs(
+        study.predictions, [("control", "dann"), ("shuffled", "dann"), ("control", "dann-0.1")]
+    )
+    assert table[["against", "arm"]].to_numpy().tolist() == [
+        ["control", "dann"],
+        ["control", "dann-0.1"],
+    ]
     np.testing.assert_allclose(table.p_holm, stats.holm(table.p))
     assert stats.pairs(study.predictions, [("shuffled", "dann")]).empty
 
@@ -131,7 +173,12 @@ def test_pairs_are_those_whose_arms_are_there(study):
 # ---------------------------------------------------------------- operating characteristics
 
 COMPONENTS = pd.DataFrame(
-    [("a", 4.0, 40.0, 150.0, 300), ("b", 1.0, 20.0, 700.0, 1600), ("c", 0.4, 9.0, 160.0, 150), ("all", 0.9, 2.3, 30.0, 150)],
+    [
+        ("a", 4.0, 40.0, 150.0, 300),
+        ("b", 1.0, 20.0, 700.0, 1600),
+        ("c", 0.4, 9.0, 160.0, 150),
+        ("all", 0.9, 2.3, 30.0, 150),
+    ],
     columns=["target", "block", "item", "residual", "n_items"],
 )
 EQUAL = np.full(3, 1 / 3)
@@ -156,11 +203,16 @@ def test_design_gives_the_weighted_mean_its_own_block_variance(design):
 
 @pytest.fixture(scope="module")
 def rates(design):
-    return stats.verdict_rates(design, [-2.0, -1.0, 0.0, 0.5, 1.0, 2.0], 1.0, 3000, seed=1).set_index("shift")
+    return stats.verdict_rates(
+        design, [-2.0, -1.0, 0.0, 0.5, 1.0, 2.0], 1.0, 3000, seed=1
+    ).set_index("shift")
 
 
 def test_verdicts_keep_their_nominal_rates(rates):
-    assert near(rates.superior[0.0] + rates.inferior[0.0], 0.05, 3000) or rates.superior[0.0] + rates.inferior[0.0] < 0.05
+    assert (
+        near(rates.superior[0.0] + rates.inferior[0.0], 0.05, 3000)
+        or rates.superior[0.0] + rates.inferior[0.0] < 0.05
+    )
     assert (rates.tost[[-1.0, 1.0]] <= 0.05 + 3.5 * math.sqrt(0.05 * 0.95 / 3000)).all()
     assert (rates.equivalent <= rates.tost).all() and near(rates.coverage[0.0], 0.95, 3000, 4)
     shares = rates[["superior", "inferior", "equivalent", "inconclusive"]]
@@ -171,7 +223,12 @@ def test_verdicts_keep_their_nominal_rates(rates):
 def test_each_verdict_is_the_common_one_where_it_should_be(rates):
     assert rates.superior[2.0] > 0.9 and rates.inferior[-2.0] > 0.9 and rates.equivalent[0.0] > 0.5
     assert rates.superior[2.0] > rates.superior[1.0] > rates.superior[0.5] > rates.superior[0.0]
-    wide = stats.verdict_rates(stats.Design.of(COMPONENTS.assign(block=COMPONENTS.block * 9), EQUAL, 12, 2), [0.0], 1.0, 500)
+    wide = stats.verdict_rates(
+        stats.Design.of(COMPONENTS.assign(block=COMPONENTS.block * 9), EQUAL, 12, 2),
+        [0.0],
+        1.0,
+        500,
+    )
     assert wide.inconclusive[0] > 0.8
 
 
@@ -182,13 +239,17 @@ def test_simulation_by_sufficient_statistics_agrees_with_simulated_tables(design
     for _ in range(studies):
         block = g.standard_normal((12, 3)) @ root.T
         tables = [
-            block[:, [t]] + math.sqrt(design.item[t]) * g.standard_normal((1, n)) + math.sqrt(r) * g.standard_normal((12, n))
+            block[:, [t]]
+            + math.sqrt(design.item[t]) * g.standard_normal((1, n))
+            + math.sqrt(r) * g.standard_normal((12, n))
             for t, (n, r) in enumerate(zip((60, 90, 30), design.residual, strict=True))
         ]
         m = sum(w * table.mean(1) for w, table in zip(EQUAL, tables, strict=True)) + 0.8
         moved = [table + 0.8 for table in tables]
         rejected += max(stats.crossed_tasks(moved, EQUAL, strata).p, stats.sign_flip(m)) <= 0.05
-    small = stats.Design(design.block, design.item, design.residual, np.array([60.0, 90.0, 30.0]), EQUAL, 12, 2)
+    small = stats.Design(
+        design.block, design.item, design.residual, np.array([60.0, 90.0, 30.0]), EQUAL, 12, 2
+    )
     fast = stats.verdict_rates(small, [0.8], 1.0, 4000).superior[0]
     assert near(rejected / studies, fast, studies)
 
@@ -196,7 +257,11 @@ def test_simulation_by_sufficient_statistics_agrees_with_simulated_tables(design
 def test_families_keep_their_level_where_they_promise_it(design):
     table = stats.family_rates(design, 1500, seed=2).set_index("test")
     limit = 0.05 + 3.5 * math.sqrt(0.05 * 0.95 / 1500)
-    for name in ("any target, Holm", "any target, Holm behind the gate", "partial conjunction, k_hat > 0"):
+    for name in (
+        "any target, Holm",
+        "any target, Holm behind the gate",
+        "partial conjunction, k_hat > 0",
+    ):
         assert table.rate[name] <= limit, name
     assert table.rate["any target, unadjusted"] > limit
     np.testing.assert_allclose(table.se, np.sqrt(table.rate * (1 - table.rate) / 1500))
@@ -211,15 +276,24 @@ def test_power_in_closed_form_is_that_of_the_minimal_effect_and_of_simulation(de
     with pytest.raises(ValueError, match="found components"):
         stats.power_at(1.0, -1.0, 1.0, 1.0, 12, 150)
     one = pd.DataFrame([("a", *parts, 150), ("all", *parts, 150)], columns=COMPONENTS.columns)
-    simulated = stats.verdict_rates(stats.Design.of(one, [1.0], 12, 1), [effect], 1.0, 3000).superior[0]
+    simulated = stats.verdict_rates(
+        stats.Design.of(one, [1.0], 12, 1), [effect], 1.0, 3000
+    ).superior[0]
     assert near(simulated, 0.8, 3000, 5)
 
 
 def test_calibration_table_has_every_test_with_its_error():
     found = stats.compare(predictions(shift=0.3, items=40))
     table = honesty.calibration(honesty.design(found), found.components.iloc[-1], 1.0, 300, seed=1)
-    assert {"larger of the two", "pooled examples", "TOST, true difference +margin", "any target, Holm"} <= set(table.test)
-    assert table.rate.between(0, 1).all() and table.se.notna().all() and (table.nominal == 0.05).all()
+    assert {
+        "larger of the two",
+        "pooled examples",
+        "TOST, true difference +margin",
+        "any target, Holm",
+    } <= set(table.test)
+    assert (
+        table.rate.between(0, 1).all() and table.se.notna().all() and (table.nominal == 0.05).all()
+    )
     assert table.set_index("test").ours["several targets, strata: the larger"]
     assert not table.set_index("test").ours[["pooled examples", "any target, unadjusted"]].any()
     curve, needed = honesty.power(found)
@@ -232,4 +306,6 @@ def test_nominal_rates_hold_through_compare_itself():
     found = [stats.compare(predictions(seed=s, **shape)) for s in range(100)]
     wrong = sum(c.verdict in ("superior", "inferior") for c in found)
     covered = sum(c.ci[0] <= 0 <= c.ci[1] for c in found)
-    assert wrong <= 5 + 3 * math.sqrt(100 * 0.05 * 0.95) and covered >= 95 - 3 * math.sqrt(100 * 0.05 * 0.95)
+    assert wrong <= 5 + 3 * math.sqrt(100 * 0.05 * 0.95) and covered >= 95 - 3 * math.sqrt(
+        100 * 0.05 * 0.95
+    )

@@ -14,7 +14,11 @@ def unbiased_hsic(k: np.ndarray, m: np.ndarray) -> float:
     n = len(k)
     k, m = k - np.diag(np.diag(k)), m - np.diag(np.diag(m))
     ones = np.ones(n)
-    return (np.trace(k @ m) + k.sum() * m.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (ones @ k @ m @ ones)) / (n * (n - 3))
+    return (
+        np.trace(k @ m)
+        + k.sum() * m.sum() / ((n - 1) * (n - 2))
+        - 2 / (n - 2) * (ones @ k @ m @ ones)
+    ) / (n * (n - 3))
 
 
 def test_cka_is_one_up_to_rotation_scale_and_shift():
@@ -31,7 +35,9 @@ def test_cka_is_the_kernel_form_of_the_unbiased_estimate():
     y = rng.normal(size=(50, 5)) + x[:, :5]
     k, m = x @ x.T, y @ y.T
     expected = unbiased_hsic(k, m) / np.sqrt(unbiased_hsic(k, k) * unbiased_hsic(m, m))
-    assert similarity.cka(x, y) == pytest.approx(expected) and similarity.cka(y, x) == pytest.approx(expected)
+    assert similarity.cka(x, y) == pytest.approx(expected) and similarity.cka(
+        y, x
+    ) == pytest.approx(expected)
 
 
 def test_cka_of_independent_features_is_nought_on_average_where_the_plain_estimate_is_not():
@@ -41,7 +47,9 @@ def test_cka_of_independent_features_is_nought_on_average_where_the_plain_estima
         x, y = rng.normal(size=(2, 50, 100))
         found.append(similarity.cka(x, y))
         x, y = x - x.mean(0), y - y.mean(0)
-        plain.append(np.linalg.norm(x.T @ y) ** 2 / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)))
+        plain.append(
+            np.linalg.norm(x.T @ y) ** 2 / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y))
+        )
     assert abs(np.mean(found)) < 0.02 and min(plain) > 0.5
 
 
@@ -75,9 +83,14 @@ def test_translation_similarity_is_means_of_cosines():
     own = np.array([cosine(a, b) for a, b in zip(x, y, strict=True)])
     other = [cosine(x[i], y[j]) for i in range(12) for j in range(12) if i != j]
     half = student.ppf(0.975, 11) * own.std(ddof=1) / np.sqrt(12)
-    assert (found.cosine, found.low, found.high) == pytest.approx((own.mean(), own.mean() - half, own.mean() + half))
+    assert (found.cosine, found.low, found.high) == pytest.approx(
+        (own.mean(), own.mean() - half, own.mean() + half)
+    )
     assert found.random == pytest.approx(np.mean(other)) and found.n == 12
-    assert found.gap == pytest.approx(found.cosine - found.random) and found.gap_low < found.gap < found.gap_high
+    assert (
+        found.gap == pytest.approx(found.cosine - found.random)
+        and found.gap_low < found.gap < found.gap_high
+    )
 
 
 def test_translation_gap_has_the_interval_of_its_pseudo_values():
@@ -87,7 +100,9 @@ def test_translation_gap_has_the_interval_of_its_pseudo_values():
         return similarity.translation_similarity(x[keep], y[keep]).gap
 
     everything = np.arange(9)
-    pseudo = np.array([9 * gap(everything) - 8 * gap(everything[everything != i]) for i in range(9)])
+    pseudo = np.array(
+        [9 * gap(everything) - 8 * gap(everything[everything != i]) for i in range(9)]
+    )
     half = student.ppf(0.975, 8) * pseudo.std(ddof=1) / 3
     found = similarity.translation_similarity(x, y)
     assert pseudo.mean() == pytest.approx(found.gap)
@@ -107,7 +122,9 @@ def test_translation_similarity_knows_no_length():
     x, y = pairs(20, 0.5)
     found = similarity.translation_similarity(x, y)
     scaled = similarity.translation_similarity(x * np.linspace(1, 9, 20)[:, None], 0.01 * y)
-    assert (scaled.cosine, scaled.random, scaled.gap_low) == pytest.approx((found.cosine, found.random, found.gap_low))
+    assert (scaled.cosine, scaled.random, scaled.gap_low) == pytest.approx(
+        (found.cosine, found.random, found.gap_low)
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""The study through Slurm: jobs land there, a failed one is tried again, a cancelled study resumes, a wrong partition is named.
+"""The study through Slurm: jobs land there, a failed one is tried again, a cancelled study resumes,
+a wrong partition is named.
 
 A real one-node Slurm (tests/slurm/one_node.py) and the profile that users get; a study of six jobs.
 """
@@ -37,7 +38,10 @@ SMALL = {
 
 pytestmark = [
     pytest.mark.grid,
-    pytest.mark.skipif(bool(missing()), reason=f"Slurm is not installed (slurm-wlm, munge): no {', '.join(missing())}"),
+    pytest.mark.skipif(
+        bool(missing()),
+        reason=f"Slurm is not installed (slurm-wlm, munge): no {', '.join(missing())}",
+    ),
     pytest.mark.skipif(
         importlib.util.find_spec("snakemake_executor_plugin_slurm") is None,
         reason="snakemake-executor-plugin-slurm is not installed (requirements-cluster.txt)",
@@ -46,7 +50,9 @@ pytestmark = [
 
 
 def interruptible() -> None:
-    """SIGINT as in a terminal: whoever runs the tests in the background has them ignore it, and so would what they start."""
+    """SIGINT as in a terminal: whoever runs the tests in the background has them ignore it, and so
+    would what they start.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -54,19 +60,53 @@ class Study:
     """A small study in a folder of its own, submitted to a one-node Slurm."""
 
     def __init__(self, folder: Path, environment: dict[str, str]):
-        self.folder, self.environment = folder, environment | {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
+        self.folder, self.environment = (
+            folder,
+            environment | {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
+        )
         (folder / "small.yaml").write_text(json.dumps(SMALL))
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        """Snakemake with the Slurm profile, up to the targets; asks Slurm often, and by squeue as nothing is accounted for."""
+        """Snakemake with the Slurm profile, up to the targets; asks Slurm often, and by squeue as
+        nothing is accounted for.
+        """
         files = [str(ROOT / "params" / f"{name}.yaml") for name in ("base", "smoke")]
-        place = ["--snakefile", ROOT / "Snakefile", "--directory", self.folder, "--workflow-profile", ROOT / "profiles/slurm"]
-        asking = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"]
-        command = [sys.executable, "-m", "snakemake", *map(str, place), "--nolock", "--until", "target", *asking, *arguments]
+        place = [
+            "--snakefile",
+            ROOT / "Snakefile",
+            "--directory",
+            self.folder,
+            "--workflow-profile",
+            ROOT / "profiles/slurm",
+        ]
+        asking = [
+            "--slurm-status-command",
+            "squeue",
+            "--slurm-init-seconds-before-status-checks",
+            "1",
+            "--latency-wait",
+            "10",
+        ]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            *map(str, place),
+            "--nolock",
+            "--until",
+            "target",
+            *asking,
+            *arguments,
+        ]
         command += ["--configfile", *files, str(self.folder / "small.yaml")]
         log = (self.folder / "snakemake.log").open("w")
         return subprocess.Popen(
-            command, env=self.environment, cwd=self.folder, stdout=log, stderr=log, preexec_fn=interruptible
+            command,
+            env=self.environment,
+            cwd=self.folder,
+            stdout=log,
+            stderr=log,
+            preexec_fn=interruptible,
         )
 
     @property
@@ -78,17 +118,24 @@ class Study:
         """State and rule of every job that Slurm has had, in the order of submission."""
         listed = subprocess.run(["squeue", "--states=all", "--noheader", "--sort=i", "--format=%T %k"],
                                 env=self.environment, capture_output=True, text=True, check=True).stdout  # fmt: skip
-        return [(state, re.sub("^rule_|_wildcards_.*", "", rule)) for state, rule in map(str.split, listed.splitlines())]
+        return [
+            (state, re.sub("^rule_|_wildcards_.*", "", rule))
+            for state, rule in map(str.split, listed.splitlines())
+        ]
 
     def finished(self) -> dict[Path, int]:
         """The runs that have ended, with the time of their record."""
-        return {path: path.stat().st_mtime_ns for path in (self.folder / "outputs").rglob("run.json")}
+        return {
+            path: path.stat().st_mtime_ns for path in (self.folder / "outputs").rglob("run.json")
+        }
 
 
 def until(ready: Callable[[], object], study: Study, process: subprocess.Popen) -> object:
     end = time.monotonic() + PATIENCE
     while not (found := ready()):
-        assert process.poll() is None and time.monotonic() < end, f"{study.jobs()}\n{study.log[-3000:]}"
+        assert process.poll() is None and time.monotonic() < end, (
+            f"{study.jobs()}\n{study.log[-3000:]}"
+        )
         time.sleep(0.2)
     return found
 
@@ -99,7 +146,11 @@ def processes(rule: str, folder: Path) -> list[int]:
     for place in Path("/proc").glob("[0-9]*"):
         try:
             words = (place / "cmdline").read_text().split("\0")
-            if "xgrl.execute" in words and rule in "".join(words) and (place / "cwd").readlink() == folder:
+            if (
+                "xgrl.execute" in words
+                and rule in "".join(words)
+                and (place / "cwd").readlink() == folder
+            ):
                 found.append(int(place.name))
         except OSError:
             continue
@@ -128,16 +179,27 @@ def test_jobs_land_on_slurm_a_failed_one_is_tried_again_and_a_cancelled_study_re
     (victim, *_) = until(lambda: processes("02_intermediate.ipynb", study.folder), study, first)
     os.kill(victim, signal.SIGKILL)
     until(lambda: ("FAILED", "intermediate") in study.jobs(), study, first)
-    until(lambda: study.log.count("Finished jobid") >= 2 and "RUNNING" in {state for state, _ in study.jobs()}, study, first)
+    until(
+        lambda: (
+            study.log.count("Finished jobid") >= 2
+            and "RUNNING" in {state for state, _ in study.jobs()}
+        ),
+        study,
+        first,
+    )
     first.send_signal(signal.SIGINT)
     assert first.wait(PATIENCE) != 0
-    done = study.log.count("Finished jobid")  # one more may have ended that Snakemake does not know of yet
-    assert {"RUNNING", "PENDING"}.isdisjoint(state for state, _ in study.jobs()), study.jobs()  # Slurm holds nothing of it
-    failed = [state for state, _ in study.jobs()].count("FAILED")  # the killed one, and some that ended while being cancelled
+    # one more may have ended that Snakemake does not know of yet
+    done = study.log.count("Finished jobid")
+    # Slurm holds nothing of it
+    assert {"RUNNING", "PENDING"}.isdisjoint(state for state, _ in study.jobs()), study.jobs()
+    # the killed one, and some that ended while being cancelled
+    failed = [state for state, _ in study.jobs()].count("FAILED")
 
     second = study.start()
     assert second.wait(PATIENCE) == 0, study.log[-3000:]
-    assert study.log.count("submitted with SLURM jobid") == RUNS - done  # nothing that had ended ran again
+    # nothing that had ended ran again
+    assert study.log.count("submitted with SLURM jobid") == RUNS - done
     assert len(study.finished()) == RUNS
     rules = [rule for state, rule in study.jobs() if state == "COMPLETED"]
     assert rules.count("prepare") == 1 and {"intermediate", "target"} <= set(rules)

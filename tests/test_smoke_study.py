@@ -36,13 +36,28 @@ def command(folder: Path, *arguments: str, study: str = "smoke", **config: objec
         "--nolock",
         "--rerun-incomplete",
     ]
-    return [sys.executable, "-m", "snakemake", *place, *arguments, "--configfile", *files, str(extra)]
+    return [
+        sys.executable,
+        "-m",
+        "snakemake",
+        *place,
+        *arguments,
+        "--configfile",
+        *files,
+        str(extra),
+    ]
 
 
 def snakemake(folder: Path, *arguments: str, **config: object) -> subprocess.CompletedProcess:
     """Run the study to its end, or what the arguments ask for."""
     environment = os.environ | {"PYTHONHASHSEED": "0"}
-    return subprocess.run(command(folder, *arguments, **config), capture_output=True, text=True, env=environment, timeout=900)
+    return subprocess.run(
+        command(folder, *arguments, **config),
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=900,
+    )
 
 
 def finished(folder: Path) -> dict[Path, int]:
@@ -56,7 +71,9 @@ def interrupted(tmp_path_factory) -> tuple[Path, dict[Path, int]]:
     folder = tmp_path_factory.mktemp("grid")
     environment = os.environ | {"PYTHONHASHSEED": "0"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command(folder), env=environment, start_new_session=True, **quiet) as process:
+    with subprocess.Popen(
+        command(folder), env=environment, start_new_session=True, **quiet
+    ) as process:
         while process.poll() is None and len(finished(folder)) < 8:
             time.sleep(0.2)
         assert process.poll() is None, "the study ended before it could be killed"
@@ -75,25 +92,35 @@ def grid(interrupted) -> Path:
 
 def runs(folder: Path, phase: str) -> dict[str, dict]:
     base = folder / "outputs" / "smoke" / phase
-    return {str(p.parent.relative_to(base)): json.loads(p.read_text()) for p in sorted(base.rglob("run.json"))}
+    return {
+        str(p.parent.relative_to(base)): json.loads(p.read_text())
+        for p in sorted(base.rglob("run.json"))
+    }
 
 
 def test_a_killed_study_resumes_and_keeps_what_had_ended(interrupted, grid):
     _, before = interrupted
     after = finished(grid)
     again = [path for path, time_ns in before.items() if after[path] != time_ns]
-    assert len(again) <= 2, again  # two jobs ran when it was killed; their records may have been written just then
+    # two jobs ran when it was killed; their records may have been written just then
+    assert len(again) <= 2, again
 
 
 def test_every_run_is_there_and_says_what_it_was(grid):
     # 2 tasks x 2 seeds x (standard, dann), and control where it is probed (2 tasks x 1 seed)
     assert len(runs(grid, "intermediate")) == 2 * 2 * 2 + 2
-    # 2 targets; without intermediate training the classification target has 2 seeds, retrieval one run; control is probed again
-    # after fine-tuning on one target (2 tasks x 1 seed)
+    # 2 targets; without intermediate training the classification target has 2 seeds, retrieval one
+    # run; control is probed again after fine-tuning on one target (2 tasks x 1 seed)
     assert len(runs(grid, "target")) == 2 * (2 * 2 * 2) + 2 + 1 + 2
-    kept = [folder for folder in runs(grid, "target") if (grid / "outputs/smoke/target" / folder / "encoder").exists()]
+    kept = [
+        folder
+        for folder in runs(grid, "target")
+        if (grid / "outputs/smoke/target" / folder / "encoder").exists()
+    ]
     assert sorted(kept) == sorted(
-        f"intent/{task}.{arm}/seed-0" for task in ("sarcasm", "question-type") for arm in ("control", "dann")
+        f"intent/{task}.{arm}/seed-0"
+        for task in ("sarcasm", "question-type")
+        for arm in ("control", "dann")
     )
     assert len(runs(grid, "probe")) == 2 * 2
     for phase in ("intermediate", "target", "probe"):
@@ -141,12 +168,16 @@ LANGUAGES = ["en", "de", "es", "fr", "ja", "ru"]
 @pytest.mark.parametrize(
     ("changed", "jobs"),
     [
-        ({"targets": ["intent", "emoji-names", "sentiment"]}, {"target": 10}),  # the new target's own, no training
-        ({"languages": [*LANGUAGES, "it"]}, {"target": 2 * 8 + 2 + 1 + 2, "probe": 4}),  # every target has a new language
+        # the new target's own, no training
+        ({"targets": ["intent", "emoji-names", "sentiment"]}, {"target": 10}),
+        # every target has a new language
+        ({"languages": [*LANGUAGES, "it"]}, {"target": 2 * 8 + 2 + 1 + 2, "probe": 4}),
         ({"languages": LANGUAGES}, {}),
     ],
 )
-def test_another_target_or_language_runs_only_jobs_whose_data_changed(grid, tmp_path, changed, jobs):
+def test_another_target_or_language_runs_only_jobs_whose_data_changed(
+    grid, tmp_path, changed, jobs
+):
     shutil.copytree(grid, tmp_path, dirs_exist_ok=True, symlinks=True)
     first = snakemake(tmp_path, "--until", "prepare", scientific=changed)
     assert first.returncode == 0, first.stderr[-3000:]

@@ -25,10 +25,14 @@ def test_prefix_then_top_is_the_whole_model_bit_for_bit(kind, k):
     lower, upper = split.prefix(model, k), split.top(model, k)
     hidden = lower(**batch).last_hidden_state
     assert torch.equal(hidden, whole.hidden_states[k])
-    given = batch if k == 0 else {"inputs_embeds": hidden, "attention_mask": batch["attention_mask"]}
+    given = (
+        batch if k == 0 else {"inputs_embeds": hidden, "attention_mask": batch["attention_mask"]}
+    )
     assert torch.equal(upper(**given).last_hidden_state, whole.last_hidden_state)
     again = model(**batch, output_hidden_states=True)
-    assert len(again.hidden_states) == len(whole.hidden_states) == 5, "splitting must not disturb the model"
+    assert len(again.hidden_states) == len(whole.hidden_states) == 5, (
+        "splitting must not disturb the model"
+    )
     assert torch.equal(again.last_hidden_state, whole.last_hidden_state)
 
 
@@ -38,9 +42,14 @@ def test_states_from_disk_give_what_the_whole_model_gives(kind, tmp_path):
     """Padding holds zeros then, not the prefix's output; no real token may notice."""
     model, tokens = build(kind), ragged((9, 9, 9, 5))
     path = split.prefix_states(split.prefix(model, 2), tokens, tmp_path / "hidden.npy")
-    stored = corpus.collate([(corpus.Corpus([], None, tokens, np.load(path, mmap_mode="r")), range(4))])
+    stored = corpus.collate(
+        [(corpus.Corpus([], None, tokens, np.load(path, mmap_mode="r")), range(4))]
+    )
     batch = corpus.collate([(corpus.Corpus([], None, tokens), range(4))], 1)
-    given, wanted = split.top(model, 2)(**stored).last_hidden_state, model(**batch).last_hidden_state
+    given, wanted = (
+        split.top(model, 2)(**stored).last_hidden_state,
+        model(**batch).last_hidden_state,
+    )
     real = batch["attention_mask"].bool()
     assert torch.allclose(given[real], wanted[real], atol=1e-5)
 
@@ -51,18 +60,31 @@ def test_training_the_top_trains_the_model_and_nothing_below(kind):
     before = copy.deepcopy(model.state_dict())
     lower, upper = split.prefix(model, 2), split.top(model, 2).train()
     assert not any(parameter.requires_grad for parameter in lower.parameters())
-    assert all(parameter.requires_grad for parameter in model.parameters()), "a prefix must not freeze the model itself"
+    assert all(parameter.requires_grad for parameter in model.parameters()), (
+        "a prefix must not freeze the model itself"
+    )
     batch = corpus.collate([(corpus.Corpus([], None, ragged()), range(4))], 1)
     optimiser = torch.optim.SGD(upper.parameters(), lr=0.1)
     hidden = lower(**batch).last_hidden_state
-    upper(inputs_embeds=hidden, attention_mask=batch["attention_mask"]).last_hidden_state.pow(3).mean().backward()
+    upper(inputs_embeds=hidden, attention_mask=batch["attention_mask"]).last_hidden_state.pow(
+        3
+    ).mean().backward()
     optimiser.step()
-    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
-    touched = {re.match(r"(?:encoder\.)?layers?\.(\d)\.|(final_norm)", name).group(0) for name in changed}
-    assert {name.strip(".")[-1] for name in touched} - {"m"} == {"2", "3"}, "layers 2 and 3, and ModernBERT's final norm"
+    changed = {
+        name for name, value in model.state_dict().items() if not torch.equal(value, before[name])
+    }
+    touched = {
+        re.match(r"(?:encoder\.)?layers?\.(\d)\.|(final_norm)", name).group(0) for name in changed
+    }
+    assert {name.strip(".")[-1] for name in touched} - {"m"} == {"2", "3"}, (
+        "layers 2 and 3, and ModernBERT's final norm"
+    )
 
-    other = split.join(build(kind), upper)  # as in another process: an untrained encoder and the trained layers
-    assert all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
+    # as in another process: an untrained encoder and the trained layers
+    other = split.join(build(kind), upper)
+    assert all(
+        torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items()
+    )
 
 
 def test_a_split_that_does_not_exist_is_refused():
@@ -79,14 +101,23 @@ def test_a_split_that_does_not_exist_is_refused():
 
 def test_prefix_states_follow_from_the_corpus_alone(tmp_path):
     model, tokens = build("bert"), ragged(np.random.default_rng(1).integers(2, 30, 50))
-    lower = split.prefix(model, 2).train()  # left in training mode by mistake: dropout must be off all the same
+    # left in training mode by mistake: dropout must be off all the same
+    lower = split.prefix(model, 2).train()
     first = np.load(split.prefix_states(lower, tokens, tmp_path / "a.npy", max_tokens_per_batch=64))
     torch.manual_seed(99)
-    second = np.load(split.prefix_states(split.prefix(model, 2), tokens, tmp_path / "b.npy", max_tokens_per_batch=64))
+    second = np.load(
+        split.prefix_states(
+            split.prefix(model, 2), tokens, tmp_path / "b.npy", max_tokens_per_batch=64
+        )
+    )
     assert first.shape == (len(tokens.ids), 32) and first.dtype == np.float32
     assert np.array_equal(first, second)
     for i in (0, 17, 49):
         with torch.no_grad():
-            alone = split.prefix(model, 2)(input_ids=torch.from_numpy(tokens[i].astype(np.int64))[None]).last_hidden_state[0]
-        assert np.allclose(first[tokens.offsets[i] : tokens.offsets[i + 1]], alone.numpy(), atol=1e-5)
+            alone = split.prefix(model, 2)(
+                input_ids=torch.from_numpy(tokens[i].astype(np.int64))[None]
+            ).last_hidden_state[0]
+        assert np.allclose(
+            first[tokens.offsets[i] : tokens.offsets[i + 1]], alone.numpy(), atol=1e-5
+        )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "b.npy"]

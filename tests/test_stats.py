@@ -1,4 +1,6 @@
-"""xgrl.stats: properties of the tests, agreement with oracles, the audit of prediction rows, and every verdict."""
+"""xgrl.stats: properties of the tests, agreement with oracles, the audit of prediction rows, and
+every verdict.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def table(blocks, items, block=1.0, item=5.0, residual=20.0, shift=0.0, seed=0):
 
 def test_sign_flip_enumerates_like_scipy():
     m = rng(1).normal(0.4, 1, size=9)
-    reference = scipy_stats.permutation_test((m,), np.sum, permutation_type="samples", n_resamples=np.inf)
+    reference = scipy_stats.permutation_test(
+        (m,), np.sum, permutation_type="samples", n_resamples=np.inf
+    )
     assert stats.sign_flip(m) == pytest.approx(reference.pvalue, abs=1e-12)
 
 
@@ -64,13 +68,15 @@ def test_sign_flip_is_never_below_its_smallest_value(blocks):
 
 
 def test_sign_flip_counts_ties_in_spite_of_rounding():
-    m = np.array([0.1, 0.2, 0.3, 0.4, -0.3, 0.7])  # tenths are not exact in binary, their integers are
+    # tenths are not exact in binary, their integers are
+    m = np.array([0.1, 0.2, 0.3, 0.4, -0.3, 0.7])
     assert stats.sign_flip(m) == stats.sign_flip(np.round(10 * m))
     assert stats.sign_flip([0.1, 0.2, -0.3]) == 1.0
 
 
 def test_sign_flip_by_draws_agrees_with_enumeration_and_is_never_zero():
-    m = np.concatenate([rng(3).normal(0.35, 1, size=20), [0.0]])  # a zero block changes nothing but the method
+    # a zero block changes nothing but the method
+    m = np.concatenate([rng(3).normal(0.35, 1, size=20), [0.0]])
     assert stats.sign_flip(m, seed=5) == pytest.approx(stats.sign_flip(m[:20]), abs=5e-3)
     assert stats.sign_flip(m, seed=5) == stats.sign_flip(m, seed=5)
     assert stats.sign_flip(np.ones(40)) == 1e-5
@@ -111,7 +117,9 @@ def test_crossed_symmetries():
     D = table(6, 50, shift=2.0)
     found, mirrored = stats.crossed(D), stats.crossed(-D)
     shuffled = stats.crossed(D[rng(1).permutation(6)][:, rng(2).permutation(50)])
-    assert mirrored.p == found.p and mirrored.interval == pytest.approx(tuple(-x for x in found.interval[::-1]))
+    assert mirrored.p == found.p and mirrored.interval == pytest.approx(
+        tuple(-x for x in found.interval[::-1])
+    )
     assert (shuffled.se, shuffled.df, shuffled.p) == pytest.approx((found.se, found.df, found.p))
     assert found.df >= 5
 
@@ -160,19 +168,30 @@ def test_crossed_needs_two_blocks_and_two_items(shape):
 
 def test_crossed_tasks_of_one_task_is_crossed():
     for seed in range(5):
-        D = table(5, 8, block=0.0, item=1.0, residual=5.0, seed=seed)  # small: some of these are truncated
+        # small: some of these are truncated
+        D = table(5, 8, block=0.0, item=1.0, residual=5.0, seed=seed)
         one, whole = stats.crossed_tasks([D], [1.0]), stats.crossed(D)
-        assert (one.mean, one.se, one.df, one.p) == pytest.approx((whole.mean, whole.se, whole.df, whole.p))
+        assert (one.mean, one.se, one.df, one.p) == pytest.approx(
+            (whole.mean, whole.se, whole.df, whole.p)
+        )
 
 
 def test_crossed_tasks_adds_up_its_terms():
-    D, w, strata = [table(6, 40, seed=1), table(6, 90, item=15.0, seed=2)], [0.3, 0.7], ["a", "b"] * 3
+    D, w, strata = (
+        [table(6, 40, seed=1), table(6, 90, item=15.0, seed=2)],
+        [0.3, 0.7],
+        ["a", "b"] * 3,
+    )
     m = 0.3 * D[0].mean(1) + 0.7 * D[1].mean(1)
     ms = [stats.crossed(d) for d in D]
-    items = sum(v**2 * max(0, s.ms_item - s.ms_residual) / d.size for v, s, d in zip(w, ms, D, strict=True))
+    items = sum(
+        v**2 * max(0, s.ms_item - s.ms_residual) / d.size for v, s, d in zip(w, ms, D, strict=True)
+    )
     plain, split = stats.crossed_tasks(D, w), stats.crossed_tasks(D, w, strata)
     assert plain.se**2 == pytest.approx(m.var(ddof=1) / 6 + items)
-    assert split.se**2 == pytest.approx((m[::2].var(ddof=1) + m[1::2].var(ddof=1)) / (2**2 * 3) + items)
+    assert split.se**2 == pytest.approx(
+        (m[::2].var(ddof=1) + m[1::2].var(ddof=1)) / (2**2 * 3) + items
+    )
     assert plain.mean == split.mean == pytest.approx(m.mean())
     assert plain.df >= 5 and split.df >= 4
 
@@ -180,7 +199,9 @@ def test_crossed_tasks_adds_up_its_terms():
 def test_strata_take_out_fixed_differences_between_intermediate_tasks():
     D, strata = table(12, 60, seed=3), np.repeat(["a", "b"], 6)
     moved = D + np.where(strata == "a", 30.0, -30.0)[:, None]
-    assert stats.crossed_tasks([moved], [1.0], strata).se == pytest.approx(stats.crossed_tasks([D], [1.0], strata).se)
+    assert stats.crossed_tasks([moved], [1.0], strata).se == pytest.approx(
+        stats.crossed_tasks([D], [1.0], strata).se
+    )
     assert stats.crossed_tasks([moved], [1.0]).se > 5 * stats.crossed_tasks([D], [1.0]).se
 
 
@@ -190,7 +211,8 @@ def test_unequal_or_single_strata_are_refused(strata):
         stats.crossed_tasks([table(4, 9)], [1.0], strata)
 
 
-# ---------------------------------------------------------------- equivalence, multiplicity, effects, power
+# ---------------------------------------------------------------- equivalence, multiplicity,
+# effects, power
 
 
 def test_tost_rejects_exactly_when_the_90_percent_interval_is_inside():
@@ -215,7 +237,9 @@ def test_holm_agrees_with_statsmodels():
     multitest = pytest.importorskip("statsmodels.stats.multitest")
     for seed in range(5):
         p = rng(seed).random(9) ** 3
-        np.testing.assert_allclose(stats.holm(p), multitest.multipletests(p, method="holm")[1], atol=1e-14)
+        np.testing.assert_allclose(
+            stats.holm(p), multitest.multipletests(p, method="holm")[1], atol=1e-14
+        )
 
 
 @pytest.mark.parametrize("adjust", [stats.holm, stats.benjamini_hochberg])
@@ -238,9 +262,13 @@ def test_partial_conjunction_ends():
 def test_effect_sizes_mirror_and_count_ties_half():
     m = np.array([1.0, -0.5, 0.0, 2.0, 0.7])
     one, other = stats.effect_sizes(m), stats.effect_sizes(-m)
-    assert (other.points, other.dz, other.hedges) == pytest.approx((-one.points, -one.dz, -one.hedges))
+    assert (other.points, other.dz, other.hedges) == pytest.approx(
+        (-one.points, -one.dz, -one.hedges)
+    )
     assert one.p_improve == 0.7 and other.p_improve == pytest.approx(0.3)
-    assert other.p_improve_interval == pytest.approx(tuple(1 - x for x in one.p_improve_interval[::-1]))
+    assert other.p_improve_interval == pytest.approx(
+        tuple(1 - x for x in one.p_improve_interval[::-1])
+    )
     assert math.isnan(stats.effect_sizes([0.1, 0.1, 0.1]).dz)
 
 
@@ -260,7 +288,9 @@ def test_mcnemar_is_symmetric_and_one_without_discordance():
 def test_minimal_effect_is_found_with_the_stated_power_in_simulation():
     sa2, sb2, sc2, B, n = 1.0, 40.0, 300.0, 8, 300
     effect = stats.minimal_effect(sa2, sb2, sc2, B, n)
-    rows = stats.calibrate({"block": sa2, "item": sb2, "residual": sc2}, B, n, draws=800, seed=3, shift=effect)
+    rows = stats.calibrate(
+        {"block": sa2, "item": sb2, "residual": sc2}, B, n, draws=800, seed=3, shift=effect
+    )
     power = {row.method: row.power for row in rows}
     assert power["crossed"] == pytest.approx(0.8, abs=4 * math.sqrt(0.16 / 800))
 
@@ -268,13 +298,19 @@ def test_minimal_effect_is_found_with_the_stated_power_in_simulation():
 def test_minimal_effect_equals_the_paired_t_power_for_block_variance_alone():
     effect = stats.minimal_effect(2.25, 0, 0, 10, 500)
     critical = scipy_stats.t.ppf(0.975, 9)
-    assert scipy_stats.nct.sf(critical, 9, effect / 1.5 * math.sqrt(10)) == pytest.approx(0.8, abs=1e-6)
+    assert scipy_stats.nct.sf(critical, 9, effect / 1.5 * math.sqrt(10)) == pytest.approx(
+        0.8, abs=1e-6
+    )
 
 
 def test_blocks_needed_is_the_first_number_that_is_enough():
     parts = (1.0, 40.0, 300.0)
     blocks = stats.blocks_needed(1.0, *parts, 2000)
-    assert stats.minimal_effect(*parts, blocks, 2000) <= 1.0 < stats.minimal_effect(*parts, blocks - 1, 2000)
+    assert (
+        stats.minimal_effect(*parts, blocks, 2000)
+        <= 1.0
+        < stats.minimal_effect(*parts, blocks - 1, 2000)
+    )
     assert stats.blocks_needed(50.0, *parts, 2000) == 6  # fewer cannot reach .05 by sign flip
     assert stats.blocks_needed(0.1, *parts, 2000) is None  # the items alone leave more uncertainty
 
@@ -304,15 +340,23 @@ def test_bootstrap_agrees_with_crossed_where_blocks_dominate():
     D = [table(12, 50, block=5.0, item=0.5, residual=0.5, seed=s) for s in (1, 2)]
     boot = stats.bootstrap(D, [0.5, 0.5], draws=4000, seed=1)
     found = stats.crossed_tasks(D, [0.5, 0.5])
-    assert boot.se == pytest.approx(found.se * math.sqrt(11 / 12), rel=0.06)  # plug-in: B, not B - 1
+    # plug-in: B, not B - 1
+    assert boot.se == pytest.approx(found.se * math.sqrt(11 / 12), rel=0.06)
     assert boot.draws.mean() == pytest.approx(found.mean, abs=4 * found.se / math.sqrt(4000))
 
 
 def test_bootstrap_keeps_strata_apart_and_repeats_itself():
     D, strata = table(6, 30, block=0.1, item=0.1, residual=0.1), np.repeat(["a", "b"], 3)
     D[3:] += 50
-    assert stats.bootstrap([D], [1.0], strata, draws=500).se < 1 < stats.bootstrap([D], [1.0], draws=500).se
-    assert stats.bootstrap([D], [1.0], draws=50, seed=3).interval == stats.bootstrap([D], [1.0], draws=50, seed=3).interval
+    assert (
+        stats.bootstrap([D], [1.0], strata, draws=500).se
+        < 1
+        < stats.bootstrap([D], [1.0], draws=500).se
+    )
+    assert (
+        stats.bootstrap([D], [1.0], draws=50, seed=3).interval
+        == stats.bootstrap([D], [1.0], draws=50, seed=3).interval
+    )
 
 
 def test_bootstrap_standard_error_in_closed_form_is_that_of_its_draws():
@@ -326,16 +370,26 @@ def test_pigeonhole_of_a_mean_is_the_bootstrap():
     g = rng(5)
     scores = g.normal(size=(2, 5, 40))
     language, item = np.zeros(40, int), np.arange(40)
-    found = stats.pigeonhole(np.stack([scores, np.ones_like(scores)], -1), lambda s: s[..., 0] / s[..., 1], language, item)
-    assert found.se == pytest.approx(stats.bootstrap([scores[1] - scores[0]], [1.0], draws=10).se, rel=0.08)
+    found = stats.pigeonhole(
+        np.stack([scores, np.ones_like(scores)], -1),
+        lambda s: s[..., 0] / s[..., 1],
+        language,
+        item,
+    )
+    assert found.se == pytest.approx(
+        stats.bootstrap([scores[1] - scores[0]], [1.0], draws=10).se, rel=0.08
+    )
     with pytest.raises(ValueError, match="need two arms"):
         stats.pigeonhole(np.ones((3, 5, 40, 2)), lambda s: s[..., 0], language, item)
 
 
 def test_pigeonhole_draws_an_item_once_for_both_arms_and_all_languages():
     counts = np.zeros((2, 4, 60, 1))
-    counts[:] = rng(6).normal(size=(1, 1, 60, 1))  # the arms differ nowhere: no draw may tell them apart
-    found = stats.pigeonhole(counts, lambda s: s[..., 0], np.repeat([0, 1], 30), np.tile(np.arange(30), 2), draws=200)
+    # the arms differ nowhere: no draw may tell them apart
+    counts[:] = rng(6).normal(size=(1, 1, 60, 1))
+    found = stats.pigeonhole(
+        counts, lambda s: s[..., 0], np.repeat([0, 1], 30), np.tile(np.arange(30), 2), draws=200
+    )
     assert np.abs(found.draws).max() < 1e-12
 
 
@@ -344,8 +398,17 @@ def test_jackknife_interval_of_an_f1_agrees_with_the_pigeonhole_bootstrap():
         return 200 * s[..., 0] / (s[..., 1] + s[..., 2])
 
     g, blocks, items = rng(8), 8, 400
-    right = g.random((2, blocks, items)) < 0.6 + 0.04 * np.arange(2)[:, None, None] + 0.03 * g.normal(size=(2, blocks, 1))
-    counts = np.stack([2 * right, np.full(right.shape, 2), np.broadcast_to(2 + np.arange(items) % 3, right.shape)], -1)
+    right = g.random((2, blocks, items)) < 0.6 + 0.04 * np.arange(2)[
+        :, None, None
+    ] + 0.03 * g.normal(size=(2, blocks, 1))
+    counts = np.stack(
+        [
+            2 * right,
+            np.full(right.shape, 2),
+            np.broadcast_to(2 + np.arange(items) % 3, right.shape),
+        ],
+        -1,
+    )
     pseudo = np.array([[stats.jackknife(f1, c) for c in arm] for arm in counts])
     crossed = stats.crossed(pseudo[1] - pseudo[0])
     boot = stats.pigeonhole(counts, f1, np.zeros(items, int), np.arange(items), draws=1500)
@@ -355,7 +418,10 @@ def test_jackknife_interval_of_an_f1_agrees_with_the_pigeonhole_bootstrap():
 
 
 def test_violation_ratio_ends_and_mirrors():
-    assert stats.violation_ratio([3, 4, 5], [1, 2, 3]) == 0 and stats.violation_ratio([1, 2], [3, 4]) == 1
+    assert (
+        stats.violation_ratio([3, 4, 5], [1, 2, 3]) == 0
+        and stats.violation_ratio([1, 2], [3, 4]) == 1
+    )
     a, b = rng(1).normal(size=9), rng(2).normal(size=9)
     assert stats.violation_ratio(a, b) == pytest.approx(1 - stats.violation_ratio(b, a))
     assert stats.violation_ratio(a, a) == 0.5
@@ -365,7 +431,9 @@ def test_violation_ratio_ends_and_mirrors():
 
 def test_expected_best_runs_from_mean_to_largest():
     v = rng(3).normal(size=7)
-    assert stats.expected_best(v, 1) == pytest.approx(v.mean()) and stats.expected_best(v, 7) == pytest.approx(v.max())
+    assert stats.expected_best(v, 1) == pytest.approx(v.mean()) and stats.expected_best(
+        v, 7
+    ) == pytest.approx(v.max())
     assert stats.expected_best(v, 1, replacement=True) == pytest.approx(v.mean())
     pairs = [max(v[i], v[j]) for i in range(7) for j in range(i)]
     assert stats.expected_best(v, 2) == pytest.approx(np.mean(pairs))
@@ -380,13 +448,21 @@ def test_expected_best_runs_from_mean_to_largest():
 def test_the_larger_of_the_two_is_near_nominal_and_the_naive_methods_are_not():
     rows = {
         row.method: row
-        for row in stats.calibrate({"block": 3.4, "item": 450.0, "residual": 600.0}, 10, 300, draws=600, seed=1, shift=4.0)
+        for row in stats.calibrate(
+            {"block": 3.4, "item": 450.0, "residual": 600.0}, 10, 300, draws=600, seed=1, shift=4.0
+        )
     }
     ours = rows["larger of the two"]
     assert ours.type_i < 0.06 + 3 * math.sqrt(0.06 * 0.94 / 600)
     assert ours.coverage > 0.94 - 3 * math.sqrt(0.06 * 0.94 / 600)
     assert ours.type_i <= min(rows["crossed"].type_i, rows["sign flip"].type_i)
-    for naive in ("sign flip", "pooled examples", "one run, item t", "t on seed means", "stratified bootstrap"):
+    for naive in (
+        "sign flip",
+        "pooled examples",
+        "one run, item t",
+        "t on seed means",
+        "stratified bootstrap",
+    ):
         assert rows[naive].type_i > 0.09, naive
     assert all(row.power > row.type_i for row in rows.values())
     assert ours.type_i_se == pytest.approx(math.sqrt(ours.type_i * (1 - ours.type_i) / 600))
@@ -424,7 +500,9 @@ def test_weighted_items_average_to_the_macro_average(sharing):
 
 
 def bitext(shift=2.0, pairs=40, blocks=4, languages=("de", "fr"), seed=0):
-    """Rows of a target whose pairs are searched in both directions, and the same with a pair's two rows averaged."""
+    """Rows of a target whose pairs are searched in both directions, and the same with a pair's two
+    rows averaged.
+    """
     g, rows = rng(seed), []
     pair = 20 * g.normal(size=pairs)
     for b in range(blocks):
@@ -432,7 +510,10 @@ def bitext(shift=2.0, pairs=40, blocks=4, languages=("de", "fr"), seed=0):
             for direction in ("xx-en", "en-xx"):
                 for arm, moved in (("standard", 0.0), ("dann", shift + g.normal())):
                     score = 50 + moved * (1 + pair / 20) + 5 * g.normal(size=pairs)
-                    rows += [(b, language, arm, f"p{k} {direction}", f"p{k}", v) for k, v in enumerate(score)]
+                    rows += [
+                        (b, language, arm, f"p{k} {direction}", f"p{k}", v)
+                        for k, v in enumerate(score)
+                    ]
     frame = pd.DataFrame(rows, columns=["seed", "language", "arm", "example_id", "pair", "score"])
     frame = frame.assign(study="s", target="emoji-names", intermediate="i")
     keys = ["study", "intermediate", "target", "seed", "language", "arm", "pair"]
@@ -444,15 +525,24 @@ def test_a_pair_searched_in_both_directions_is_one_item():
     both, averaged = (stats.compare(frame) for frame in bitext())
     assert both.per_task.n_items[0] == 40 and both.items["emoji-names"].shape == (4, 40)
     np.testing.assert_allclose(both.items["emoji-names"], averaged.items["emoji-names"])
-    assert (both.theta, both.se, both.df, both.p) == pytest.approx((averaged.theta, averaged.se, averaged.df, averaged.p))
+    assert (both.theta, both.se, both.df, both.p) == pytest.approx(
+        (averaged.theta, averaged.se, averaged.df, averaged.p)
+    )
     pd.testing.assert_frame_equal(both.per_language, averaged.per_language)
     assert not any("not shared" in note for note in both.notes)
 
 
 def test_a_pair_that_lacks_a_direction_in_one_arm_is_refused():
     frame, _ = bitext()
-    gone = (frame.arm == "dann") & (frame.example_id == "p3 en-xx") & (frame.language == "fr") & (frame.seed == 2)
-    with pytest.raises(ValueError, match=r"ids differ.*arm dann.*seed 2, language fr, example p3 en-xx"):
+    gone = (
+        (frame.arm == "dann")
+        & (frame.example_id == "p3 en-xx")
+        & (frame.language == "fr")
+        & (frame.seed == 2)
+    )
+    with pytest.raises(
+        ValueError, match=r"ids differ.*arm dann.*seed 2, language fr, example p3 en-xx"
+    ):
         stats.compare(frame[~gone])
 
 
@@ -471,7 +561,9 @@ def predictions(
     targets=("news", "intent"),
     seed=0,
 ):
-    """Rows as written by 03: "intent" has ids of its own for each language, the others are parallel."""
+    """Rows as written by 03: "intent" has ids of its own for each language, the others are
+    parallel.
+    """
     g = rng(seed)
     rows = []
     for target in targets:
@@ -480,7 +572,11 @@ def predictions(
             for s in range(seeds):
                 run = block * g.normal()
                 for language in ("en", *languages):
-                    n = items - (5 * languages.index(language) if target == "intent" and language != "en" else 0)
+                    n = items - (
+                        5 * languages.index(language)
+                        if target == "intent" and language != "en"
+                        else 0
+                    )
                     base = 60 + 20 * g.normal(size=n)
                     own = f"{language}-" if target == "intent" else ""
                     effect = shift + run + item_effect.get(language, np.full(items, 80.0))[:n]
@@ -517,13 +613,22 @@ def result(frame):
 
 def test_theta_is_the_mean_of_macro_averages_without_english(frame, result):
     zero_shot = frame[frame.language != "en"]
-    cells = zero_shot.groupby(["target", "intermediate", "seed", "language", "arm"]).score.mean().unstack("arm")
+    cells = (
+        zero_shot.groupby(["target", "intermediate", "seed", "language", "arm"])
+        .score.mean()
+        .unstack("arm")
+    )
     expected = (cells.dann - cells.standard).groupby(["target"]).mean()
     assert result.theta == pytest.approx(expected.mean())
     np.testing.assert_allclose(result.per_task.set_index("target").theta, expected)
-    np.testing.assert_allclose(result.per_task.treatment - result.per_task.baseline, result.per_task.theta)
+    np.testing.assert_allclose(
+        result.per_task.treatment - result.per_task.baseline, result.per_task.theta
+    )
     np.testing.assert_allclose(result.per_task.baseline, cells.standard.groupby("target").mean())
-    assert result.per_task.n_languages.tolist() == [3, 3] and result.per_task.n_items.tolist() == [165, 60]
+    assert result.per_task.n_languages.tolist() == [3, 3] and result.per_task.n_items.tolist() == [
+        165,
+        60,
+    ]
     per_language = cells.groupby(["target", "language"]).mean()
     np.testing.assert_allclose(result.per_language.theta, per_language.dann - per_language.standard)
     np.testing.assert_allclose(result.blocks.treatment - result.blocks.baseline, result.blocks.m_b)
@@ -548,7 +653,9 @@ def test_components_give_back_the_standard_error(result):
     parts = result.components.iloc[-1]
     n = parts.n_items
     assert parts.target == "all"
-    assert parts.block / 12 + parts["item"] / n + parts.residual / (12 * n) == pytest.approx(result.se**2)
+    assert parts.block / 12 + parts["item"] / n + parts.residual / (12 * n) == pytest.approx(
+        result.se**2
+    )
     assert result.minimal_effect > result.se
     assert set(result.blocks_needed) == {0.5, 1.0, 2.0}
 
@@ -586,22 +693,35 @@ def test_reused_seeds_make_the_seed_the_unit(frame, result):
 
 def test_intermediate_tasks_are_tested_apart_and_average_to_theta(frame, result):
     table = result.per_intermediate
-    assert table.intermediate.tolist() == ["task0", "task1"] and table.theta.mean() == pytest.approx(result.theta)
+    assert table.intermediate.tolist() == [
+        "task0",
+        "task1",
+    ] and table.theta.mean() == pytest.approx(result.theta)
     only = stats.compare(frame[frame.intermediate == "task1"])
     row = table.iloc[1]
-    assert (row.theta, row.low, row.high, row.p_raw) == pytest.approx((only.theta, *only.ci, only.p))
+    assert (row.theta, row.low, row.high, row.p_raw) == pytest.approx(
+        (only.theta, *only.ci, only.p)
+    )
     assert len(only.per_intermediate) == 1 and set(only.replicated) == {"targets"}
     np.testing.assert_allclose(table.p_holm, stats.holm(table.p_raw))
 
 
 def test_replication_is_counted_over_targets_and_over_intermediate_tasks(result):
-    for name, table in (("targets", result.per_task), ("intermediate tasks", result.per_intermediate)):
+    for name, table in (
+        ("targets", result.per_task),
+        ("intermediate tasks", result.per_intermediate),
+    ):
         wanted = stats.partial_conjunction(table.p_raw)
-        assert result.replicated[name].k_hat == wanted.k_hat and (result.replicated[name].p == wanted.p).all()
+        assert (
+            result.replicated[name].k_hat == wanted.k_hat
+            and (result.replicated[name].p == wanted.p).all()
+        )
 
 
 def test_more_than_twenty_blocks_are_drawn_and_repeat_themselves():
-    rows = predictions(shift=3.0, intermediates=2, seeds=11, items=12, languages=("de",), targets=("news",))
+    rows = predictions(
+        shift=3.0, intermediates=2, seeds=11, items=12, languages=("de",), targets=("news",)
+    )
     found = stats.compare(rows)
     assert found.n_blocks == 22 and 1e-5 <= found.p_signflip < 0.01
     assert found.summary() == stats.compare(rows).summary()
@@ -612,15 +732,26 @@ def test_a_target_with_one_language_is_analysed_like_any_other(frame):
     found = stats.compare(one)
     assert found.per_task.set_index("target").n_languages["news"] == 1
     row = found.per_language[found.per_language.target == "news"].iloc[0]
-    assert row.theta == pytest.approx(found.per_task.set_index("target").theta["news"]) and row.p == row.p_bh
+    assert (
+        row.theta == pytest.approx(found.per_task.set_index("target").theta["news"])
+        and row.p == row.p_bh
+    )
 
 
 def test_ties_everywhere_in_one_target_leave_the_other_tested(frame):
     tied = frame.assign(score=frame.score.where(frame.target != "news", 50.0))
     found = stats.compare(tied)
     row = found.per_task.set_index("target").loc["news"]
-    assert (row.theta, row.p_raw, row.p_holm, row.p_westfall_young) == (0.0, 1.0, 1.0, 1.0) and math.isnan(row.low)
-    assert any("news: no variance" in note for note in found.notes) and found.ci[0] < found.theta < found.ci[1]
+    assert (row.theta, row.p_raw, row.p_holm, row.p_westfall_young) == (
+        0.0,
+        1.0,
+        1.0,
+        1.0,
+    ) and math.isnan(row.low)
+    assert (
+        any("news: no variance" in note for note in found.notes)
+        and found.ci[0] < found.theta < found.ci[1]
+    )
 
 
 VERDICTS = {
@@ -660,7 +791,11 @@ def test_failed_manipulation_checks_stand_in_front(frame):
 
 def test_an_interval_without_zero_is_not_significant_when_the_sign_flip_disagrees():
     found = stats.compare(predictions(shift=4.0, intermediates=1, seeds=5))
-    assert found.verdict == "inconclusive" and found.ci[0] > 0 and found.p == found.p_signflip == 0.0625
+    assert (
+        found.verdict == "inconclusive"
+        and found.ci[0] > 0
+        and found.p == found.p_signflip == 0.0625
+    )
     assert "leaves out 0" in str(found) and any("at least 0.0625" in note for note in found.notes)
 
 
@@ -690,7 +825,15 @@ AUDIT = {
         "'intent'.*no rows.*arm standard, intermediate task0, seed 1",
     ),
     "one example missing": (
-        lambda f: drop(f, arm="dann", intermediate="task0", seed=0, target="news", language="de", example_id="7"),
+        lambda f: drop(
+            f,
+            arm="dann",
+            intermediate="task0",
+            seed=0,
+            target="news",
+            language="de",
+            example_id="7",
+        ),
         "'news'.*ids differ.*arm dann.*language de, example 7",
     ),
     "other ids in one block": (
@@ -708,7 +851,10 @@ AUDIT = {
         ),
         "'news'.*ids differ between arms or blocks",
     ),
-    "duplicated row": (lambda f: pd.concat([f, f[f.language == "zh"].iloc[[11]]]), "duplicated rows.*language zh"),
+    "duplicated row": (
+        lambda f: pd.concat([f, f[f.language == "zh"].iloc[[11]]]),
+        "duplicated rows.*language zh",
+    ),
     "nan score": (
         lambda f: f.assign(score=f.score.where(f.index != f[f.language == "fr"].index[5], np.nan)),
         r"score: found nan at .*language fr",
@@ -720,10 +866,19 @@ AUDIT = {
     "two studies": (lambda f: pd.concat([f, f.assign(study="t")]), "found studies s, t, need one"),
     "empty": (lambda f: f[:0], "found 0 rows"),
     "column missing": (lambda f: f.drop(columns="seed"), "without columns .*seed"),
-    "key missing": (lambda f: f.assign(example_id=f.example_id.where(f.index != 3)), "'example_id'.*row 3"),
+    "key missing": (
+        lambda f: f.assign(example_id=f.example_id.where(f.index != 3)),
+        "'example_id'.*row 3",
+    ),
     "english only": (lambda f: f[f.language == "en"], "other than English"),
-    "one block": (lambda f: f[(f.seed == 0) & (f.intermediate == "task0")], "one block only.*task0, seed 0"),
-    "unequal seeds": (lambda f: f[(f.seed > 0) | (f.intermediate == "task0")], "task0: 6, task1: 5"),
+    "one block": (
+        lambda f: f[(f.seed == 0) & (f.intermediate == "task0")],
+        "one block only.*task0, seed 0",
+    ),
+    "unequal seeds": (
+        lambda f: f[(f.seed > 0) | (f.intermediate == "task0")],
+        "task0: 6, task1: 5",
+    ),
     "one item": (
         lambda f: f[(f.language != "fr") | (f.target != "news") | (f.example_id == "0")],
         "'news'.*single item.*language fr",
@@ -779,13 +934,17 @@ def test_one_block_a_stratum_falls_back_to_no_strata():
 
 @pytest.mark.parametrize(
     ("difference", "p", "verdict", "reason"),
-    [(0.0, 1.0, "inconclusive", "both arms score the same on every item"), (3.0, 2 / 2**12, "superior", "no variance at all")],
+    [
+        (0.0, 1.0, "inconclusive", "both arms score the same on every item"),
+        (3.0, 2 / 2**12, "superior", "no variance at all"),
+    ],
 )
 def test_without_variance_the_sign_flip_stands_alone(difference, p, verdict, reason):
     rows = predictions(shift=difference, block=0.0, item=0.0, residual=0.0)
     rows["score"] = np.where(rows.arm == "dann", 50.0 + difference, 50.0)
     found = stats.compare(rows, plan={"weights": {"news": 1, "intent": 1}})
-    if difference:  # "intent" weights its items unequally, so drop it: only then is nothing left to vary
+    # "intent" weights its items unequally, so drop it: only then is nothing left to vary
+    if difference:
         found = stats.compare(rows[rows.target == "news"])
     assert (found.p, found.verdict) == (p, verdict)
     assert math.isnan(found.tost_p) and math.isnan(found.ci[0]) and math.isnan(found.minimal_effect)
@@ -794,10 +953,16 @@ def test_without_variance_the_sign_flip_stands_alone(difference, p, verdict, rea
 
 
 def test_a_language_without_differences_is_reported_as_such(frame):
-    same = frame.assign(score=frame.score.where((frame.language != "zh") | (frame.target != "news"), 50.0))
+    same = frame.assign(
+        score=frame.score.where((frame.language != "zh") | (frame.target != "news"), 50.0)
+    )
     found = stats.compare(same)
     row = found.per_language.query("target == 'news' and language == 'zh'").iloc[0]
-    assert row.p == 1.0 and math.isnan(row.low) and any("news zh: no variance" in note for note in found.notes)
+    assert (
+        row.p == 1.0
+        and math.isnan(row.low)
+        and any("news zh: no variance" in note for note in found.notes)
+    )
 
 
 # ---------------------------------------------------------------- oracles
@@ -807,7 +972,9 @@ def test_a_language_without_differences_is_reported_as_such(frame):
 def test_oracle_sign_flip(oracles):
     case = oracles["signflip_exact"]
     for name in ("d5", "d8"):
-        assert stats.sign_flip(case["inputs"][name]) == pytest.approx(case["expected"][f"{name}_two-sided"], abs=1e-12)
+        assert stats.sign_flip(case["inputs"][name]) == pytest.approx(
+            case["expected"][f"{name}_two-sided"], abs=1e-12
+        )
     for blocks, p in case["expected"]["min_two_sided_p"].items():
         assert stats.sign_flip(np.arange(1, int(blocks) + 1)) == pytest.approx(p, abs=1e-12)
 
@@ -822,7 +989,9 @@ def test_oracle_paired_t_tost_and_effects(oracles):
     assert t95.mean / t95.se == pytest.approx(want["t"], abs=1e-9)
     assert t95.interval == pytest.approx(tuple(want["ci95"]), abs=1e-9)
     assert t90.interval == pytest.approx(tuple(want["ci90"]), abs=1e-9)
-    assert stats.tost(t95.mean, t95.se, 7, inputs["tost_margin"]) == pytest.approx(want["tost_p"], abs=1e-9)
+    assert stats.tost(t95.mean, t95.se, 7, inputs["tost_margin"]) == pytest.approx(
+        want["tost_p"], abs=1e-9
+    )
     found = stats.effect_sizes(m)
     assert (found.dz, found.hedges, found.p_improve) == pytest.approx(
         (want["dz"], want["dz_corrected"], want["p_improve_paired"]), abs=1e-9
@@ -834,12 +1003,16 @@ def test_oracle_paired_t_tost_and_effects(oracles):
 @pytest.mark.oracle
 def test_oracle_mcnemar(oracles):
     case = oracles["mcnemar"]
-    found = stats.mcnemar(case["inputs"]["b01_only_arm1_right"], case["inputs"]["c10_only_arm0_right"])
+    found = stats.mcnemar(
+        case["inputs"]["b01_only_arm1_right"], case["inputs"]["c10_only_arm0_right"]
+    )
     assert found == pytest.approx((case["expected"]["exact"], case["expected"]["mid_p"]), abs=1e-12)
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("name", ["crossed_ci_positive", "crossed_ci_truncated", "crossed_ci_larger"])
+@pytest.mark.parametrize(
+    "name", ["crossed_ci_positive", "crossed_ci_truncated", "crossed_ci_larger"]
+)
 def test_oracle_crossed(oracles, name):
     inputs, want = oracles[name]["inputs"], oracles[name]["expected"]
     D = np.array(inputs["D_seed_by_item"], float)
@@ -873,7 +1046,9 @@ def test_oracle_multiplicity(oracles):
     np.testing.assert_allclose(found.p, want["pc_bonferroni_cummax"], atol=1e-12)
     assert found.k_hat == want["k_hat_bonferroni"]
     other = oracles["deepsig_bonferroni_is_wrong"]
-    np.testing.assert_allclose(stats.holm(other["inputs"]["p"]), other["expected"]["holm"], atol=1e-10)
+    np.testing.assert_allclose(
+        stats.holm(other["inputs"]["p"]), other["expected"]["holm"], atol=1e-10
+    )
 
 
 @pytest.mark.oracle
@@ -906,7 +1081,9 @@ def test_oracle_westfall_young(oracles):
 @pytest.mark.oracle
 def test_oracle_bootstrap_of_three_blocks(oracles):
     case = oracles["exact_bootstrap_S3"]
-    boot = stats.bootstrap([np.array(case["inputs"]["block_means"])[:, None]], [1.0], draws=40_000, seed=1)
+    boot = stats.bootstrap(
+        [np.array(case["inputs"]["block_means"])[:, None]], [1.0], draws=40_000, seed=1
+    )
     want = case["expected"]
     assert boot.se == pytest.approx(want["sd"], abs=1e-12)
     assert boot.interval == pytest.approx(tuple(want["q025_q975_inverted_cdf"]), abs=1e-12)
@@ -925,7 +1102,9 @@ def test_oracle_expected_best_of_k(oracles):
     case = oracles["expected_max_validation"]
     for name, replacement in (("with_replacement", True), ("unbiased_without_replacement", False)):
         for k, want in case["expected"][name].items():
-            assert stats.expected_best(case["inputs"]["v"], int(k), replacement) == pytest.approx(want, abs=1e-12)
+            assert stats.expected_best(case["inputs"]["v"], int(k), replacement) == pytest.approx(
+                want, abs=1e-12
+            )
 
 
 @pytest.mark.oracle

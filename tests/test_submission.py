@@ -1,4 +1,6 @@
-"""Submissions: the benchmark's mock predictions come back as they were, and what cannot be submitted is refused."""
+"""Submissions: the benchmark's mock predictions come back as they were, and what cannot be
+submitted is refused.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,23 @@ def study(tmp_path):
 
 
 def put(study, task: str, rows: pd.DataFrame, status: str = "finished") -> None:
-    """Write a finished run whose predictions are `rows` (language, example_id, gold, prediction), in any order."""
+    """Write a finished run whose predictions are `rows` (language, example_id, gold, prediction),
+    in any order.
+    """
     folder = run_folder(study.parent, study.name, "target", target=task, **RUN)
     folder.mkdir(parents=True)
     rows = rows.assign(study="mock", target=task, score=0.0, **RUN)[list(PREDICTION_COLUMNS)]
-    rows.sample(frac=1, random_state=0).astype(PREDICTION_COLUMNS).to_parquet(folder / "predictions.parquet")
-    finish(folder, phase="target", parameters={"study": "mock"}, metrics={}, started=time.monotonic(), status=status)
+    rows.sample(frac=1, random_state=0).astype(PREDICTION_COLUMNS).to_parquet(
+        folder / "predictions.parquet"
+    )
+    finish(
+        folder,
+        phase="target",
+        parameters={"study": "mock"},
+        metrics={},
+        started=time.monotonic(),
+        status=status,
+    )
 
 
 def rows_of(task: str, language: str, answer) -> pd.DataFrame:
@@ -64,7 +77,11 @@ def test_mock_predictions_come_back(shared, study, tmp_path, monkeypatch, task):
     frames, known = [], {}
     for file in sorted(folder.iterdir()):
         language, found = file.stem.removeprefix("test-"), read_mock(file, MOCK[task])
-        ids = [*found] if isinstance(found, dict) else [f"{task}-{i}" for i in np.random.default_rng(1).permutation(len(found))]
+        ids = (
+            [*found]
+            if isinstance(found, dict)
+            else [f"{task}-{i}" for i in np.random.default_rng(1).permutation(len(found))]
+        )
         found = [*found.values()] if isinstance(found, dict) else found
         known[language] = {"id": ids, "text": [f"{i:03d}" for i in range(len(ids))]}
         if task in ("mewslix", "udpos", "panx"):
@@ -72,25 +89,39 @@ def test_mock_predictions_come_back(shared, study, tmp_path, monkeypatch, task):
             found = [" ".join(values) for values in found]
         if task == "bucc2018":
             ids, found = zip(*(pair.split("\t") for pair in found), strict=True)
-            known[language]["id"] = ids = [*ids, f"{language}-000000000"]  # a sentence without a partner
+            # a sentence without a partner
+            known[language]["id"] = ids = [*ids, f"{language}-000000000"]
             found = [*found, ""]
         if task == "pawsx":
             found = [TASKS["pawsx"].labels[int(label)] for label in found]
-        rows = pd.DataFrame({"language": language, "example_id": ids, "gold": "", "prediction": found})
-        if task == "tatoeba":  # both directions; the English side is in the order of its sorted texts
+        rows = pd.DataFrame(
+            {"language": language, "example_id": ids, "gold": "", "prediction": found}
+        )
+        # both directions; the English side is in the order of its sorted texts
+        if task == "tatoeba":
             rows["prediction"] = f"tatoeba-{language}-" + rows["prediction"]
-            rows = pd.concat([rows.assign(example_id=rows["example_id"] + direction) for direction in (" xx-en", " en-xx")])
+            rows = pd.concat(
+                [
+                    rows.assign(example_id=rows["example_id"] + direction)
+                    for direction in (" xx-en", " en-xx")
+                ]
+            )
             rows.loc[rows["example_id"].str.endswith(" xx-en"), "prediction"] = "tatoeba-other-7"
             known[language] = {key: values[::-1] for key, values in known[language].items()}
         frames.append(rows)
-    monkeypatch.setattr(submission, "load_rows", lambda task, language, split, prepared: known[language])
+    monkeypatch.setattr(
+        submission, "load_rows", lambda task, language, split, prepared: known[language]
+    )
     put(study, task, pd.concat(frames, ignore_index=True))
     counts = write_submission(study, tmp_path / "sent", **RUN)
     assert set(counts) == {task} and set(counts[task]) == set(known)
     sent = tmp_path / "sent" / "predictions" / task
     assert {file.name for file in sent.iterdir()} == {file.name for file in folder.iterdir()}
     for file in folder.iterdir():
-        ours, theirs = (sent / file.name).read_text(encoding="utf-8"), file.read_text(encoding="utf-8")
+        ours, theirs = (
+            (sent / file.name).read_text(encoding="utf-8"),
+            file.read_text(encoding="utf-8"),
+        )
         if file.suffix == ".json":
             assert json.loads(ours) == json.loads(theirs), file.name
             assert list(json.loads(ours)) == list(json.loads(theirs))
@@ -116,20 +147,29 @@ def test_all_tasks_of_the_benchmark_end_up_in_one_folder(study, tmp_path):
     assert set(counts) == set(answers) == {folder.name for folder in sent.iterdir()}
     for task in answers:
         rows = load_task(
-            task, language.get(task, "de"), "queries" if TASKS[task].format == "retrieval" else "test", source="fixture"
+            task,
+            language.get(task, "de"),
+            "queries" if TASKS[task].format == "retrieval" else "test",
+            source="fixture",
         )
-        text = next((sent / task).glob(f"test-{language.get(task, 'de')}.{FORMS[task][0]}")).read_text(encoding="utf-8")
+        text = next(
+            (sent / task).glob(f"test-{language.get(task, 'de')}.{FORMS[task][0]}")
+        ).read_text(encoding="utf-8")
         assert counts[task] == {language.get(task, "de"): len(rows)}
         if task == "xnli":
             assert text == "neutral\n" * len(rows)
         elif task == "udpos":
-            assert [s.count("\n") + 1 for s in text.strip("\n").split("\n\n")] == [len(tokens) for tokens in rows["tokens"]]
+            assert [s.count("\n") + 1 for s in text.strip("\n").split("\n\n")] == [
+                len(tokens) for tokens in rows["tokens"]
+            ]
         elif task == "xquad":
             assert json.loads(text) == {row["id"]: answers["xquad"](row) for row in rows}
         elif task == "bucc2018":
             assert text.splitlines() == [f"{row['id']}\t{row['id']}" for row in rows if row["gold"]]
         elif task == "xcopa":
-            assert [json.loads(line)["label"] for line in text.splitlines()] == [label % 2 for label in rows["label"]]
+            assert [json.loads(line)["label"] for line in text.splitlines()] == [
+                label % 2 for label in rows["label"]
+            ]
         else:
             assert json.loads(text) == {row["id"]: row["gold"] for row in rows}
 
@@ -137,18 +177,29 @@ def test_all_tasks_of_the_benchmark_end_up_in_one_folder(study, tmp_path):
 def test_tatoeba_is_searched_from_the_sorted_english_side(study, tmp_path):
     english = load_task("tatoeba", "de", "candidates", source="fixture")
     rows = pd.DataFrame(
-        {"language": "de", "example_id": [f"{i} en-xx" for i in english["id"]], "gold": "", "prediction": english["id"]}
+        {
+            "language": "de",
+            "example_id": [f"{i} en-xx" for i in english["id"]],
+            "gold": "",
+            "prediction": english["id"],
+        }
     )
     put(study, "tatoeba", rows)
     write_submission(study, tmp_path / "sent", **RUN)
     lines = (tmp_path / "sent/predictions/tatoeba/test-de.tsv").read_text().splitlines()
-    texts = {name.rpartition("-")[2]: text for name, text in zip(english["id"], english["text"], strict=True)}
+    texts = {
+        name.rpartition("-")[2]: text
+        for name, text in zip(english["id"], english["text"], strict=True)
+    }
     assert len(lines) == len(english) and [texts[line] for line in lines] == sorted(english["text"])
 
 
 REFUSED = {
     "no rows of a sample": (lambda rows: rows[3:], "3 of 60 test examples have no prediction"),
-    "an unknown class": (lambda rows: rows.assign(prediction="maybe"), "class 'maybe', expected one of entailment, neutral"),
+    "an unknown class": (
+        lambda rows: rows.assign(prediction="maybe"),
+        "class 'maybe', expected one of entailment, neutral",
+    ),
     "unknown examples": (
         lambda rows: pd.concat([rows, rows[:1].assign(example_id="x")]),
         "'x' is not among the 60 test examples",
@@ -174,7 +225,14 @@ def test_tags_must_fit_the_words(study, tmp_path):
 
 def test_found_sentences_must_have_line_numbers(study, tmp_path):
     ids = load_task("tatoeba", "de", "candidates", source="fixture")["id"]
-    rows = pd.DataFrame({"language": "de", "example_id": [f"{i} en-xx" for i in ids], "gold": "", "prediction": "none"})
+    rows = pd.DataFrame(
+        {
+            "language": "de",
+            "example_id": [f"{i} en-xx" for i in ids],
+            "gold": "",
+            "prediction": "none",
+        }
+    )
     put(study, "tatoeba", rows)
     with pytest.raises(ValueError, match="found 'none', expected an id that ends in a line number"):
         write_submission(study, tmp_path / "sent", **RUN)
@@ -189,7 +247,9 @@ def test_rows_that_the_loader_left_out_are_missed_where_lines_count(study, tmp_p
     put(study, "xquad", rows_of("xquad", "de", lambda _: ""))
     assert write_submission(study, tmp_path / "keyed", **RUN) == {"xquad": {"de": 60}}
     put(study, "xnli", rows_of("xnli", "de", lambda _: "neutral"))
-    with pytest.raises(ValueError, match=r"left out 2 empty text.* the benchmark has a line for each"):
+    with pytest.raises(
+        ValueError, match=r"left out 2 empty text.* the benchmark has a line for each"
+    ):
         write_submission(study, tmp_path / "sent", **RUN)
 
 
@@ -197,7 +257,8 @@ def test_runs_that_are_not_there_or_not_finished_are_refused(study, tmp_path):
     rows = rows_of("xnli", "de", lambda _: "neutral")
     put(study, "intent", rows)
     with pytest.raises(
-        ValueError, match=r"no predictions of .*arm='dann', seed=0 on a task of the benchmark .*its targets: intent"
+        ValueError,
+        match=r"no predictions of .*arm='dann', seed=0 on a task of the benchmark .*its targets: intent",
     ):
         write_submission(study, tmp_path / "sent", **RUN)
     put(study, "xnli", rows, status="diverged")
@@ -210,13 +271,29 @@ def test_runs_that_are_not_there_or_not_finished_are_refused(study, tmp_path):
 
 def test_command_line(study, tmp_path):
     put(study, "xnli", rows_of("xnli", "de", lambda _: "neutral"))
-    command = [sys.executable, "-m", "xgrl.submission", study, tmp_path / "sent", "--intermediate", "sarcasm", "--arm", "dann"]
+    command = [
+        sys.executable,
+        "-m",
+        "xgrl.submission",
+        study,
+        tmp_path / "sent",
+        "--intermediate",
+        "sarcasm",
+        "--arm",
+        "dann",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "xnli: de 60\n")
     again = subprocess.run(command, capture_output=True, text=True)
-    assert again.returncode == 2 and again.stderr.startswith("refused: ") and "already there" in again.stderr
+    assert (
+        again.returncode == 2
+        and again.stderr.startswith("refused: ")
+        and "already there" in again.stderr
+    )
 
 
 def test_every_form_is_of_a_task_in_the_tables():
     assert set(FORMS) <= set(TASKS)
-    assert {task for task, metric in MOCK.items() if metric in TAGGING} == {t for t in FORMS if TASKS[t].format == "tagging"}
+    assert {task for task, metric in MOCK.items() if metric in TAGGING} == {
+        t for t in FORMS if TASKS[t].format == "tagging"
+    }

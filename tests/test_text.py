@@ -35,7 +35,10 @@ def test_pairs_and_rows_without_a_second_text_share_a_corpus(tokenizer):
     assert tokens[0].tolist() == tokenizer(a, b)["input_ids"]
     assert tokens[1].tolist() == tokenizer(b)["input_ids"]
     assert tokens[2].tolist() == tokenizer(c, a)["input_ids"]
-    assert text.tokenise([(a, "")], tokenizer, 32).ids.tolist() == text.tokenise([a], tokenizer, 32).ids.tolist()
+    assert (
+        text.tokenise([(a, "")], tokenizer, 32).ids.tolist()
+        == text.tokenise([a], tokenizer, 32).ids.tolist()
+    )
 
 
 def test_tokenise_refuses_what_is_not_text(tokenizer):
@@ -71,13 +74,17 @@ def test_kept_ids_and_remap_are_inverse():
 
 
 def train(model, tokens, pad, clip: float, steps: int = 6):
-    """A few AdamW steps on all layers with dropout, weight decay and clipping; the model and its gradient norms."""
+    """A few AdamW steps on all layers with dropout, weight decay and clipping; the model and its
+    gradient norms.
+    """
     torch.manual_seed(7)
     model = model.train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1, fused=True)
     norms = []
     for index in corpus.batches(tokens.lengths, 4, steps, np.random.default_rng(1)):
-        output = model(**corpus.collate([(corpus.Corpus([], None, tokens), index)], pad)).last_hidden_state
+        output = model(
+            **corpus.collate([(corpus.Corpus([], None, tokens), index)], pad)
+        ).last_hidden_state
         output.pow(4).mean().mul(3).backward()
         norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), clip)))
         optimiser.step()
@@ -93,9 +100,16 @@ def test_training_with_a_trimmed_vocabulary_is_the_same_bit_for_bit(kind, clip):
     kept = text.kept_ids([tokens], [0, 1, 2, 3])
     assert len(kept) < 400
     trimmed = text.trim(full, kept)
-    assert trimmed.config.vocab_size == len(kept) and trimmed.config.eos_token_id == 2 and full.config.vocab_size == 900
+    assert (
+        trimmed.config.vocab_size == len(kept)
+        and trimmed.config.eos_token_id == 2
+        and full.config.vocab_size == 900
+    )
     mapped = text.remap(tokens, kept)
-    (full, norms), (trimmed, same) = train(full, tokens, 1, clip), train(trimmed, mapped, trimmed.config.pad_token_id, clip)
+    (full, norms), (trimmed, same) = (
+        train(full, tokens, 1, clip),
+        train(trimmed, mapped, trimmed.config.pad_token_id, clip),
+    )
     assert max(norms) > 0.06, "clipping must have been at work"
     assert norms == same
     words, rows = full.get_input_embeddings().weight, trimmed.get_input_embeddings().weight

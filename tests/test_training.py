@@ -43,7 +43,11 @@ def corpus(n, low, high, labels, seed=0):
     y = np.arange(n) % labels
     rows = [low + k * width + rng.integers(0, width, rng.integers(4, 12)) for k in y]
     offsets = np.concatenate([[0], np.cumsum([len(r) for r in rows])]).astype(np.int64)
-    return Corpus([str(i) for i in range(n)], y.astype(np.int64), Tokens(np.concatenate(rows).astype(np.int32), offsets))
+    return Corpus(
+        [str(i) for i in range(n)],
+        y.astype(np.int64),
+        Tokens(np.concatenate(rows).astype(np.int32), offsets),
+    )
 
 
 @dataclass
@@ -54,12 +58,16 @@ class Run:
 
 
 def pairs(n=40):
-    """Translation pairs: each English text is followed by its foreign one, the same words 25 ids further on."""
+    """Translation pairs: each English text is followed by its foreign one, the same words 25 ids
+    further on.
+    """
     english = corpus(n, 5, 25, 2, seed=2)
     texts = [row for i in range(n) for row in (english.tokens[i], english.tokens[i] + 25)]
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in texts])]).astype(np.int64)
     tokens = Tokens(np.concatenate(texts).astype(np.int32), offsets)
-    return Corpus(english.ids, np.arange(n), tokens, format="pairs", first=np.arange(0, 2 * n + 1, 2))
+    return Corpus(
+        english.ids, np.arange(n), tokens, format="pairs", first=np.arange(0, 2 * n + 1, 2)
+    )
 
 
 def translations(labelled):
@@ -69,7 +77,16 @@ def translations(labelled):
 
 
 def tiny_run(
-    arm="standard", steps=12, seed=0, lambda_max=0.1, k=0, base=None, labelled=None, unlabelled=None, settings=None, **rates
+    arm="standard",
+    steps=12,
+    seed=0,
+    lambda_max=0.1,
+    k=0,
+    base=None,
+    labelled=None,
+    unlabelled=None,
+    settings=None,
+    **rates,
 ) -> Run:
     base = base or encoder()
     labelled = labelled or corpus(64, 5, 25, 2)
@@ -77,12 +94,20 @@ def tiny_run(
     streams = training.generators(2005, "task", seed=seed)
     make = arm_class(arm)
     text = line_of(arm).text
-    beside = {"translated": translations(labelled), "pairs": pairs()}.get(text, unlabelled if text else None)
+    beside = {"translated": translations(labelled), "pairs": pairs()}.get(
+        text, unlabelled if text else None
+    )
     extra = (beside, batching.told(text, beside, np.arange(2)), 8, streams["unlabelled"])
-    data = batching.JointBatches(labelled, steps, 8, streams["order"], *extra, pad_id=1, translations=text == "translated")
-    head = training.initialised(ClassificationHead, base.config.hidden_size, 2, generator=streams["head"])
+    data = batching.JointBatches(
+        labelled, steps, 8, streams["order"], *extra, pad_id=1, translations=text == "translated"
+    )
+    head = training.initialised(
+        ClassificationHead, base.config.hidden_size, 2, generator=streams["head"]
+    )
     arm_settings = (
-        ArmSettings(16, 2, lambda_max, classes=2, mask_id=4, special_ids=(0, 1, 2, 3, 4)) if settings is None else settings
+        ArmSettings(16, 2, lambda_max, classes=2, mask_id=4, special_ids=(0, 1, 2, 3, 4))
+        if settings is None
+        else settings
     )
     module = training.initialised(make, arm_settings, generator=streams["arm"])
     whole = top(base, k) if line_of(arm).cached or not k else Chain(prefix(base, k), top(base, k))
@@ -95,7 +120,9 @@ def tiny_run(
         warmup=0.1,
         max_grad_norm=1.0,
     )
-    return Run(model, training.fit(model, data, dropout=streams["dropout"], **(optimisation | rates)), data)
+    return Run(
+        model, training.fit(model, data, dropout=streams["dropout"], **(optimisation | rates)), data
+    )
 
 
 def state(run):
@@ -177,7 +204,8 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_lost(monkeyp
     def loss(self, scores, labels, mask):
         calls.append(1)
         value = torch.nn.functional.cross_entropy(scores, labels)
-        return value + torch.sqrt(scores.sum() * 0) if len(calls) == 3 else value  # finite, but its slope is not
+        # finite, but its slope is not
+        return value + torch.sqrt(scores.sum() * 0) if len(calls) == 3 else value
 
     monkeypatch.setattr(ClassificationHead, "loss", loss)
     run = tiny_run(base=base)
@@ -194,7 +222,18 @@ def test_a_gpu_that_is_not_there_is_refused():
         tiny_run(device="cuda")
 
 
-PARTS = ("standard", "control", "dann", "shuffled", "cdan", "wdgrl", "mlm", "translated", "robust-adversarial", "lexical")
+PARTS = (
+    "standard",
+    "control",
+    "dann",
+    "shuffled",
+    "cdan",
+    "wdgrl",
+    "mlm",
+    "translated",
+    "robust-adversarial",
+    "lexical",
+)
 
 
 @pytest.mark.parametrize("arm", PARTS)
@@ -204,7 +243,13 @@ def test_a_batch_in_parts_trains_as_the_whole_batch(arm):
     def run(micro_batch_size):
         base = encoder(dropout=0.0)  # else the parts draw other masks than the whole
         base.encoder.layer[-1].register_forward_hook(lambda *a: sizes.append(len(a[1][0])))
-        return tiny_run(arm, steps=3, base=base, k=2 if arm == "lexical" else 0, micro_batch_size=micro_batch_size)
+        return tiny_run(
+            arm,
+            steps=3,
+            base=base,
+            k=2 if arm == "lexical" else 0,
+            micro_batch_size=micro_batch_size,
+        )
 
     whole = run(0)
     largest = max(sizes)
@@ -218,7 +263,10 @@ def test_a_batch_in_parts_trains_as_the_whole_batch(arm):
 @pytest.mark.parametrize("tokens, layer", [(True, -1), (False, 1)])
 def test_a_discriminator_on_tokens_or_a_lower_layer_sees_the_whole_batch(tokens, layer):
     settings = ArmSettings(16, 2, 0.1, tokens=tokens, layer=layer)
-    whole, parts = (tiny_run("dann", steps=3, base=encoder(0.0), settings=settings, micro_batch_size=size) for size in (0, 5))
+    whole, parts = (
+        tiny_run("dann", steps=3, base=encoder(0.0), settings=settings, micro_batch_size=size)
+        for size in (0, 5)
+    )
     torch.testing.assert_close(state(whole), state(parts), atol=2e-4, rtol=1e-3)
 
 
@@ -226,8 +274,16 @@ def test_a_discriminator_on_tokens_or_a_lower_layer_sees_the_whole_batch(tokens,
 def test_losses_that_are_no_mean_over_sequences_are_those_of_the_whole_batch(head):
     batch = collate([(pairs(4), np.arange(8))], 1)
     mask = batch["attention_mask"]
-    labels = torch.arange(4) if head is DualEncoderHead else torch.arange(mask.numel()).reshape(mask.shape) % 3
-    labels = labels if head is DualEncoderHead else labels.masked_fill((mask == 0) | (torch.arange(8) < 5)[:, None], -100)
+    labels = (
+        torch.arange(4)
+        if head is DualEncoderHead
+        else torch.arange(mask.numel()).reshape(mask.shape) % 3
+    )
+    labels = (
+        labels
+        if head is DualEncoderHead
+        else labels.masked_fill((mask == 0) | (torch.arange(8) < 5)[:, None], -100)
+    )
     found = []
     for size in (0, 2, 3):
         torch.manual_seed(1)
@@ -243,14 +299,19 @@ def test_losses_that_are_no_mean_over_sequences_are_those_of_the_whole_batch(hea
 
 def test_parts_are_computed_anew_with_the_same_dropout(monkeypatch):
     again = state(tiny_run("dann", steps=3, micro_batch_size=5))
-    monkeypatch.setattr(training, "checkpoint", lambda function, *args, use_reentrant: function(*args))
+    monkeypatch.setattr(
+        training, "checkpoint", lambda function, *args, use_reentrant: function(*args)
+    )
     torch.testing.assert_close(again, state(tiny_run("dann", steps=3, micro_batch_size=5)))
 
 
 @pytest.mark.parametrize("arm", ["standard", *PARTS[2:]])
 def test_mixed_precision_changes_little_and_leaves_the_weights_in_float32(arm, monkeypatch):
     plain = tiny_run(arm, steps=4, k=2 if arm == "lexical" else 0)
-    monkeypatch.setattr(training, "mixed_precision", lambda device: torch.autocast("cpu", torch.bfloat16))  # as on a GPU
+    # as on a GPU
+    monkeypatch.setattr(
+        training, "mixed_precision", lambda device: torch.autocast("cpu", torch.bfloat16)
+    )
     mixed = tiny_run(arm, steps=4, k=2 if arm == "lexical" else 0)
     assert mixed.fit.diverged is None and len(mixed.fit.curves) == 4
     assert {p.dtype for p in mixed.model.parameters()} == {torch.float32}

@@ -1,4 +1,5 @@
-"""What a study needs beside labelled rows and the discriminator's text: text of some arms, parallel texts, languages.
+"""What a study needs beside labelled rows and the discriminator's text: text of some arms, parallel
+texts, languages.
 
 =================================  =================================================================  ===================
 corpus                             what                                                               for the arm
@@ -8,8 +9,8 @@ pairs                              English sentences and their translations     
 intermediate/<task>/translated     the task's training rows, each in one of the languages             translated
 =================================  =================================================================  ===================
 
-Languages are those of the discriminator's text, as far as the source has them. Draws have generators of their own, so that
-nothing else of a study changes when an arm is added.
+Languages are those of the discriminator's text, as far as the source has them. Draws have
+generators of their own, so that nothing else of a study changes when an arm is added.
 """
 
 from __future__ import annotations
@@ -25,14 +26,22 @@ from transformers import PreTrainedTokenizerBase
 
 from xgrl import typology
 from xgrl.arms import line_of
-from xgrl.gathering import choose_lengths, generator, load_rows, schema_of, surface, target_languages
+from xgrl.gathering import (
+    choose_lengths,
+    generator,
+    load_rows,
+    schema_of,
+    surface,
+    target_languages,
+)
 from xgrl.sources.packages import SourceError
 from xgrl.tasks import find_task, messages, parallel
 from xgrl.tasks.formats import Task, features
 from xgrl.tasks.leakage import normalise
 from xgrl.text import tokenise
 
-AGREEMENT = 0.99  # share of translated rows that must have the label of the English row with their id
+# share of translated rows that must have the label of the English row with their id
+AGREEMENT = 0.99
 
 
 def text_of_arms(
@@ -43,7 +52,8 @@ def text_of_arms(
     tokenizer: PreTrainedTokenizerBase,
     lengths: np.ndarray,
 ) -> dict[str, Dataset]:
-    """The corpora of the table above that the study's arms need, before the leakage check; none if none of its arms needs one.
+    """The corpora of the table above that the study's arms need, before the leakage check; none if
+    none of its arms needs one.
 
     Args:
         job: the parameters of 01_prepare.
@@ -63,18 +73,29 @@ def text_of_arms(
         for name in job["intermediate"]:
             task = find_task(name, "intermediate")
             if any(task.translated(source) for source in job["sources"]):
-                found[f"intermediate/{name}/translated"] = _translated(task, corpora[f"intermediate/{name}/train"], job)
+                found[f"intermediate/{name}/translated"] = _translated(
+                    task, corpora[f"intermediate/{name}/train"], job
+                )
         if not any(name.endswith("/translated") for name in found):
-            raise ValueError(f"intermediate={job['intermediate']}: sources {job['sources']} have translations of none of these")
+            raise ValueError(
+                f"intermediate={job['intermediate']}: sources {job['sources']} have translations "
+                f"of none of these"
+            )
     return found
 
 
 def text_languages(job: Mapping[str, Any]) -> dict[str, list[str]]:
-    """By corpus of text for language modelling, if an arm needs it: its languages, of which the corpus's labels are places."""
+    """By corpus of text for language modelling, if an arm needs it: its languages, of which the
+    corpus's labels are places.
+    """
     if "language-modelling" not in {line_of(arm).text for arm in job["arms"]}:
         return {}
     known = messages.SOURCES[_source(job)]
-    return {"language-modelling": [language for language in job["unlabelled_languages"] if language in known]}
+    return {
+        "language-modelling": [
+            language for language in job["unlabelled_languages"] if language in known
+        ]
+    }
 
 
 def _source(job: Mapping[str, Any]) -> str:
@@ -82,12 +103,20 @@ def _source(job: Mapping[str, Any]) -> str:
     return next(source for source in job["sources"] if source in messages.SOURCES)
 
 
-def _modelling(job: Mapping[str, Any], unlabelled: Dataset, tokenizer: PreTrainedTokenizerBase, lengths: np.ndarray) -> Dataset:
+def _modelling(
+    job: Mapping[str, Any],
+    unlabelled: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    lengths: np.ndarray,
+) -> Dataset:
     """Equally many sentences of each language, ``unlabelled_rows`` or as many as the smallest has."""
     languages = text_languages(job)["language-modelling"]
     rows = unlabelled
     if _source(job) == "packages":
-        pool, rng = messages.load_messages(languages), generator(job["master_seed"], "language-modelling")
+        pool, rng = (
+            messages.load_messages(languages),
+            generator(job["master_seed"], "language-modelling"),
+        )
         wanted = min(job["unlabelled_rows"], int(pd.Series(pool["language"]).value_counts().min()))
         chosen = choose_lengths(pool, languages, wanted, job["max_length"], tokenizer, lengths, rng)
         rows = pool.select(np.concatenate([chosen[language] for language in languages]))
@@ -97,28 +126,35 @@ def _modelling(job: Mapping[str, Any], unlabelled: Dataset, tokenizer: PreTraine
 
 
 def _load_pairs(job: Mapping[str, Any], languages: Iterable[str]) -> Dataset | None:
-    """Translation pairs of those of the languages that the study's source has; None where it has none."""
+    """Translation pairs of those of the languages that the study's source has; None where it has
+    none.
+    """
     place = (_source(job), job["path"] or None, job["targets"])
     known = [language for language in languages if parallel.has_pairs(language, *place)]
     return parallel.load_parallel(known, *place) if known else None
 
 
 def choose_parallel(job: Mapping[str, Any], corpora: Mapping[str, Dataset]) -> Dataset:
-    """Sentences in the study's languages that are translations of one another, to measure with, never trained on.
+    """Sentences in the study's languages that are translations of one another, to measure with,
+    never trained on.
 
-    Rows whose English form is in a training corpus are left out. As many ids as possible are the same in all languages.
+    Rows whose English form is in a training corpus are left out. As many ids as possible are the
+    same in all languages.
 
     Args:
         job: the parameters of 01_prepare.
         corpora: what `xgrl.gathering` gives.
 
     Returns:
-        id, language, text: ``probe_rows`` sentences a language (fewer where there are fewer), and the English ones of all of
+        id, language, text: ``probe_rows`` sentences a language (fewer where there are fewer), and
+            the English ones of all of
         their ids; empty where the source has none, or with a warning cannot be read.
     """
     pool = None
     try:
-        pool = _load_pairs(job, dict.fromkeys([*study_languages(job), *job["unlabelled_languages"]]))
+        pool = _load_pairs(
+            job, dict.fromkeys([*study_languages(job), *job["unlabelled_languages"]])
+        )
     except SourceError as error:  # what only measures stops no study
         warnings.warn(f"parallel texts are left out: {error}", stacklevel=2)
     if pool is None:
@@ -130,27 +166,47 @@ def choose_parallel(job: Mapping[str, Any], corpora: Mapping[str, Dataset]) -> D
     times = frame["id"].value_counts().sort_index()
     order = times.index[generator(job["master_seed"], "parallel_texts").permutation(len(times))]
     order = times[order].sort_values(ascending=False, kind="stable").index
-    frame = frame.set_index(pd.CategoricalIndex(frame["id"], order, ordered=True)).sort_index(kind="stable")
+    frame = frame.set_index(pd.CategoricalIndex(frame["id"], order, ordered=True)).sort_index(
+        kind="stable"
+    )
     chosen = frame.groupby("language", sort=False).head(job["probe_rows"])
     english = chosen.drop_duplicates("id").assign(language="en", text=lambda rows: rows["english"])
-    columns = pd.concat([english, chosen])[["id", "language", "text"]].sort_values("language", kind="stable")
+    columns = pd.concat([english, chosen])[["id", "language", "text"]].sort_values(
+        "language", kind="stable"
+    )
     return Dataset.from_pandas(columns, preserve_index=False)
 
 
-def _pairs(job: Mapping[str, Any], parallel_texts: Dataset, tokenizer: PreTrainedTokenizerBase, lengths: np.ndarray) -> Dataset:
-    """Pairs, equally many a language: ``unlabelled_rows``, or as many as the smallest has; matched by their English side."""
+def _pairs(
+    job: Mapping[str, Any],
+    parallel_texts: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    lengths: np.ndarray,
+) -> Dataset:
+    """Pairs, equally many a language: ``unlabelled_rows``, or as many as the smallest has; matched
+    by their English side.
+    """
     pool = _load_pairs(job, job["unlabelled_languages"])
     if pool is None:
         raise ValueError(
-            f"unlabelled_languages={job['unlabelled_languages']}: sources {job['sources']} have no translation pair in these"
+            f"unlabelled_languages={job['unlabelled_languages']}: sources {job['sources']} have "
+            f"no translation pair in these"
         )
     ids, texts = set(parallel_texts["id"]), {normalise(text) for text in parallel_texts["text"]}
-    free = [i not in ids and normalise(text) not in texts for i, text in zip(pool["id"], pool["english"], strict=True)]
+    free = [
+        i not in ids and normalise(text) not in texts
+        for i, text in zip(pool["id"], pool["english"], strict=True)
+    ]
     pool = pool.select(np.flatnonzero(free))
     counts = pd.Series(pool["language"]).value_counts()
     languages = [language for language in job["unlabelled_languages"] if language in counts.index]
-    wanted, rng = min(job["unlabelled_rows"], int(counts.min())), generator(job["master_seed"], "pairs")
-    chosen = choose_lengths(pool, languages, wanted, job["max_length"], tokenizer, lengths, rng, "english")
+    wanted, rng = (
+        min(job["unlabelled_rows"], int(counts.min())),
+        generator(job["master_seed"], "pairs"),
+    )
+    chosen = choose_lengths(
+        pool, languages, wanted, job["max_length"], tokenizer, lengths, rng, "english"
+    )
     rows = pool.select(np.concatenate([chosen[language] for language in languages]))
     columns = {
         "id": [f"{i}|{language}" for i, language in zip(rows["id"], rows["language"], strict=True)],
@@ -162,16 +218,21 @@ def _pairs(job: Mapping[str, Any], parallel_texts: Dataset, tokenizer: PreTraine
 
 
 def _translated(task: Task, english: Dataset, job: Mapping[str, Any]) -> Dataset:
-    """Each training row in one language, the languages in turn; a row that one lacks is asked of the next.
+    """Each training row in one language, the languages in turn; a row that one lacks is asked of
+    the next.
 
-    Rows are joined by id. Where ids are places in a file, the labels show whether two files have the same order: rows with
-    another label than the English one are left out, and if these are more than one in a hundred, all are refused.
+    Rows are joined by id. Where ids are places in a file, the labels show whether two files have
+    the same order: rows with another label than the English one are left out, and if these are more
+    than one in a hundred, all are refused.
     """
     source = next(source for source in job["sources"] if task.translated(source))
-    languages = [language for language in job["unlabelled_languages"] if language in task.translated(source)]
+    languages = [
+        language for language in job["unlabelled_languages"] if language in task.translated(source)
+    ]
     if not languages:
         raise ValueError(
-            f"unlabelled_languages={job['unlabelled_languages']}: {task.name!r} has translations into none of these"
+            f"unlabelled_languages={job['unlabelled_languages']}: {task.name!r} has translations "
+            f"into none of these"
         )
     label = dict(zip(english["id"], english["label"], strict=True))
     left: list[str] = []
@@ -183,11 +244,16 @@ def _translated(task: Task, english: Dataset, job: Mapping[str, Any]) -> Dataset
         left = [example for example in asked if example not in place]
         found = [example for example in asked if example in place]
         rows = rows.select([place[example] for example in found])
-        same = np.array([label[example] == own for example, own in zip(found, rows["label"], strict=True)], dtype=bool)
+        same = np.array(
+            [label[example] == own for example, own in zip(found, rows["label"], strict=True)],
+            dtype=bool,
+        )
         if not found or same.mean() < AGREEMENT:
             raise SourceError(
-                f"{task.name} translated into {language!r} from {source!r}: of {len(asked)} rows {len(found)} have the id of "
-                f"an English one and {same.sum()} its label too, expected {AGREEMENT:.0%}; the two differ in their order"
+                f"{task.name} translated into {language!r} from {source!r}: of {len(asked)} rows "
+                f"{len(found)} have the id of "
+                f"an English one and {same.sum()} its label too, expected {AGREEMENT:.0%}; the "
+                f"two differ in their order"
             )
         ids = [f"{example}|{language}" for example in found]
         parts.append(rows.remove_columns("id").add_column("id", ids).select(np.flatnonzero(same)))
@@ -196,10 +262,23 @@ def _translated(task: Task, english: Dataset, job: Mapping[str, Any]) -> Dataset
 
 def study_languages(job: Mapping[str, Any]) -> list[str]:
     """English, and the target languages of the study."""
-    return list(dict.fromkeys(["en", *(code for name in job["targets"] for code in target_languages(name, job["languages"]))]))
+    return list(
+        dict.fromkeys(
+            [
+                "en",
+                *(
+                    code
+                    for name in job["targets"]
+                    for code in target_languages(name, job["languages"])
+                ),
+            ]
+        )
+    )
 
 
-def language_table(job: Mapping[str, Any], parallel_texts: Dataset, tokenizer: PreTrainedTokenizerBase) -> pd.DataFrame:
+def language_table(
+    job: Mapping[str, Any], parallel_texts: Dataset, tokenizer: PreTrainedTokenizerBase
+) -> pd.DataFrame:
     """One row a language of the study, to explain differences between languages by.
 
     Args:
@@ -208,10 +287,12 @@ def language_table(job: Mapping[str, Any], parallel_texts: Dataset, tokenizer: P
         tokenizer: the encoder's.
 
     Returns:
-        Columns language, seen (is it a language of the discriminator's text?), syntactic, phonological, inventory, geographic,
-        genetic (`xgrl.typology`, distances to English; NaN in pseudo-languages and, with a warning, where the package cannot be
-        had), pieces (mean pieces of a sentence divided by
-        those of its English form: Rust et al. 2021, arXiv 2012.15613, on what a tokenizer costs a language; NaN where
+        Columns language, seen (is it a language of the discriminator's text?), syntactic,
+        phonological, inventory, geographic, genetic (`xgrl.typology`, distances to English; NaN in
+        pseudo-languages and, with a warning, where the package cannot be had), pieces (mean pieces
+        of a sentence divided by
+        those of its English form: Rust et al. 2021, arXiv 2012.15613, on what a tokenizer costs a
+            language; NaN where
         there are no parallel texts).
     """
     languages = study_languages(job)
@@ -224,7 +305,12 @@ def language_table(job: Mapping[str, Any], parallel_texts: Dataset, tokenizer: P
     table.insert(1, "seen", table["language"].isin(job["unlabelled_languages"]))
     frame = parallel_texts.to_pandas()
     special = tokenizer.num_special_tokens_to_add()
-    frame["pieces"] = tokenise(frame["text"], tokenizer, tokenizer.model_max_length).lengths - special
+    frame["pieces"] = (
+        tokenise(frame["text"], tokenizer, tokenizer.model_max_length).lengths - special
+    )
     english = frame[frame["language"] == "en"].set_index("id")["pieces"]
-    of = {code: rows["pieces"].sum() / english[rows["id"]].sum() for code, rows in frame.groupby("language")}
+    of = {
+        code: rows["pieces"].sum() / english[rows["id"]].sum()
+        for code, rows in frame.groupby("language")
+    }
     return table.assign(pieces=table["language"].map(of).astype(float))

@@ -1,9 +1,10 @@
-"""The batches of a run: labelled and unlabelled text together, all of it decided before the first step.
+"""The batches of a run: labelled and unlabelled text together, all of it decided before the first
+step.
 
-* Batches are made of texts of similar lengths, from a generator of their own, so that all arms of a block see the same
-  labelled batches in the same order.
-* The unlabelled texts of a step are drawn near the length of its labelled ones and balanced over domains, so that neither
-  length nor frequency tells the discriminator the language.
+* Batches are made of texts of similar lengths, from a generator of their own, so that all arms of a
+  block see the same labelled batches in the same order.
+* The unlabelled texts of a step are drawn near the length of its labelled ones and balanced over
+  domains, so that neither length nor frequency tells the discriminator the language.
 * In a mixture of tasks each batch is of one task.
 """
 
@@ -29,7 +30,8 @@ def unlabelled_rows(
     rng: np.random.Generator,
     window: int = 40,
 ) -> Iterator[np.ndarray]:
-    """Rows of unlabelled text for each step: balanced over domains, near the length of the step's labelled texts.
+    """Rows of unlabelled text for each step: balanced over domains, near the length of the step's
+    labelled texts.
 
     Args:
         lengths: (n,) tokens of each unlabelled text.
@@ -52,13 +54,20 @@ def unlabelled_rows(
         for domain, count in zip(*np.unique(chosen, return_counts=True), strict=True):
             pool = pools[domain]
             size = min(len(pool), max(window, int(count)))
-            first = int(np.clip(np.searchsorted(lengths[pool], length) - size // 2, 0, len(pool) - size))
-            rows.append(rng.choice(pool[first : first + size], int(count), replace=bool(count > size)))
+            first = int(
+                np.clip(np.searchsorted(lengths[pool], length) - size // 2, 0, len(pool) - size)
+            )
+            rows.append(
+                rng.choice(pool[first : first + size], int(count), replace=bool(count > size))
+            )
         yield np.concatenate(rows)
 
 
 def translated_rows(
-    ids: Sequence[str], translations: Sequence[str], batches: Iterable[np.ndarray], rng: np.random.Generator
+    ids: Sequence[str],
+    translations: Sequence[str],
+    batches: Iterable[np.ndarray],
+    rng: np.random.Generator,
 ) -> Iterator[np.ndarray]:
     """For each step one translation of every labelled text, in their order.
 
@@ -91,9 +100,11 @@ def told(text: str, corpus: Corpus | None, domain_of: np.ndarray) -> np.ndarray 
 
 
 def mixture(sizes: Mapping[str, int], steps: int, cap: int, rng: np.random.Generator) -> list[str]:
-    """Which task each step's batch is from: at random in proportion to the tasks' sizes, none counted above `cap`.
+    """Which task each step's batch is from: at random in proportion to the tasks' sizes, none
+    counted above `cap`.
 
-    Source: Phang et al. 2020 (arXiv 2005.13013), section 3.1, after T5's examples-proportional mixing (arXiv 1910.10683).
+    Source: Phang et al. 2020 (arXiv 2005.13013), section 3.1, after T5's examples-proportional
+    mixing (arXiv 1910.10683).
     """
     if len(sizes) == 1:
         return list(sizes) * steps
@@ -106,7 +117,8 @@ class JointBatches(Dataset):
     """All batches of a run, in order: labelled rows first, then unlabelled ones, padded together.
 
     Args:
-        labelled: the task's training corpus; or several by name, of which each batch takes one (`mixture`).
+        labelled: the task's training corpus; or several by name, of which each batch takes one
+            (`mixture`).
         steps: number of optimiser steps.
         batch_size: labelled examples a step (windows, where examples are cut into them).
         order: generator of the labelled order.
@@ -116,8 +128,9 @@ class JointBatches(Dataset):
         draw: generator of the unlabelled draws.
         pad_id: what fills up ``input_ids``.
         cap: largest size at which a corpus counts in a mixture.
-        translations: the rows beside the labelled ones are their translations (ids "<id>|<language>"): each labelled text comes
-            with one of its own, in place of texts that are balanced over domains.
+        translations: the rows beside the labelled ones are their translations (ids
+            "<id>|<language>"): each labelled text comes with one of its own, in place of texts that
+            are balanced over domains.
     """
 
     def __init__(
@@ -136,16 +149,26 @@ class JointBatches(Dataset):
     ):
         self.labelled = {"": labelled} if isinstance(labelled, Corpus) else dict(labelled)
         self.unlabelled, self.domains, self.pad_id = unlabelled, domains, pad_id
-        self.tasks = mixture({name: len(corpus.ids) for name, corpus in self.labelled.items()}, steps, cap, order)
+        self.tasks = mixture(
+            {name: len(corpus.ids) for name, corpus in self.labelled.items()}, steps, cap, order
+        )
         drawn = {
-            name: batches(corpus.lengths, batch_size, self.tasks.count(name), order) for name, corpus in self.labelled.items()
+            name: batches(corpus.lengths, batch_size, self.tasks.count(name), order)
+            for name, corpus in self.labelled.items()
         }
         self.rows = [next(drawn[name]) for name in self.tasks]
         self.drawn: list[np.ndarray] = []
         if translations:
-            self.drawn = list(translated_rows(next(iter(self.labelled.values())).ids, unlabelled.ids, self.rows, draw))
+            self.drawn = list(
+                translated_rows(
+                    next(iter(self.labelled.values())).ids, unlabelled.ids, self.rows, draw
+                )
+            )
         elif unlabelled is not None:
-            wanted = (self.labelled[task].lengths[rows].mean() for task, rows in zip(self.tasks, self.rows, strict=True))
+            wanted = (
+                self.labelled[task].lengths[rows].mean()
+                for task, rows in zip(self.tasks, self.rows, strict=True)
+            )
             units = unlabelled_batch_size // (2 if unlabelled.format == "pairs" else 1)
             self.drawn = list(unlabelled_rows(unlabelled.lengths, domains, wanted, units, draw))
 
@@ -160,7 +183,11 @@ class JointBatches(Dataset):
         if self.unlabelled is not None:
             units = self.drawn[step]
             parts.append((self.unlabelled, self.unlabelled.sequences(units)))
-            domains = torch.from_numpy(np.repeat(self.domains[units], np.diff(self.unlabelled.units)[units]).astype(np.int64))
+            domains = torch.from_numpy(
+                np.repeat(self.domains[units], np.diff(self.unlabelled.units)[units]).astype(
+                    np.int64
+                )
+            )
         batch = collate(parts, self.pad_id)
         labels = batch_labels(corpus, self.rows[step], sequences, batch["attention_mask"].shape[1])
         return batch | {"labels": labels, "domains": domains, "task": self.tasks[step]}
@@ -168,7 +195,10 @@ class JointBatches(Dataset):
     @cached_property
     def padded_tokens(self) -> int:
         """Tokens of all batches as the encoder sees them, padding included."""
-        return sum(sum(map(len, lengths)) * max(map(max, lengths)) for lengths in map(self._lengths, range(len(self))))
+        return sum(
+            sum(map(len, lengths)) * max(map(max, lengths))
+            for lengths in map(self._lengths, range(len(self)))
+        )
 
     def _lengths(self, step: int) -> list[np.ndarray]:
         """Tokens of each sequence of a step: the labelled ones, and the others where there are any."""
@@ -177,9 +207,13 @@ class JointBatches(Dataset):
         return [corpus.tokens.lengths[corpus.sequences(units)] for corpus, units in parts]
 
     def seen(self) -> dict[str, int]:
-        """What a run sees: labelled examples and tokens, unlabelled texts and tokens, tokens with padding."""
+        """What a run sees: labelled examples and tokens, unlabelled texts and tokens, tokens with
+        padding.
+        """
         lengths = [self._lengths(step) for step in range(len(self))]
-        labelled, unlabelled = (np.concatenate([part[i] for part in lengths if len(part) > i] or [[]]) for i in (0, 1))
+        labelled, unlabelled = (
+            np.concatenate([part[i] for part in lengths if len(part) > i] or [[]]) for i in (0, 1)
+        )
         return {
             "labelled_examples": sum(map(len, self.rows)),
             "labelled_tokens": int(labelled.sum()),
@@ -202,7 +236,9 @@ def batch_labels(corpus: Corpus, units: np.ndarray, sequences: np.ndarray, width
         return torch.from_numpy(corpus.targets[sequences].astype(np.int64))
     if corpus.format == "tagging":
         labels = np.full((len(sequences), width), IGNORED, np.int64)
-        for row, (start, end) in enumerate(zip(*(corpus.tokens.offsets[sequences + i] for i in (0, 1)), strict=True)):
+        for row, (start, end) in enumerate(
+            zip(*(corpus.tokens.offsets[sequences + i] for i in (0, 1)), strict=True)
+        ):
             labels[row, : end - start] = corpus.targets[start:end]
         return torch.from_numpy(labels)
     labels = torch.from_numpy(corpus.labels[units])

@@ -1,6 +1,7 @@
 """A study's folders read into tidy frames; what does not belong together is refused.
 
-Every table keeps the keys of its run. Predictions, by far the largest, are read as categories: a few bytes a key and row.
+Every table keeps the keys of its run. Predictions, by far the largest, are read as categories: a
+few bytes a key and row.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import pyarrow.parquet as pq
 from xgrl import records
 from xgrl.auditing import KEYS, audit
 
-SETTINGS = ("lambda_max", "domains", "discriminator_features", "discriminator_layer")  # of an arm, where a run records them
+# of an arm, where a run records them
+SETTINGS = ("lambda_max", "domains", "discriminator_features", "discriminator_layer")
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,10 @@ class Study:
 
     Attributes:
         runs: one row a run: keys, phase, status, costs, settings of the arm, and metrics (percent).
-        curves: training curves of phase 2. probes, maps, parallel: the tables of 04 (probes with column `stage`).
-        predictions: score in points by (intermediate, arm, target, seed, language, example_id), as categories, and the counts
-            behind an F1.
+        curves: training curves of phase 2. probes, maps, parallel: the tables of 04 (probes with
+            column `stage`).
+        predictions: score in points by (intermediate, arm, target, seed, language, example_id), as
+            categories, and the counts behind an F1.
         languages: one row a language: whether the discriminator saw it, distances from English.
         audit: what is missing, doubled or mixed (columns check, found, ok).
     """
@@ -53,15 +56,19 @@ def collect(study_dir: str | Path) -> Study:
         study_dir: `outputs/<study>`, with intermediate/, target/ and probe/ below it.
 
     Raises:
-        ValueError: no finished target run, a run of another study or of another cell than its folder's, or predictions that
-            carry other keys than their run.
+        ValueError: no finished target run, a run of another study or of another cell than its
+            folder's, or predictions that carry other keys than their run.
     """
     folder = Path(study_dir)
     runs, curves, tables, notes = [], [], [], []
     probed: dict[str, list[pd.DataFrame]] = {"layers": [], "map": [], "parallel": []}
-    for path in sorted(folder.glob("intermediate/*/*/seed-*/")) + sorted(folder.glob("target/*/*/seed-*/")):
+    for path in sorted(folder.glob("intermediate/*/*/seed-*/")) + sorted(
+        folder.glob("target/*/*/seed-*/")
+    ):
         if not (path / "run.json").exists():
-            notes.append(("every run finished", f"{path.relative_to(folder)} has no run.json", False))
+            notes.append(
+                ("every run finished", f"{path.relative_to(folder)} has no run.json", False)
+            )
             continue
         row, keys = _run(path, folder, "curves.csv", "predictions.parquet")
         runs.append(row)
@@ -76,23 +83,48 @@ def collect(study_dir: str | Path) -> Study:
         runs.append(row)
         for name, parts in probed.items():
             if (path.parent / f"{name}.csv").exists():
-                parts.append(pd.read_csv(path.parent / f"{name}.csv", keep_default_na=False, na_values=[""]).assign(**keys))
+                parts.append(
+                    pd.read_csv(
+                        path.parent / f"{name}.csv", keep_default_na=False, na_values=[""]
+                    ).assign(**keys)
+                )
     if not tables:
-        raise records.NotFinished(f"{folder}: no finished target run with predictions. {records.FIRST}")
+        raise records.NotFinished(
+            f"{folder}: no finished target run with predictions. {records.FIRST}"
+        )
     frame = pd.DataFrame(runs)
     if set(frame.study) != {folder.name}:
-        raise ValueError(f"{folder} mixes studies: found {', '.join(sorted(frame.study.unique()))}, need {folder.name} only")
+        raise ValueError(
+            f"{folder} mixes studies: found {', '.join(sorted(frame.study.unique()))}, need "
+            f"{folder.name} only"
+        )
     predictions = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
     predictions = predictions.to_pandas(self_destruct=True, split_blocks=True)
     layers, maps, parallel = (_joined(parts) for parts in probed.values())
     facts = folder / "prepared" / "languages.csv"
     if facts.with_name("run.json").exists():
         records.check(facts.parent, facts.name)
-    languages = pd.read_csv(facts, keep_default_na=False, na_values=[""]) if facts.exists() else pd.DataFrame()
+    languages = (
+        pd.read_csv(facts, keep_default_na=False, na_values=[""])
+        if facts.exists()
+        else pd.DataFrame()
+    )
     layers = layers.reindex(columns=[*dict.fromkeys([*layers.columns, "stage"])])
-    layers["stage"] = layers["stage"].astype(object).fillna("intermediate")  # where only that was probed
+    # where only that was probed
+    layers["stage"] = layers["stage"].astype(object).fillna("intermediate")
     checked = audit(frame, notes)
-    return Study(folder.name, folder, frame, _joined(curves), predictions, layers, maps, parallel, languages, checked)
+    return Study(
+        folder.name,
+        folder,
+        frame,
+        _joined(curves),
+        predictions,
+        layers,
+        maps,
+        parallel,
+        languages,
+        checked,
+    )
 
 
 def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
@@ -100,32 +132,56 @@ def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _run(path: Path, folder: Path, *files: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One run.json as a flat row, and the keys that its tables get; the run's `files`, or all, are checked against it."""
+    """One run.json as a flat row, and the keys that its tables get; the run's `files`, or all, are
+    checked against it.
+    """
     record = records.check(path, *files)
     given = record["parameters"]
     keys = {key: given[key] for key in ("intermediate", "arm", "seed")}
-    row = {key: record[key] for key in ("study", "phase", "status", "wall_seconds", "peak_memory_mb", "device", "threads")}
+    row = {
+        key: record[key]
+        for key in (
+            "study",
+            "phase",
+            "status",
+            "wall_seconds",
+            "peak_memory_mb",
+            "device",
+            "threads",
+        )
+    }
     row |= keys | {"target": given.get("target", ""), "warnings": record["warnings"]}
     where = {
         "intermediate": f"intermediate/{row['intermediate']}/{row['arm']}",
-        "target": f"target/{row['target']}/" + ("none" if row["arm"] == "none" else f"{row['intermediate']}.{row['arm']}"),
+        "target": f"target/{row['target']}/"
+        + ("none" if row["arm"] == "none" else f"{row['intermediate']}.{row['arm']}"),
         "probe": f"probe/{row['intermediate']}/{row['arm']}",
     }.get(record["phase"], "")
     found = str(path.relative_to(folder)).rstrip("/")
     if found != f"{where}/seed-{row['seed']}":
-        raise ValueError(f"{path}: holds the run of {where}/seed-{row['seed']}; a run's folder says which run it is")
+        raise ValueError(
+            f"{path}: holds the run of {where}/seed-{row['seed']}; a run's folder says which run "
+            f"it is"
+        )
     row |= {key: given[key] for key in SETTINGS if key in given}
-    return row | {"versions": json.dumps(record["versions"], sort_keys=True)} | record["metrics"], keys
+    return row | {"versions": json.dumps(record["versions"], sort_keys=True)} | record[
+        "metrics"
+    ], keys
 
 
 def _predictions(path: Path, row: dict[str, Any]) -> pa.Table:
     """One run's predictions, refused where their own keys are not the run's."""
     schema = pq.read_schema(path).names
     keys = [key for key in ("study", *KEYS) if key in schema]
-    for key, column in zip(keys, pq.read_table(path, columns=keys, read_dictionary=keys).itercolumns(), strict=True):
+    for key, column in zip(
+        keys, pq.read_table(path, columns=keys, read_dictionary=keys).itercolumns(), strict=True
+    ):
         found = set(column.unique().to_pylist())
         if found - {row[key]}:
-            raise ValueError(f"{path}: found rows of {key} {', '.join(map(str, sorted(found)))}, need {row[key]!r} only")
+            raise ValueError(
+                f"{path}: found rows of {key} {', '.join(map(str, sorted(found)))}, need "
+                f"{row[key]!r} only"
+            )
     columns = ["language", "example_id", "gold", "score"]
     counts = [name for name in records.COUNTS if name in schema]
     return pq.read_table(path, columns=[*columns, *counts], read_dictionary=columns[:3])
@@ -135,17 +191,25 @@ def _keyed(table: pa.Table, row: dict[str, Any]) -> pa.Table:
     """The run's keys as columns of one byte a row."""
     nought = pa.array(np.zeros(len(table), dtype=np.int8))
     for key in ("study", *KEYS):
-        table = table.append_column(key, pa.DictionaryArray.from_arrays(nought, pa.array([row[key]])))
+        table = table.append_column(
+            key, pa.DictionaryArray.from_arrays(nought, pa.array([row[key]]))
+        )
     return table
 
 
 def _facts(table: pa.Table, metric: str) -> dict[str, Any]:
-    """What the audit needs of one run's predictions: rows, doubled rows, missing scores, ids by language, guessing."""
+    """What the audit needs of one run's predictions: rows, doubled rows, missing scores, ids by
+    language, guessing.
+    """
     frame = table.select(["language", "example_id", "gold", "score"]).to_pandas()
     foreign = frame[frame.language != "en"]
-    guess = [0.0]  # what always saying the same scores; with tags, spans and rankings next to nothing
+    # what always saying the same scores; with tags, spans and rankings next to nothing
+    guess = [0.0]
     if metric == "accuracy":
-        guess = [100 * part.gold.value_counts(normalize=True).iloc[0] for _, part in foreign.groupby("language", observed=True)]
+        guess = [
+            100 * part.gold.value_counts(normalize=True).iloc[0]
+            for _, part in foreign.groupby("language", observed=True)
+        ]
     ids = pd.util.hash_pandas_object(frame[["language", "example_id"]], index=False).to_numpy()
     return {
         "rows": len(frame),

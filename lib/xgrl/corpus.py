@@ -1,8 +1,8 @@
 """Prepared corpora: what 01 writes and every job maps, and the batches that are drawn from them.
 
-A corpus of T tokens is two arrays, ids (T,) and offsets, with what is to be learned beside them, so that a job maps it from
-disk and touches only the texts it reads. Batches take texts of similar length (buckets inside mega-batches), because padding
-in random order more than doubles the work.
+A corpus of T tokens is two arrays, ids (T,) and offsets, with what is to be learned beside them, so
+that a job maps it from disk and touches only the texts it reads. Batches take texts of similar
+length (buckets inside mega-batches), because padding in random order more than doubles the work.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ ARRAYS = ("first", "targets", "origin")
 class Encoded:
     """Examples as sequences: m sequences with T tokens in all, see `xgrl.encoding`.
 
-    labels: (n,) int64 or None. first: (n + 1,) int64, example i has the sequences first[i] .. first[i + 1] - 1; None: one each.
-    targets: (m, 2) or (T,) int32, what the tokens are to be labelled with. origin: where a token comes from, in span QA (T, 2)
-    int32 characters of the context, -1 outside it; in tagging (T,) int32 number of the word that a first piece begins, else -1.
+    labels: (n,) int64 or None. first: (n + 1,) int64, example i has the sequences first[i] ..
+    first[i + 1] - 1; None: one each. targets: (m, 2) or (T,) int32, what the tokens are to be
+    labelled with. origin: where a token comes from, in span QA (T, 2) int32 characters of the
+    context, -1 outside it; in tagging (T,) int32 number of the word that a first piece begins, else
+    -1.
     """
 
     tokens: Tokens
@@ -41,7 +43,8 @@ class Encoded:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """A prepared corpus of n examples in m sequences; see `xgrl.encoding` for labels, first, targets and origin.
+    """A prepared corpus of n examples in m sequences; see `xgrl.encoding` for labels, first,
+    targets and origin.
 
     `hidden` (T, H) float32, a row a token, is the frozen prefix's output, where it was computed.
     """
@@ -58,9 +61,11 @@ class Corpus:
 
     @cached_property
     def units(self) -> np.ndarray:
-        """What a batch draws: (u + 1,) borders, unit i is the sequences units[i] .. units[i + 1] - 1.
+        """What a batch draws: (u + 1,) borders, unit i is the sequences units[i] .. units[i + 1] -
+        1.
 
-        Choices of one example stay together, and so do a query and its candidate; windows are units of their own.
+        Choices of one example stay together, and so do a query and its candidate; windows are units
+        of their own.
         """
         together = self.first is not None and self.format in ("multiple_choice", "pairs")
         return self.first if together else np.arange(len(self.tokens) + 1)
@@ -68,7 +73,11 @@ class Corpus:
     @cached_property
     def lengths(self) -> np.ndarray:
         """Tokens of each unit's longest sequence, (u,) int64."""
-        return np.maximum.reduceat(self.tokens.lengths, self.units[:-1]) if len(self.tokens) else self.tokens.lengths
+        return (
+            np.maximum.reduceat(self.tokens.lengths, self.units[:-1])
+            if len(self.tokens)
+            else self.tokens.lengths
+        )
 
     def sequences(self, units: np.ndarray) -> np.ndarray:
         """The sequences of some units, in order."""
@@ -81,15 +90,18 @@ class Corpus:
 
 
 def save_corpus(folder: Path, rows: pa.Table, format: str, encoded: Encoded) -> None:
-    """Write a prepared corpus (rows.parquet, an .npy file an array) as a new folder; `prefix_states` then adds hidden.npy.
+    """Write a prepared corpus (rows.parquet, an .npy file an array) as a new folder;
+    `prefix_states` then adds hidden.npy.
 
     An older folder of that name is replaced, its hidden states with it.
-    rows: column id, and whatever of the canonical rows is needed later. Raises ValueError where the counts differ.
+    rows: column id, and whatever of the canonical rows is needed later. Raises ValueError where the
+    counts differ.
     """
     examples = len(encoded.tokens) if encoded.first is None else len(encoded.first) - 1
     if len(rows) != examples:
         raise ValueError(f"{examples} examples need as many ids, found {len(rows)}")
-    if encoded.labels is not None and "label" not in rows.column_names:  # numbers that encoding gave, as of a pair's candidate
+    # numbers that encoding gave, as of a pair's candidate
+    if encoded.labels is not None and "label" not in rows.column_names:
         rows = rows.append_column("label", pa.array(encoded.labels))
     table = rows.replace_schema_metadata({"format": format})
 
@@ -105,18 +117,25 @@ def save_corpus(folder: Path, rows: pa.Table, format: str, encoded: Encoded) -> 
 
 
 def load_corpus(folder: Path) -> Corpus:
-    """Map a prepared corpus from disk: token ids and hidden states stay on disk until a batch reads them.
+    """Map a prepared corpus from disk: token ids and hidden states stay on disk until a batch reads
+    them.
 
     Raises FileNotFoundError where the folder holds no prepared corpus.
     """
     folder = Path(folder)
     if not (folder / "offsets.npy").exists():
-        raise FileNotFoundError(f"{folder} holds no prepared corpus (no offsets.npy): run notebook 01 first")
+        raise FileNotFoundError(
+            f"{folder} holds no prepared corpus (no offsets.npy): run notebook 01 first"
+        )
     file = pq.ParquetFile(folder / "rows.parquet")
     rows = file.read([name for name in ("id", "label") if name in file.schema_arrow.names])
     labels = rows["label"].to_numpy() if "label" in rows.column_names else None
     tokens = Tokens(_open(folder / "tokens.npy"), np.load(folder / "offsets.npy"))
-    there = {name: _open(folder / f"{name}.npy") for name in ("hidden", *ARRAYS) if (folder / f"{name}.npy").exists()}
+    there = {
+        name: _open(folder / f"{name}.npy")
+        for name in ("hidden", *ARRAYS)
+        if (folder / f"{name}.npy").exists()
+    }
     format = file.schema_arrow.metadata[b"format"].decode()
     return Corpus(rows["id"].to_pylist(), labels, tokens, format=format, folder=folder, **there)
 
@@ -129,21 +148,34 @@ def _open(path: Path) -> np.ndarray:
         return np.load(path)
 
 
-def collate(parts: Sequence[tuple[Corpus, Sequence[int]]], pad_id: int = 0) -> dict[str, torch.Tensor]:
-    """One padded batch of rows of one or several corpora, in the order given: what an encoder is called with.
+def collate(
+    parts: Sequence[tuple[Corpus, Sequence[int]]], pad_id: int = 0
+) -> dict[str, torch.Tensor]:
+    """One padded batch of rows of one or several corpora, in the order given: what an encoder is
+    called with.
 
-    parts: pairs of a corpus and indices of its rows, B rows in all, L tokens in the longest. Returns attention_mask (B, L)
-    int64 and input_ids (B, L) int64 or, where the corpora hold hidden states, inputs_embeds (B, L, H) float32, zero in the
-    padding (which no query attends to).
+    parts: pairs of a corpus and indices of its rows, B rows in all, L tokens in the longest.
+    Returns attention_mask (B, L) int64 and input_ids (B, L) int64 or, where the corpora hold hidden
+    states, inputs_embeds (B, L, H) float32, zero in the padding (which no query attends to).
     """
-    spans = [(c, int(c.tokens.offsets[row]), int(c.tokens.offsets[row + 1])) for c, rows in parts for row in rows]
+    spans = [
+        (c, int(c.tokens.offsets[row]), int(c.tokens.offsets[row + 1]))
+        for c, rows in parts
+        for row in rows
+    ]
     shape = (len(spans), max(end - start for _, start, end in spans))
     hidden = parts[0][0].hidden
     mask = np.zeros(shape, np.int64)
-    values = np.full(shape, pad_id, np.int64) if hidden is None else np.zeros((*shape, hidden.shape[1]), np.float32)
+    values = (
+        np.full(shape, pad_id, np.int64)
+        if hidden is None
+        else np.zeros((*shape, hidden.shape[1]), np.float32)
+    )
     for row, (corpus, start, end) in enumerate(spans):
         mask[row, : end - start] = 1
-        values[row, : end - start] = (corpus.tokens.ids if hidden is None else corpus.hidden)[start:end]
+        values[row, : end - start] = (corpus.tokens.ids if hidden is None else corpus.hidden)[
+            start:end
+        ]
     name = "input_ids" if hidden is None else "inputs_embeds"
     return {name: torch.from_numpy(values), "attention_mask": torch.from_numpy(mask)}
 
@@ -151,11 +183,13 @@ def collate(parts: Sequence[tuple[Corpus, Sequence[int]]], pad_id: int = 0) -> d
 def batches(
     lengths: np.ndarray, batch_size: int, steps: int, rng: np.random.Generator, mega: int = 100
 ) -> Iterator[np.ndarray]:
-    """Exactly `steps` batches of exactly `batch_size` text indices, of similar length inside each mega-batch.
+    """Exactly `steps` batches of exactly `batch_size` text indices, of similar length inside each
+    mega-batch.
 
-    The stream of texts is one fresh permutation after another, cut into mega-batches that may straddle two epochs: every
-    text is used floor or ceil of (steps * batch_size / n) times. Depends on lengths, sizes and `rng` only, so two arms
-    with equal generators see equal batches. Raises ValueError for an empty corpus or a batch size below 1.
+    The stream of texts is one fresh permutation after another, cut into mega-batches that may
+    straddle two epochs: every text is used floor or ceil of (steps * batch_size / n) times. Depends
+    on lengths, sizes and `rng` only, so two arms with equal generators see equal batches. Raises
+    ValueError for an empty corpus or a batch size below 1.
     """
     _check_batching(lengths, batch_size)
     if len(lengths) == 0:

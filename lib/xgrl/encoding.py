@@ -11,9 +11,10 @@ retrieval        one                                                        noth
 pairs            two: query and candidate                                   `labels` (n,), equal where candidates are
 ===============  =========================================================  ======================================
 
-Windows: a context is cut into pieces that overlap by `STRIDE` tokens (Devlin et al. 2019, arXiv 1810.04805, section 4.2); a
-sentence is cut at word borders without overlap, and a word without any piece is <unk>, as in XTREME (Hu et al. 2020), so
-that every word gets a tag. Rows are read in chunks, so that memory holds token ids only.
+Windows: a context is cut into pieces that overlap by `STRIDE` tokens (Devlin et al. 2019, arXiv
+1810.04805, section 4.2); a sentence is cut at word borders without overlap, and a word without any
+piece is <unk>, as in XTREME (Hu et al. 2020), so that every word gets a tag. Rows are read in
+chunks, so that memory holds token ids only.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ QUESTION = 64  # pieces that a question may have
 IGNORED = -100  # target of a piece that is not the first of its word
 
 
-def encode(rows: Dataset, format: str, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
+def encode(
+    rows: Dataset, format: str, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> Encoded:
     """Token sequences of canonical rows.
 
     Args:
@@ -49,7 +52,10 @@ def encode(rows: Dataset, format: str, tokenizer: PreTrainedTokenizerBase, max_l
         ValueError: `max_length` is above the encoder's limit, or leaves no room for a context.
     """
     if max_length > tokenizer.model_max_length:
-        raise ValueError(f"max_length={max_length}: the encoder takes at most {tokenizer.model_max_length} tokens")
+        raise ValueError(
+            f"max_length={max_length}: the encoder takes at most {tokenizer.model_max_length} "
+            f"tokens"
+        )
     if format == "span_qa":
         return _windows_of_contexts(rows, tokenizer, max_length)
     if format == "tagging":
@@ -61,12 +67,27 @@ def encode(rows: Dataset, format: str, tokenizer: PreTrainedTokenizerBase, max_l
         first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         return Encoded(tokenise(pairs, tokenizer, max_length), labels, first)
     if format == "pairs":
-        texts = (t for row in rows for t in ((row["text"], ""), (row["candidate"], row["candidate_pair"])))
+        texts = (
+            t
+            for row in rows
+            for t in ((row["text"], ""), (row["candidate"], row["candidate_pair"]))
+        )
         number: dict[tuple[str, str], int] = {}
-        labels = [number.setdefault((row["candidate"], row["candidate_pair"]), len(number)) for row in rows]
-        return Encoded(tokenise(texts, tokenizer, max_length), np.array(labels), np.arange(0, 2 * len(rows) + 1, 2))
-    seconds = _column(rows, "text_pair") if "text_pair" in rows.column_names else iter(lambda: "", None)
-    return Encoded(tokenise(zip(_column(rows, "text"), seconds, strict=False), tokenizer, max_length), labels)
+        labels = [
+            number.setdefault((row["candidate"], row["candidate_pair"]), len(number))
+            for row in rows
+        ]
+        return Encoded(
+            tokenise(texts, tokenizer, max_length),
+            np.array(labels),
+            np.arange(0, 2 * len(rows) + 1, 2),
+        )
+    seconds = (
+        _column(rows, "text_pair") if "text_pair" in rows.column_names else iter(lambda: "", None)
+    )
+    return Encoded(
+        tokenise(zip(_column(rows, "text"), seconds, strict=False), tokenizer, max_length), labels
+    )
 
 
 def _column(rows: Dataset, name: str) -> Iterator[str]:
@@ -87,10 +108,14 @@ class _Windows:
         """All of it as arrays."""
         targets = np.concatenate([empty_targets, *self.targets])
         origin = np.concatenate([empty_origin, *self.origin])
-        return Encoded(self.tokens.close(), None, np.array(self.first, dtype=np.int64), targets, origin)
+        return Encoded(
+            self.tokens.close(), None, np.array(self.first, dtype=np.int64), targets, origin
+        )
 
 
-def _windows_of_contexts(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
+def _windows_of_contexts(
+    rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> Encoded:
     found = _Windows()
     longest_question = min(QUESTION, max_length // 3)
     for chunk in rows.iter(batch_size=CHUNK):
@@ -101,33 +126,47 @@ def _windows_of_contexts(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_
         owner = out["overflow_to_sample_mapping"]
         for window, ids in enumerate(out["input_ids"]):
             inside = np.array([part == 1 for part in out.sequence_ids(window)])
-            offsets = np.where(inside[:, None], np.array(out["offset_mapping"][window], np.int32).reshape(-1, 2), -1)
+            offsets = np.where(
+                inside[:, None],
+                np.array(out["offset_mapping"][window], np.int32).reshape(-1, 2),
+                -1,
+            )
             found.tokens.add(ids)
             found.origin.append(offsets)
             found.targets.append(_span(offsets, chunk["answers"][owner[window]])[None])
-        found.first += (found.first[-1] + np.cumsum(np.bincount(owner, minlength=len(questions)))).tolist()
+        found.first += (
+            found.first[-1] + np.cumsum(np.bincount(owner, minlength=len(questions)))
+        ).tolist()
     return found.encoded(np.empty((0, 2), np.int32), np.empty((0, 2), np.int32))
 
 
 def _cut(question: str, tokenizer: PreTrainedTokenizerBase, longest: int) -> str:
     """The beginning of a question that has at most `longest` pieces."""
-    offsets = tokenizer(question, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    offsets = tokenizer(question, add_special_tokens=False, return_offsets_mapping=True)[
+        "offset_mapping"
+    ]
     return question if len(offsets) <= longest else question[: offsets[longest - 1][1]]
 
 
 def _span(offsets: np.ndarray, answers: dict[str, Sequence]) -> np.ndarray:
-    """First and last token (2,) of the first answer, or 0 0, the position of <s>, where the window does not hold all of it."""
+    """First and last token (2,) of the first answer, or 0 0, the position of <s>, where the window
+    does not hold all of it.
+    """
     if not answers["text"]:
         return np.zeros(2, np.int32)
     start = answers["answer_start"][0]
     end = start + len(answers["text"][0])
-    touched = np.flatnonzero((offsets[:, 1] > start) & (offsets[:, 0] < end) & (offsets[:, 1] > offsets[:, 0]))
+    touched = np.flatnonzero(
+        (offsets[:, 1] > start) & (offsets[:, 0] < end) & (offsets[:, 1] > offsets[:, 0])
+    )
     context = np.flatnonzero(offsets[:, 0] >= 0)
     whole = len(touched) and offsets[context[0], 0] <= start and offsets[context[-1], 1] >= end
     return np.array([touched[0], touched[-1]] if whole else [0, 0], np.int32)
 
 
-def _windows_of_words(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
+def _windows_of_words(
+    rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> Encoded:
     found = _Windows()
     before, after = special_frame(tokenizer)
     room = max_length - len(before) - len(after)
@@ -145,12 +184,20 @@ def _windows_of_words(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_len
 
 
 def _add_words(
-    found: _Windows, words: Sequence[list[int]], tags: Sequence[int], start: int, before: list[int], after: list[int]
+    found: _Windows,
+    words: Sequence[list[int]],
+    tags: Sequence[int],
+    start: int,
+    before: list[int],
+    after: list[int],
 ) -> None:
     """One window: pieces of whole words between the special tokens."""
     found.tokens.add([*before, *(piece for pieces in words for piece in pieces), *after])
     begins = len(before) + np.cumsum([0, *(len(pieces) for pieces in words)])
-    targets, origin = np.full(begins[-1] + len(after), IGNORED, np.int32), np.full(begins[-1] + len(after), -1, np.int32)
+    targets, origin = (
+        np.full(begins[-1] + len(after), IGNORED, np.int32),
+        np.full(begins[-1] + len(after), -1, np.int32),
+    )
     targets[begins[:-1]], origin[begins[:-1]] = tags, np.arange(start, start + len(words))
     found.targets.append(targets)
     found.origin.append(origin)
@@ -169,6 +216,9 @@ def _fill(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
 
 def special_frame(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     """The special tokens that a tokenizer puts before and after a text."""
-    bare, framed = tokenizer("a", add_special_tokens=False)["input_ids"], tokenizer("a")["input_ids"]
+    bare, framed = (
+        tokenizer("a", add_special_tokens=False)["input_ids"],
+        tokenizer("a")["input_ids"],
+    )
     start = next(i for i in range(len(framed) + 1) if framed[i : i + len(bare)] == bare)
     return framed[:start], framed[start + len(bare) :]

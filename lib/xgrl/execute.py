@@ -2,10 +2,11 @@
 
     python -m xgrl.execute notebooks/02_intermediate.ipynb OUT.ipynb -p arm dann -p seed 3
 
-The job is described by its parameters alone. They are checked before a kernel starts: names, types and ranges by
-`xgrl.params`, names of tasks, arms and languages here. The process exits 0 only if the kernel ran to its end *and* the
-notebook's ``run.json``, which it writes last, is there: papermill marks the cells of a killed kernel as completed, so the
-executed notebook alone proves nothing. A failed job keeps its executed notebook, with the traceback.
+The job is described by its parameters alone. They are checked before a kernel starts: names, types
+and ranges by `xgrl.params`, names of tasks, arms and languages here. The process exits 0 only if
+the kernel ran to its end *and* the notebook's ``run.json``, which it writes last, is there:
+papermill marks the cells of a killed kernel as completed, so the executed notebook alone proves
+nothing. A failed job keeps its executed notebook, with the traceback.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from xgrl.grid import check_arms
 from xgrl.tasks import OWN, TABLES, TASKS, UNREADABLE, find_task, mixture_parts
 from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 
-# jsonschema, under nbformat, compiles this package's grammar of IRIs on import: two seconds a job, for nothing used here.
+# jsonschema, under nbformat, compiles this package's grammar of IRIs on import: two seconds a job,
+# for nothing used here.
 sys.modules.setdefault("rfc3987_syntax", None)
 
 ROLES = {"intermediate": "intermediate", "targets": "target", "target": "target"}
@@ -59,15 +61,23 @@ def check_names(values: dict[str, Any]) -> None:
         _check_sources(values)
         if "own" in values["sources"]:
             _check_files([*values["intermediate"], *values["targets"]])
-    known = {language for name in values.get("targets", []) for language in TABLES["target"][name].languages}
+    known = {
+        language
+        for name in values.get("targets", [])
+        for language in TABLES["target"][name].languages
+    }
     for name in values.get("languages", []):
         if known and name not in known:
-            raise Refused(f"languages={name!r}: no target of this study has it; {params.nearest_names(name, known)}")
+            raise Refused(
+                f"languages={name!r}: no target of this study has it; "
+                f"{params.nearest_names(name, known)}"
+            )
     for name in values.get("targets", []):
         has = set(TABLES["target"][name].languages)
         if not ((set(values.get("languages", [])) or has) - {"en"}) & has:
             raise Refused(
-                f"languages={values['languages']}: target {name!r} has none of them; allowed: {', '.join(sorted(has))}"
+                f"languages={values['languages']}: target {name!r} has none of them; allowed: "
+                f"{', '.join(sorted(has))}"
             )
 
 
@@ -75,7 +85,10 @@ def _check_files(names: list[str]) -> None:
     """Are the files of the user's own tasks there?"""
     for name in [name for name in names if name in OWN]:
         if missing := [str(file) for file in OWN[name].files if not file.is_file()]:
-            raise Refused(f"task {name!r}: {', '.join(missing)} missing; its files are {', '.join(map(str, OWN[name].files))}")
+            raise Refused(
+                f"task {name!r}: {', '.join(missing)} missing; its files are "
+                f"{', '.join(map(str, OWN[name].files))}"
+            )
 
 
 def _listed(values: dict[str, Any], key: str) -> list[str]:
@@ -86,23 +99,38 @@ def _listed(values: dict[str, Any], key: str) -> list[str]:
 def _check_sources(values: dict[str, Any]) -> None:
     """Does each task come from one of the sources, and is there text for the discriminator?"""
     sources = values["sources"]
-    tasks = [(key, TABLES[ROLES[key]][name]) for key in ("intermediate", "targets") for name in values.get(key, [])]
+    tasks = [
+        (key, TABLES[ROLES[key]][name])
+        for key in ("intermediate", "targets")
+        for name in values.get(key, [])
+    ]
     tasks += [("targets", TABLES["intermediate"][task.first]) for _, task in tasks if task.first]
     for key, task in tasks:
         if task.format == "mixture":
             if len(mixture_parts(task.name, values["intermediate"])) < 2:
-                raise Refused(f"{key}={task.name!r}: a mixture of all other intermediate tasks; name at least two of them")
+                raise Refused(
+                    f"{key}={task.name!r}: a mixture of all other intermediate tasks; name at "
+                    f"least two of them"
+                )
         elif not set(sources) & set(task.sources):
-            raise Refused(f"{key}={task.name!r}: not available from sources={sources}; allowed: {', '.join(task.sources)}")
+            raise Refused(
+                f"{key}={task.name!r}: not available from sources={sources}; allowed: "
+                f"{', '.join(task.sources)}"
+            )
     source = next((source for source in sources if source in UNLABELLED), None)
     for name in values.get("unlabelled_languages", []):
         if source is None or (UNLABELLED[source] and name not in UNLABELLED[source]):
             allowed = params.nearest_names(name, UNLABELLED[source] if source else UNLABELLED)
-            raise Refused(f"unlabelled_languages={name!r}: {sources} have no text in it for the discriminator; {allowed}")
+            raise Refused(
+                f"unlabelled_languages={name!r}: {sources} have no text in it for the "
+                f"discriminator; {allowed}"
+            )
 
 
 def check_study(config: dict[str, Any]) -> params.Study:
-    """A study that can be run, from the merged mapping of its files; ValueError (or `Refused`) before anything is computed."""
+    """A study that can be run, from the merged mapping of its files; ValueError (or `Refused`)
+    before anything is computed.
+    """
     study = params.load_study(config)
     check_names(study.scientific.model_dump() | {"sources": study.fixed.sources})
     check_arms(study)
@@ -110,7 +138,8 @@ def check_study(config: dict[str, Any]) -> params.Study:
         if TABLES["target"][name].first and f"{name}-first" not in study.nuisance.target.steps:
             first = TABLES["target"][name].first
             raise Refused(
-                f"nuisance.target.steps: {name!r} is trained on {first!r} first; say for how many steps: {name}-first"
+                f"nuisance.target.steps: {name!r} is trained on {first!r} first; say for how many "
+                f"steps: {name}-first"
             )
     return study
 
@@ -125,25 +154,32 @@ def check_job(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
     home, outputs = folder_of(notebook, values).resolve(), Path(values["outputs"]).resolve()
     if not home.is_relative_to(outputs):
         raise Refused(
-            f"outputs={values['outputs']!r}: a symbolic link in it leads to {home}; name the folder itself as outputs"
+            f"outputs={values['outputs']!r}: a symbolic link in it leads to {home}; name the "
+            f"folder itself as outputs"
         )
     if notebook == "02_intermediate" and not line_of(values["arm"]).where:
-        raise Refused(f"arm={values['arm']!r}: trains nothing; it has no intermediate run of its own")
+        raise Refused(
+            f"arm={values['arm']!r}: trains nothing; it has no intermediate run of its own"
+        )
     if "arm" in values and values["intermediate"] != "none":
         served = [find_task(values["intermediate"], "intermediate")]
         served += [find_task(values["target"], "target")] if "target" in values else []
         domains = values.get("domains", "")
-        reasons = [refusal(values["arm"], task, translations=None, domains=domains) for task in served]
+        reasons = [
+            refusal(values["arm"], task, translations=None, domains=domains) for task in served
+        ]
         if reason := next(filter(None, reasons), ""):
             raise Refused(f"arm={values['arm']!r}: {reason}")
     return values
 
 
 def check_machine(notebook: str, values: dict[str, Any]) -> None:
-    """`Refused` where a job cannot run as this user in this process: too few cores, no GPU, a cache that cannot be written."""
+    """`Refused` where a job cannot run as this user in this process: too few cores, no GPU, a cache
+    that cannot be written.
+    """
     name = "workers" if notebook == "01_prepare" else "threads"
     if values.get(name, 1) > (available := placement.cores()):
-        raise Refused(f"{name}={values[name]}: {available} cores are available to this process (affinity and control groups"
+        raise Refused(f"{name}={values[name]}: {available} cores are available to this process (affinity " f"and control groups"
                       f" counted); allowed here: 1 to {available}")  # fmt: skip
     if values.get("device") == "cuda":
         try:
@@ -165,19 +201,28 @@ def _check_cache() -> None:
                 pass
     except OSError as error:
         owner = f", it belongs to {place.owner()}" if place.exists() else ""
-        raise Refused(f"cache {place}: this user cannot write there ({error.strerror}{owner}); name a folder of your own in"
+        raise Refused(f"cache {place}: this user cannot write there ({error.strerror}{owner}); name a " f"folder of your own in"
                       " XGRL_CACHE, or have its owner give you access") from None  # fmt: skip
 
 
 def folder_of(notebook: str, values: dict[str, Any]) -> Path:
     """Where the job with these parameters leaves its ``run.json``."""
     phase = notebook.split("_", 1)[1]
-    keys = {k: values[k] for k in ("intermediate", "arm", "seed", "target") if phase != "prepare" and k in values}
+    keys = {
+        k: values[k]
+        for k in ("intermediate", "arm", "seed", "target")
+        if phase != "prepare" and k in values
+    }
     return records.run_folder(values["outputs"], values["study"], phase, **keys)
 
 
 def run(
-    notebook: str | Path, output: str | Path, values: dict[str, Any], *, warm: bool = True, minutes: float | None = None
+    notebook: str | Path,
+    output: str | Path,
+    values: dict[str, Any],
+    *,
+    warm: bool = True,
+    minutes: float | None = None,
 ) -> Path:
     """Execute `notebook` with `values` and leave the executed copy at `output`.
 
@@ -193,7 +238,8 @@ def run(
 
     Raises:
         Refused: before a kernel starts, when the parameters are wrong or this machine is.
-        RuntimeError: when the notebook ended without its ``run.json``; papermill's own error when a cell failed.
+        RuntimeError: when the notebook ended without its ``run.json``; papermill's own error when a
+            cell failed.
     """
     import papermill
 
@@ -214,21 +260,40 @@ def run(
             execution_timeout=minutes and max(1, round(minutes * 60)),
         )  # fmt: skip
     if not record.exists():
-        raise RuntimeError(f"{output}: the kernel ended without writing {record}; it was killed, or ran out of memory")
+        raise RuntimeError(
+            f"{output}: the kernel ended without writing {record}; it was killed, or ran out of "
+            f"memory"
+        )
     return record
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m xgrl.execute", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m xgrl.execute", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("notebook", type=Path)
     parser.add_argument("output", type=Path, help="the executed notebook")
     parser.add_argument(
-        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="VALUE is YAML"
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="VALUE is YAML",
     )
     parser.add_argument("--json", default="{}", help="parameters as one JSON object")
-    parser.add_argument("--minutes", type=float, help="a cell that runs longer is stopped (no limit without)")
-    parser.add_argument("--with-parent", action="store_true", help="end when the process that started this one has ended")
-    parser.add_argument("--cold", action="store_true", help="start a fresh kernel instead of a warm one")
+    parser.add_argument(
+        "--minutes", type=float, help="a cell that runs longer is stopped (no limit without)"
+    )
+    parser.add_argument(
+        "--with-parent",
+        action="store_true",
+        help="end when the process that started this one has ended",
+    )
+    parser.add_argument(
+        "--cold", action="store_true", help="start a fresh kernel instead of a warm one"
+    )
     return parser.parse_args()
 
 
@@ -244,7 +309,9 @@ def _values(arguments: argparse.Namespace) -> dict[str, Any]:
         try:
             values[name] = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise Refused(f"-p {name} {text[:80]!r}: not YAML ({error}); quote it twice: -p {name} \"'...'\"") from None
+            raise Refused(
+                f"-p {name} {text[:80]!r}: not YAML ({error}); quote it twice: -p {name} \"'...'\""
+            ) from None
     return values
 
 
@@ -256,11 +323,20 @@ def main() -> int:
     try:
         if not arguments.notebook.exists():
             raise Refused(f"{arguments.notebook}: no such notebook")
-        print(run(arguments.notebook, arguments.output, _values(arguments), warm=not arguments.cold, minutes=arguments.minutes))
+        print(
+            run(
+                arguments.notebook,
+                arguments.output,
+                _values(arguments),
+                warm=not arguments.cold,
+                minutes=arguments.minutes,
+            )
+        )
     except Refused as error:
         print("refused:", " ".join(str(error).split()), file=sys.stderr)
         return 2
-    except Exception as error:  # a failed job must exit 1 whatever went wrong in its kernel; the traceback is in the notebook
+    # a failed job must exit 1 whatever went wrong in its kernel; the traceback is in the notebook
+    except Exception as error:
         reason = failures.explain(error, arguments.minutes)
         print(f"failed: {reason}\nthe executed notebook: {arguments.output}", file=sys.stderr)
         return 1

@@ -1,7 +1,9 @@
-"""Why a job failed, in one paragraph that says what to do; and a job never outlives the Snakemake that wants it.
+"""Why a job failed, in one paragraph that says what to do; and a job never outlives the Snakemake
+that wants it.
 
-Snakemake and papermill know only that a kernel is gone or a cell raised something. `explain` turns what is known of the end
-(the kernel's exit status, the name and text of the error) into what a person would look for: memory, disk, time, damage.
+Snakemake and papermill know only that a kernel is gone or a cell raised something. `explain` turns
+what is known of the end (the kernel's exit status, the name and text of the error) into what a
+person would look for: memory, disk, time, damage.
 """
 
 from __future__ import annotations
@@ -28,15 +30,22 @@ def explain(error: BaseException, minutes: float | None = None) -> str:
 
     kind = type(error).__name__
     if kind == "DeadKernelError":
-        return f"{killed(kernels.WarmProvisioner.ended)}; what has finished is kept, say the same command to go on"
+        return (
+            f"{killed(kernels.WarmProvisioner.ended)}; what has finished is kept, say the same "
+            f"command to go on"
+        )
     if kind == "CellTimeoutError":
         return (
-            f"a cell ran longer than {minutes:g} minutes and was stopped: it hangs, or needs more (fixed.runtime_minutes "
+            f"a cell ran longer than {minutes:g} minutes and was stopped: it hangs, or needs more "
+            f"(fixed.runtime_minutes "
             "in the study file); what has finished is kept, say the same command to go on"
         )
     if kind == "PapermillExecutionError":
         text = " ".join(f"{error.ename}: {error.evalue}".split())
-        text, place = (text if len(text) <= 600 else f"{text[:600]} ..."), f"cell {error.exec_count}"
+        text, place = (
+            (text if len(text) <= 600 else f"{text[:600]} ..."),
+            f"cell {error.exec_count}",
+        )
     else:
         text, place = " ".join(f"{kind}: {error}".split()), ""
     advice = next((todo for sign, todo in ADVICE.items() if sign in text), "")
@@ -52,8 +61,10 @@ def killed(status: int | None) -> str:
     except ValueError:
         name = "?"
     likely = {
-        signal.SIGKILL: ", usually out of memory: the system or a batch system's limit ends the largest process. Fewer jobs at "
-        "once (make study JOBS=1), more memory (fixed.memory_mb on a cluster), or a smaller batch_size or max_length help",
+        signal.SIGKILL: ", usually out of memory: the system or a batch system's limit ends the largest "
+        "process. Fewer jobs at "
+        "once (make study JOBS=1), more memory (fixed.memory_mb on a cluster), or a smaller "
+        "batch_size or max_length help",
         signal.SIGSEGV: ", a fault in a compiled library",
         signal.SIGBUS: ", usually a file that was cut short or a full disk while it was mapped",
         signal.SIGXCPU: ", a limit of processor time",
@@ -62,9 +73,11 @@ def killed(status: int | None) -> str:
 
 
 def end_with_parent(every: float = 0.5) -> None:
-    """End this process when its parent has ended, so that a killed Snakemake leaves no job that writes into its folders.
+    """End this process when its parent has ended, so that a killed Snakemake leaves no job that
+    writes into its folders.
 
-    Looked at every so many seconds by a thread; ended first as gently as Ctrl-C, so that the kernel is shut down, then at once.
+    Looked at every so many seconds by a thread; ended first as gently as Ctrl-C, so that the kernel
+    is shut down, then at once.
     """
     parent = os.getppid()
 

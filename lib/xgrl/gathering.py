@@ -1,7 +1,8 @@
-"""The rows of a study: which ones, in which languages, without training rows that are in a test set.
+"""The rows of a study: which ones, in which languages, without training rows that are in a test
+set.
 
-Every choice is drawn from a generator keyed by the study's master seed and the corpus's name, so that the same study file
-prepares the same bytes. Corpora are named as in `xgrl.prepared`.
+Every choice is drawn from a generator keyed by the study's master seed and the corpus's name, so
+that the same study file prepares the same bytes. Corpora are named as in `xgrl.prepared`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from xgrl.tasks.leakage import leakage
 from xgrl.tasks.unlabelled import SOURCES, load_unlabelled, match_lengths
 from xgrl.text import tokenise
 
-ENGLISH = ("train", "first")  # last parts of the names of corpora that are trained on: English ones, and others
+# last parts of the names of corpora that are trained on: English ones, and others
+ENGLISH = ("train", "first")
 FOREIGN = ("unlabelled", "language-modelling", "pairs", "translated")
 TRANSLATIONS = "pairs, translations"  # the foreign side in the table of what leaks
-UNLABELLED_CANDIDATES = 10  # unlabelled sentences looked at for each one wanted, so that lengths can be matched
+# unlabelled sentences looked at for each one wanted, so that lengths can be matched
+UNLABELLED_CANDIDATES = 10
 
 
 def generator(master_seed: int, name: str) -> np.random.Generator:
@@ -42,7 +45,8 @@ def target_languages(target: str, wanted: Iterable[str]) -> list[str]:
 
 
 def gather(job: Mapping[str, Any]) -> tuple[dict[str, Dataset], list[str]]:
-    """The rows of every corpus of the study, chosen and named as in `xgrl.prepared`, before the leakage check.
+    """The rows of every corpus of the study, chosen and named as in `xgrl.prepared`, before the
+    leakage check.
 
     Args:
         job: the parameters of 01_prepare.
@@ -60,33 +64,49 @@ def gather(job: Mapping[str, Any]) -> tuple[dict[str, Dataset], list[str]]:
         for target in job["targets"]:
             task = find_task(target, "target")
             corpora |= _gather_training(task, job)
-            corpora |= (_gather_retrieval if task.format == "retrieval" else _gather_tests)(task, job)
+            corpora |= (_gather_retrieval if task.format == "retrieval" else _gather_tests)(
+                task, job
+            )
     return corpora, left_out
 
 
 @contextmanager
 def remembered(left_out: list[str]) -> Iterator[None]:
-    """Add what is left out inside the block, and why, to a list, each sentence once, instead of warning of it."""
+    """Add what is left out inside the block, and why, to a list, each sentence once, instead of
+    warning of it.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield
-    left_out += sorted({str(warning.message) for warning in caught if "left out" in str(warning.message)} - set(left_out))
+    left_out += sorted(
+        {str(warning.message) for warning in caught if "left out" in str(warning.message)}
+        - set(left_out)
+    )
 
 
 def load_rows(task: Task, language: str, split: str, job: Mapping[str, Any]) -> Dataset:
     """The rows of a task, language and split from the first of the job's sources that has the task."""
     source = next((source for source in job["sources"] if source in task.sources), None)
     if source is None:
-        raise ValueError(f"sources={job['sources']}: {task.name!r} comes from {', '.join(task.sources)} only")
-    return load_task(task.name, language, split, source, job["path"] if source == "files" else None, task.role)
+        raise ValueError(
+            f"sources={job['sources']}: {task.name!r} comes from {', '.join(task.sources)} only"
+        )
+    return load_task(
+        task.name, language, split, source, job["path"] if source == "files" else None, task.role
+    )
 
 
 def _gather_training(task: Task, job: Mapping[str, Any]) -> dict[str, Dataset]:
-    """English training and development rows, where the task has any, and those of a task that is trained first."""
+    """English training and development rows, where the task has any, and those of a task that is
+    trained first.
+    """
     found, place = {}, f"{task.role}/{task.name}"
     if task.first:
         found[name] = _some(
-            load_rows(find_task(task.first, "intermediate"), "en", "train", job), name := f"{place}/first", job, "train_rows"
+            load_rows(find_task(task.first, "intermediate"), "en", "train", job),
+            name := f"{place}/first",
+            job,
+            "train_rows",
         )
     for split in ("train", "dev"):
         if split in task.splits:
@@ -102,7 +122,11 @@ def _gather_tests(task: Task, job: Mapping[str, Any]) -> dict[str, Dataset]:
         if task.parallel and shared is None:
             english = load_rows(task, "en", "test", job) if "en" in task.languages else rows
             shared = _some(english, f"{place}/test", job)["id"]
-        rows = _with_ids(rows, shared) if task.parallel else rows.select(range(min(len(rows), job["test_rows"])))
+        rows = (
+            _with_ids(rows, shared)
+            if task.parallel
+            else rows.select(range(min(len(rows), job["test_rows"])))
+        )
         found[f"{place}/test-{language}"] = rows
     return found
 
@@ -110,34 +134,48 @@ def _gather_tests(task: Task, job: Mapping[str, Any]) -> dict[str, Dataset]:
 def _gather_retrieval(task: Task, job: Mapping[str, Any]) -> dict[str, Dataset]:
     """Queries of each language and the candidates they search (`Task.candidates`).
 
-    Candidates are drawn first, then the queries that have a right one among them; in bitexts that is the whole limit, elsewhere
-    right candidates are kept and others are drawn to fill up.
+    Candidates are drawn first, then the queries that have a right one among them; in bitexts that
+    is the whole limit, elsewhere right candidates are kept and others are drawn to fill up.
     """
     found, place = {}, f"target/{task.name}"
     languages = target_languages(task.name, job["languages"])
     for kind in ("", "dev-") if "dev_queries" in task.splits else ("",):
         split = kind.replace("-", "_")
         for language in languages:
-            name = f"{kind}candidates" if task.candidates == "shared" else f"{kind}candidates-{language}"
+            name = (
+                f"{kind}candidates"
+                if task.candidates == "shared"
+                else f"{kind}candidates-{language}"
+            )
             if f"{place}/{name}" not in found:
                 of = "en" if task.candidates == "shared" else language
                 found[f"{place}/{name}"] = load_rows(task, of, f"{split}candidates", job)
-            found[f"{place}/{kind}queries-{language}"] = load_rows(task, language, f"{split}queries", job)
+            found[f"{place}/{kind}queries-{language}"] = load_rows(
+                task, language, f"{split}queries", job
+            )
     if task.metric == "retrieval_accuracy":
         return _smaller_bitexts(task, found, job)
     smaller = _smaller_pool(task, found, job)
     if task.metric == "mined_f1":
-        smaller = {name: rows.add_column("group", _groups(rows["text"])) for name, rows in smaller.items()}
+        smaller = {
+            name: rows.add_column("group", _groups(rows["text"])) for name, rows in smaller.items()
+        }
     return smaller
 
 
 def _mined_queries(rows: Dataset, name: str, job: Mapping[str, Any]) -> Dataset:
-    """At most ``test_rows`` sentences, up to half of them with a partner; ValueError where none has."""
+    """At most ``test_rows`` sentences, up to half of them with a partner; ValueError where none
+    has.
+    """
     order = generator(job["master_seed"], name).permutation(len(rows))
     paired = np.array([bool(gold) for gold in rows["gold"]], dtype=bool)[order]
     if not paired.any():
-        raise ValueError(f"{name}: no sentence has a partner among the candidates, so nothing can be mined")
-    first = order[paired][: max(1, job["test_rows"] // 2)] if len(rows) > job["test_rows"] else order
+        raise ValueError(
+            f"{name}: no sentence has a partner among the candidates, so nothing can be mined"
+        )
+    first = (
+        order[paired][: max(1, job["test_rows"] // 2)] if len(rows) > job["test_rows"] else order
+    )
     rest = order[~np.isin(order, first)]
     return rows.select([*first, *rest][: job["test_rows"]])
 
@@ -148,26 +186,41 @@ def _groups(texts: Iterable[str]) -> list[int]:
     return [first.setdefault(text, i) for i, text in enumerate(texts)]
 
 
-def _smaller_bitexts(task: Task, found: dict[str, Dataset], job: Mapping[str, Any]) -> dict[str, Dataset]:
+def _smaller_bitexts(
+    task: Task, found: dict[str, Dataset], job: Mapping[str, Any]
+) -> dict[str, Dataset]:
     """At most ``retrieval_rows`` candidates, and the queries they answer."""
     for name in [name for name in found if "/candidates" in name]:
         found[name] = _some(found[name], name, job, "retrieval_rows")
     for name in [name for name in found if "/queries-" in name]:
         shared = task.candidates == "shared"
-        ids = found[name.rsplit("/", 1)[0] + "/candidates" + ("" if shared else "-" + name.rsplit("-", 1)[1])]["id"]
+        ids = found[
+            name.rsplit("/", 1)[0]
+            + "/candidates"
+            + ("" if shared else "-" + name.rsplit("-", 1)[1])
+        ]["id"]
         found[name] = _with_ids(found[name], ids)
     return found
 
 
-def _smaller_pool(task: Task, found: dict[str, Dataset], job: Mapping[str, Any]) -> dict[str, Dataset]:
-    """At most ``test_rows`` queries a language; all their right candidates and others, up to ``retrieval_rows`` a corpus.
+def _smaller_pool(
+    task: Task, found: dict[str, Dataset], job: Mapping[str, Any]
+) -> dict[str, Dataset]:
+    """At most ``test_rows`` queries a language; all their right candidates and others, up to
+    ``retrieval_rows`` a corpus.
 
-    Right candidates that the study does not have, as those of other languages, do not count; a ranking query without any is
-    left out with a warning. Of queries to be mined up to half are ones with a partner.
+    Right candidates that the study does not have, as those of other languages, do not count; a
+    ranking query without any is left out with a warning. Of queries to be mined up to half are ones
+    with a partner.
     """
     golds: set[str] = set()
     shared = None
-    there = {candidate for name in found if "candidates" in name.rsplit("/", 1)[1] for candidate in found[name]["id"]}
+    there = {
+        candidate
+        for name in found
+        if "candidates" in name.rsplit("/", 1)[1]
+        for candidate in found[name]["id"]
+    }
     for name in [name for name in found if "queries-" in name]:
         rows = found[name]
         kept = [[gold for gold in of if gold in there] for of in rows["gold"]]
@@ -177,7 +230,11 @@ def _smaller_pool(task: Task, found: dict[str, Dataset], job: Mapping[str, Any])
         else:
             answered = np.flatnonzero([bool(of) for of in kept])
             if len(answered) < len(rows):
-                warnings.warn(f"{name}: left out {len(rows) - len(answered)} queries without a right candidate", stacklevel=2)
+                warnings.warn(
+                    f"{name}: left out {len(rows) - len(answered)} queries without a right "
+                    f"candidate",
+                    stacklevel=2,
+                )
             rows = rows.select(answered)
             if task.parallel and shared is None:
                 shared = _some(rows, f"target/{task.name}/queries", job, "test_rows")["id"]
@@ -216,7 +273,9 @@ def schema_of(name: str) -> str:
 
 
 def surface(rows: Dataset, format: str) -> list[str]:
-    """The text of each row that must not be in a test set: all of what an encoder is shown, but the candidates of pairs."""
+    """The text of each row that must not be in a test set: all of what an encoder is shown, but the
+    candidates of pairs.
+    """
     if format == "tagging":
         return [" ".join(tokens) for tokens in rows["tokens"]]
     if format == "multiple_choice":
@@ -230,23 +289,35 @@ def surface(rows: Dataset, format: str) -> list[str]:
 def drop_leaked(corpora: Mapping[str, Dataset]) -> tuple[dict[str, Dataset], pd.DataFrame]:
     """Take rows out of all that is trained on that are in some test set; and say what was found.
 
-    Exact duplicates are looked for in all languages; near ones in English, if all that is trained on is English, and else in
-    all. Of a translation pair both sides are looked at. What is searched or mined in ranking and mining tasks is a public
-    collection, not a test set.
+    Exact duplicates are looked for in all languages; near ones in English, if all that is trained
+    on is English, and else in all. Of a translation pair both sides are looked at. What is searched
+    or mined in ranking and mining tasks is a public collection, not a test set.
 
     Returns:
         the corpora, and one line for each pair of train and test corpora with what they share.
     """
     kinds = {name: name.rsplit("/", 1)[-1] for name in corpora}
-    texts = {name: surface(rows, schema_of(name)) for name, rows in corpora.items() if not _is_public(name)}
+    texts = {
+        name: surface(rows, schema_of(name))
+        for name, rows in corpora.items()
+        if not _is_public(name)
+    }
     trains = {name: texts.pop(name) for name in list(texts) if kinds[name] in (*ENGLISH, *FOREIGN)}
     if "pairs" in trains:
         trains[TRANSLATIONS] = list(corpora["pairs"]["candidate"])
-    english = {name for name in texts if kinds[name].endswith("-en") or kinds[name].startswith("candidates")}
+    english = {
+        name
+        for name in texts
+        if kinds[name].endswith("-en") or kinds[name].startswith("candidates")
+    }
     table, leaked = leakage(trains, texts, None if set(kinds.values()) & set(FOREIGN) else english)
     if "pairs" in trains:
         leaked["pairs"] |= leaked.pop(TRANSLATIONS)
-    clean = {name: corpora[name].select(np.flatnonzero(~rows)) for name, rows in leaked.items() if rows.any()}
+    clean = {
+        name: corpora[name].select(np.flatnonzero(~rows))
+        for name, rows in leaked.items()
+        if rows.any()
+    }
     return dict(corpora) | clean, table
 
 
@@ -255,13 +326,18 @@ def _is_public(name: str) -> bool:
     role, _, rest = name.partition("/")
     task, _, kind = rest.partition("/")
     metric = find_task(task, role).metric if task else ""
-    return kind.startswith("dev") or metric == "mined_f1" or (metric in ("map", "mrr") and kind.startswith("candidates"))
+    return (
+        kind.startswith("dev")
+        or metric == "mined_f1"
+        or (metric in ("map", "mrr") and kind.startswith("candidates"))
+    )
 
 
 def choose_unlabelled(
     job: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, lengths: np.ndarray
 ) -> tuple[Dataset, Dataset]:
-    """Unlabelled sentences for the discriminator, and others for the probes: every language with the same lengths.
+    """Unlabelled sentences for the discriminator, and others for the probes: every language with
+    the same lengths.
 
     Args:
         job: the parameters of 01_prepare.
@@ -269,16 +345,22 @@ def choose_unlabelled(
         lengths: (n,) token lengths of the labelled texts; the sentences are matched to them.
 
     Returns:
-        two datasets ``id, text, language`` with ``unlabelled_rows`` and ``probe_rows`` sentences a language.
+        two datasets ``id, text, language`` with ``unlabelled_rows`` and ``probe_rows`` sentences a
+        language.
     """
     languages = job["unlabelled_languages"]
     source = next(source for source in job["sources"] if source in SOURCES)
     rows = load_unlabelled(languages, source, job["path"] or None, without=job["targets"])
-    wanted, rng = job["unlabelled_rows"] + job["probe_rows"], generator(job["master_seed"], "unlabelled")
+    wanted, rng = (
+        job["unlabelled_rows"] + job["probe_rows"],
+        generator(job["master_seed"], "unlabelled"),
+    )
     matched = choose_lengths(rows, languages, wanted, job["max_length"], tokenizer, lengths, rng)
     order = rng.permutation(wanted)
     parts = (order[: job["unlabelled_rows"]], order[job["unlabelled_rows"] :])
-    training, probing = (np.concatenate([matched[lang][part] for lang in languages]) for part in parts)
+    training, probing = (
+        np.concatenate([matched[lang][part] for lang in languages]) for part in parts
+    )
     return rows.select(training), rows.select(probing)
 
 
@@ -292,7 +374,8 @@ def choose_lengths(
     rng: np.random.Generator,
     column: str = "text",
 ) -> dict[str, np.ndarray]:
-    """Positions (wanted,) in `rows` of as many rows of each language, all with the same lengths, those of other texts.
+    """Positions (wanted,) in `rows` of as many rows of each language, all with the same lengths,
+    those of other texts.
 
     Args:
         rows: has a column `language`.
@@ -305,9 +388,18 @@ def choose_lengths(
         column: whose lengths are meant.
     """
     names = np.array(rows["language"])
-    pools = {lang: rng.permutation(np.flatnonzero(names == lang))[: UNLABELLED_CANDIDATES * wanted] for lang in languages}
+    pools = {
+        lang: rng.permutation(np.flatnonzero(names == lang))[: UNLABELLED_CANDIDATES * wanted]
+        for lang in languages
+    }
     if short := {lang: len(pool) for lang, pool in pools.items() if len(pool) < wanted}:
-        raise ValueError(f"{wanted} rows a language wanted (unlabelled_rows, probe_rows), but there are fewer in {short}")
+        raise ValueError(
+            f"{wanted} rows a language wanted (unlabelled_rows, probe_rows), but there are fewer "
+            f"in {short}"
+        )
     texts = {lang: rows.select(pool)[column] for lang, pool in pools.items()}
     counted = {lang: tokenise(t, tokenizer, longest).lengths for lang, t in texts.items()}
-    return {lang: pools[lang][found] for lang, found in match_lengths(counted, lengths, wanted, rng).items()}
+    return {
+        lang: pools[lang][found]
+        for lang, found in match_lengths(counted, lengths, wanted, rng).items()
+    }

@@ -1,8 +1,9 @@
 """Which runs a study has: every (task, arm, seed) that its arms can serve.
 
-Not every arm serves every task (`xgrl.arms.Line`): centring changes retrieval only, translated needs translations. A study
-that names such an arm gets the cells that there are, and says which ones there are not (`Grid.left_out`); an arm that
-would have no cell at all is refused, and baseline and treatment must serve everything.
+Not every arm serves every task (`xgrl.arms.Line`): centring changes retrieval only, translated
+needs translations. A study that names such an arm gets the cells that there are, and says which
+ones there are not (`Grid.left_out`); an arm that would have no cell at all is refused, and baseline
+and treatment must serve everything.
 """
 
 from __future__ import annotations
@@ -44,18 +45,26 @@ def serves(study: Study, arm: str, task: Task) -> str:
 
 
 def arms_with_texts(study: Study) -> list[str]:
-    """Methods among a study's arms for which 01 prepares texts of their own; another arm or variant leaves 01 as it is."""
+    """Methods among a study's arms for which 01 prepares texts of their own; another arm or variant
+    leaves 01 as it is.
+    """
     named = {method_of(arm) for arm in (*study.scientific.arms, *study.scientific.probe_arms)}
-    return [arm for arm, line in ARMS.items() if arm in named and line.text not in ("", "unlabelled")]
+    return [
+        arm for arm, line in ARMS.items() if arm in named and line.text not in ("", "unlabelled")
+    ]
 
 
 def trains_nothing(target: Task) -> bool:
-    """Retrieval with the vectors as they are: without intermediate training one run is all of them, whatever the seed."""
+    """Retrieval with the vectors as they are: without intermediate training one run is all of them,
+    whatever the seed.
+    """
     return target.format == "retrieval" and not target.trained
 
 
 def check_arms(study: Study) -> None:
-    """ValueError, naming the arm and the reason, where an arm of a study can serve nothing, or not what it must."""
+    """ValueError, naming the arm and the reason, where an arm of a study can serve nothing, or not
+    what it must.
+    """
     s = study.scientific
     for key in BY_ARM:
         values = getattr(study.nuisance, key)
@@ -63,17 +72,26 @@ def check_arms(study: Study) -> None:
             raise ValueError(f"nuisance.{key}: no 'default'")
         for arm in values:
             if arm != "default" and not is_arm(arm):
-                raise ValueError(f"nuisance.{key}: unknown arm {arm!r}; {nearest_names(arm, ['default', *ARMS])}")
+                raise ValueError(
+                    f"nuisance.{key}: unknown arm {arm!r}; {nearest_names(arm, ['default', *ARMS])}"
+                )
     for arm in dict.fromkeys([*s.arms, *s.probe_arms]):
         line, method = line_of(arm), method_of(arm)
         if arm != method and not any(arm in getattr(study.nuisance, key) for key in BY_ARM):
             raise ValueError(
-                f"arms={arm!r}: the same as {method!r}, because none of nuisance.{', '.join(BY_ARM)} has a value for {arm!r}"
+                f"arms={arm!r}: the same as {method!r}, because none of "
+                f"nuisance.{', '.join(BY_ARM)} has a value for {arm!r}"
             )
         if line.checkpoint and line.checkpoint not in s.arms:
-            raise ValueError(f"arms={arm!r}: takes the checkpoints of {line.checkpoint!r}, which is not among the arms")
+            raise ValueError(
+                f"arms={arm!r}: takes the checkpoints of {line.checkpoint!r}, which is not among "
+                f"the arms"
+            )
         if line.text == "pairs" and not set(study.fixed.sources) & set(PARALLEL):
-            raise ValueError(f"arms={arm!r}: needs translation pairs; sources that have some: {', '.join(PARALLEL)}")
+            raise ValueError(
+                f"arms={arm!r}: needs translation pairs; sources that have some: "
+                f"{', '.join(PARALLEL)}"
+            )
         for role, names in (("intermediate", s.intermediate), ("target", s.targets)):
             reasons = [serves(study, arm, find_task(name, role)) for name in names]
             must_all = arm in (s.baseline, s.treatment)
@@ -88,14 +106,20 @@ def grid(study: Study) -> Grid:
     targets = {name: find_task(name, "target") for name in s.targets}
     trained, applied, left_out = [], [], []
     for arm in s.arms:
-        reasons = [{name: serves(study, arm, task) for name, task in table.items()} for table in (tasks, targets)]
+        reasons = [
+            {name: serves(study, arm, task) for name, task in table.items()}
+            for table in (tasks, targets)
+        ]
         left_out += [reason for found in reasons for reason in found.values() if reason]
         own, reached = ([name for name, reason in found.items() if not reason] for found in reasons)
         if line_of(arm).where:
             trained += [(task, arm, seed) for task in own for seed in s.seeds]
         for name in reached:
             if arm == "none":
-                applied += [(name, "none", arm, seed) for seed in (s.seeds[:1] if trains_nothing(targets[name]) else s.seeds)]
+                applied += [
+                    (name, "none", arm, seed)
+                    for seed in (s.seeds[:1] if trains_nothing(targets[name]) else s.seeds)
+                ]
             else:
                 applied += [(name, task, arm, seed) for task in own for seed in s.seeds]
     probed = [
@@ -109,24 +133,35 @@ def grid(study: Study) -> Grid:
     return Grid(_once(trained + probed), _once(applied + fine_tuned), probed, left_out)
 
 
-def reads(phase: str, trained_layers: int, *, tasks: Iterable[str] = (), arm: str = "none", target: str = "") -> list[str]:
+def reads(
+    phase: str,
+    trained_layers: int,
+    *,
+    tasks: Iterable[str] = (),
+    arm: str = "none",
+    target: str = "",
+) -> list[str]:
     """The parts of the prepared folder that a run follows from, in order.
 
     Args:
         phase: intermediate, target or probe.
-        trained_layers: as in the study file; where the embeddings are trained too (-1) the vocabulary counts.
+        trained_layers: as in the study file; where the embeddings are trained too (-1) the
+            vocabulary counts.
         tasks: the intermediate tasks that are trained on, those of a mixture.
         arm, target: of the run, where it has them.
     """
     found = ["encoder", *(f"intermediate/{task}" for task in tasks)]
     text = line_of(arm).text if phase == "intermediate" else ""
     if text:
-        found += [f"intermediate/{task}/{text}" for task in tasks] if text == "translated" else [text]
+        found += (
+            [f"intermediate/{task}/{text}" for task in tasks] if text == "translated" else [text]
+        )
     if target:
         found.append(f"target/{target}")
     if phase == "probe":
         found.append("texts")
-    if trained_layers == -1 or text == "language-modelling":  # which predicts words of the study's vocabulary
+    # which predicts words of the study's vocabulary
+    if trained_layers == -1 or text == "language-modelling":
         found.append("vocabulary")
     return found
 

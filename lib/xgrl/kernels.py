@@ -1,21 +1,28 @@
-"""Warm Jupyter kernels: a server imports the third-party libraries once and forks one child a kernel.
+"""Warm Jupyter kernels: a server imports the third-party libraries once and forks one child a
+kernel.
 
-A notebook that imports torch and transformers spends some ten seconds on imports. `WarmProvisioner` is a kernel
-provisioner of `jupyter_client` (https://jupyter-client.readthedocs.io/en/stable/provisioning.html), used by the kernel
-specification ``xgrl-warm``. It differs from the stock one in the launch: it asks a fork server for a child that has the
-libraries in memory. Whatever prevents that (another platform, ``XGRL_WARM=0``, a server that does not start) ends in the
-ordinary cold launch and one line on stderr that says why. A warm kernel must be indistinguishable from a cold one, hence:
+A notebook that imports torch and transformers spends some ten seconds on imports. `WarmProvisioner`
+is a kernel provisioner of `jupyter_client`
+(https://jupyter-client.readthedocs.io/en/stable/provisioning.html), used by the kernel
+specification ``xgrl-warm``. It differs from the stock one in the launch: it asks a fork server for
+a child that has the libraries in memory. Whatever prevents that (another platform, ``XGRL_WARM=0``,
+a server that does not start) ends in the ordinary cold launch and one line on stderr that says why.
+A warm kernel must be indistinguishable from a cold one, hence:
 
-- the server is chosen by everything a process fixes when it starts: interpreter, installed packages, limits, control
-  group, and the environment variables that libraries read while they are imported (`IMPORT_TIME`);
+- the server is chosen by everything a process fixes when it starts: interpreter, installed
+  packages, limits, control group, and the environment variables that libraries read while they are
+  imported (`IMPORT_TIME`);
 - it imports third-party code only, never xgrl, so that edited library code is always fresh;
-- it never has a second thread nor touches CUDA, for neither survives a fork; it checks that and else refuses to serve
-  (BLAS starts threads when it is imported unless ``OMP_NUM_THREADS=1``: then every kernel starts cold);
-- the child takes over the client's whole environment, folder and streams, and draws new random states. The hash seed is
-  the requested one where ``PYTHONHASHSEED`` is set, else one that the kernels of a server share.
+- it never has a second thread nor touches CUDA, for neither survives a fork; it checks that and
+  else refuses to serve (BLAS starts threads when it is imported unless ``OMP_NUM_THREADS=1``: then
+  every kernel starts cold);
+- the child takes over the client's whole environment, folder and streams, and draws new random
+  states. The hash seed is the requested one where ``PYTHONHASHSEED`` is set, else one that the
+  kernels of a server share.
 
-One Unix socket connection stands for one kernel: the client sends the request with its streams, the server answers with
-the process id and, later, the exit status. An end of file means that the other side died, and kills the kernel.
+One Unix socket connection stands for one kernel: the client sends the request with its streams, the
+server answers with the process id and, later, the exit status. An end of file means that the other
+side died, and kills the kernel.
 """
 
 from __future__ import annotations
@@ -47,20 +54,24 @@ KERNEL = "xgrl-warm"  # name of the kernel specification and of the provisioner'
 START_SECONDS = 120  # patience with a server's start
 IDLE_SECONDS = 120  # a server without kernels ends after this; XGRL_WARM_IDLE overrides
 RETRY_SECONDS = 600  # a server that could not start is not tried again for this long
-ABSENT = (FileNotFoundError, ConnectionRefusedError)  # connecting where no server is, or where one died
+# connecting where no server is, or where one died
+ABSENT = (FileNotFoundError, ConnectionRefusedError)
 
 PRELOAD = {  # what the server imports: modules, and the names that lazy packages must load at once
     "numpy": "", "pandas": "", "pyarrow.parquet": "", "scipy.stats": "", "sklearn.linear_model": "", "pydantic": "",
     "matplotlib.pyplot": "", "ipykernel.ipkernel": "", "ipykernel.kernelapp": "", "safetensors.torch": "", "torch": "",
-    "transformers": "Trainer TrainingArguments AutoConfig AutoModel AutoTokenizer PreTrainedTokenizerFast BertModel"
+    "transformers": "Trainer TrainingArguments AutoConfig AutoModel AutoTokenizer PreTrainedTokenizerFast " "BertModel"
     " BertForSequenceClassification XLMRobertaModel XLMRobertaForSequenceClassification", "datasets": "", "evaluate": "",
 }  # fmt: skip
-IMPORT_TIME = (  # prefixes of variables that are read once; not CUDA_VISIBLE_DEVICES, which the driver reads at first use
+# prefixes of variables that are read once; not CUDA_VISIBLE_DEVICES, which the driver reads at
+# first use
+IMPORT_TIME = (
     "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "BLIS_", "KMP_", "GOMP_", "NUMEXPR_", "LD_", "MALLOC_", "ARROW_", "JE_",
     "TORCH", "PYTORCH_", "TRANSFORMERS_", "HF_", "HUGGINGFACE_", "ACCELERATE_", "TOKENIZERS_", "TQDM_", "MPL", "IPY",
     "JUPYTER_", "XDG_", "HOME", "TMP", "TEMP", "TZ", "LANG", "LC_", "SCIPY_", "SKLEARN_", "NPY_", "XGRL_WARM_",
 )  # fmt: skip
-SERVER_ENVIRONMENT = {  # pyarrow without helper thread, GPUs counted without a context, the plot backend of a kernel
+# pyarrow without helper thread, GPUs counted without a context, the plot backend of a kernel
+SERVER_ENVIRONMENT = {
     "JE_ARROW_MALLOC_CONF": "background_thread:false", "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }  # fmt: skip
@@ -71,25 +82,33 @@ class WarmUnavailable(Exception):
 
 
 class WarmProvisioner(LocalProvisioner):
-    """Provisioner of the kernel specification ``xgrl-warm``: a forked kernel if possible, else a cold one.
+    """Provisioner of the kernel specification ``xgrl-warm``: a forked kernel if possible, else a
+    cold one.
 
-    Both kinds talk through Unix sockets in a folder of their own, not through ports that another kernel could take
-    between their choice and their use, so that kernels started side by side never cross.
+    Both kinds talk through Unix sockets in a folder of their own, not through ports that another
+    kernel could take between their choice and their use, so that kernels started side by side never
+    cross.
     """
 
     folder = ""
-    ended: int | None = None  # exit status of the kernel of this process that ended last, negative for a signal
+    # exit status of the kernel of this process that ended last, negative for a signal
+    ended: int | None = None
 
     async def poll(self) -> int | None:
-        """The kernel's exit status or None while it lives; kept for whoever must say why a notebook failed."""
+        """The kernel's exit status or None while it lives; kept for whoever must say why a notebook
+        failed.
+        """
         if (status := await super().poll()) is not None:
             WarmProvisioner.ended = status
         return status
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
-        """Give the kernel a private folder for its sockets, then prepare it as the stock provisioner does."""
+        """Give the kernel a private folder for its sockets, then prepare it as the stock
+        provisioner does.
+        """
         manager = self.parent
-        if manager and manager.transport == "tcp" and os.name == "posix":  # a restarted kernel keeps its folder
+        # a restarted kernel keeps its folder
+        if manager and manager.transport == "tcp" and os.name == "posix":
             self.folder = tempfile.mkdtemp(prefix="xgrl-kernel-")
             manager.transport, manager.ip = "ipc", f"{self.folder}/ipc"
             manager.connection_file = manager.connection_file or f"{self.folder}/kernel.json"
@@ -114,7 +133,9 @@ class WarmProvisioner(LocalProvisioner):
 
 
 class WarmProcess:
-    """What `LocalProvisioner` uses of `subprocess.Popen`, for a kernel that is the fork server's child."""
+    """What `LocalProvisioner` uses of `subprocess.Popen`, for a kernel that is the fork server's
+    child.
+    """
 
     stdin = stdout = stderr = None
 
@@ -122,7 +143,9 @@ class WarmProcess:
         self.connection, self.pid, self.returncode = connection, pid, None
 
     def poll(self, seconds: float | None = 0) -> int | None:
-        """The exit status, negative for a signal, or None if the kernel lives after `seconds` (None: no limit)."""
+        """The exit status, negative for a signal, or None if the kernel lives after `seconds`
+        (None: no limit).
+        """
         if self.returncode is None and select.select([self.connection], [], [], seconds)[0]:
             with self.connection:
                 answer = _receive(self.connection)
@@ -142,23 +165,34 @@ class WarmProcess:
                 os.kill(self.pid, number)
 
 
-def start_warm(cmd: list[str], folder: str, env: dict[str, str], cwd: str | None = None, **streams: Any) -> WarmProcess:
+def start_warm(
+    cmd: list[str], folder: str, env: dict[str, str], cwd: str | None = None, **streams: Any
+) -> WarmProcess:
     """Have the fork server that fits `env` run an ipykernel command line as a forked child.
 
-    Args: `cmd` is ``[sys.executable, "-m", "ipykernel_launcher", ...]``; `folder` is removed by the server should this
-    process die before the kernel; `env`, `cwd`, `stdout`, `stderr` are the kernel's, as for `subprocess.Popen`.
-    Raises WarmUnavailable or OSError, with the reason, if no warm kernel can be had.
+    Args: `cmd` is ``[sys.executable, "-m", "ipykernel_launcher", ...]``; `folder` is removed by the
+    server should this process die before the kernel; `env`, `cwd`, `stdout`, `stderr` are the
+    kernel's, as for `subprocess.Popen`. Raises WarmUnavailable or OSError, with the reason, if no
+    warm kernel can be had.
     """
     if env.get("XGRL_WARM") == "0":
         raise WarmUnavailable("XGRL_WARM=0")
     if not sys.platform.startswith("linux"):
         raise WarmUnavailable(f"the fork server needs Linux, this is {sys.platform}")
     if cmd[:3] != [sys.executable, "-m", "ipykernel_launcher"]:
-        raise WarmUnavailable(f"expected {sys.executable} -m ipykernel_launcher ..., found {' '.join(cmd[:3])}")
+        raise WarmUnavailable(
+            f"expected {sys.executable} -m ipykernel_launcher ..., found {' '.join(cmd[:3])}"
+        )
     env = env | {"JPY_PARENT_PID": str(os.getpid())}  # as the cold launch does
-    request = {"arguments": cmd[3:], "env": env, "cwd": os.fspath(cwd or os.getcwd()), "folder": folder}
+    request = {
+        "arguments": cmd[3:],
+        "env": env,
+        "cwd": os.fspath(cwd or os.getcwd()),
+        "folder": folder,
+    }
     outputs = [streams.get("stdout") or 1, streams.get("stderr") or 2]
-    for _attempt in range(2):  # an idle server may end between answering the call and reading the request
+    # an idle server may end between answering the call and reading the request
+    for _attempt in range(2):
         connection = _server(env)
         with suppress(ConnectionError):
             _send(connection, request, [s if isinstance(s, int) else s.fileno() for s in outputs])
@@ -173,12 +207,17 @@ def _server(env: dict[str, str]) -> socket.socket:
     folder = _folder(env)
     folder.mkdir(mode=0o700, exist_ok=True)
     refused, log = folder / "refused", folder / "log"
-    with FileLock(folder / "lock"):  # held while a server starts, so that simultaneous jobs start one
+    # held while a server starts, so that simultaneous jobs start one
+    with FileLock(folder / "lock"):
         with suppress(*ABSENT):
             return _dial(folder)
-        if refused.exists() and 0 <= time.time() - refused.stat().st_mtime < RETRY_SECONDS:  # the clock may be set back
+        # the clock may be set back
+        if refused.exists() and 0 <= time.time() - refused.stat().st_mtime < RETRY_SECONDS:
             raise WarmUnavailable(refused.read_text())
-        code = "import runpy, sys; sys.path[:] = filter(None, sys.path); runpy.run_path(sys.argv.pop(1), None, '__main__')"
+        code = (
+            "import runpy, sys; sys.path[:] = filter(None, sys.path); "
+            "runpy.run_path(sys.argv.pop(1), None, '__main__')"
+        )
         command = [sys.executable, "-c", code, __file__, "serve", str(folder)]
         with log.open("w") as output:
             server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
@@ -200,7 +239,9 @@ def _server(env: dict[str, str]) -> socket.socket:
 def _folder(env: dict[str, str]) -> Path:
     """The folder of the server whose children equal a process started here and now with `env`."""
     places = [place for place in sys.path if place.endswith("-packages") and os.path.isdir(place)]
-    packages = [p for place in places for p in os.scandir(place) if p.name.endswith((".dist-info", ".pth"))]
+    packages = [
+        p for place in places for p in os.scandir(place) if p.name.endswith((".dist-info", ".pth"))
+    ]
     process = Path("/proc/self")
     inherited = [
         sys.executable, sys.version, Path(__file__).read_text(), os.nice(0),
@@ -214,12 +255,16 @@ def _folder(env: dict[str, str]) -> Path:
 
 
 def _base() -> Path:
-    """The folder of this user's servers; PermissionError if somebody else could have put a socket there."""
+    """The folder of this user's servers; PermissionError if somebody else could have put a socket
+    there.
+    """
     base = Path(tempfile.gettempdir(), f"xgrl-{os.getuid()}")
     base.mkdir(mode=0o700, exist_ok=True)
     found = base.lstat()
     if found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise PermissionError(f"{base} must be this user's alone (mode 700), found mode {found.st_mode & 0o777:o}")
+        raise PermissionError(
+            f"{base} must be this user's alone (mode 700), found mode {found.st_mode & 0o777:o}"
+        )
     return base
 
 
@@ -234,7 +279,9 @@ def _dial(folder: Path) -> socket.socket:
     return connection
 
 
-def _send(connection: socket.socket, message: dict[str, Any], descriptors: list[int] | None = None) -> None:
+def _send(
+    connection: socket.socket, message: dict[str, Any], descriptors: list[int] | None = None
+) -> None:
     socket.send_fds(connection, [json.dumps(message).encode()], descriptors or [])
 
 
@@ -252,14 +299,19 @@ def _kill_group(pid: int) -> None:
 
 
 def serve(folder: Path) -> dict[str, Any] | None:
-    """Import the libraries, then fork a child for each request; returns the request in a child, at the end None.
+    """Import the libraries, then fork a child for each request; returns the request in a child, at
+    the end None.
 
     Raises SystemExit with the reason if a thread or a CUDA context makes forking unsafe.
     """
     for module, names in PRELOAD.items():
-        _ = [getattr(importlib.import_module(module), name) for name in (names or "__name__").split()]
+        _ = [
+            getattr(importlib.import_module(module), name) for name in (names or "__name__").split()
+        ]
     if (threads := len(os.listdir("/proc/self/task"))) > 1:
-        raise SystemExit(f"libraries started {threads - 1} threads on import (OMP_NUM_THREADS=1 avoids that)")
+        raise SystemExit(
+            f"libraries started {threads - 1} threads on import (OMP_NUM_THREADS=1 avoids that)"
+        )
     if sys.modules["torch"].cuda.is_initialized():
         raise SystemExit("a library initialised CUDA on import")
     gc.freeze()  # a child's garbage collector then leaves the shared pages alone
@@ -269,8 +321,12 @@ def serve(folder: Path) -> dict[str, Any] | None:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(str(address))
     listener.listen(64)
-    born, patience = address.stat().st_ctime_ns, float(os.environ.get("XGRL_WARM_IDLE", IDLE_SECONDS))
-    kernels: dict[int, tuple[int, socket.socket, str]] = {}  # pidfd (readable at its end): process id, client, folder
+    born, patience = (
+        address.stat().st_ctime_ns,
+        float(os.environ.get("XGRL_WARM_IDLE", IDLE_SECONDS)),
+    )
+    # pidfd (readable at its end): process id, client, folder
+    kernels: dict[int, tuple[int, socket.socket, str]] = {}
     idle_since = time.monotonic()
 
     def ours() -> bool:  # not once the folder was removed or another server has taken it over
@@ -279,7 +335,9 @@ def serve(folder: Path) -> dict[str, Any] | None:
         return False
 
     while kernels or (ours() and time.monotonic() - idle_since < patience):
-        ready = select.select([listener, *kernels, *(client for _, client, _ in kernels.values())], [], [], 0.5)[0]
+        ready = select.select(
+            [listener, *kernels, *(client for _, client, _ in kernels.values())], [], [], 0.5
+        )[0]
         for pidfd, (pid, client, sockets) in list(kernels.items()):
             if client in ready and pidfd not in ready:  # the client died
                 _kill_group(pid)
@@ -293,13 +351,20 @@ def serve(folder: Path) -> dict[str, Any] | None:
         if listener in ready:
             client, _ = listener.accept()
             client.settimeout(5)
-            if (request := _receive(client)) is None:  # somebody only looked whether the server lives
+            # somebody only looked whether the server lives
+            if (request := _receive(client)) is None:
                 client.close()
                 continue
             if (pid := os.fork()) == 0:
                 os.setsid()
-                for descriptor in [listener.detach(), client.detach(), *kernels, *(k[1].detach() for k in kernels.values())]:
-                    os.close(descriptor)  # else the server's end of a connection would outlive the server
+                for descriptor in [
+                    listener.detach(),
+                    client.detach(),
+                    *kernels,
+                    *(k[1].detach() for k in kernels.values()),
+                ]:
+                    # else the server's end of a connection would outlive the server
+                    os.close(descriptor)
                 return request
             for stream in request["streams"]:
                 os.close(stream)
@@ -319,22 +384,31 @@ def become_kernel(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
-    random.seed()  # a fork copies the generators' states, a process of its own starts each with fresh entropy
+    # a fork copies the generators' states, a process of its own starts each with fresh entropy
+    random.seed()
     sys.modules["numpy"].random.seed()
     sys.modules["torch"].default_generator.seed()
     importlib.invalidate_caches()
     sys.argv = [importlib.util.find_spec("ipykernel_launcher").origin, *request["arguments"]]
     # A client that shuts a kernel down interrupts it first; ipykernel reports that as an error.
-    logging.getLogger("IPKernelApp").addFilter(lambda line: "KeyboardInterrupt caught in kernel" not in line.getMessage())
-    parent = f"--IPKernelApp.parent_handle={os.getppid()}"  # the kernel ends by itself when the server dies
-    sys.modules["ipykernel.kernelapp"].IPKernelApp.launch_instance(argv=[*request["arguments"], parent])
+    logging.getLogger("IPKernelApp").addFilter(
+        lambda line: "KeyboardInterrupt caught in kernel" not in line.getMessage()
+    )
+    # the kernel ends by itself when the server dies
+    parent = f"--IPKernelApp.parent_handle={os.getppid()}"
+    sys.modules["ipykernel.kernelapp"].IPKernelApp.launch_instance(
+        argv=[*request["arguments"], parent]
+    )
 
 
 def install(prefix: str | Path = sys.prefix) -> Path:
-    """Write the kernel specification ``xgrl-warm`` below `prefix`, harmless when repeated; returns its file."""
+    """Write the kernel specification ``xgrl-warm`` below `prefix`, harmless when repeated; returns
+    its file.
+    """
     from xgrl.records import write_json  # not at the top: the server must not import xgrl
 
-    launch = "-m ipykernel_launcher -f {connection_file} --HistoryManager.hist_file=:memory:"  # no database to share
+    # no database to share
+    launch = "-m ipykernel_launcher -f {connection_file} --HistoryManager.hist_file=:memory:"
     metadata = {"debugger": True, "kernel_provisioner": {"provisioner_name": KERNEL}}
     specification = {"argv": [sys.executable, *launch.split()], "display_name": "Python 3 (xgrl, warm)",
                      "language": "python", "metadata": metadata}  # fmt: skip
@@ -371,4 +445,6 @@ if __name__ == "__main__":
         case ["install" | "status" | "stop" as command]:
             print({"install": install, "status": status, "stop": stop}[command]())
         case other:
-            raise SystemExit(f"usage: python -m xgrl.kernels install | status | stop; found: {' '.join(other)}")
+            raise SystemExit(
+                f"usage: python -m xgrl.kernels install | status | stop; found: {' '.join(other)}"
+            )

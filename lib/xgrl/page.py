@@ -1,4 +1,6 @@
-"""One HTML file of an executed notebook: opens offline, has contents, fetches nothing, runs no script."""
+"""One HTML file of an executed notebook: opens offline, has contents, fetches nothing, runs no
+script.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +22,26 @@ details{color:#555;font-size:.85rem}.anchor-link,.prompt{display:none}a{color:#0
 TEMPLATE = """{%- extends 'basic/index.html.j2' -%}
 {% block input_group %}<details><summary>code</summary>{{ super() }}</details>{% endblock %}"""
 FETCHED = r"""(?:\b(?:src|srcset|poster|data)\s*=|<link\b[^>]*\bhref\s*=|\burl\(|@import)\s*["']?\s*(?!data:|#)[^\s"'>)]"""
-NUMBER = re.compile(r"[-+\u2212]?[\d.,]+(?:e[-+]?\d+)?%?|<0\.0001|nan|NaN|\u2013|not recorded|not estimable|")
+NUMBER = re.compile(
+    r"[-+\u2212]?[\d.,]+(?:e[-+]?\d+)?%?|<0\.0001|nan|NaN|\u2013|not recorded|not estimable|"
+)
 NETWORK = re.compile(rf"{FETCHED}|<script\b|<iframe\b", re.I)
 
 
 def html(executed: str | Path, output: str | Path, lead: str = "") -> Path:
-    """One HTML file of an executed notebook: contents, figures inside, code folded away, nothing fetched from anywhere.
+    """One HTML file of an executed notebook: contents, figures inside, code folded away, nothing
+    fetched from anywhere.
 
     Args:
-        executed: notebook with outputs. output: the page. lead: a sentence to put above everything, such as the verdict.
+        executed: notebook with outputs. output: the page. lead: a sentence to put above everything,
+            such as the verdict.
 
-    Cells tagged "navigation" (links between notebooks) are left out, and the cell of default parameters where papermill put the
-    run's own after it.
+    Cells tagged "navigation" (links between notebooks) are left out, and the cell of default
+    parameters where papermill put the run's own after it.
 
     Raises:
-        ValueError: the notebook was not executed, a cell of it failed, or the page would fetch something when opened.
+        ValueError: the notebook was not executed, a cell of it failed, or the page would fetch
+            something when opened.
     """
     import nbformat
     from jinja2 import DictLoader
@@ -45,29 +52,49 @@ def html(executed: str | Path, output: str | Path, lead: str = "") -> Path:
     if not outputs or any(output.output_type == "error" for output in outputs):
         found = "a cell failed" if outputs else "it has no outputs"
         raise ValueError(f"{executed}: {found}; run the notebook to its end first")
-    notebook.cells = [cell for cell in notebook.cells if "navigation" not in cell.metadata.get("tags", [])]
+    notebook.cells = [
+        cell for cell in notebook.cells if "navigation" not in cell.metadata.get("tags", [])
+    ]
     tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
     if any("injected-parameters" in found for found in tags):
-        notebook.cells = [cell for cell, found in zip(notebook.cells, tags, strict=True) if "parameters" not in found]
-    exporter = HTMLExporter(template_file="folded", extra_loaders=[DictLoader({"folded": TEMPLATE})])
+        notebook.cells = [
+            cell
+            for cell, found in zip(notebook.cells, tags, strict=True)
+            if "parameters" not in found
+        ]
+    exporter = HTMLExporter(
+        template_file="folded", extra_loaders=[DictLoader({"folded": TEMPLATE})]
+    )
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
     body = _aligned(exporter.from_notebook_node(notebook)[0])
     headings = re.findall(r'<h([123])[^>]*\bid="([^"]+)"[^>]*>(.*?)</h\1>', body, re.S)
-    headings = [(level, name, re.sub(r"<[^>]+>|¶", "", text).strip()) for level, name, text in headings]
+    headings = [
+        (level, name, re.sub(r"<[^>]+>|¶", "", text).strip()) for level, name, text in headings
+    ]
     title = next((text for level, _, text in headings if level == "1"), escape(Path(executed).stem))
-    links = "".join(f'<li class="h{level}"><a href="#{name}">{text}</a></li>' for level, name, text in headings if level != "1")
+    links = "".join(
+        f'<li class="h{level}"><a href="#{name}">{text}</a></li>'
+        for level, name, text in headings
+        if level != "1"
+    )
     opening = f"<p><strong>{escape(lead)}</strong></p>" if lead else ""
     page = (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        f'content="width=device-width">'
         f"<title>{title}</title><style>{STYLE}</style></head><body>{opening}<nav><b>Contents</b><ul>{links}</ul></nav>{body}</body></html>\n"
     )
     if found := NETWORK.search(page):
-        raise ValueError(f"{executed}: the page would fetch something or run a script: {page[found.start() :][:80]!r}")
+        raise ValueError(
+            f"{executed}: the page would fetch something or run a script: "
+            f"{page[found.start() :][:80]!r}"
+        )
     return records.write_bytes(output, page.encode())
 
 
 def _aligned(body: str) -> str:
-    """Columns of numbers marked, so that the style sheet sets them to the right and all other text to the left."""
+    """Columns of numbers marked, so that the style sheet sets them to the right and all other text
+    to the left.
+    """
     from bs4 import BeautifulSoup
 
     page = BeautifulSoup(body, "html.parser")
@@ -84,7 +111,14 @@ def _aligned(body: str) -> str:
             cells = [row.find_all("td")[column] for row in rows]
             if all(NUMBER.fullmatch(cell.get_text(strip=True)) for cell in cells):
                 place = column - len(rows[0].find_all("td"))
-                for cell in [*cells, *(head.find_all("th")[place] for head in heads if len(head.find_all("th")) >= -place)]:
+                for cell in [
+                    *cells,
+                    *(
+                        head.find_all("th")[place]
+                        for head in heads
+                        if len(head.find_all("th")) >= -place
+                    ),
+                ]:
                     cell["class"] = ["number"]
     return str(page)
 
@@ -93,6 +127,10 @@ def _without_counter(rows: list, heads: list) -> None:
     """Take away an index that only counts the rows."""
     first = [row.find("th") for row in rows]
     plain = all(cell and cell.get_text(strip=True) == str(k) for k, cell in enumerate(first))
-    if rows and plain and all(head.find("th") and not head.find("th").get_text(strip=True) for head in heads):
+    if (
+        rows
+        and plain
+        and all(head.find("th") and not head.find("th").get_text(strip=True) for head in heads)
+    ):
         for cell in [*first, *(head.find("th") for head in heads)]:
             cell.decompose()

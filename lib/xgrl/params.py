@@ -2,14 +2,14 @@
 
 Two kinds of models, both frozen and closed (an unknown key is an error):
 
-* `Study`: a study file (``params/base.yaml`` merged with ``params/<study>.yaml``), in the three blocks of the
-  Deep Learning Tuning Playbook: *scientific* (what is compared), *nuisance* (tuned, the same budget in every arm)
-  and *fixed*.
-* one `Job` a notebook: the flat values of its parameters cell. The defaults are those of the smoke study, so that a
-  notebook opened by hand runs offline in seconds.
+* `Study`: a study file (``params/base.yaml`` merged with ``params/<study>.yaml``), in the three
+  blocks of the Deep Learning Tuning Playbook: *scientific* (what is compared), *nuisance* (tuned,
+  the same budget in every arm) and *fixed*.
+* one `Job` a notebook: the flat values of its parameters cell. The defaults are those of the smoke
+  study, so that a notebook opened by hand runs offline in seconds.
 
-`Study.job` turns the first into the second. Names of tasks, arms and languages are checked in `xgrl.execute`, which
-knows the tables; here live types and ranges.
+`Study.job` turns the first into the second. Names of tasks, arms and languages are checked in
+`xgrl.execute`, which knows the tables; here live types and ranges.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 NAME, NAME_OR_NONE = r"^[A-Za-z0-9][A-Za-z0-9_-]*$", r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$"
 ARM = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -42,17 +49,21 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Folder = Annotated[str, StringConstraints(pattern=FOLDER)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Sources = Annotated[
-    list[Literal["packages", "hub", "files", "own", "fixture"]], Field(min_length=1, description="in order of preference")
+    list[Literal["packages", "hub", "files", "own", "fixture"]],
+    Field(min_length=1, description="in order of preference"),
 ]
 Layer = Annotated[int, Field(ge=-1)]
 Weight = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 
-BY_ARM = ("lambda_max", "domains", "discriminator_features", "discriminator_layer")  # settings that an arm may have of its own
+# settings that an arm may have of its own
+BY_ARM = ("lambda_max", "domains", "discriminator_features", "discriminator_layer")
 
 
 class Closed(BaseModel):
-    """A frozen model that refuses unknown keys and does not turn one type into another (``"1e-3"`` is no number)."""
+    """A frozen model that refuses unknown keys and does not turn one type into another (``"1e-3"``
+    is no number).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -63,17 +74,24 @@ class Optimisation(Closed):
     steps: dict[Name, Count] = Field(
         description="optimiser steps by task; 'default' for the others, '<task>-first' for a first stage"
     )
-    batch_size: dict[Name, Count] = Field(description="labelled examples a step, by task; 'default' for the others")
+    batch_size: dict[Name, Count] = Field(
+        description="labelled examples a step, by task; 'default' for the others"
+    )
     learning_rate: Rate
     head_learning_rate: Rate
     weight_decay: Weight
-    warmup: Annotated[float, Field(ge=0, le=1)] = Field(description="share of the steps with rising learning rate")
+    warmup: Annotated[float, Field(ge=0, le=1)] = Field(
+        description="share of the steps with rising learning rate"
+    )
     max_grad_norm: Annotated[float, Field(gt=0)]
 
     def flat(self, task: str) -> dict[str, Any]:
         """The values for one task, with its own steps and batch size."""
         steps, sizes = self.steps, self.batch_size
-        own = {"steps": steps.get(task, steps.get("default")), "batch_size": sizes.get(task, sizes.get("default"))}
+        own = {
+            "steps": steps.get(task, steps.get("default")),
+            "batch_size": sizes.get(task, sizes.get("default")),
+        }
         return self.model_dump() | own | {"first_steps": steps.get(f"{task}-first", 0)}
 
 
@@ -88,7 +106,9 @@ class Scientific(Closed):
     seeds: Annotated[list[Seed], Field(min_length=1)]
     baseline: Arm
     treatment: Arm
-    margin: Annotated[float, Field(gt=0)] = Field(description="equivalence margin in points, fixed in advance")
+    margin: Annotated[float, Field(gt=0)] = Field(
+        description="equivalence margin in points, fixed in advance"
+    )
     probe_arms: Arms = Field(description="arms whose checkpoints are probed")
     probe_seeds: list[Seed]
     probe_target: Annotated[str, StringConstraints(pattern=NAME_OR_NONE)] = Field(
@@ -102,14 +122,24 @@ class Nuisance(Closed):
     intermediate: Optimisation
     target: Optimisation
     unlabelled_batch_size: Count
-    discriminator_learning_rate: Rate = Field(description="of whatever an arm trains beside encoder and head")
-    lambda_max: dict[Arm, Weight] = Field(description="an arm's strength, by arm; 'default' for the others")
+    discriminator_learning_rate: Rate = Field(
+        description="of whatever an arm trains beside encoder and head"
+    )
+    lambda_max: dict[Arm, Weight] = Field(
+        description="an arm's strength, by arm; 'default' for the others"
+    )
     domains: dict[Arm, Domains] = Field(description="what a discriminator tells apart, by arm")
-    discriminator_features: dict[Arm, Features] = Field(description="what it sees of a text, by arm")
-    discriminator_layer: dict[Arm, Layer] = Field(description="layer that it reads, by arm; -1 = last")
+    discriminator_features: dict[Arm, Features] = Field(
+        description="what it sees of a text, by arm"
+    )
+    discriminator_layer: dict[Arm, Layer] = Field(
+        description="layer that it reads, by arm; -1 = last"
+    )
 
     def of_arm(self, arm: str, method: str) -> dict[str, Any]:
-        """The values for one arm: its own, else those of the method it is a variant of, else the default."""
+        """The values for one arm: its own, else those of the method it is a variant of, else the
+        default.
+        """
         found = {}
         for key in BY_ARM:
             values = getattr(self, key)
@@ -124,8 +154,12 @@ class Fixed(Closed):
     sources: Sources
     path: str
     trained_layers: Layer = Field(description="top layers that are trained; -1 = all")
-    retrieval_layer: Layer = Field(description="layer whose mean pool searches where no dual encoder is trained; -1 = last")
-    mixture_cap: Count = Field(description="largest size at which a task counts in the multi-task mixture")
+    retrieval_layer: Layer = Field(
+        description="layer whose mean pool searches where no dual encoder is trained; -1 = last"
+    )
+    mixture_cap: Count = Field(
+        description="largest size at which a task counts in the multi-task mixture"
+    )
     max_length: Annotated[int, Field(ge=8, le=8192)]
     train_rows: Count
     dev_rows: Count
@@ -136,8 +170,12 @@ class Fixed(Closed):
     prepare_workers: Annotated[int, Field(ge=1, le=64)]
     threads: Annotated[int, Field(ge=1, le=64)]
     device: Literal["cpu", "cuda"]
-    micro_batch_size: Parts = Field(description="sequences that go through the encoder at once in training; 0 = all of a batch")
-    memory_mb: Count = Field(description="what a job asks a cluster for; 01 asks for half as much again")
+    micro_batch_size: Parts = Field(
+        description="sequences that go through the encoder at once in training; 0 = all of a batch"
+    )
+    memory_mb: Count = Field(
+        description="what a job asks a cluster for; 01 asks for half as much again"
+    )
     runtime_minutes: Count = Field(description="longest time a job asks a cluster for")
     master_seed: Seed
 
@@ -204,7 +242,9 @@ class IntermediateJob(TrainingJob):
 
 
 class TargetJob(TrainingJob):
-    """03_target: one (checkpoint, target task, seed); intermediate and arm are both "none" for the public encoder."""
+    """03_target: one (checkpoint, target task, seed); intermediate and arm are both "none" for the
+    public encoder.
+    """
 
     intermediate: Name = "sarcasm"
     arm: Arm = "dann"
@@ -216,7 +256,10 @@ class TargetJob(TrainingJob):
     @model_validator(mode="after")
     def _none_is_none(self) -> TargetJob:
         if (self.arm == "none") != (self.intermediate == "none"):
-            raise ValueError(f"intermediate={self.intermediate!r} with arm={self.arm!r}: either both are 'none' or neither is")
+            raise ValueError(
+                f"intermediate={self.intermediate!r} with arm={self.arm!r}: either both are "
+                f"'none' or neither is"
+            )
         return self
 
 
@@ -261,28 +304,50 @@ class Study(Closed):
     @model_validator(mode="after")
     def _consistent(self) -> Study:
         s, n, f = self.scientific, self.nuisance, self.fixed
-        for key in ("intermediate", "arms", "targets", "languages", "unlabelled_languages", "seeds", "probe_arms"):
+        for key in (
+            "intermediate",
+            "arms",
+            "targets",
+            "languages",
+            "unlabelled_languages",
+            "seeds",
+            "probe_arms",
+        ):
             values = getattr(s, key)
             if len(set(values)) != len(values):
                 raise ValueError(f"scientific.{key}: {values} names something twice")
         for key in ("baseline", "treatment"):
             if getattr(s, key) not in s.arms:
-                raise ValueError(f"scientific.{key}: {getattr(s, key)!r} is not among the arms {s.arms}")
+                raise ValueError(
+                    f"scientific.{key}: {getattr(s, key)!r} is not among the arms {s.arms}"
+                )
         if s.baseline == s.treatment:
             raise ValueError(f"scientific.treatment: {s.treatment!r} is the baseline itself")
         if "en" not in s.unlabelled_languages:
-            raise ValueError("scientific.unlabelled_languages: 'en' is missing; the discriminator tells English from others")
+            raise ValueError(
+                "scientific.unlabelled_languages: 'en' is missing; the discriminator tells "
+                "English from others"
+            )
         if s.probe_target and s.probe_target not in s.targets:
-            raise ValueError(f"scientific.probe_target: {s.probe_target!r} is not among the targets {s.targets}")
+            raise ValueError(
+                f"scientific.probe_target: {s.probe_target!r} is not among the targets {s.targets}"
+            )
         if not set(s.probe_seeds) <= set(s.seeds):
-            raise ValueError(f"scientific.probe_seeds: {s.probe_seeds} are not all among the seeds {s.seeds}")
+            raise ValueError(
+                f"scientific.probe_seeds: {s.probe_seeds} are not all among the seeds {s.seeds}"
+            )
         for stage, tasks in (("intermediate", s.intermediate), ("target", s.targets)):
             for key in ("steps", "batch_size"):
                 given = getattr(getattr(n, stage), key)
                 if missing := [t for t in tasks if t not in given and "default" not in given]:
-                    raise ValueError(f"nuisance.{stage}.{key}: nothing for {missing} and no 'default'")
+                    raise ValueError(
+                        f"nuisance.{stage}.{key}: nothing for {missing} and no 'default'"
+                    )
         if ("files" in f.sources) != bool(f.path):
-            raise ValueError(f"fixed.path={f.path!r}: source 'files' needs the folder that holds them, other sources have none")
+            raise ValueError(
+                f"fixed.path={f.path!r}: source 'files' needs the folder that holds them, other "
+                f"sources have none"
+            )
         return self
 
     def job(self, notebook: str, method: str = "", **wildcards: Any) -> dict[str, Any]:
@@ -290,30 +355,44 @@ class Study(Closed):
 
         Args:
             notebook: its name without suffix, a key of `JOBS`.
-            method: the line of the table of arms that the wildcard ``arm`` belongs to, "" where there is none.
-            wildcards: what tells this job from the others (``intermediate``, ``arm``, ``target``, ``seed``).
+            method: the line of the table of arms that the wildcard ``arm`` belongs to, "" where
+                there is none.
+            wildcards: what tells this job from the others (``intermediate``, ``arm``, ``target``,
+                ``seed``).
 
         Returns:
             a dict that validates as ``JOBS[notebook]``, every field present.
         """
         s, n, f = self.scientific, self.nuisance, self.fixed
-        pool: dict[str, Any] = {"study": self.study, "outputs": self.outputs, "calibration_draws": self.calibration_draws}
+        pool: dict[str, Any] = {
+            "study": self.study,
+            "outputs": self.outputs,
+            "calibration_draws": self.calibration_draws,
+        }
         pool |= s.model_dump() | f.model_dump()
         pool |= {k: getattr(n, k) for k in ("unlabelled_batch_size", "discriminator_learning_rate")}
         pool |= {"workers": f.prepare_workers, "arms": []}  # of 01: `xgrl.grid.arms_with_texts`
         pool |= wildcards
         if notebook == "02_intermediate":
-            pool |= n.intermediate.flat(wildcards["intermediate"]) | n.of_arm(wildcards["arm"], method)
+            pool |= n.intermediate.flat(wildcards["intermediate"]) | n.of_arm(
+                wildcards["arm"], method
+            )
         if notebook == "03_target":
             pool |= n.target.flat(wildcards["target"])
-            probed = (wildcards["target"], wildcards["arm"] in s.probe_arms, wildcards["seed"] in s.probe_seeds)
+            probed = (
+                wildcards["target"],
+                wildcards["arm"] in s.probe_arms,
+                wildcards["seed"] in s.probe_seeds,
+            )
             pool["keep_encoder"] = probed == (s.probe_target, True, True)
         fields = JOBS[notebook].model_fields
         return check(notebook, {k: pool[k] for k in fields})
 
 
 def nearest_names(name: str, allowed: Iterable[str]) -> str:
-    """Half a sentence for an error message: the nearest match, where there is one, and all that is allowed."""
+    """Half a sentence for an error message: the nearest match, where there is one, and all that is
+    allowed.
+    """
     allowed = sorted(map(str, allowed))
     near = difflib.get_close_matches(str(name), allowed, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
@@ -324,12 +403,18 @@ def explain(error: ValidationError, model: type[BaseModel], what: str) -> str:
     """What a model found wrong, in one line: keys, values, and what is allowed."""
     lines = []
     for e in error.errors():
-        key = ".".join(part if isinstance(part, str) and part.isprintable() else repr(part) for part in e["loc"])
+        key = ".".join(
+            part if isinstance(part, str) and part.isprintable() else repr(part)
+            for part in e["loc"]
+        )
         if e["type"] == "extra_forbidden":
             owner: Any = model
             for part in e["loc"][:-1]:
                 owner = owner.model_fields[part].annotation
-            lines.append(f"{key}={_shown(e['input'])}: unknown key; {nearest_names(e['loc'][-1], owner.model_fields)}")
+            lines.append(
+                f"{key}={_shown(e['input'])}: unknown key; "
+                f"{nearest_names(e['loc'][-1], owner.model_fields)}"
+            )
         elif e["type"] == "missing":
             lines.append(f"{key}: missing")
         elif not key:
@@ -345,7 +430,9 @@ def _reason(error: Any) -> str:
     if error["type"] in ("float_type", "int_type") and isinstance(error["input"], str):
         with suppress(ValueError):
             float(error["input"])
-            return f"{said}; YAML reads this as text: write 1.0e-3 with a dot, whole numbers in digits"
+            return (
+                f"{said}; YAML reads this as text: write 1.0e-3 with a dot, whole numbers in digits"
+            )
     return said
 
 
@@ -356,17 +443,25 @@ def _shown(value: Any) -> str:
 
 
 def load_study(config: dict[str, Any]) -> Study:
-    """A checked `Study` from the merged mapping of the study files; ValueError names key, value and what is allowed."""
+    """A checked `Study` from the merged mapping of the study files; ValueError names key, value and
+    what is allowed.
+    """
     try:
         return Study.model_validate(config)
     except ValidationError as error:
-        raise ValueError(explain(error, Study, f"study file {config.get('study', '?')!r}")) from None
+        raise ValueError(
+            explain(error, Study, f"study file {config.get('study', '?')!r}")
+        ) from None
 
 
 def check(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The complete parameters of one notebook, defaults filled in; ValueError names key, value and what is allowed."""
+    """The complete parameters of one notebook, defaults filled in; ValueError names key, value and
+    what is allowed.
+    """
     if notebook not in JOBS:
-        raise ValueError(f"notebook={notebook!r}: no such notebook; {nearest_names(notebook, JOBS)}")
+        raise ValueError(
+            f"notebook={notebook!r}: no such notebook; {nearest_names(notebook, JOBS)}"
+        )
     try:
         return JOBS[notebook].model_validate(values).model_dump()
     except ValidationError as error:

@@ -3,14 +3,17 @@
     python -I lib/xgrl/placement.py                                          # cores available here
     python -I lib/xgrl/placement.py 2 params/base.yaml params/laptop.yaml    # what Snakemake is told for 2 jobs at once
 
-The cores of a process are not those of the machine: its CPU affinity (taskset, cpusets, a batch system) and the CPU quota of
-every control group that it is in (containers; cgroup v1 and v2) each take some away. More running threads than that make all of
-them crawl, hence jobs x threads a job is never above it.
+The cores of a process are not those of the machine: its CPU affinity (taskset, cpusets, a batch
+system) and the CPU quota of every control group that it is in (containers; cgroup v1 and v2) each
+take some away. More running threads than that make all of them crawl, hence jobs x threads a job is
+never above it.
 
-A GPU is for one job at a time. Which one is decided by a file lock for each device, which the operating system releases however
-its holder ends. Devices go by their UUIDs, so that jobs of which each sees another GPU as its number 0 are kept apart.
+A GPU is for one job at a time. Which one is decided by a file lock for each device, which the
+operating system releases however its holder ends. Devices go by their UUIDs, so that jobs of which
+each sees another GPU as its number 0 are kept apart.
 
-This file needs nothing but Python's own library until there is something to read or to lock: the Makefile runs it.
+This file needs nothing but Python's own library until there is something to read or to lock: the
+Makefile runs it.
 """
 
 from __future__ import annotations
@@ -34,17 +37,22 @@ def cores(root: str | Path = "/") -> int:
     Args:
         root: where ``proc`` and the mounted control groups are found.
     """
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    affinity = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return max(1, min([affinity, *map(int, _quotas(Path(root)))]))
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    """CPU quota in cores of every control group that this process is in, from its own to the outermost that is mounted.
+    """CPU quota in cores of every control group that this process is in, from its own to the
+    outermost that is mounted.
 
     Sources: cgroups(7), proc(5) on mountinfo, kernel documentation admin-guide/cgroup-v2.rst.
     """
     try:
-        groups = [line.split(":", 2) for line in (root / "proc/self/cgroup").read_text().splitlines()]
+        groups = [
+            line.split(":", 2) for line in (root / "proc/self/cgroup").read_text().splitlines()
+        ]
         mounts = [line.split() for line in (root / "proc/self/mountinfo").read_text().splitlines()]
     except OSError:  # not Linux
         return
@@ -70,7 +78,9 @@ def _quota(group: Path) -> Iterator[float]:
         if (group / "cpu.max").exists():
             quota, period = (group / "cpu.max").read_text().split()
         else:
-            quota, period = ((group / f"cpu.cfs_{what}_us").read_text() for what in ("quota", "period"))
+            quota, period = (
+                (group / f"cpu.cfs_{what}_us").read_text() for what in ("quota", "period")
+            )
         if quota != "max" and int(quota) > 0:
             yield int(quota) / int(period)
     except (OSError, ValueError):
@@ -78,22 +88,32 @@ def _quota(group: Path) -> Iterator[float]:
 
 
 def check_cores(jobs: int, threads: int, available: int | None = None) -> int:
-    """Cores that `jobs` jobs of `threads` threads each take; ValueError where that is more than `available` (`cores`)."""
+    """Cores that `jobs` jobs of `threads` threads each take; ValueError where that is more than
+    `available` (`cores`).
+    """
     available = available or cores()
     if jobs < 1 or jobs * threads > available:
         most = available // threads
-        allowed = f"1 to {most}" if most else "none; run it on a larger machine, or lower fixed.threads"
+        allowed = (
+            f"1 to {most}" if most else "none; run it on a larger machine, or lower fixed.threads"
+        )
         raise ValueError(
-            f"JOBS={jobs} with {threads} thread{'s' * (threads > 1)} a job: {available} cores are available to this process"
-            f" (affinity and control groups counted); allowed JOBS: {allowed}; more threads than cores make every job crawl"
+            f"JOBS={jobs} with {threads} thread{'s' * (threads > 1)} a job: {available} cores are "
+            f"available to this process"
+            f" (affinity and control groups counted); allowed JOBS: {allowed}; more threads than "
+            f"cores make every job crawl"
         )
     return jobs * threads
 
 
 def gpus() -> list[str]:
-    """UUIDs of the GPUs that this process may use, in order: those `nvidia-smi` lists, limited by ``CUDA_VISIBLE_DEVICES``."""
+    """UUIDs of the GPUs that this process may use, in order: those `nvidia-smi` lists, limited by
+    ``CUDA_VISIBLE_DEVICES``.
+    """
     try:
-        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60).stdout
+        listing = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return []
     listed = dict(re.findall(r"^GPU (\d+):.*\(UUID: (\S+?)\)", listing, re.M))
@@ -114,7 +134,10 @@ def check_gpu() -> list[str]:
         return found
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     limit = "" if visible is None else f" with CUDA_VISIBLE_DEVICES={visible!r}"
-    raise ValueError(f"device='cuda': nvidia-smi lists no GPU here{limit}; allowed here: cpu (fixed.device in the study file)")
+    raise ValueError(
+        f"device='cuda': nvidia-smi lists no GPU here{limit}; allowed here: cpu (fixed.device in "
+        f"the study file)"
+    )
 
 
 @contextmanager
@@ -152,11 +175,16 @@ def one_gpu(folder: str | Path | None = None) -> Iterator[str]:
 
 
 def options(jobs: str, files: list[str]) -> str:
-    """Snakemake's options for so many jobs at once of the study in `files`; ValueError says what is wrong with them."""
+    """Snakemake's options for so many jobs at once of the study in `files`; ValueError says what is
+    wrong with them.
+    """
     import yaml
 
     if not re.fullmatch(r"[0-9]{1,6}", jobs) or not int(jobs):
-        raise ValueError(f"JOBS={jobs}: how many jobs run at once; allowed: 1 to {cores()}, the cores available here")
+        raise ValueError(
+            f"JOBS={jobs}: how many jobs run at once; allowed: 1 to {cores()}, the cores "
+            f"available here"
+        )
     threads = 1
     for file in files:
         fixed = (yaml.safe_load(Path(file).read_text()) or {}).get("fixed") or {}

@@ -1,4 +1,6 @@
-"""What 01 does with the rows of a study (`xgrl.gathering`): encode them, trim the vocabulary, run the frozen layers, write."""
+"""What 01 does with the rows of a study (`xgrl.gathering`): encode them, trim the vocabulary, run
+the frozen layers, write.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,11 @@ from xgrl.tasks import find_task
 from xgrl.text import kept_ids, remap, trim
 
 
-def encode_all(corpora: Mapping[str, Dataset], tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, Encoded]:
-    """Token sequences of every corpus, cut at `max_length` or at what the task's own recipe says, where that is less.
+def encode_all(
+    corpora: Mapping[str, Dataset], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> dict[str, Encoded]:
+    """Token sequences of every corpus, cut at `max_length` or at what the task's own recipe says,
+    where that is less.
 
     ValueError where the encoder takes fewer tokens.
     """
@@ -37,19 +42,28 @@ def encode_all(corpora: Mapping[str, Dataset], tokenizer: PreTrainedTokenizerBas
         role, *task = name.split("/")[:2]
         longest = min(max_length, find_task(task[0], role).max_length) if task else max_length
         if max_length > tokenizer.model_max_length:
-            raise ValueError(f"max_length={max_length}: the encoder takes at most {tokenizer.model_max_length} tokens")
+            raise ValueError(
+                f"max_length={max_length}: the encoder takes at most {tokenizer.model_max_length} "
+                f"tokens"
+            )
         encoded = encode(rows, schema_of(name), tokenizer, longest)
-        found[name] = replace(encoded, origin=None) if name.endswith(("/train", "/first")) else encoded
+        found[name] = (
+            replace(encoded, origin=None) if name.endswith(("/train", "/first")) else encoded
+        )
     return found
 
 
 CORPORA = ("intermediate", "target", "unlabelled", "language-modelling", "pairs")  # their folders
-CHUNK = 10_000  # rows converted at a time: of chosen rows each is a table of its own until they are combined
-KEPT = ("label", "context", "answers", "tags", "gold", "group")  # what is needed of a row besides its id, once it is encoded
+# rows converted at a time: of chosen rows each is a table of its own until they are combined
+CHUNK = 10_000
+# what is needed of a row besides its id, once it is encoded
+KEPT = ("label", "context", "answers", "tags", "gold", "group")
 
 
 def stored_rows(rows: Dataset, name: str) -> pa.Table:
-    """What a prepared corpus keeps of its rows: ids and labels, and in test and development sets what scores need."""
+    """What a prepared corpus keeps of its rows: ids and labels, and in test and development sets
+    what scores need.
+    """
     kept = [column for column in KEPT if column in rows.column_names]
     if name.endswith(("/train", "/first")):
         kept = [column for column in kept if column == "label"]
@@ -59,20 +73,28 @@ def stored_rows(rows: Dataset, name: str) -> pa.Table:
 
 
 def heads(corpora: Mapping[str, Dataset]) -> dict[str, dict[str, Any]]:
-    """By task as ``role/name``: the format that is trained on, and the names of its classes or tags.
+    """By task as ``role/name``: the format that is trained on, and the names of its classes or
+    tags.
 
-    Tags that have no names (labels that only the user's files know) are numbers, as many as training and development rows have.
+    Tags that have no names (labels that only the user's files know) are numbers, as many as
+    training and development rows have.
     """
     found = {}
     for name in [name for name in corpora if name.endswith("/train")]:
         place = name.removesuffix("/train")
         rows, kind = corpora[name], schema_of(name)
         label = (
-            rows.features["label"] if kind == "classification" else rows.features["tags"].feature if kind == "tagging" else None
+            rows.features["label"]
+            if kind == "classification"
+            else rows.features["tags"].feature
+            if kind == "tagging"
+            else None
         )
         names = getattr(label, "names", None) or []
         if kind == "tagging" and not names:
-            tags = max(max(tags) for split in (name, f"{place}/dev") for tags in corpora[split]["tags"])
+            tags = max(
+                max(tags) for split in (name, f"{place}/dev") for tags in corpora[split]["tags"]
+            )
             names = [str(tag) for tag in range(tags + 1)]
         found[place] = {"format": kind, "labels": names}
     return found
@@ -88,7 +110,8 @@ def write_prepared(
     frozen: int,
     workers: int = 1,
 ) -> int:
-    """Trim the encoder to the study's vocabulary and write it with every corpus, hidden states included.
+    """Trim the encoder to the study's vocabulary and write it with every corpus, hidden states
+    included.
 
     Corpora that an earlier preparation left in the folder are removed.
 
@@ -98,7 +121,8 @@ def write_prepared(
         corpora: rows by corpus name.
         encoded: their sequences in the full vocabulary.
         frozen: how many lower layers stay frozen; 0 = none, and no hidden states are written.
-        workers: processes that run the frozen layers, one thread each; the result is the same for any number.
+        workers: processes that run the frozen layers, one thread each; the result is the same for
+            any number.
 
     Returns:
         rows kept of the word embedding.
@@ -126,7 +150,9 @@ def _frozen_states(lower: PreTrainedModel, folder: Path) -> None:
 
 
 def _in_processes(jobs: list[tuple], workers: int) -> None:
-    """Run the frozen layers on each corpus, in forked processes of one thread each; a corpus never depends on their number."""
+    """Run the frozen layers on each corpus, in forked processes of one thread each; a corpus never
+    depends on their number.
+    """
     if workers == 1:
         for job in watch(jobs, "frozen layers: corpus"):
             _frozen_states(*job)
@@ -151,17 +177,22 @@ def _in_processes(jobs: list[tuple], workers: int) -> None:
             line.update(sum((folder / "hidden.npy").exists() for _, folder in jobs))
     if failed := [process.exitcode for process in processes if process.exitcode]:
         raise RuntimeError(
-            f"the frozen layers failed in {len(failed)} of {workers} processes, exit codes {failed}; out of memory?"
+            f"the frozen layers failed in {len(failed)} of {workers} processes, exit codes "
+            f"{failed}; out of memory?"
         )
 
 
 def special_ids(folder: str | Path, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-    """The tokenizer's special ids as they are numbered in the prepared vocabulary: ``mask`` (None without one) and ``all``."""
+    """The tokenizer's special ids as they are numbered in the prepared vocabulary: ``mask`` (None
+    without one) and ``all``.
+    """
     kept = np.load(Path(folder) / "encoder" / "kept_ids.npy")
     places = {old: int(np.searchsorted(kept, old)) for old in tokenizer.all_special_ids}
     return {"mask": places.get(tokenizer.mask_token_id), "all": sorted(places.values())}
 
 
 def write_texts(path: str | Path, rows: Dataset) -> Path:
-    """Write sentences to measure with (id, text, language) as parquet: they are tokenised when they are used."""
+    """Write sentences to measure with (id, text, language) as parquet: they are tokenised when they
+    are used.
+    """
     return records.write(Path(path), lambda p: rows.to_pandas().to_parquet(p, index=False))

@@ -1,16 +1,20 @@
 """Language probes: what a fresh classifier can still read from frozen features.
 
-A domain-adversarial run claims to hide the language of a text from its features. The discriminator that was trained against
-cannot certify that (the encoder may merely have out-run it), so every statement here comes from a *fresh* classifier that saw
-none of the training, on unlabelled sentences held out for this purpose:
+A domain-adversarial run claims to hide the language of a text from its features. The discriminator
+that was trained against cannot certify that (the encoder may merely have out-run it), so every
+statement here comes from a *fresh* classifier that saw none of the training, on unlabelled
+sentences held out for this purpose:
 
-- language probe: accuracy on the other half of the sentences, with the control task of Hewitt and Liang, "Designing and
-  interpreting probes with control tasks" (EMNLP 2019): the same probe on labels drawn at random for each distinct text.
-  Selectivity = accuracy - control. Two kinds of classifier:
+- language probe: accuracy on the other half of the sentences, with the control task of Hewitt and
+  Liang, "Designing and interpreting probes with control tasks" (EMNLP 2019): the same probe on
+  labels drawn at random for each distinct text. Selectivity = accuracy - control. Two kinds of
+    classifier:
     - "linear": multinomial logistic regression;
-    - "mlp": the training's own discriminator (`xgrl.models.grl.Discriminator`), retrained on features that hold still, with
-      a small quadratic penalty, until its gradient vanishes: what an opponent of that size reads once it has converged;
-- proxy A-distance, 2 (1 - 2 error), of Ben-David et al., "A theory of learning from different domains" (Machine Learning 2010).
+    - "mlp": the training's own discriminator (`xgrl.models.grl.Discriminator`), retrained on
+      features that hold still, with a small quadratic penalty, until its gradient vanishes: what an
+      opponent of that size reads once it has converged;
+- proxy A-distance, 2 (1 - 2 error), of Ben-David et al., "A theory of learning from different
+  domains" (Machine Learning 2010).
 
 Accuracies are in percent. Everything is deterministic given its seed.
 """
@@ -38,7 +42,9 @@ FLAT = 1e-3  # largest entry of the gradient at which the discriminator counts a
 
 @dataclass(frozen=True)
 class Probe:
-    """Held-out result of one language probe; percent, selectivity in points; `converged`: did its training reach an optimum?"""
+    """Held-out result of one language probe; percent, selectivity in points; `converged`: did its
+    training reach an optimum?
+    """
 
     accuracy: float
     low: float
@@ -50,21 +56,29 @@ class Probe:
     converged: bool
 
 
-def language_probe(features: np.ndarray, languages: Sequence[str], seed: int = 0, kind: str = "linear") -> Probe:
+def language_probe(
+    features: np.ndarray, languages: Sequence[str], seed: int = 0, kind: str = "linear"
+) -> Probe:
     """Train a fresh classifier of the language on half of the texts and score it on the other half.
 
     Args:
-        features: (n, d) one vector a text; standardised with the training half's mean and deviation.
-        languages: (n,) language code of each text; two or more languages with at least four texts each.
+        features: (n, d) one vector a text; standardised with the training half's mean and
+            deviation.
+        languages: (n,) language code of each text; two or more languages with at least four texts
+            each.
         seed: fixes the split, the control labels and the classifier's initialisation.
-        kind: "linear" (logistic regression) or "mlp" (the discriminator, for what a linear probe cannot see).
+        kind: "linear" (logistic regression) or "mlp" (the discriminator, for what a linear probe
+            cannot see).
 
     Returns:
-        A `Probe`: accuracy with its exact (Clopper-Pearson) 95 % interval, chance (share of the largest language), accuracy on
-        the control task, selectivity, number of test texts, and whether the probe itself (not its control) converged.
+        A `Probe`: accuracy with its exact (Clopper-Pearson) 95 % interval, chance (share of the
+            largest language), accuracy on
+        the control task, selectivity, number of test texts, and whether the probe itself (not its
+        control) converged.
 
     Raises:
-        ValueError: unknown kind, features that are not finite, lengths that differ, fewer than two languages, too few texts.
+        ValueError: unknown kind, features that are not finite, lengths that differ, fewer than two
+            languages, too few texts.
 
     Source: Hewitt and Liang (2019) for the control task and selectivity.
     """
@@ -74,7 +88,8 @@ def language_probe(features: np.ndarray, languages: Sequence[str], seed: int = 0
     rng = np.random.default_rng(seed)
     train, test = _halves(codes, seed)
     right, converged = _held_out(x, codes, train, test, kind, seed)
-    _, kinds_of_text = np.unique(np.round(x / x.std(), 3), axis=0, return_inverse=True)  # equal but for batch rounding
+    # equal but for batch rounding
+    _, kinds_of_text = np.unique(np.round(x / x.std(), 3), axis=0, return_inverse=True)
     control_labels = rng.permutation(codes)[kinds_of_text]  # a repeated text repeats its label
     control = 100 * _held_out(x, control_labels, train, test, kind, seed)[0] / len(test)
     interval = binomtest(right, len(test)).proportion_ci(0.95, method="exact")
@@ -91,10 +106,12 @@ def language_probe(features: np.ndarray, languages: Sequence[str], seed: int = 0
 
 
 def a_distance(source: np.ndarray, target: np.ndarray, seed: int = 0) -> float:
-    """Proxy A-distance between two samples: 0 where a linear classifier cannot tell them apart, 2 where it never errs.
+    """Proxy A-distance between two samples: 0 where a linear classifier cannot tell them apart, 2
+    where it never errs.
 
     Args:
-        source: (n, d) features of one domain; target: (m, d) of the other. The larger is thinned so that both weigh the same.
+        source: (n, d) features of one domain; target: (m, d) of the other. The larger is thinned so
+            that both weigh the same.
         seed: fixes thinning and split.
 
     Returns:
@@ -112,17 +129,26 @@ def a_distance(source: np.ndarray, target: np.ndarray, seed: int = 0) -> float:
 
 
 def checked(features: np.ndarray, languages: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Finite float64 features (n, d) and integer language codes (n,), or a ValueError that says what is wrong."""
+    """Finite float64 features (n, d) and integer language codes (n,), or a ValueError that says
+    what is wrong.
+    """
     x = np.asarray(features, dtype=np.float64)
     labels = np.asarray(languages, dtype=str)
     if x.ndim != 2 or len(x) != len(labels):
-        raise ValueError(f"features have shape {x.shape}, languages {labels.shape}; expected (n, d) and (n,)")
+        raise ValueError(
+            f"features have shape {x.shape}, languages {labels.shape}; expected (n, d) and (n,)"
+        )
     if not np.isfinite(x).all():
-        raise ValueError(f"{int((~np.isfinite(x)).any(1).sum())} of {len(x)} feature rows are not finite (diverged run?)")
+        raise ValueError(
+            f"{int((~np.isfinite(x)).any(1).sum())} of {len(x)} feature rows are not finite "
+            f"(diverged run?)"
+        )
     names, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(names) < 2 or counts.min() < 4:
         found = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
-        raise ValueError(f"found {found}; a probe needs two or more languages with at least 4 texts each")
+        raise ValueError(
+            f"found {found}; a probe needs two or more languages with at least 4 texts each"
+        )
     return x, codes
 
 
@@ -131,21 +157,33 @@ def _halves(codes: np.ndarray, seed: int) -> list[np.ndarray]:
     return train_test_split(np.arange(len(codes)), test_size=0.5, random_state=seed, stratify=codes)
 
 
-def _held_out(x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray, kind: str, seed: int) -> tuple[int, bool]:
-    """Right answers on `test` of a fresh classifier trained on the standardised `train`, and whether it converged."""
+def _held_out(
+    x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray, kind: str, seed: int
+) -> tuple[int, bool]:
+    """Right answers on `test` of a fresh classifier trained on the standardised `train`, and
+    whether it converged.
+    """
     scaler = StandardScaler().fit(x[train])
     inside, outside = scaler.transform(x[train]), scaler.transform(x[test])
     if kind == "linear":
         model = LogisticRegression(C=0.1, max_iter=ITERATIONS).fit(inside, y[train])
-        return int((model.predict(outside) == y[test]).sum()), bool(model.n_iter_.max() < ITERATIONS)
-    discriminator, converged = _retrain(torch.from_numpy(inside).float(), torch.from_numpy(y[train]), int(y.max()) + 1, seed)
+        return int((model.predict(outside) == y[test]).sum()), bool(
+            model.n_iter_.max() < ITERATIONS
+        )
+    discriminator, converged = _retrain(
+        torch.from_numpy(inside).float(), torch.from_numpy(y[train]), int(y.max()) + 1, seed
+    )
     with torch.inference_mode():
         guess = discriminator(torch.from_numpy(outside).float()).argmax(1).numpy()
     return int((guess == y[test]).sum()), converged
 
 
-def _retrain(x: torch.Tensor, y: torch.Tensor, domains: int, seed: int) -> tuple[Discriminator, bool]:
-    """A fresh discriminator at an optimum of its loss on features (n, d) that hold still, and whether it got there."""
+def _retrain(
+    x: torch.Tensor, y: torch.Tensor, domains: int, seed: int
+) -> tuple[Discriminator, bool]:
+    """A fresh discriminator at an optimum of its loss on features (n, d) that hold still, and
+    whether it got there.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Discriminator(x.shape[1], domains)
@@ -156,7 +194,9 @@ def _retrain(x: torch.Tensor, y: torch.Tensor, domains: int, seed: int) -> tuple
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        value = cross_entropy(model(x), y) + PENALTY / (2 * len(x)) * sum((w**2).sum() for w in weights)
+        value = cross_entropy(model(x), y) + PENALTY / (2 * len(x)) * sum(
+            (w**2).sum() for w in weights
+        )
         value.backward()
         return value
 

@@ -1,7 +1,7 @@
 """Progress of a long step: one line of text in a notebook, replaced in place.
 
-A saved notebook keeps the last line only, and that is the same whenever the same work was done: no bar, no time. Outside a
-notebook's kernel nothing is shown, and nothing that is watched is changed.
+A saved notebook keeps the last line only, and that is the same whenever the same work was done: no
+bar, no time. Outside a notebook's kernel nothing is shown, and nothing that is watched is changed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class Line:
         self.update(0)
 
     def update(self, done: int) -> None:
-        """Say that `done` of the total are done; at most twice a second, and always the first and the last."""
+        """Say that `done` of the total are done; at most twice a second, and always the first and
+        the last.
+        """
         now = time.monotonic()
         if self.handle is None or (0 < done < self.total and now - self.shown < EVERY):
             return
@@ -61,7 +63,8 @@ class Watched(Generic[T]):
 
 
 def watch(items: Sequence[T], what: str) -> Watched[T]:
-    """The same items, with a line of progress in the notebook's cell while they are read, one after another.
+    """The same items, with a line of progress in the notebook's cell while they are read, one after
+    another.
 
     Args:
         items: a sequence, or a map-style data set.

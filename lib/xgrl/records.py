@@ -1,9 +1,11 @@
-"""A run's folder: what is in it, and how it is written so that nothing half-done is ever taken for finished.
+"""A run's folder: what is in it, and how it is written so that nothing half-done is ever taken for
+finished.
 
-Everything is written to a temporary name in the same folder, synced, and moved into place with `os.replace`, which is
-atomic on one file system. ``run.json`` is written last; a run counts as finished only when it is there. It holds the SHA-256
-of every file of the run and of itself, and whoever reads one of them checks it (`read`, `check`): a flipped bit in weights or
-scores would else go unnoticed.
+Everything is written to a temporary name in the same folder, synced, and moved into place with
+`os.replace`, which is atomic on one file system. ``run.json`` is written last; a run counts as
+finished only when it is there. It holds the SHA-256 of every file of the run and of itself, and
+whoever reads one of them checks it (`read`, `check`): a flipped bit in weights or scores would else
+go unnoticed.
 """
 
 from __future__ import annotations
@@ -42,18 +44,32 @@ PREDICTION_COLUMNS = {
     "prediction": str,
     "score": float,
 }
-COUNTS = ("matched", "predicted", "expected")  # further columns where the metric is an F1 over all examples
+# further columns where the metric is an F1 over all examples
+COUNTS = ("matched", "predicted", "expected")
 LATER = (".ipynb", ".html")  # what others add to a finished run: the executed notebook, the report
 FIRST = (
-    "First run the notebook that writes it (01: prepared, 02: intermediate, 03: target, 04: probe), or the whole study: "
+    "First run the notebook that writes it (01: prepared, 02: intermediate, 03: target, 04: "
+    "probe), or the whole study: "
     "make smoke for the study smoke, else make study STUDY=its-name"
 )
 AGAIN = "delete {} and say make study again: it is made anew"
-PACKAGES = ("torch", "transformers", "datasets", "tokenizers", "numpy", "scipy", "pandas", "papermill", "snakemake")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "datasets",
+    "tokenizers",
+    "numpy",
+    "scipy",
+    "pandas",
+    "papermill",
+    "snakemake",
+)
 
 
 def write(path: str | Path, writer: Callable[[Path], Any]) -> Path:
-    """Let `writer` fill a temporary file beside `path`, sync it, and move it into place; returns `path`."""
+    """Let `writer` fill a temporary file beside `path`, sync it, and move it into place; returns
+    `path`.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
@@ -75,7 +91,9 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
 
 
 def write_json(path: str | Path, value: Any) -> Path:
-    """Readable JSON with a final newline; NaN and infinity are refused (ValueError), they are not JSON."""
+    """Readable JSON with a final newline; NaN and infinity are refused (ValueError), they are not
+    JSON.
+    """
     return write_bytes(path, (_text(value) + "\n").encode())
 
 
@@ -84,14 +102,17 @@ def _text(value: Any) -> str:
 
 
 def replace_folder(path: str | Path, writer: Callable[[Path], Any]) -> Path:
-    """Let `writer` fill a temporary folder beside `path` and move it into place, replacing an older one."""
+    """Let `writer` fill a temporary folder beside `path` and move it into place, replacing an older
+    one.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         writer(temporary)
         os.chmod(temporary, 0o755)
-        if path.exists():  # taken away whole: killed while it is being removed, it would be there in part
+        # taken away whole: killed while it is being removed, it would be there in part
+        if path.exists():
             old = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")
             os.replace(path, old)
             os.replace(temporary, path)
@@ -114,7 +135,14 @@ def _plain(value: Any) -> Any:
 
 
 def run_folder(
-    outputs: str | Path, study: str, phase: str, *, intermediate: str = "", arm: str = "", seed: int = 0, target: str = ""
+    outputs: str | Path,
+    study: str,
+    phase: str,
+    *,
+    intermediate: str = "",
+    arm: str = "",
+    seed: int = 0,
+    target: str = "",
 ) -> Path:
     """The folder of one run (design: one folder a run, named by its parameters).
 
@@ -122,7 +150,8 @@ def run_folder(
         outputs: the outputs folder.
         study: the study's name.
         phase: prepare, intermediate, target, probe or analysis.
-        intermediate, arm, seed, target: which run; arm "none" (the public encoder) has no intermediate task.
+        intermediate, arm, seed, target: which run; arm "none" (the public encoder) has no
+            intermediate task.
     """
     root = Path(outputs) / study
     if phase in ("prepare", "analysis"):
@@ -136,7 +165,8 @@ def run_folder(
 
 
 def start(folder: str | Path, study: str) -> float:
-    """Begin a run: make its folder, take away an older ``run.json`` and what a killed run left; returns the start (seconds).
+    """Begin a run: make its folder, take away an older ``run.json`` and what a killed run left;
+    returns the start (seconds).
 
     Raises:
         ValueError: if the folder holds a run of another study.
@@ -147,9 +177,13 @@ def start(folder: str | Path, study: str) -> float:
     if record.exists():
         found = read(folder)["study"]
         if found != study:
-            raise ValueError(f"{folder} holds a run of study {found!r}, not {study!r}; give the study another name or folder")
+            raise ValueError(
+                f"{folder} holds a run of study {found!r}, not {study!r}; give the study another "
+                f"name or folder"
+            )
         record.unlink()
-    for left in [path for path in folder.rglob(".*") if path.name != ".ipynb_checkpoints"]:  # temporary files of `write`
+    # temporary files of `write`
+    for left in [path for path in folder.rglob(".*") if path.name != ".ipynb_checkpoints"]:
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
         else:
@@ -176,7 +210,8 @@ def finish(
         parameters: the job's complete parameters.
         metrics: what was measured, JSON-ready; a non-finite number is refused.
         started: what `start` returned.
-        status: "finished", or "diverged" for a run whose loss stopped being finite (a result, not a failure).
+        status: "finished", or "diverged" for a run whose loss stopped being finite (a result, not a
+            failure).
         inputs: names of inputs and what identifies them (hashes).
         warnings: what a reader must know before believing the metrics.
     """
@@ -204,14 +239,18 @@ def finish(
 
 
 class NotFinished(ValueError):
-    """What an earlier notebook writes is not there; a notebook shows the sentence alone, without a traceback."""
+    """What an earlier notebook writes is not there; a notebook shows the sentence alone, without a
+    traceback.
+    """
 
     def _render_traceback_(self) -> list[str]:  # IPython's hook
         return [str(self)]
 
 
 def read(folder: str | Path) -> dict[str, Any]:
-    """The record of a finished run; `NotFinished` when it is missing, ValueError when it is damaged or of another schema."""
+    """The record of a finished run; `NotFinished` when it is missing, ValueError when it is damaged
+    or of another schema.
+    """
     path = Path(folder) / "run.json"
     try:
         record = json.loads(path.read_text())
@@ -231,7 +270,8 @@ def check(folder: str | Path, *names: str, record: dict[str, Any] | None = None)
 
     Args:
         folder: the run's folder.
-        names: files, or folders with all that is below, relative to `folder`; every file of the run without.
+        names: files, or folders with all that is below, relative to `folder`; every file of the run
+            without.
         record: what `read` returned, where it is at hand.
 
     Raises:
@@ -248,7 +288,9 @@ def check(folder: str | Path, *names: str, record: dict[str, Any] | None = None)
         except FileNotFoundError:
             raise ValueError(f"{path}: not there, though its run has finished; {todo}") from None
         if _sha256(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) != expected:
-            raise ValueError(f"{path} is damaged: its sha256 is not the one that its run recorded; {todo}")
+            raise ValueError(
+                f"{path} is damaged: its sha256 is not the one that its run recorded; {todo}"
+            )
     return record
 
 
@@ -257,7 +299,11 @@ def _files(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if path.is_file() and path.suffix not in LATER and not any(part.startswith(".") for part in name.parts):
+        if (
+            path.is_file()
+            and path.suffix not in LATER
+            and not any(part.startswith(".") for part in name.parts)
+        ):
             found[str(name)] = hash_file(path)
     found.pop("run.json", None)
     return found
@@ -277,7 +323,9 @@ def _sha256(path: Path, *state: int) -> str:
 
 def _seal(record: dict[str, Any]) -> str:
     """SHA-256 of a record without its own."""
-    text = json.dumps({key: value for key, value in record.items() if key != "sha256"}, sort_keys=True)
+    text = json.dumps(
+        {key: value for key, value in record.items() if key != "sha256"}, sort_keys=True
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -285,7 +333,8 @@ def write_predictions(folder: str | Path, frame: pd.DataFrame) -> Path:
     """Check and write ``predictions.parquet``, one row per (run, language, example).
 
     Raises:
-        ValueError: missing or further columns, no rows, a duplicated (language, example_id), a score that is not finite.
+        ValueError: missing or further columns, no rows, a duplicated (language, example_id), a
+            score that is not finite.
     """
     types = PREDICTION_COLUMNS | (dict.fromkeys(COUNTS, int) if COUNTS[0] in frame else {})
     if list(frame.columns) != list(types):
@@ -293,16 +342,23 @@ def write_predictions(folder: str | Path, frame: pd.DataFrame) -> Path:
     if frame.empty:
         raise ValueError("predictions are empty")
     if (twice := frame.duplicated(["language", "example_id"])).any():
-        raise ValueError(f"predictions name an example twice: {frame.loc[twice, ['language', 'example_id']].iloc[0].tolist()}")
+        raise ValueError(
+            f"predictions name an example twice: "
+            f"{frame.loc[twice, ['language', 'example_id']].iloc[0].tolist()}"
+        )
     if not np.isfinite(frame["score"]).all():
         raise ValueError("predictions hold a score that is not finite")
-    return write(Path(folder) / "predictions.parquet", lambda p: frame.astype(types).to_parquet(p, index=False))
+    return write(
+        Path(folder) / "predictions.parquet",
+        lambda p: frame.astype(types).to_parquet(p, index=False),
+    )
 
 
 def peak_memory_mb() -> float:
     """Largest resident memory of this process so far, in MB.
 
-    Linux's own high-water mark where there is one: `ru_maxrss` of a process starts at what its parent had.
+    Linux's own high-water mark where there is one: `ru_maxrss` of a process starts at what its
+    parent had.
     """
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
@@ -325,12 +381,16 @@ def _processor() -> str:
     """The processor's name: equal bits are promised on one kind of it only."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        return next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         return platform.processor() or "unknown"
 
 
 def _installed() -> str:
-    """SHA-256 of names and versions of all installed packages, as their folders are called (``numpy-2.4.6.dist-info``)."""
+    """SHA-256 of names and versions of all installed packages, as their folders are called
+    (``numpy-2.4.6.dist-info``).
+    """
     names = {path.name for place in sys.path if place for path in Path(place).glob("*.dist-info")}
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()

@@ -1,4 +1,5 @@
-"""What people read of a study: the verdict sentence, the README table, one HTML file, the comparison with published results.
+"""What people read of a study: the verdict sentence, the README table, one HTML file, the
+comparison with published results.
 
 Commands:
 
@@ -31,19 +32,34 @@ ARM_MARKERS = ("<!-- arms:start -->", "<!-- arms:end -->")
 
 
 def summarise(
-    study: Study, comparison: stats.Comparison, checked: pd.DataFrame, **further: pd.DataFrame | Mapping | str | None
+    study: Study,
+    comparison: stats.Comparison,
+    checked: pd.DataFrame,
+    **further: pd.DataFrame | Mapping | str | None,
 ) -> dict[str, Any]:
-    """What summary.json holds: verdict, comparison, checks, audit, the rows of the README table, and what the study cost.
+    """What summary.json holds: verdict, comparison, checks, audit, the rows of the README table,
+    and what the study cost.
 
     Args:
-        further: more parts of the report by name, tables or plain values; a table becomes a list of its rows.
+        further: more parts of the report by name, tables or plain values; a table becomes a list of
+            its rows.
     """
-    macro = study.runs[study.runs.phase == "target"].pivot_table(index="target", columns="arm", values="macro")
+    macro = study.runs[study.runs.phase == "target"].pivot_table(
+        index="target", columns="arm", values="macro"
+    )
     main = {"none", "control", comparison.baseline, comparison.treatment}
-    macro = macro[arms_in_order(main & set(macro.columns))].loc[[row.target for row in comparison.per_task.itertuples()]]
-    if "control" in macro and macro["control"].isna().any():  # trained to be probed, on one target: no column of its own
+    macro = macro[arms_in_order(main & set(macro.columns))].loc[
+        [row.target for row in comparison.per_task.itertuples()]
+    ]
+    # trained to be probed, on one target: no column of its own
+    if "control" in macro and macro["control"].isna().any():
         macro = macro.drop(columns="control")
-    whole = {"theta": comparison.theta, "low": comparison.ci[0], "high": comparison.ci[1], "p": comparison.p}
+    whole = {
+        "theta": comparison.theta,
+        "low": comparison.ci[0],
+        "high": comparison.ci[1],
+        "p": comparison.p,
+    }
     average = macro.mul(comparison.weights, axis=0).sum(min_count=len(macro))
     rows = [{"target": "all targets", "scores": average.to_dict()} | whole]
     for row in comparison.per_task.itertuples():
@@ -67,7 +83,9 @@ def summarise(
 
 
 def latex(summary: dict[str, Any]) -> str:
-    """The results table as LaTeX with booktabs: one row a target with arms, difference, 95 % interval and p."""
+    """The results table as LaTeX with booktabs: one row a target with arms, difference, 95 %
+    interval and p.
+    """
     arms = summary["arms"]
     names = " & ".join(_escaped(arm) for arm in arms)
     lines = [
@@ -78,7 +96,11 @@ def latex(summary: dict[str, Any]) -> str:
         r"\midrule",
     ]
     for k, row in enumerate(summary["table"]):
-        cells = [_escaped(row["target"]), *(_score(row, arm) for arm in arms), f"${row['theta']:+.2f}$"]
+        cells = [
+            _escaped(row["target"]),
+            *(_score(row, arm) for arm in arms),
+            f"${row['theta']:+.2f}$",
+        ]
         known = row["low"] is not None and row["high"] is not None
         cells += [f"$[{row['low']:+.2f}, {row['high']:+.2f}]$" if known else "not estimable"]
         p = _p(row["p"])
@@ -101,20 +123,35 @@ def _escaped(text: str) -> str:
 
 
 def readme_table(summary: dict[str, Any]) -> str:
-    """Markdown of summary.json: the verdict, then one row a target with arms, difference, 95 % interval and p."""
+    """Markdown of summary.json: the verdict, then one row a target with arms, difference, 95 %
+    interval and p.
+    """
     arms = summary["arms"]
-    head = ["zero-shot score, %", *arms, f"{summary['treatment']} - {summary['baseline']}, points [95 %]", "p"]
+    head = [
+        "zero-shot score, %",
+        *arms,
+        f"{summary['treatment']} - {summary['baseline']}, points [95 %]",
+        "p",
+    ]
     lines = [f"**{summary['verdict']}**", "", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for row in summary["table"]:
         cells = [row["target"], *(_score(row, arm) for arm in arms), _interval(row), _p(row["p"])]
         lines.append(f"| {' | '.join(cells)} |")
-    cost = f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most {summary['peak_memory_mb']:.0f} MB a job."
-    blocks = f"{summary['blocks']} blocks (intermediate task x seed). Macro average over zero-shot languages, English apart."
+    cost = (
+        f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most "
+        f"{summary['peak_memory_mb']:.0f} MB a job."
+    )
+    blocks = (
+        f"{summary['blocks']} blocks (intermediate task x seed). Macro average over zero-shot "
+        f"languages, English apart."
+    )
     return "\n".join([*lines, "", f"{blocks} p of single targets adjusted by Holm. {cost}"]) + "\n"
 
 
 def arms_table(summary: dict[str, Any]) -> str:
-    """Markdown of summary.json: every arm against the baseline, on the cells that both have, with what it cost beside it."""
+    """Markdown of summary.json: every arm against the baseline, on the cells that both have, with
+    what it cost beside it.
+    """
     baseline = summary["baseline"]
     head = [
         "arm", "targets, intermediate tasks", f"arm - {baseline}, points [95 %]", "p", "p, maxT over all arms",
@@ -124,12 +161,24 @@ def arms_table(summary: dict[str, Any]) -> str:
     costs = {row["arm"]: row for row in summary["costs"]}
     for row in summary["arms_against_baseline"]:
         if row["theta"] is None:
-            lines.append(f"| {row['arm']} | not comparable: {row['note']} |{' |' * (len(head) - 2)}")
+            lines.append(
+                f"| {row['arm']} | not comparable: {row['note']} |{' |' * (len(head) - 2)}"
+            )
             continue
         cost = costs.get(row["arm"], {})
         ratios = (cost.get("flops_ratio"), cost.get("seconds_ratio"))
-        cells = [row["arm"], f"{row['targets']}; {row['intermediate']}", _interval(row), _p(row["p"]), _p(row["p_max_t"])]
-        lines.append(f"| {' | '.join([*cells, *('–' if ratio is None else f'{ratio:.2f}' for ratio in ratios)])} |")
+        cells = [
+            row["arm"],
+            f"{row['targets']}; {row['intermediate']}",
+            _interval(row),
+            _p(row["p"]),
+            _p(row["p_max_t"]),
+        ]
+        lines.append(
+            f"| "
+            f"{' | '.join([*cells, *('–' if ratio is None else f'{ratio:.2f}' for ratio in ratios)])} "
+            f"|"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -144,7 +193,9 @@ def write_readme(summary_path: str | Path, readme_path: str | Path) -> None:
     Of the study "arms" that is `arms_table`, of any other `readme_table`.
     """
     text, summary = Path(readme_path).read_text(), json.loads(Path(summary_path).read_text())
-    (start, end), make = (ARM_MARKERS, arms_table) if summary["study"] == "arms" else (MARKERS, readme_table)
+    (start, end), make = (
+        (ARM_MARKERS, arms_table) if summary["study"] == "arms" else (MARKERS, readme_table)
+    )
     if text.count(start) != 1 or text.count(end) != 1:
         raise ValueError(f"{readme_path}: needs the lines {start} and {end}, once each")
     table = make(summary)
@@ -153,8 +204,12 @@ def write_readme(summary_path: str | Path, readme_path: str | Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; exit 0, 1 where `verify` found differences, 2 where something is missing or broken."""
-    parser = argparse.ArgumentParser(prog="python -m xgrl.report", description=__doc__.split("\n")[0])
+    """Command line; exit 0, 1 where `verify` found differences, 2 where something is missing or
+    broken.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m xgrl.report", description=__doc__.split("\n")[0]
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, places in (
         ("html", ["analysis"]),
@@ -168,7 +223,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command.add_argument(place, type=Path)
     command, *paths = vars(parser.parse_args(arguments)).values()
     try:
-        actions = {"html": _html, "summary": _summary, "readme": _readme, "verify": _verify, "publish": _publish}
+        actions = {
+            "html": _html,
+            "summary": _summary,
+            "readme": _readme,
+            "verify": _verify,
+            "publish": _publish,
+        }
         return actions[command](*paths)
     except (ValueError, FileNotFoundError) as error:
         print(f"refused: {error}", file=sys.stderr)
@@ -186,15 +247,21 @@ def _summary(study: Path) -> int:
     summary = json.loads((study / "analysis" / "summary.json").read_text())
     comparison, (whole, *targets) = summary["comparison"], summary["table"]
     print(
-        f"study {summary['study']}: {summary['runs']} runs, {summary['blocks']} blocks, {summary['core_hours']:.2f} core hours"
+        f"study {summary['study']}: {summary['runs']} runs, {summary['blocks']} blocks, "
+        f"{summary['core_hours']:.2f} core hours"
     )
     print(f"verdict: {summary['verdict']}")
-    scores = ", ".join(f"{arm} {value:.1f}" for arm, value in whole["scores"].items() if value is not None)
+    scores = ", ".join(
+        f"{arm} {value:.1f}" for arm, value in whole["scores"].items() if value is not None
+    )
     tests = ", ".join(
-        f"{name} p {comparison[key]:.2g}" for name, key in (("sign flip", "p_signflip"), ("crossed", "p_crossed"))
+        f"{name} p {comparison[key]:.2g}"
+        for name, key in (("sign flip", "p_signflip"), ("crossed", "p_crossed"))
     )
     print(f"zero-shot macro, %: {scores}; {tests}")
-    print("by target, points: " + ", ".join(f"{row['target']} {row['theta']:+.2f}" for row in targets))
+    print(
+        "by target, points: " + ", ".join(f"{row['target']} {row['theta']:+.2f}" for row in targets)
+    )
     print(f"report: {study / 'analysis' / 'report.html'}")
     return 0
 
@@ -211,10 +278,16 @@ def _publish(study: Path, reference: Path) -> int:
 
 
 def _verify(study: Path, reference: Path) -> int:
-    """Scores first; then, where the reference lists its runs, whether the predictions are the same bytes."""
+    """Scores first; then, where the reference lists its runs, whether the predictions are the same
+    bytes.
+    """
     if (reference / "runs.json").exists():
         key = "predictions_sha256"
-        theirs = {name: run[key] for name, run in json.loads((reference / "runs.json").read_text()).items() if key in run}
+        theirs = {
+            name: run[key]
+            for name, run in json.loads((reference / "runs.json").read_text()).items()
+            if key in run
+        }
         ours = {name: run[key] for name, run in run_records(study).items() if key in run}
         equal = sum(ours.get(name) == digest for name, digest in theirs.items())
         print(f"predictions: {equal} of {len(theirs)} runs are equal bit for bit")
@@ -225,14 +298,25 @@ def _verify(study: Path, reference: Path) -> int:
     if len(differences):
         print(differences.to_string(max_rows=40))
         largest, gone = differences.difference.abs().max(), int(differences.difference.isna().sum())
-        print(f"{len(differences)} scores differ, by at most {largest:.4g} points; {gone} are on one side only")
+        print(
+            f"{len(differences)} scores differ, by at most {largest:.4g} points; {gone} are on "
+            f"one side only"
+        )
         by = (
             differences.assign(size=differences.difference.abs())
             .groupby(["target", "arm"])["size"]
             .agg(["size", "mean", "max"])
         )
-        print(by.rename(columns={"size": "scores", "mean": "mean points", "max": "largest"}).to_string(float_format="%.4g"))
-    print("the verdict and its numbers are equal" if verdict.empty else verdict.to_string(index=False, float_format="%.4g"))
+        print(
+            by.rename(
+                columns={"size": "scores", "mean": "mean points", "max": "largest"}
+            ).to_string(float_format="%.4g")
+        )
+    print(
+        "the verdict and its numbers are equal"
+        if verdict.empty
+        else verdict.to_string(index=False, float_format="%.4g")
+    )
     return 1
 
 

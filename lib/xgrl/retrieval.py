@@ -1,14 +1,17 @@
-"""Exact nearest neighbours by inner product (cosine, for L2-normalised vectors), in blocks, so that memory stays bounded.
+"""Exact nearest neighbours by inner product (cosine, for L2-normalised vectors), in blocks, so that
+memory stays bounded.
 
-A block of similarities is one matrix product. Sorting it whole would cost more than the product, so the maximum of each
-group of 32 neighbouring candidates is taken first: the k best candidates lie in the k groups with the best maxima, and only
-those of them that beat what a query has already found are looked at. Order is total, similarity first, then the lower
-index; both are packed into one integer, so that no tie is left to chance.
-Task: Tatoeba-style retrieval (Artetxe and Schwenk 2019, arXiv 1812.10464; Hu et al. 2020, arXiv 2003.11080).
+A block of similarities is one matrix product. Sorting it whole would cost more than the product, so
+the maximum of each group of 32 neighbouring candidates is taken first: the k best candidates lie in
+the k groups with the best maxima, and only those of them that beat what a query has already found
+are looked at. Order is total, similarity first, then the lower index; both are packed into one
+integer, so that no tie is left to chance. Task: Tatoeba-style retrieval (Artetxe and Schwenk 2019,
+arXiv 1812.10464; Hu et al. 2020, arXiv 2003.11080).
 
-Mining, as in BUCC: a pair's score is its cosine in relation to both sides' mean cosine with their own nearest neighbours,
-which tells a translation from a sentence that is close to everything (Artetxe and Schwenk 2019, arXiv 1811.01136). The
-choices are those of XTREME's script: 4 neighbours, ratio, candidates from both directions, and a threshold tuned on dev.
+Mining, as in BUCC: a pair's score is its cosine in relation to both sides' mean cosine with their
+own nearest neighbours, which tells a translation from a sentence that is close to everything
+(Artetxe and Schwenk 2019, arXiv 1811.01136). The choices are those of XTREME's script: 4
+neighbours, ratio, candidates from both directions, and a threshold tuned on dev.
 """
 
 from __future__ import annotations
@@ -29,32 +32,42 @@ MARGINS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 class Scored(NamedTuple):
-    """Candidates and their margin scores, both (n, k): row i has the k nearest ones of the i-th vector, nearest first."""
+    """Candidates and their margin scores, both (n, k): row i has the k nearest ones of the i-th
+    vector, nearest first.
+    """
 
     index: np.ndarray
     score: np.ndarray
 
 
 class Mined(NamedTuple):
-    """Mined pairs, all (p,), best first: position of the query, position of the candidate, margin score (float64)."""
+    """Mined pairs, all (p,), best first: position of the query, position of the candidate, margin
+    score (float64).
+    """
 
     query: np.ndarray
     candidate: np.ndarray
     score: np.ndarray
 
 
-def nearest(queries: np.ndarray, candidates: np.ndarray, k: int = 1, block: int = 4096) -> tuple[np.ndarray, np.ndarray]:
-    """The k candidates with the largest inner product with each query, best first; of equal ones the lower index comes first.
+def nearest(
+    queries: np.ndarray, candidates: np.ndarray, k: int = 1, block: int = 4096
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k candidates with the largest inner product with each query, best first; of equal ones
+    the lower index comes first.
 
-    queries: (n, d). candidates: (m, d). Arrays or memory maps of numbers, computed in float32. k: 1 to m. block: rows of each
-    side in one product; memory is about 8 block² bytes. Returns index (n, k) int64 and similarity (n, k) float32.
-    Raises ValueError for shapes that do not fit, a k out of range, or vectors that are not finite.
+    queries: (n, d). candidates: (m, d). Arrays or memory maps of numbers, computed in float32. k: 1
+    to m. block: rows of each side in one product; memory is about 8 block² bytes. Returns index (n,
+    k) int64 and similarity (n, k) float32. Raises ValueError for shapes that do not fit, a k out of
+    range, or vectors that are not finite.
     """
     if np.ndim(queries) != 2 or np.ndim(candidates) != 2 or queries.shape[1] != candidates.shape[1]:
         shapes = f"{np.shape(queries)} and {np.shape(candidates)}"
         raise ValueError(f"queries (n, d) and candidates (m, d) must share d, found {shapes}")
     if not 1 <= k <= len(candidates) <= _LOW:
-        raise ValueError(f"k={k}: allowed is 1 to the number of candidates, {len(candidates)} (at most {_LOW})")
+        raise ValueError(
+            f"k={k}: allowed is 1 to the number of candidates, {len(candidates)} (at most {_LOW})"
+        )
     if block < 1:
         raise ValueError(f"block={block}: at least one row")
     block = -(-block // GROUP) * GROUP
@@ -75,12 +88,17 @@ def nearest(queries: np.ndarray, candidates: np.ndarray, k: int = 1, block: int 
 
 
 def margin_scores(
-    queries: np.ndarray, candidates: np.ndarray, k: int = 4, margin: str = "ratio", block: int = 4096
+    queries: np.ndarray,
+    candidates: np.ndarray,
+    k: int = 4,
+    margin: str = "ratio",
+    block: int = 4096,
 ) -> tuple[Scored, Scored]:
     """Margin scores of each vector's k nearest neighbours on the other side.
 
-    With c the cosine of a pair, and m the mean of two means, the query's over the cosines of its k nearest candidates and the
-    candidate's over those of its k nearest queries, the score is c / m ("ratio"), c - m ("distance") or c ("absolute").
+    With c the cosine of a pair, and m the mean of two means, the query's over the cosines of its k
+    nearest candidates and the candidate's over those of its k nearest queries, the score is c / m
+    ("ratio"), c - m ("distance") or c ("absolute").
 
     Args:
         queries, candidates: (n, d) and (m, d), L2-normalised, as for `nearest`.
@@ -89,7 +107,8 @@ def margin_scores(
         block: as for `nearest`; memory beyond its blocks grows with (n + m) k.
 
     Returns:
-        forward, index (n, k) into the candidates, and backward, index (m, k) into the queries; scores are float32.
+        forward, index (n, k) into the candidates, and backward, index (m, k) into the queries;
+        scores are float32.
 
     Raises:
         ValueError: an unknown margin, or what `nearest` refuses.
@@ -105,40 +124,58 @@ def margin_scores(
     return Scored(forward, score), Scored(backward, back_score)
 
 
-def mine(queries: np.ndarray, candidates: np.ndarray, k: int = 4, margin: str = "ratio", block: int = 4096) -> Mined:
-    """Pairs of translations: the best neighbour of every query and of every candidate, taken best first, each vector once.
+def mine(
+    queries: np.ndarray,
+    candidates: np.ndarray,
+    k: int = 4,
+    margin: str = "ratio",
+    block: int = 4096,
+) -> Mined:
+    """Pairs of translations: the best neighbour of every query and of every candidate, taken best
+    first, each vector once.
 
-    Only scores above 0 are kept, as in XTREME's script. Of equal scores those found from the queries' side come first, then
-    lower positions. Give each text once: the script embeds equal texts once, and leaves out of its result every text that
-    its file holds more than once, because it could not tell their ids apart.
-    Arguments, errors: as for `margin_scores`. Returns at most min(n, m) pairs.
+    Only scores above 0 are kept, as in XTREME's script. Of equal scores those found from the
+    queries' side come first, then lower positions. Give each text once: the script embeds equal
+    texts once, and leaves out of its result every text that its file holds more than once, because
+    it could not tell their ids apart. Arguments, errors: as for `margin_scores`. Returns at most
+    min(n, m) pairs.
     """
     forward, backward = margin_scores(queries, candidates, k, margin, block)
     best = [side.score.argmax(1)[:, None] for side in (forward, backward)]
     there, back = (
-        np.take_along_axis(side.index, place, 1)[:, 0] for side, place in zip((forward, backward), best, strict=True)
+        np.take_along_axis(side.index, place, 1)[:, 0]
+        for side, place in zip((forward, backward), best, strict=True)
     )
     query = np.concatenate([np.arange(len(there)), back])
     candidate = np.concatenate([there, np.arange(len(back))])
     score = np.concatenate(
-        [np.take_along_axis(side.score, place, 1)[:, 0] for side, place in zip((forward, backward), best, strict=True)]
+        [
+            np.take_along_axis(side.score, place, 1)[:, 0]
+            for side, place in zip((forward, backward), best, strict=True)
+        ]
     )
     order = np.argsort(-score, kind="stable")
     order = order[score[order] > 0]
     free_queries, free_candidates = bytearray(b"\1") * len(there), bytearray(b"\1") * len(back)
     taken = []
-    for place, i, j in zip(order.tolist(), query[order].tolist(), candidate[order].tolist(), strict=True):
+    for place, i, j in zip(
+        order.tolist(), query[order].tolist(), candidate[order].tolist(), strict=True
+    ):
         if free_queries[i] and free_candidates[j]:
             free_queries[i] = free_candidates[j] = 0
             taken.append(place)
     return Mined(query[taken], candidate[taken], score[taken].astype(np.float64))
 
 
-def best_threshold(scores: Mapping[Hashable, float], gold: Collection[Hashable]) -> tuple[float, float]:
-    """The threshold on mined pairs' scores with the best F1, to be tuned on dev and applied to test as ``score >= threshold``.
+def best_threshold(
+    scores: Mapping[Hashable, float], gold: Collection[Hashable]
+) -> tuple[float, float]:
+    """The threshold on mined pairs' scores with the best F1, to be tuned on dev and applied to test
+    as ``score >= threshold``.
 
-    It lies half-way between the last score that is kept and the next one, at the first best cut; the lowest score itself
-    when all are kept (where XTREME's script stops with an error); 0.0 when no pair is right.
+    It lies half-way between the last score that is kept and the next one, at the first best cut;
+    the lowest score itself when all are kept (where XTREME's script stops with an error); 0.0 when
+    no pair is right.
 
     Args:
         scores: pair -> score, any pairs that can be keys, in the order in which they were mined.
@@ -161,7 +198,8 @@ def best_threshold(scores: Mapping[Hashable, float], gold: Collection[Hashable])
     hits = right[order].cumsum()
     if not right.any():
         return 0.0, 0.0
-    with np.errstate(invalid="ignore"):  # as the script computes it, so that equal cuts tie in the same way
+    # as the script computes it, so that equal cuts tie in the same way
+    with np.errstate(invalid="ignore"):
         precision, recall = hits / np.arange(1, len(hits) + 1), hits / len(gold)
         f1 = np.nan_to_num(2 * precision * recall / (precision + recall))
     cut = int(f1.argmax())
@@ -170,7 +208,9 @@ def best_threshold(scores: Mapping[Hashable, float], gold: Collection[Hashable])
     return threshold, float(200.0 * right[kept].sum() / (kept.sum() + len(gold)))
 
 
-def _rows(vectors: np.ndarray, start: int, count: int, name: str, known: bool = False) -> torch.Tensor:
+def _rows(
+    vectors: np.ndarray, start: int, count: int, name: str, known: bool = False
+) -> torch.Tensor:
     rows = torch.from_numpy(np.array(vectors[start : start + count], dtype=np.float32))
     if not known and not torch.isfinite(rows).all():
         bad = start + int((~torch.isfinite(rows).all(dim=1)).nonzero()[0])
@@ -179,13 +219,18 @@ def _rows(vectors: np.ndarray, start: int, count: int, name: str, known: bool = 
 
 
 def _merge(best: torch.Tensor, similarity: torch.Tensor, first: int, k: int) -> torch.Tensor:
-    """Keys of the k best (n, k) out of the best so far (n, <= k) and a block (n, c) of candidates that begins at `first`."""
+    """Keys of the k best (n, k) out of the best so far (n, <= k) and a block (n, c) of candidates
+    that begins at `first`.
+    """
     count = similarity.shape[1]
     if count % GROUP:
-        similarity = torch.nn.functional.pad(similarity, (0, GROUP - count % GROUP), value=-torch.inf)
+        similarity = torch.nn.functional.pad(
+            similarity, (0, GROUP - count % GROUP), value=-torch.inf
+        )
     groups = similarity.view(len(similarity), -1, GROUP)
     tops, rows, wanted = groups.amax(-1), torch.arange(len(best)), min(k, groups.shape[1])
-    if best.shape[1] == k:  # then only a larger similarity matters: an equal one has the higher index
+    # then only a larger similarity matters: an equal one has the higher index
+    if best.shape[1] == k:
         better = (tops > _similarity(best[:, -1:])).sum(1)
         rows = better.nonzero()[:, 0]
         if not len(rows):
@@ -195,7 +240,11 @@ def _merge(best: torch.Tensor, similarity: torch.Tensor, first: int, k: int) -> 
     chosen = _LOW - (keys.topk(wanted, sorted=False).values & _LOW)  # (r, <= k) group numbers
     members = groups[rows.unsqueeze(1), chosen].flatten(1)
     index = first + (chosen.unsqueeze(-1) * GROUP + torch.arange(GROUP)).flatten(1)
-    keys = torch.cat([best[rows], _keys(members, index)], dim=1).topk(min(k, best.shape[1] + count), sorted=True).values
+    keys = (
+        torch.cat([best[rows], _keys(members, index)], dim=1)
+        .topk(min(k, best.shape[1] + count), sorted=True)
+        .values
+    )
     if keys.shape[1] > best.shape[1]:
         return keys
     best[rows] = keys
@@ -203,7 +252,9 @@ def _merge(best: torch.Tensor, similarity: torch.Tensor, first: int, k: int) -> 
 
 
 def _keys(similarity: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Integers ordered like (similarity, then -index): the float's bits, made monotone, above the complement of the index."""
+    """Integers ordered like (similarity, then -index): the float's bits, made monotone, above the
+    complement of the index.
+    """
     bits = (similarity + 0.0).view(torch.int32)  # + 0.0 turns -0.0 into 0.0
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).to(torch.int64)
     return (ordered << 32) | (_LOW - index)

@@ -1,15 +1,18 @@
 """Similarity of representations: centred kernel alignment, and translations against random pairs.
 
-- Linear centred kernel alignment (Kornblith et al., "Similarity of neural network representations revisited", ICML 2019),
+- Linear centred kernel alignment (Kornblith et al., "Similarity of neural network representations
+  revisited", ICML 2019),
 
       CKA(X, Y) = HSIC(X, Y) / sqrt(HSIC(X, X) HSIC(Y, Y)),
 
-  with the unbiased estimate of HSIC (Song et al., JMLR 2012, equation 4; used for CKA by Nguyen et al., ICLR 2021). The plain
-  estimate is of no use for a hundred sentences in 384 dimensions: it gives 0.8 to features that have nothing in common.
-- Translation pairs: mean cosine of a sentence's and its translation's feature, beside that of all pairs that are no
-  translations. Encoders fill a narrow cone, so that any two sentences are similar; only the gap between both means says that
-  a translation is nearer than any other sentence. Its interval comes from delete-one jackknife pseudo-values, because the
-  pairs that are no translations share sentences.
+  with the unbiased estimate of HSIC (Song et al., JMLR 2012, equation 4; used for CKA by Nguyen et
+  al., ICLR 2021). The plain estimate is of no use for a hundred sentences in 384 dimensions: it
+  gives 0.8 to features that have nothing in common.
+- Translation pairs: mean cosine of a sentence's and its translation's feature, beside that of all
+  pairs that are no translations. Encoders fill a narrow cone, so that any two sentences are
+  similar; only the gap between both means says that a translation is nearer than any other
+  sentence. Its interval comes from delete-one jackknife pseudo-values, because the pairs that are
+  no translations share sentences.
 """
 
 from __future__ import annotations
@@ -22,7 +25,9 @@ from scipy.stats import t as student
 
 @dataclass(frozen=True)
 class Translation:
-    """Cosines of n translation pairs: their mean with its interval, that of all other pairs, and the gap between the two."""
+    """Cosines of n translation pairs: their mean with its interval, that of all other pairs, and
+    the gap between the two.
+    """
 
     cosine: float
     low: float
@@ -41,18 +46,26 @@ def cka(first: np.ndarray, second: np.ndarray) -> float:
         first: (n, d1); second: (n, d2), the same texts in the same order, n >= 4.
 
     Returns:
-        1 when equal up to rotation, scale and shift, 0 on average (hence at times a little below) when independent.
+        1 when equal up to rotation, scale and shift, 0 on average (hence at times a little below)
+        when independent.
 
     Raises:
         ValueError: lengths that differ, fewer than 4 texts, a constant representation.
 
-    Source: Kornblith et al. (2019), section 3; Song et al. (2012), equation 4, in its feature-space form.
+    Source: Kornblith et al. (2019), section 3; Song et al. (2012), equation 4, in its feature-space
+        form.
     """
     if len(first) != len(second):
-        raise ValueError(f"cka: {len(first)} and {len(second)} texts; both representations must be of the same texts")
+        raise ValueError(
+            f"cka: {len(first)} and {len(second)} texts; both representations must be of the same "
+            f"texts"
+        )
     if len(first) < 4:
         raise ValueError(f"cka: {len(first)} texts; the unbiased estimate needs 4 or more")
-    x, y = (np.asarray(part, dtype=np.float64) - np.mean(part, axis=0, dtype=np.float64) for part in (first, second))
+    x, y = (
+        np.asarray(part, dtype=np.float64) - np.mean(part, axis=0, dtype=np.float64)
+        for part in (first, second)
+    )
     scale = _hsic(x, x) * _hsic(y, y)
     if not scale > 0:
         raise ValueError("cka: one representation is constant (collapsed features)")
@@ -60,9 +73,11 @@ def cka(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _hsic(x: np.ndarray, y: np.ndarray) -> float:
-    """n (n - 3) times the unbiased HSIC of centred x (n, d1) and y (n, d2), without any n x n matrix.
+    """n (n - 3) times the unbiased HSIC of centred x (n, d1) and y (n, d2), without any n x n
+    matrix.
 
-    With K = x x' and M = y y' less their diagonals k and m: K 1 = -k and M 1 = -m, since x and y are centred.
+    With K = x x' and M = y y' less their diagonals k and m: K 1 = -k and M 1 = -m, since x and y
+    are centred.
     """
     n = len(x)
     k, m = (x**2).sum(1), (y**2).sum(1)
@@ -70,11 +85,14 @@ def _hsic(x: np.ndarray, y: np.ndarray) -> float:
     return float(trace + k.sum() * m.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (k @ m))
 
 
-def translation_similarity(english: np.ndarray, foreign: np.ndarray, level: float = 0.95) -> Translation:
+def translation_similarity(
+    english: np.ndarray, foreign: np.ndarray, level: float = 0.95
+) -> Translation:
     """Cosine of translation pairs against that of all pairs that are no translations.
 
     Args:
-        english: (n, d) features of n >= 4 sentences; foreign: (n, d) those of their translations, in the same order.
+        english: (n, d) features of n >= 4 sentences; foreign: (n, d) those of their translations,
+            in the same order.
         level: of the t intervals over sentences.
 
     Returns:
@@ -85,17 +103,23 @@ def translation_similarity(english: np.ndarray, foreign: np.ndarray, level: floa
     """
     x, y = (np.asarray(part, dtype=np.float64) for part in (english, foreign))
     if x.ndim != 2 or x.shape != y.shape or len(x) < 4:
-        raise ValueError(f"features have shapes {x.shape} and {y.shape}; expected twice (n, d), n at least 4")
+        raise ValueError(
+            f"features have shapes {x.shape} and {y.shape}; expected twice (n, d), n at least 4"
+        )
     lengths = [np.linalg.norm(part, axis=1, keepdims=True) for part in (x, y)]
     if not all(np.isfinite(part).all() and (part > 0).all() for part in lengths):
         raise ValueError("a feature is not finite or has length 0 (diverged or collapsed run?)")
     n, cosines = len(x), (x / lengths[0]) @ (y / lengths[1]).T  # (n, n)
     pairs, total = np.diag(cosines), cosines.sum()
     random = (total - pairs.sum()) / (n * (n - 1))
-    touching = cosines.sum(0) + cosines.sum(1) - 2 * pairs  # pairs that go with sentence i, not its own
+    # pairs that go with sentence i, not its own
+    touching = cosines.sum(0) + cosines.sum(1) - 2 * pairs
     without = (total - pairs.sum() - touching) / ((n - 1) * (n - 2))
-    gaps = pairs - (n * random - (n - 1) * without)  # (n,) pseudo-values of the gap; their mean is the gap
-    (cosine, low, high), (gap, gap_low, gap_high) = (_t_interval(values, level) for values in (pairs, gaps))
+    # (n,) pseudo-values of the gap; their mean is the gap
+    gaps = pairs - (n * random - (n - 1) * without)
+    (cosine, low, high), (gap, gap_low, gap_high) = (
+        _t_interval(values, level) for values in (pairs, gaps)
+    )
     return Translation(cosine, low, high, float(random), gap, gap_low, gap_high, n)
 
 

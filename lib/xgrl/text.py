@@ -1,9 +1,9 @@
 """Text as token ids: tokenised once, flat, over no more vocabulary than the study uses.
 
-n texts with T tokens in all are two arrays, ids (T,) and offsets (n + 1,). Trimming keeps only the rows of the word
-embedding that some text of the study uses: a row that no batch looks up has no influence on any other parameter, so the
-trimmed model trains exactly like the full one (Abdaoui et al. 2020, "Load what you need", for inference; here for
-training as well).
+n texts with T tokens in all are two arrays, ids (T,) and offsets (n + 1,). Trimming keeps only the
+rows of the word embedding that some text of the study uses: a row that no batch looks up has no
+influence on any other parameter, so the trimmed model trains exactly like the full one (Abdaoui et
+al. 2020, "Load what you need", for inference; here for training as well).
 """
 
 from __future__ import annotations
@@ -25,13 +25,20 @@ CHUNK = 1000  # texts tokenised at a time
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """Token ids of n texts: `ids` (T,) int32, flat, and `offsets` (n + 1,) int64; text i is ids[offsets[i]:offsets[i + 1]]."""
+    """Token ids of n texts: `ids` (T,) int32, flat, and `offsets` (n + 1,) int64; text i is
+    ids[offsets[i]:offsets[i + 1]].
+    """
 
     ids: np.ndarray
     offsets: np.ndarray
 
     def __post_init__(self) -> None:
-        if self.offsets.ndim != 1 or len(self.offsets) == 0 or self.offsets[0] != 0 or self.offsets[-1] != len(self.ids):
+        if (
+            self.offsets.ndim != 1
+            or len(self.offsets) == 0
+            or self.offsets[0] != 0
+            or self.offsets[-1] != len(self.ids)
+        ):
             raise ValueError(f"offsets must run from 0 to {len(self.ids)}, the number of token ids")
 
     def __len__(self) -> int:
@@ -51,7 +58,9 @@ class Tokens:
 
 
 class TokenWriter:
-    """Collects the token ids of texts as one flat array, a part at a time, so that no list of all of them is ever held."""
+    """Collects the token ids of texts as one flat array, a part at a time, so that no list of all
+    of them is ever held.
+    """
 
     def __init__(self) -> None:
         self._parts, self._part, self._lengths = [], [], array("q")
@@ -73,17 +82,26 @@ class TokenWriter:
     def close(self) -> Tokens:
         """All texts."""
         self._flush()
-        return Tokens(np.concatenate(self._parts), np.concatenate([[0], np.cumsum(self._lengths)]).astype(np.int64))
+        return Tokens(
+            np.concatenate(self._parts),
+            np.concatenate([[0], np.cumsum(self._lengths)]).astype(np.int64),
+        )
 
 
-def tokenise(texts: Iterable[str | tuple[str, str]], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Tokens:
-    """Tokenise texts, or pairs of texts, with special tokens, each cut to `max_length` tokens (the longer of a pair first).
+def tokenise(
+    texts: Iterable[str | tuple[str, str]], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> Tokens:
+    """Tokenise texts, or pairs of texts, with special tokens, each cut to `max_length` tokens (the
+    longer of a pair first).
 
-    texts: strings, or pairs of strings whose second is "" where a row has no second text; read in chunks. Returns Tokens.
-    Raises TypeError where a text is not a string.
+    texts: strings, or pairs of strings whose second is "" where a row has no second text; read in
+    chunks. Returns Tokens. Raises TypeError where a text is not a string.
     """
     writer, texts = TokenWriter(), iter(texts)
-    while chunk := [(text, "") if isinstance(text, str) else tuple(text) for text in itertools.islice(texts, CHUNK)]:
+    while chunk := [
+        (text, "") if isinstance(text, str) else tuple(text)
+        for text in itertools.islice(texts, CHUNK)
+    ]:
         for text in itertools.chain.from_iterable(chunk):
             if not isinstance(text, str):
                 raise TypeError(f"a text must be a string, found {type(text).__name__}: {text!r}")
@@ -91,7 +109,9 @@ def tokenise(texts: Iterable[str | tuple[str, str]], tokenizer: PreTrainedTokeni
         for paired in (False, True):
             if rows := [i for i, (_, second) in enumerate(chunk) if bool(second) == paired]:
                 both = {"text_pair": [chunk[i][1] for i in rows]} if paired else {}
-                ids = tokenizer([chunk[i][0] for i in rows], **both, truncation=True, max_length=max_length)["input_ids"]
+                ids = tokenizer(
+                    [chunk[i][0] for i in rows], **both, truncation=True, max_length=max_length
+                )["input_ids"]
                 for row, row_ids in zip(rows, ids, strict=True):
                     encoded[row] = row_ids
         for row_ids in encoded:
@@ -100,11 +120,15 @@ def tokenise(texts: Iterable[str | tuple[str, str]], tokenizer: PreTrainedTokeni
 
 
 def kept_ids(corpora: Iterable[Tokens], special_ids: Iterable[int]) -> np.ndarray:
-    """The vocabulary of a study: every token id in any of its corpora and every special id, sorted, (K,) int64.
+    """The vocabulary of a study: every token id in any of its corpora and every special id, sorted,
+    (K,) int64.
 
     It must cover every stage, language and test set, because an id outside has no row afterwards.
     """
-    used = [np.asarray(list(special_ids), dtype=np.int64), *(np.unique(tokens.ids).astype(np.int64) for tokens in corpora)]
+    used = [
+        np.asarray(list(special_ids), dtype=np.int64),
+        *(np.unique(tokens.ids).astype(np.int64) for tokens in corpora),
+    ]
     kept = np.unique(np.concatenate(used))
     if len(kept) and kept[0] < 0:
         raise ValueError(f"token ids are not negative, found {kept[0]}")
@@ -112,61 +136,96 @@ def kept_ids(corpora: Iterable[Tokens], special_ids: Iterable[int]) -> np.ndarra
 
 
 def remap(tokens: Tokens, kept: np.ndarray) -> Tokens:
-    """Renumber token ids to their places in `kept` (sorted original ids). Raises ValueError for an id that was not kept."""
+    """Renumber token ids to their places in `kept` (sorted original ids). Raises ValueError for an
+    id that was not kept.
+    """
     kept = np.asarray(kept)
-    place = np.full(max(int(kept.max(initial=-1)), int(tokens.ids.max(initial=-1))) + 1, -1, dtype=np.int32)
+    place = np.full(
+        max(int(kept.max(initial=-1)), int(tokens.ids.max(initial=-1))) + 1, -1, dtype=np.int32
+    )
     place[kept] = np.arange(len(kept), dtype=np.int32)
     ids = place[tokens.ids]
     if (unknown := ids < 0).any():
         raise ValueError(
-            f"{unknown.sum()} of {len(tokens.ids)} token ids are outside the trimmed vocabulary of {len(kept)} rows, "
-            f"the first is {tokens.ids[unknown][0]}: prepare this text in 01 together with the rest of the study"
+            f"{unknown.sum()} of {len(tokens.ids)} token ids are outside the trimmed vocabulary "
+            f"of {len(kept)} rows, "
+            f"the first is {tokens.ids[unknown][0]}: prepare this text in 01 together with the "
+            f"rest of the study"
         )
     return Tokens(ids, tokens.offsets)
 
 
 def trim(model: PreTrainedModel, kept: np.ndarray) -> PreTrainedModel:
-    """A copy of the encoder whose word embedding has only the rows `kept`, in order; token ids in its config are renumbered.
+    """A copy of the encoder whose word embedding has only the rows `kept`, in order; token ids in
+    its config are renumbered.
 
-    Training it equals training the full model, since the order of rows, the padding row (no gradient) and position numbers
-    stay. Raises ValueError where the padding id is not kept, an id is outside the vocabulary, or the model counts positions
-    from the padding id (XLM-R) and that id would move, which the other special ids below it prevent when they are kept.
+    Training it equals training the full model, since the order of rows, the padding row (no
+    gradient) and position numbers stay. Raises ValueError where the padding id is not kept, an id
+    is outside the vocabulary, or the model counts positions from the padding id (XLM-R) and that id
+    would move, which the other special ids below it prevent when they are kept.
     """
     kept = np.asarray(kept, dtype=np.int64)
     weight = model.get_input_embeddings().weight
     if len(kept) == 0 or np.any(np.diff(kept) <= 0) or kept[0] < 0 or kept[-1] >= len(weight):
-        raise ValueError(f"kept ids must be sorted, unique and inside a vocabulary of {len(weight)} rows")
+        raise ValueError(
+            f"kept ids must be sorted, unique and inside a vocabulary of {len(weight)} rows"
+        )
     place = {int(old): new for new, old in enumerate(kept)}
     pad = model.config.pad_token_id
     if pad is not None and pad not in place:
-        raise ValueError(f"the padding id {pad} must be kept: pass the tokenizer's special ids to kept_ids")
-    counts_from_padding = getattr(getattr(model, "embeddings", None), "padding_idx", None) is not None
+        raise ValueError(
+            f"the padding id {pad} must be kept: pass the tokenizer's special ids to kept_ids"
+        )
+    counts_from_padding = (
+        getattr(getattr(model, "embeddings", None), "padding_idx", None) is not None
+    )
     if counts_from_padding and place[pad] != pad:
-        raise ValueError(f"{type(model).__name__} numbers positions from its padding id {pad}: keep every id below it too")
+        raise ValueError(
+            f"{type(model).__name__} numbers positions from its padding id {pad}: keep every id "
+            f"below it too"
+        )
     return with_words(model, weight.detach()[torch.from_numpy(kept)], place)
 
 
-def restore(model: PreTrainedModel, kept: np.ndarray, full_model: PreTrainedModel) -> PreTrainedModel:
-    """The inverse of `trim`: a copy with the full vocabulary, where rows that were not kept come from `full_model`.
+def restore(
+    model: PreTrainedModel, kept: np.ndarray, full_model: PreTrainedModel
+) -> PreTrainedModel:
+    """The inverse of `trim`: a copy with the full vocabulary, where rows that were not kept come
+    from `full_model`.
 
     Raises ValueError where the shapes do not fit.
     """
-    rows, full = model.get_input_embeddings().weight.detach(), full_model.get_input_embeddings().weight.detach()
-    if len(rows) != len(kept) or rows.shape[1] != full.shape[1] or (len(kept) and kept[-1] >= len(full)):
+    rows, full = (
+        model.get_input_embeddings().weight.detach(),
+        full_model.get_input_embeddings().weight.detach(),
+    )
+    if (
+        len(rows) != len(kept)
+        or rows.shape[1] != full.shape[1]
+        or (len(kept) and kept[-1] >= len(full))
+    ):
         raise ValueError(
-            f"a trimmed embedding {tuple(rows.shape)} with {len(kept)} kept ids does not fit into {tuple(full.shape)}"
+            f"a trimmed embedding {tuple(rows.shape)} with {len(kept)} kept ids does not fit into "
+            f"{tuple(full.shape)}"
         )
     weight = full.clone()
     weight[torch.from_numpy(np.asarray(kept, dtype=np.int64))] = rows.to(weight)
     return with_words(model, weight, {new: int(old) for new, old in enumerate(kept)})
 
 
-def with_words(model: PreTrainedModel, weight: torch.Tensor, place: dict[int, int]) -> PreTrainedModel:
-    """Copy a model with another word embedding; `place` maps token ids in its config (an id without a place becomes None)."""
+def with_words(
+    model: PreTrainedModel, weight: torch.Tensor, place: dict[int, int]
+) -> PreTrainedModel:
+    """Copy a model with another word embedding; `place` maps token ids in its config (an id without
+    a place becomes None).
+    """
     old = model.get_input_embeddings()
     padding = None if old.padding_idx is None else place[old.padding_idx]
-    new = nn.Embedding(*weight.shape, padding_idx=padding, _weight=weight, _freeze=not old.weight.requires_grad)
-    copied = copy.deepcopy(model, {id(old): new})  # the memo puts the new embedding where the old one is met: no full copy
+    new = nn.Embedding(
+        *weight.shape, padding_idx=padding, _weight=weight, _freeze=not old.weight.requires_grad
+    )
+    # the memo puts the new embedding where the old one is met: no full copy
+    copied = copy.deepcopy(model, {id(old): new})
     copied.config.vocab_size = len(weight)
     for name, value in json.loads(model.config.to_json_string(use_diff=False)).items():
         if name.endswith("_token_id") and isinstance(value, int):

@@ -1,12 +1,15 @@
-"""Training: one joint forward pass for labelled and unlabelled text, the arm's loss, and nothing else of our own.
+"""Training: one joint forward pass for labelled and unlabelled text, the arm's loss, and nothing
+else of our own.
 
 The loop, the schedule and the devices are `transformers.Trainer`'s. What is added to it:
 
-* batches come ready-made (`xgrl.batching`), the same in all arms of a block, from generators of their own (`generators`);
-* gradients of the arm's modules are clipped apart from those of the encoder and head: the discriminator must not shrink
-  the encoder's step;
+* batches come ready-made (`xgrl.batching`), the same in all arms of a block, from generators of
+  their own (`generators`);
+* gradients of the arm's modules are clipped apart from those of the encoder and head: the
+  discriminator must not shrink the encoder's step;
 * at a few steps the gradients of task and arm are compared (`xgrl.diagnostics`);
-* a batch too large for the memory goes through the encoder in parts (`TaskModel.states`), its loss is still that of the whole.
+* a batch too large for the memory goes through the encoder in parts (`TaskModel.states`), its loss
+  is still that of the whole.
 """
 
 from __future__ import annotations
@@ -47,10 +50,14 @@ def generators(master_seed: int, *stage: str, seed: int) -> dict[str, np.random.
         seed: the block's seed.
 
     Returns:
-        one generator each for head initialisation, labelled order, dropout, unlabelled batches, the arm's own weights.
+        one generator each for head initialisation, labelled order, dropout, unlabelled batches, the
+        arm's own weights.
     """
     key = [master_seed, *(crc32(name.encode()) for name in stage), seed]
-    return {k: np.random.default_rng(s) for k, s in zip(STREAMS, np.random.SeedSequence(key).spawn(len(STREAMS)), strict=True)}
+    return {
+        k: np.random.default_rng(s)
+        for k, s in zip(STREAMS, np.random.SeedSequence(key).spawn(len(STREAMS)), strict=True)
+    }
 
 
 def torch_seed(generator: np.random.Generator) -> int:
@@ -58,27 +65,37 @@ def torch_seed(generator: np.random.Generator) -> int:
     return int(generator.integers(2**63 - 1))
 
 
-def initialised(module: type[nn.Module], *args, generator: np.random.Generator, **kwargs) -> nn.Module:
+def initialised(
+    module: type[nn.Module], *args, generator: np.random.Generator, **kwargs
+) -> nn.Module:
     """A module whose initial weights come from `generator`; torch's global state stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(generator))
         return module(*args, **kwargs)
 
 
-def new_head(features: int, heads: Mapping[str, tuple[str, int]], generator: np.random.Generator) -> nn.Module:
+def new_head(
+    features: int, heads: Mapping[str, tuple[str, int]], generator: np.random.Generator
+) -> nn.Module:
     """A fresh head, or for a mixture a `ModuleDict` of them.
 
     Args:
         features: size of the encoder's features.
-        heads: format and number of classes or tags by the head's name; a single task's head has the name "".
+        heads: format and number of classes or tags by the head's name; a single task's head has the
+            name "".
         generator: of the initial weights.
     """
-    made = {name: initialised(HEADS[kind], features, outputs, generator=generator) for name, (kind, outputs) in heads.items()}
+    made = {
+        name: initialised(HEADS[kind], features, outputs, generator=generator)
+        for name, (kind, outputs) in heads.items()
+    }
     return made[""] if "" in made else nn.ModuleDict(made)
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 where the hardware is fast at it, on a GPU; elsewhere a context that does nothing. Weights stay float32."""
+    """bfloat16 where the hardware is fast at it, on a GPU; elsewhere a context that does nothing.
+    Weights stay float32.
+    """
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
@@ -86,7 +103,8 @@ class TaskModel(nn.Module):
     """Encoder, head and arm together, as the trainer sees them.
 
     Args:
-        encoder: the trainable part; called with ``inputs_embeds`` (B, T, H) or ``input_ids`` (B, T) and ``attention_mask``.
+        encoder: the trainable part; called with ``inputs_embeds`` (B, T, H) or ``input_ids`` (B, T)
+            and ``attention_mask``.
         head: see `xgrl.models.heads`; a `ModuleDict` of them for a mixture of tasks.
         arm: adds a term to the loss; `Standard` at the target stage.
         shared: name of the head of each task of a mixture.
@@ -97,7 +115,9 @@ class TaskModel(nn.Module):
 
     micro_batch_size = 0
 
-    def __init__(self, encoder: nn.Module, head: nn.Module, arm: Arm, shared: Mapping[str, str] | None = None):
+    def __init__(
+        self, encoder: nn.Module, head: nn.Module, arm: Arm, shared: Mapping[str, str] | None = None
+    ):
         super().__init__()
         self.encoder, self.head, self.arm, self.shared = encoder, head, arm, dict(shared or {})
 
@@ -106,27 +126,36 @@ class TaskModel(nn.Module):
         return self.head[self.shared[task]] if task else self.head
 
     def hidden(self, layer: int = -1, **inputs: Tensor) -> Tensor:
-        """Hidden states (B, T, H) of a padded batch after the last layer, or of layer `layer` (0 = what goes in)."""
+        """Hidden states (B, T, H) of a padded batch after the last layer, or of layer `layer` (0 =
+        what goes in).
+        """
         return self.states([layer], **inputs)[0]
 
     def states(self, layers: Sequence[int], **inputs: Tensor) -> list[Tensor]:
         """Hidden states (B, T, H) of a padded batch after each of `layers`, counted as in `hidden`.
 
-        A larger batch than `micro_batch_size` is worked on in parts: their activations are dropped, computed anew, dropout
-        included, when the backward pass comes to them, and gradients add up over the parts. Labelled and other texts still meet
-        in one loss, so that neither a mean over tokens nor negatives in the batch change; the price is one more forward pass.
-        Source: Chen et al. 2016 (arXiv 1604.06174); for losses over a whole batch Gao et al. 2021 (arXiv 2101.06983).
+        A larger batch than `micro_batch_size` is worked on in parts: their activations are dropped,
+        computed anew, dropout included, when the backward pass comes to them, and gradients add up
+        over the parts. Labelled and other texts still meet in one loss, so that neither a mean over
+        tokens nor negatives in the batch change; the price is one more forward pass. Source: Chen
+        et al. 2016 (arXiv 1604.06174); for losses over a whole batch Gao et al. 2021 (arXiv
+        2101.06983).
         """
         size, count = self.micro_batch_size, len(inputs["attention_mask"])
         if not size or count <= size or not torch.is_grad_enabled():
             return self._states(layers, inputs)
-        parts = [{name: value[i : i + size] for name, value in inputs.items()} for i in range(0, count, size)]
+        parts = [
+            {name: value[i : i + size] for name, value in inputs.items()}
+            for i in range(0, count, size)
+        ]
         found = [checkpoint(self._states, layers, part, use_reentrant=False) for part in parts]
         return [torch.cat(same) for same in zip(*found, strict=True)]
 
     def _states(self, layers: Sequence[int], inputs: Mapping[str, Tensor]) -> list[Tensor]:
         out = self.encoder(**inputs, output_hidden_states=max(layers) >= 0)
-        return [out.hidden_states[layer] if layer >= 0 else out.last_hidden_state for layer in layers]
+        return [
+            out.hidden_states[layer] if layer >= 0 else out.last_hidden_state for layer in layers
+        ]
 
     def features(self, layer: int = -1, **inputs: Tensor) -> Tensor:
         """Pooled features (B, H) of a padded batch."""
@@ -135,9 +164,15 @@ class TaskModel(nn.Module):
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """What is trained, by part; what an arm trains inside the encoder is the arm's."""
         own = {id(parameter) for parameter in self.arm.parameters()}
-        groups = {name: list(getattr(self, name).parameters()) for name in ("encoder", "head", "arm")}
-        groups["encoder"] = [parameter for parameter in groups["encoder"] if id(parameter) not in own]
-        return {name: [p for p in parameters if p.requires_grad] for name, parameters in groups.items()}
+        groups = {
+            name: list(getattr(self, name).parameters()) for name in ("encoder", "head", "arm")
+        }
+        groups["encoder"] = [
+            parameter for parameter in groups["encoder"] if id(parameter) not in own
+        ]
+        return {
+            name: [p for p in parameters if p.requires_grad] for name, parameters in groups.items()
+        }
 
     def forward(
         self, labels: Tensor, domains: Tensor, progress: float, task: str = "", **inputs: Tensor
@@ -146,11 +181,15 @@ class TaskModel(nn.Module):
         count = len(inputs["attention_mask"]) - len(domains)
         inputs = self.arm.alter(inputs, count, self.encoder)
         mask = inputs["attention_mask"]
-        hidden, *lower = self.states([-1, self.arm.layer] if self.arm.layer >= 0 else [-1], **inputs)
+        hidden, *lower = self.states(
+            [-1, self.arm.layer] if self.arm.layer >= 0 else [-1], **inputs
+        )
         read = lower[0] if lower else hidden
         labelled, head = mean_pool(hidden[:count], mask[:count]), self.head_of(task)
         loss = head.loss(head(labelled if head.pooled else hidden[:count]), labels, mask[:count])
-        term, curves = self.arm(Step(self, inputs, hidden, read, count, labels, domains, task, loss, progress))
+        term, curves = self.arm(
+            Step(self, inputs, hidden, read, count, labels, domains, task, loss, progress)
+        )
         norm = labelled.detach().norm(dim=-1).mean().item()
         return loss, term, {"task_loss": loss.item(), "feature_norm": norm} | curves
 
@@ -160,25 +199,36 @@ class Diverged(RuntimeError):
 
 
 class JointTrainer(Trainer):
-    """`transformers.Trainer` on ready-made batches; keeps the curves, stops when the loss is not finite."""
+    """`transformers.Trainer` on ready-made batches; keeps the curves, stops when the loss is not
+    finite.
+    """
 
     def __init__(self, *args, clip: float, learning_rates: dict[str, float], **kwargs):
         super().__init__(*args, **kwargs)
         self.clip, self.learning_rates, self.curves = clip, learning_rates, []
         self.parts = self.model.groups()
         self.measured = set(
-            np.linspace(0, self.args.max_steps, MEASURED, endpoint=False, dtype=int) + self.args.max_steps // 16
+            np.linspace(0, self.args.max_steps, MEASURED, endpoint=False, dtype=int)
+            + self.args.max_steps // 16
         )
 
     def get_train_dataloader(self) -> DataLoader:
         return DataLoader(self.train_dataset, batch_size=None, shuffle=False)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        groups = [{"params": self.parts[name], "lr": lr} for name, lr in self.learning_rates.items() if self.parts[name]]
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=self.args.weight_decay, eps=1e-8, fused=True)
+        groups = [
+            {"params": self.parts[name], "lr": lr}
+            for name, lr in self.learning_rates.items()
+            if self.parts[name]
+        ]
+        self.optimizer = torch.optim.AdamW(
+            groups, weight_decay=self.args.weight_decay, eps=1e-8, fused=True
+        )
         return self.optimizer
 
-    def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_) -> Tensor:
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_
+    ) -> Tensor:
         step = self.state.global_step
         with mixed_precision(self.args.device):
             task_loss, term, curves = model(progress=step / self.state.max_steps, **inputs)
@@ -194,14 +244,19 @@ class JointTrainer(Trainer):
         loss = super().training_step(*args, **kwargs)
         for part in (self.parts["encoder"] + self.parts["head"], self.parts["arm"]):
             norm = nn.utils.clip_grad_norm_(part, self.clip)
-            if not torch.isfinite(norm):  # before the optimiser's step, so that the weights stay numbers
-                raise Diverged(f"the gradient's norm is {norm.item()} at step {self.state.global_step}")
+            # before the optimiser's step, so that the weights stay numbers
+            if not torch.isfinite(norm):
+                raise Diverged(
+                    f"the gradient's norm is {norm.item()} at step {self.state.global_step}"
+                )
         return loss
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What training left: the curves (one row a step, columns `CURVES`), why it stopped early, if it did, and its seconds."""
+    """What training left: the curves (one row a step, columns `CURVES`), why it stopped early, if
+    it did, and its seconds.
+    """
 
     curves: pd.DataFrame
     diverged: str | None
@@ -227,18 +282,24 @@ def fit(
     Args:
         model: see `TaskModel`.
         data: one item a step.
-        learning_rate, head_learning_rate, discriminator_learning_rate: peak rates of encoder, head, and the arm's modules.
+        learning_rate, head_learning_rate, discriminator_learning_rate: peak rates of encoder, head,
+            and the arm's modules.
         weight_decay: of AdamW, on all parameters.
         warmup: share of the steps with rising rate.
         max_grad_norm: clipping of encoder and head together, and of the arm's modules.
         dropout: generator that seeds torch for the whole run.
         device: "cpu" or "cuda"; on the latter bfloat16 where that loses nothing (autocast).
-        micro_batch_size: sequences that go through the encoder at once, see `TaskModel.states`; 0 for all.
+        micro_batch_size: sequences that go through the encoder at once, see `TaskModel.states`; 0
+            for all.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device='cuda': torch sees no GPU here; allowed: cpu")
     model.micro_batch_size = micro_batch_size
-    rates = {"encoder": learning_rate, "head": head_learning_rate, "arm": discriminator_learning_rate}
+    rates = {
+        "encoder": learning_rate,
+        "head": head_learning_rate,
+        "arm": discriminator_learning_rate,
+    }
     with tempfile.TemporaryDirectory() as folder:
         seed = torch_seed(dropout) % 2**32
         arguments = TrainingArguments(
@@ -257,9 +318,16 @@ def fit(
             remove_unused_columns=False,
             dataloader_pin_memory=device != "cpu",
         )
-        trainer = JointTrainer(model=model, args=arguments, train_dataset=data, clip=max_grad_norm, learning_rates=rates)
+        trainer = JointTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=data,
+            clip=max_grad_norm,
+            learning_rates=rates,
+        )
         trainer.remove_callback(PrinterCallback)
-        trainer.args._n_gpu = min(1, trainer.args.n_gpu)  # one GPU a job: a batch is one, not to be split over several
+        # one GPU a job: a batch is one, not to be split over several
+        trainer.args._n_gpu = min(1, trainer.args.n_gpu)
         torch.manual_seed(seed)
         diverged, started = None, time.perf_counter()
         try:
@@ -267,4 +335,8 @@ def fit(
         except Diverged as error:
             diverged = str(error)
     model.eval()
-    return Fit(pd.DataFrame(trainer.curves).reindex(columns=CURVES), diverged, time.perf_counter() - started)
+    return Fit(
+        pd.DataFrame(trainer.curves).reindex(columns=CURVES),
+        diverged,
+        time.perf_counter() - started,
+    )

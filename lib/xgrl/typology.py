@@ -1,19 +1,25 @@
-"""How far languages are from English: distances of URIEL (Littell et al. 2017, EACL, aclanthology E17-2002).
+"""How far languages are from English: distances of URIEL (Littell et al. 2017, EACL, aclanthology
+E17-2002).
 
 Read from the data files of the package lang2vec (CC BY-SA 4.0); nothing of it is installed or run.
 
-* syntactic, phonological, inventory: 1 - cos(a, b) of the binary features of two languages, in which values that no source
-  states are predicted from similar languages (``syntax_knn``, ``phonology_knn``, ``inventory_knn``);
-* genetic: 1 - cos(a, b) of the memberships in language families and their branches (``fam``, from Glottolog);
-* geographic: the great-circle distance as a share of the longest possible one, half the Earth's circumference. The vector
-  (``geo``) holds such distances to 299 fixed points, and so the largest difference of two vectors, max |a - b|, is a lower
-  bound of it, which a point on the line beyond either language attains. A language is one place: Russian lies in Siberia.
+* syntactic, phonological, inventory: 1 - cos(a, b) of the binary features of two languages, in
+  which values that no source states are predicted from similar languages (``syntax_knn``,
+  ``phonology_knn``, ``inventory_knn``);
+* genetic: 1 - cos(a, b) of the memberships in language families and their branches (``fam``, from
+  Glottolog);
+* geographic: the great-circle distance as a share of the longest possible one, half the Earth's
+  circumference. The vector (``geo``) holds such distances to 299 fixed points, and so the largest
+  difference of two vectors, max |a - b|, is a lower bound of it, which a point on the line beyond
+  either language attains. A language is one place: Russian lies in Siberia.
 
-URIEL's own distances are cosine ones; whether the published tables took the cosine or the angle is not clear (Toossi et al.
-2024, arXiv 2405.11125). The angle grows with 1 - cos, so that the order of languages is the same.
+URIEL's own distances are cosine ones; whether the published tables took the cosine or the angle is
+not clear (Toossi et al. 2024, arXiv 2405.11125). The angle grows with 1 - cos, so that the order of
+languages is the same.
 
-Languages are named by ISO 639-3 through the package's own table of two-letter codes; a variant (pt-BR, zh-TW, sr-Latn) is its
-language. A distance is NaN where a language has no entry: no family is there for eu (which has no relatives), nb and qu.
+Languages are named by ISO 639-3 through the package's own table of two-letter codes; a variant
+(pt-BR, zh-TW, sr-Latn) is its language. A distance is NaN where a language has no entry: no family
+is there for eu (which has no relatives), nb and qu.
 """
 
 from __future__ import annotations
@@ -30,7 +36,9 @@ from xgrl.sources.packages import read_member
 
 DISTANCES = ("syntactic", "phonological", "inventory", "geographic", "genetic")
 KNN = {"syntactic": "S_", "phonological": "P_", "inventory": "INV_"}  # prefixes of features
-FILES = {"geographic": "geocoord_features", "genetic": "family_features"} | dict.fromkeys(KNN, "feature_predictions")
+FILES = {"geographic": "geocoord_features", "genetic": "family_features"} | dict.fromkeys(
+    KNN, "feature_predictions"
+)
 
 
 def distances(languages: Sequence[str], reference: str = "en") -> pd.DataFrame:
@@ -41,19 +49,23 @@ def distances(languages: Sequence[str], reference: str = "en") -> pd.DataFrame:
         reference: a code.
 
     Returns:
-        one row a language, in the order given: language and the five DISTANCES, from 0 to 1, NaN where unknown.
+        one row a language, in the order given: language and the five DISTANCES, from 0 to 1, NaN
+            where unknown.
 
     Raises:
         SourceError: the package cannot be had.
     """
     rows = [
-        {"language": language} | {kind: _distance(kind, language, reference) for kind in DISTANCES} for language in languages
+        {"language": language} | {kind: _distance(kind, language, reference) for kind in DISTANCES}
+        for language in languages
     ]
     return pd.DataFrame(rows, columns=["language", *DISTANCES])
 
 
 def iso_639_3(language: str) -> str:
-    """The three-letter code of a language or variant; a code that the package does not know is given back."""
+    """The three-letter code of a language or variant; a code that the package does not know is
+    given back.
+    """
     base = language.partition("-")[0]
     return _codes().get(base, base)
 
@@ -78,9 +90,17 @@ def _vector(kind: str, code: str) -> np.ndarray | None:
 
 @cache
 def _file(name: str) -> tuple[np.ndarray, dict[str, int], np.ndarray]:
-    """Features (languages, f) of one file of one source, the row of each language, and the names of the features (f,)."""
-    with np.load(io.BytesIO(read_member("lang2vec", f"lang2vec/data/{name}.npz")), allow_pickle=False) as file:
-        return file["data"][:, :, 0].astype(float), {code: i for i, code in enumerate(file["langs"].tolist())}, file["feats"]
+    """Features (languages, f) of one file of one source, the row of each language, and the names of
+    the features (f,).
+    """
+    with np.load(
+        io.BytesIO(read_member("lang2vec", f"lang2vec/data/{name}.npz")), allow_pickle=False
+    ) as file:
+        return (
+            file["data"][:, :, 0].astype(float),
+            {code: i for i, code in enumerate(file["langs"].tolist())},
+            file["feats"],
+        )
 
 
 @cache

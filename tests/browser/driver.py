@@ -1,7 +1,8 @@
 """A page of Chromium and a JupyterLab server, both started here and stopped here.
 
-Chromium is spoken to over its DevTools protocol (https://chromedevtools.github.io/devtools-protocol/), one JSON message over a
-websocket a call, with the `websocket-client` package that Jupyter's own server depends on: no driver to install.
+Chromium is spoken to over its DevTools protocol
+(https://chromedevtools.github.io/devtools-protocol/), one JSON message over a websocket a call,
+with the `websocket-client` package that Jupyter's own server depends on: no driver to install.
 """
 
 from __future__ import annotations
@@ -49,9 +50,12 @@ class Page:
     def __init__(self, address: str):
         import websocket
 
-        self.socket = websocket.create_connection(address, suppress_origin=True, timeout=120, max_size=None)
+        self.socket = websocket.create_connection(
+            address, suppress_origin=True, timeout=120, max_size=None
+        )
         self.calls = 0
-        self.call("Emulation.setFocusEmulationEnabled", enabled=True)  # JupyterLab has no current notebook without the focus
+        # JupyterLab has no current notebook without the focus
+        self.call("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command of the protocol and its result; RuntimeError where the browser refuses it."""
@@ -66,20 +70,32 @@ class Page:
 
     def run(self, script: str) -> Any:
         """The JSON value of a JavaScript expression, or of what its promise resolves to."""
-        found = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        found = self.call(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
+        )
         if "exceptionDetails" in found:
-            raise RuntimeError(found["exceptionDetails"].get("exception", {}).get("description", str(found)))
+            raise RuntimeError(
+                found["exceptionDetails"].get("exception", {}).get("description", str(found))
+            )
         return found["result"].get("value")
 
     def open(self, address: str) -> None:
         self.call("Page.navigate", url=address)
 
     def resize(self, width: int, height: int) -> None:
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
 
     def screenshot(self, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
+        path.write_bytes(
+            base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
+        )
         return path
 
 
@@ -88,9 +104,13 @@ def browser(folder: Path) -> Iterator[Page]:
     """An empty page of a headless Chromium whose profile is in `folder`."""
     log, port = folder / "chromium.log", folder / "profile" / "DevToolsActivePort"
     with open(log, "wb") as out:
-        process = subprocess.Popen([chromium(), f"--user-data-dir={port.parent}", *SWITCHES], stdout=out, stderr=out)
+        process = subprocess.Popen(
+            [chromium(), f"--user-data-dir={port.parent}", *SWITCHES], stdout=out, stderr=out
+        )
     try:
-        number = int(wait(lambda: port.exists() and port.read_text(), "Chromium's port", 60).splitlines()[0])
+        number = int(
+            wait(lambda: port.exists() and port.read_text(), "Chromium's port", 60).splitlines()[0]
+        )
         with urllib.request.urlopen(f"http://127.0.0.1:{number}/json/list", timeout=30) as answer:
             pages = json.load(answer)
         yield Page(next(page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page"))
@@ -100,16 +120,35 @@ def browser(folder: Path) -> Iterator[Page]:
 
 @contextmanager
 def jupyterlab(root: Path, folder: Path) -> Iterator[str]:
-    """A JupyterLab server on the project in `root`, its own settings in `folder`; gives its address."""
+    """A JupyterLab server on the project in `root`, its own settings in `folder`; gives its
+    address.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR", "IPYTHONDIR")
-    environment = os.environ | {name: str(folder / name.lower()) for name in (*places, "JUPYTERLAB_WORKSPACES_DIR")}
+    places = (
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_DATA_DIR",
+        "JUPYTER_RUNTIME_DIR",
+        "JUPYTERLAB_SETTINGS_DIR",
+        "IPYTHONDIR",
+    )
+    environment = os.environ | {
+        name: str(folder / name.lower()) for name in (*places, "JUPYTERLAB_WORKSPACES_DIR")
+    }
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     environment["PYTHONWARNINGS"] = "ignore:IProgress not found"  # as in `make lab`
-    options = [f"--ServerApp.port={port}", f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={root}"]
-    options += ["--no-browser", "--allow-root", "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None"]
+    options = [
+        f"--ServerApp.port={port}",
+        f"--IdentityProvider.token={TOKEN}",
+        f"--ServerApp.root_dir={root}",
+    ]
+    options += [
+        "--no-browser",
+        "--allow-root",
+        "--LabApp.expose_app_in_browser=True",
+        "--LabApp.news_url=None",
+    ]
     with open(folder / "jupyter.log", "wb") as out:
         command = [sys.executable, "-m", "jupyter", "lab", *options]
         process = subprocess.Popen(command, cwd=root, env=environment, stdout=out, stderr=out)

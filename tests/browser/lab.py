@@ -1,4 +1,6 @@
-"""A notebook in JupyterLab: open it, run all its cells as the menu does, read its cells and outputs, follow a link."""
+"""A notebook in JupyterLab: open it, run all its cells as the menu does, read its cells and
+outputs, follow a link.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ RUN = """(() => {
   jupyterapp.shell.collapseLeft();
   jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { window.ended = true; });
 })()"""
-ENDED = "window.ended && jupyterapp.shell.currentWidget.sessionContext.session.kernel.status == 'idle'"
+ENDED = (
+    "window.ended && jupyterapp.shell.currentWidget.sessionContext.session.kernel.status == 'idle'"
+)
 CELLS = """[...jupyterapp.shell.currentWidget.content.model.cells].map(cell => cell.toJSON())"""
 WIDE = """[...document.querySelectorAll('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-OutputArea-output')]
   .filter(node => node.scrollWidth > node.clientWidth + 2).map(node => node.innerText.slice(0, 80))"""
@@ -42,7 +46,11 @@ class Lab:
     def open(self, notebook: str, seconds: float = 120) -> None:
         """Open a notebook, by its path from the server's root, and wait for its kernel."""
         self.page.open(f"{self.address}/lab/tree/{quote(notebook)}?token={TOKEN}&reset")
-        wait(lambda: self.page.run(READY % json.dumps(notebook)), f"{notebook} in JupyterLab", seconds)
+        wait(
+            lambda: self.page.run(READY % json.dumps(notebook)),
+            f"{notebook} in JupyterLab",
+            seconds,
+        )
 
     def run_all(self, seconds: float = 300) -> list[dict[str, Any]]:
         """Run every cell, wait until the kernel is idle, and give the cells as nbformat has them."""
@@ -55,16 +63,28 @@ class Lab:
         return self.page.run(WIDE)
 
     def follow(self, link: str, heading: str, seconds: float = 20) -> None:
-        """Click a link of the contents; TimeoutError where the heading it names does not come into view."""
+        """Click a link of the contents; TimeoutError where the heading it names does not come into
+        view.
+        """
         self.page.run(CLICK % json.dumps(link))
-        wait(lambda: self.page.run(HEADING_SHOWN % json.dumps(heading)), f"heading {heading!r} in view", seconds)
+        wait(
+            lambda: self.page.run(HEADING_SHOWN % json.dumps(heading)),
+            f"heading {heading!r} in view",
+            seconds,
+        )
 
     def pictures(self, folder: Path, name: str, height: int = 1600) -> list[Path]:
         """Screenshots of the whole notebook, one a screenful from top to bottom."""
         self.page.resize(1400, height)
-        inner = "document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer')"
+        inner = (
+            "document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) "
+            ".jp-WindowedPanel-outer')"
+        )
         found, at = [], 0
-        while at <= self.page.run(f"({inner}.scrollTop = {at}, {inner}.scrollHeight - 1)") and len(found) < 40:
+        while (
+            at <= self.page.run(f"({inner}.scrollTop = {at}, {inner}.scrollHeight - 1)")
+            and len(found) < 40
+        ):
             self.page.run("new Promise(resolve => setTimeout(resolve, 700))")
             found.append(self.page.screenshot(folder / f"{name}-{len(found):02d}.png"))
             at += height - 150

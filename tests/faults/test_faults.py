@@ -1,4 +1,6 @@
-"""The worst hour of a long run, with real processes: killed, full, read-only, damaged, late, doubled, interrupted."""
+"""The worst hour of a long run, with real processes: killed, full, read-only, damaged, late,
+doubled, interrupted.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from xgrl.sources import cache
 
 pytestmark = [
     pytest.mark.grid,
-    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the processes of a study in /proc"),
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux"), reason="finds the processes of a study in /proc"
+    ),
 ]
 
 
@@ -67,7 +71,8 @@ def test_killed_at_random_moments_and_resumed(whole, tmp_path):
     found = disturbed(tmp_path, 4, random.Random(1), SMALL, (0.2, 4.0))
     assert found["kills"].total() == 4
     expected = {
-        str(path.relative_to(whole / "outputs/smoke")): path.read_bytes() for path in whole.rglob("predictions.parquet")
+        str(path.relative_to(whole / "outputs/smoke")): path.read_bytes()
+        for path in whole.rglob("predictions.parquet")
     }
     assert found["predictions"] == expected and len(expected) > 4
     assert [found[name] for name in ("rerun", "damaged", "left", "litter")] == [[], [], [], []]
@@ -95,18 +100,34 @@ def test_the_clock_goes_backwards(copy, study):
     assert "Nothing to be done" in said, said[-2000:]
 
 
-def execute(folder: Path, cells: list[str], *arguments: str, before: str = "", **values) -> subprocess.CompletedProcess:
+def execute(
+    folder: Path, cells: list[str], *arguments: str, before: str = "", **values
+) -> subprocess.CompletedProcess:
     """`xgrl.execute` on a notebook of these cells, in a process of its own."""
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in ["", *cells]])
+    book = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in ["", *cells]]
+    )
     book.cells[0].metadata["tags"] = ["parameters"]
-    book.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    book.metadata["kernelspec"] = {
+        "name": "python3",
+        "language": "python",
+        "display_name": "Python 3",
+    }
     folder.mkdir(exist_ok=True)
     nbformat.write(book, folder / "02_intermediate.ipynb")
     values = {"outputs": str(folder / "outputs")} | values
-    command = [sys.executable, "-m", "xgrl.execute", str(folder / "02_intermediate.ipynb"), str(folder / "out.ipynb")]
+    command = [
+        sys.executable,
+        "-m",
+        "xgrl.execute",
+        str(folder / "02_intermediate.ipynb"),
+        str(folder / "out.ipynb"),
+    ]
     command += ["--json", json.dumps(values), *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "lib"), "PYTHONHASHSEED": "0"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, timeout=300)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=folder, timeout=300
+    )
 
 
 def test_a_cell_that_hangs_is_stopped(tmp_path):
@@ -117,10 +138,20 @@ def test_a_cell_that_hangs_is_stopped(tmp_path):
 
 def test_a_job_out_of_memory_is_reported_as_that(tmp_path):
     done = execute(tmp_path, ["import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"])
-    assert done.returncode == 1 and "killed by signal 9 (SIGKILL), usually out of memory" in done.stderr
-    limited = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\nx = bytearray(8 << 30)"
+    assert (
+        done.returncode == 1
+        and "killed by signal 9 (SIGKILL), usually out of memory" in done.stderr
+    )
+    limited = (
+        "import resource\nresource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\nx = "
+        "bytearray(8 << 30)"
+    )
     done = execute(tmp_path, [limited])
-    assert done.returncode == 1 and "MemoryError" in done.stderr and "out of memory; fewer jobs at once" in done.stderr
+    assert (
+        done.returncode == 1
+        and "MemoryError" in done.stderr
+        and "out of memory; fewer jobs at once" in done.stderr
+    )
 
 
 def test_a_job_ends_with_its_parent(tmp_path, study):
@@ -136,7 +167,11 @@ def small_disk(tmp_path):
     """A folder on a file system of 300 kB."""
     place = tmp_path / "disk"
     place.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(place)], capture_output=True, text=True)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(place)],
+        capture_output=True,
+        text=True,
+    )
     if made.returncode:
         pytest.skip(f"no file system can be mounted here: {made.stderr.strip()}")
     yield place
@@ -148,14 +183,24 @@ WRITE = "from xgrl import records\nrecords.write_bytes(outputs + '/smoke/large.b
 
 def test_a_full_disk_is_named_and_leaves_nothing_in_part(small_disk, tmp_path):
     values = {"outputs": str(small_disk)}
-    done = execute(tmp_path / "notebook", [f"outputs = {str(small_disk)!r}\n" + WRITE.format(10**6)], **values)
-    assert done.returncode == 1 and "No space left on device" in done.stderr and "the disk is full; make room" in done.stderr
+    done = execute(
+        tmp_path / "notebook", [f"outputs = {str(small_disk)!r}\n" + WRITE.format(10**6)], **values
+    )
+    assert (
+        done.returncode == 1
+        and "No space left on device" in done.stderr
+        and "the disk is full; make room" in done.stderr
+    )
     assert [path for path in small_disk.rglob("*") if path.is_file()] == []
 
 
 def test_outputs_that_cannot_be_written_are_named(small_disk, tmp_path):
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    done = execute(tmp_path / "notebook", [f"outputs = {str(small_disk)!r}\n" + WRITE.format(9)], outputs=str(small_disk))
+    done = execute(
+        tmp_path / "notebook",
+        [f"outputs = {str(small_disk)!r}\n" + WRITE.format(9)],
+        outputs=str(small_disk),
+    )
     assert done.returncode == 1
     assert "Read-only file system" in done.stderr and "make the folder writable" in done.stderr
 
@@ -172,12 +217,18 @@ READ = {  # who reads a kind of file
     "outputs/smoke/prepared/run.json": lambda s: Prepared.of(s / "outputs", "smoke"),
     "outputs/smoke/prepared/encoder/*": lambda s: Prepared.of(s / "outputs", "smoke"),
     "outputs/smoke/prepared/*_texts.parquet": lambda s: Prepared.of(s / "outputs", "smoke"),
-    "outputs/smoke/prepared/intermediate/sarcasm/train/*": lambda s: corpus(s, "intermediate/sarcasm/train"),
+    "outputs/smoke/prepared/intermediate/sarcasm/train/*": lambda s: corpus(
+        s, "intermediate/sarcasm/train"
+    ),
     "outputs/smoke/prepared/target/intent/test-de/*": lambda s: corpus(s, "target/intent/test-de"),
     "outputs/smoke/intermediate/sarcasm/dann/seed-0/checkpoint/*": lambda s: checkpoint(s),
     "outputs/smoke/intermediate/sarcasm/dann/seed-0/run.json": lambda s: checkpoint(s),
-    "outputs/smoke/intermediate/sarcasm/dann/seed-0/curves.csv": lambda s: collect(s / "outputs/smoke"),
-    "outputs/smoke/target/intent/*/seed-0/predictions.parquet": lambda s: collect(s / "outputs/smoke"),
+    "outputs/smoke/intermediate/sarcasm/dann/seed-0/curves.csv": lambda s: collect(
+        s / "outputs/smoke"
+    ),
+    "outputs/smoke/target/intent/*/seed-0/predictions.parquet": lambda s: collect(
+        s / "outputs/smoke"
+    ),
     "outputs/smoke/target/intent/*/seed-0/run.json": lambda s: collect(s / "outputs/smoke"),
     "outputs/smoke/probe/sarcasm/dann/seed-0/*.csv": lambda s: collect(s / "outputs/smoke"),
     "outputs/smoke/prepared/languages.csv": lambda s: collect(s / "outputs/smoke"),
@@ -189,7 +240,9 @@ def corpus(study: Path, name: str):
 
 
 def checkpoint(study: Path):
-    return Prepared.of(study / "outputs", "smoke").check_inputs(study / "outputs/smoke/intermediate/sarcasm/dann/seed-0")
+    return Prepared.of(study / "outputs", "smoke").check_inputs(
+        study / "outputs/smoke/intermediate/sarcasm/dann/seed-0"
+    )
 
 
 @pytest.mark.parametrize("pattern", READ)
@@ -202,7 +255,9 @@ def test_a_flipped_bit_is_found_where_the_file_is_read(copy, pattern):
         good = path.read_bytes()
         for _ in range(5):
             flip(path, rng)
-            with pytest.raises(ValueError, match=r"delete .*run.json.* and say make study again") as refused:
+            with pytest.raises(
+                ValueError, match=r"delete .*run.json.* and say make study again"
+            ) as refused:
                 READ[pattern](copy)
             assert str(path) in str(refused.value)
             damaged += 1
@@ -238,7 +293,9 @@ def test_a_damaged_table_of_the_cache_is_built_anew(tmp_path, monkeypatch, capsy
 
 
 def test_a_damaged_run_stops_the_study_and_says_what_to_do(copy, study):
-    """Through Snakemake: the analysis reads a damaged file, says so, and what it advises makes the file again."""
+    """Through Snakemake: the analysis reads a damaged file, says so, and what it advises makes the
+    file again.
+    """
     base = copy / "outputs/smoke"
     shutil.rmtree(base / "analysis")
     run = base / "target/intent/sarcasm.dann/seed-1"
@@ -248,7 +305,10 @@ def test_a_damaged_run_stops_the_study_and_says_what_to_do(copy, study):
     assert running.start("--retries", "0").wait(timeout=200) == 1
     said = running.log.read_text()
     place = run.relative_to(copy)
-    assert f"{place}/predictions.parquet is damaged" in said and f"delete {place}/run.json and say make study again" in said
+    assert (
+        f"{place}/predictions.parquet is damaged" in said
+        and f"delete {place}/run.json and say make study again" in said
+    )
     (run / "run.json").unlink()
     assert running.start(f"{place}/run.json").wait(timeout=300) == 0
     assert (run / "predictions.parquet").read_bytes() == good
@@ -258,7 +318,15 @@ def test_a_second_make_study_refuses(tmp_path):
     """The Makefile's own recipe, in a copy of the folder with another environment's lock."""
     if not shutil.which("make") or not shutil.which("flock"):
         pytest.skip("make or flock is not here")
-    for name in ("lib", "params", "profiles", "notebooks", "Snakefile", "Makefile", "pyproject.toml"):
+    for name in (
+        "lib",
+        "params",
+        "profiles",
+        "notebooks",
+        "Snakefile",
+        "Makefile",
+        "pyproject.toml",
+    ):
         (tmp_path / name).symlink_to(ROOT / name)
     for name in ("requirements.txt", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path / name)
@@ -270,19 +338,27 @@ def test_a_second_make_study_refuses(tmp_path):
     place = Path(tempfile.mkdtemp(prefix="xf"))
     environment = os.environ | {"TMPDIR": str(place), "XGRL_WARM_IDLE": "1"}
     first = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     running = Running.__new__(Running)
     running.place = place
     try:
         assert until(lambda: running.processes()["snakemake"], 60)
-        second = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+        second = subprocess.run(
+            command, capture_output=True, text=True, env=environment, timeout=120
+        )
         assert second.returncode and "another make study is running in this folder" in second.stdout
         # make and flock killed: Snakemake itself still holds the lock
         for process in running.processes()["other"]:
             process.kill()
         first.kill()
-        second = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+        second = subprocess.run(
+            command, capture_output=True, text=True, env=environment, timeout=120
+        )
         assert second.returncode and "another make study is running in this folder" in second.stdout
     finally:
         running.close()

@@ -1,9 +1,11 @@
-"""A Slurm of one node, started by hand in a private folder and stopped again; nothing of the machine's own is touched.
+"""A Slurm of one node, started by hand in a private folder and stopped again; nothing of the
+machine's own is touched.
 
     python tests/slurm/one_node.py FOLDER COMMAND...      # runs COMMAND with SLURM_CONF set, daemons around it
 
-Needs Debian's slurm-wlm and munge. Processes are not confined (proctrack/linuxproc, task/none) and nothing is accounted for, so
-that it runs in a container; finished jobs are listed in FOLDER/jobs.txt (jobcomp/filetxt).
+Needs Debian's slurm-wlm and munge. Processes are not confined (proctrack/linuxproc, task/none) and
+nothing is accounted for, so that it runs in a container; finished jobs are listed in
+FOLDER/jobs.txt (jobcomp/filetxt).
 """
 
 from __future__ import annotations
@@ -59,7 +61,9 @@ PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 
 def missing() -> list[str]:
     """Programs that are not installed."""
-    return [name for name in NEEDED if not shutil.which(name, path=f"{os.environ['PATH']}:{PLACES}")]
+    return [
+        name for name in NEEDED if not shutil.which(name, path=f"{os.environ['PATH']}:{PLACES}")
+    ]
 
 
 def _free_ports(count: int) -> list[int]:
@@ -72,7 +76,8 @@ def _free_ports(count: int) -> list[int]:
 
 @contextmanager
 def one_node(folder: Path, cpus: int = 2) -> Iterator[dict[str, str]]:
-    """Start munged, slurmctld and slurmd in `folder` (its path is short: sockets); yields the environment of their clients.
+    """Start munged, slurmctld and slurmd in `folder` (its path is short: sockets); yields the
+    environment of their clients.
 
     Raises RuntimeError with the end of the logs where they do not come up.
     """
@@ -80,32 +85,49 @@ def one_node(folder: Path, cpus: int = 2) -> Iterator[dict[str, str]]:
         (folder / name).mkdir(parents=True)
     folder.chmod(0o755)
     host = socket.gethostname().partition(".")[0]
-    text = CONFIGURATION.format(folder=folder, host=host, ports=_free_ports(2), user=getpass.getuser(), cpus=cpus)
+    text = CONFIGURATION.format(
+        folder=folder, host=host, ports=_free_ports(2), user=getpass.getuser(), cpus=cpus
+    )
     (folder / "slurm.conf").write_text(text)
     (folder / "munge.key").write_bytes(os.urandom(1024))
     (folder / "munge.key").chmod(0o600)
     (folder / "jobs.txt").touch()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
-    environment |= {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": f"{folder}/bin:{os.environ['PATH']}:{PLACES}"}
-    real = shutil.which("srun", path=os.environ["PATH"])  # Snakemake's job step takes SLURM_CONF out of srun's environment
-    (folder / "bin/srun").write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {real} "$@"\n')
+    environment |= {
+        "SLURM_CONF": str(folder / "slurm.conf"),
+        "PATH": f"{folder}/bin:{os.environ['PATH']}:{PLACES}",
+    }
+    # Snakemake's job step takes SLURM_CONF out of srun's environment
+    real = shutil.which("srun", path=os.environ["PATH"])
+    (folder / "bin/srun").write_text(
+        f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {real} "$@"\n'
+    )
     (folder / "bin/srun").chmod(0o755)
     munge = [f"--{what}-file={folder}/munge.{what}" for what in ("key", "pid", "log", "seed")]
     munge = ["munged", "--foreground", "--force", f"--socket={folder}/munge.socket", *munge]
     with ExitStack() as stack:
         for command in (munge, ["slurmctld", "-D"], ["slurmd", "-D", "-N", host]):
             output = stack.enter_context((folder / f"{command[0]}.out").open("w"))
-            process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+            process = subprocess.Popen(
+                command, env=environment, stdout=output, stderr=output, start_new_session=True
+            )
             stack.callback(_stop, process)
             if command is munge:
                 _wait(folder, lambda: (folder / "munge.socket").exists())
         _wait(folder, lambda: "idle" in _states(environment))
-        stack.callback(subprocess.run, ["scancel", "--full", "--user", getpass.getuser()], env=environment, capture_output=True)
+        stack.callback(
+            subprocess.run,
+            ["scancel", "--full", "--user", getpass.getuser()],
+            env=environment,
+            capture_output=True,
+        )
         yield environment
 
 
 def _states(environment: dict[str, str]) -> str:
-    return subprocess.run(["sinfo", "-h", "-o", "%T"], env=environment, capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["sinfo", "-h", "-o", "%T"], env=environment, capture_output=True, text=True
+    ).stdout
 
 
 def _wait(folder: Path, ready, seconds: float = 60) -> None:
@@ -113,7 +135,8 @@ def _wait(folder: Path, ready, seconds: float = 60) -> None:
     while not ready():
         if time.monotonic() > end:
             logs = "\n".join(
-                f"{log}:\n{log.read_text()[-1500:]}" for log in sorted([*folder.glob("*.log"), *folder.glob("*.out")])
+                f"{log}:\n{log.read_text()[-1500:]}"
+                for log in sorted([*folder.glob("*.log"), *folder.glob("*.out")])
             )
             raise RuntimeError(f"no Slurm after {seconds} s\n{logs}")
         time.sleep(0.2)

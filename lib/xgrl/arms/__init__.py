@@ -1,10 +1,11 @@
 """The arms: what each adds to English intermediate-task training.
 
-An arm is an object that adds a term to the loss. To add one, write a file with a subclass of `xgrl.arms.base.Arm` and
-give it a line in `ARMS`.
+An arm is an object that adds a term to the loss. To add one, write a file with a subclass of
+`xgrl.arms.base.Arm` and give it a line in `ARMS`.
 
-A *variant* of an arm is the arm's name, a hyphen and anything ("dann-0.01", "dann-tokens"): the same method with settings
-of its own in the study file (``nuisance.lambda_max``, ``domains``, ``discriminator_features``, ``discriminator_layer``).
+A *variant* of an arm is the arm's name, a hyphen and anything ("dann-0.01", "dann-tokens"): the
+same method with settings of its own in the study file (``nuisance.lambda_max``, ``domains``,
+``discriminator_features``, ``discriminator_layer``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-TRAINABLE = ("classification", "multiple_choice", "span_qa", "tagging", "mixture")  # formats of intermediate tasks
+# formats of intermediate tasks
+TRAINABLE = ("classification", "multiple_choice", "span_qa", "tagging", "mixture")
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,16 @@ class Line:
 
     Attributes:
         where: "file:Class" of an arm that trains; "" for one that trains nothing.
-        text: the prepared corpus that its batches hold beside the labelled texts: "unlabelled", "language-modelling" (text
-            that may be used for it), "pairs" (translations) or "translated" (translations of the task's own rows).
+        text: the prepared corpus that its batches hold beside the labelled texts: "unlabelled",
+            "language-modelling" (text that may be used for it), "pairs" (translations) or
+            "translated" (translations of the task's own rows).
         formats: formats of the intermediate tasks that it can serve.
         domains: how its discriminator must divide the languages, where it cannot choose: "binary".
-        cached: whether it trains on the stored output of the frozen layers; not where it changes what they read or compute.
+        cached: whether it trains on the stored output of the frozen layers; not where it changes
+            what they read or compute.
         checkpoint: the arm whose checkpoint it takes as it is, where it trains nothing.
-        vectors: "file:function" that is applied to the vectors of a retrieval target, which is then all that it serves.
+        vectors: "file:function" that is applied to the vectors of a retrieval target, which is then
+            all that it serves.
     """
 
     where: str = ""
@@ -64,9 +69,13 @@ def is_arm(name: str) -> bool:
 
 
 def method_of(arm: str) -> str:
-    """The line of `ARMS` that an arm belongs to: its own name, or that of the method it is a variant of; else ValueError."""
+    """The line of `ARMS` that an arm belongs to: its own name, or that of the method it is a
+    variant of; else ValueError.
+    """
     if not is_arm(arm):
-        raise ValueError(f"arm={arm!r}: unknown; allowed: {', '.join(ARMS)}, or one of them with -suffix")
+        raise ValueError(
+            f"arm={arm!r}: unknown; allowed: {', '.join(ARMS)}, or one of them with -suffix"
+        )
     return max((name for name in ARMS if arm == name or arm.startswith(f"{name}-")), key=len)
 
 
@@ -76,7 +85,9 @@ def line_of(arm: str) -> Line:
 
 
 def arm_class(arm: str) -> type:
-    """The class of an arm that trains; ValueError for an unknown name and for one that trains nothing."""
+    """The class of an arm that trains; ValueError for an unknown name and for one that trains
+    nothing.
+    """
     line = line_of(arm)
     if not line.where:
         trained = [name for name, other in ARMS.items() if other.where]
@@ -85,7 +96,9 @@ def arm_class(arm: str) -> type:
 
 
 def vectors_of(arm: str) -> Any:
-    """What an arm does to the vectors of a retrieval target, a function of an (n, H) array; None for nothing."""
+    """What an arm does to the vectors of a retrieval target, a function of an (n, H) array; None
+    for nothing.
+    """
     where = line_of(arm).vectors
     return _named(where) if where else None
 
@@ -102,24 +115,37 @@ def _named(where: str) -> Any:
     return getattr(import_module(f"{__name__}.{module}"), attribute)
 
 
-def refusal(arm: str, task: Any, *, translations: Iterable[str] | None = (), domains: str = "") -> str:
+def refusal(
+    arm: str, task: Any, *, translations: Iterable[str] | None = (), domains: str = ""
+) -> str:
     """Why an arm cannot serve an intermediate task, or a target; "" where it can.
 
     Args:
         arm: its name.
         task: a line of the tables in `xgrl.tasks`.
-        translations: languages in which the sources of the study have the task's own training rows; None: not known here.
+        translations: languages in which the sources of the study have the task's own training rows;
+            None: not known here.
         domains: what the study asks its discriminator to tell apart.
     """
     line = line_of(arm)
     if task.role == "target":
         plain = task.format == "retrieval" and not task.trained
-        return "" if plain or not line.vectors else f"{arm!r} changes retrieval vectors, and {task.name!r} has none"
+        return (
+            ""
+            if plain or not line.vectors
+            else f"{arm!r} changes retrieval vectors, and {task.name!r} has none"
+        )
     if task.format not in line.formats:
         wanted = ", ".join(line.formats).replace("_", " ")
         return f"{arm!r} serves {wanted} only, and {task.name!r} is {task.format.replace('_', ' ')}"
     if line.text == "translated" and translations is not None and not list(translations):
-        return f"{arm!r} needs translations of the training rows, and the study's sources have none of {task.name!r}"
+        return (
+            f"{arm!r} needs translations of the training rows, and the study's sources have none "
+            f"of {task.name!r}"
+        )
     if line.domains and domains not in ("", line.domains):
-        return f"{arm!r} separates English from the rest: domains must be {line.domains!r} for it, not {domains!r}"
+        return (
+            f"{arm!r} separates English from the rest: domains must be {line.domains!r} for it, "
+            f"not {domains!r}"
+        )
     return ""

@@ -4,12 +4,13 @@ The loss of intermediate training is
 
     L = L_task(labelled English) + L_arm(what the arm makes of the step).
 
-An arm sees the whole step (`Step`): both halves of the batch, what the encoder made of them, and the model itself. Most arms
-read the pooled features of the texts beside the labelled ones; some change what goes into the encoder (`Arm.alter`), or need
-more of it than its trained layers (`Arm.attach`).
+An arm sees the whole step (`Step`): both halves of the batch, what the encoder made of them, and
+the model itself. Most arms read the pooled features of the texts beside the labelled ones; some
+change what goes into the encoder (`Arm.alter`), or need more of it than its trained layers
+(`Arm.attach`).
 
-`Standard` adds nothing: supplementary training on intermediate labelled-data tasks (STILTs, Phang et al. 2018,
-arXiv 1811.01088).
+`Standard` adds nothing: supplementary training on intermediate labelled-data tasks (STILTs, Phang
+et al. 2018, arXiv 1811.01088).
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class ArmSettings:
     Args:
         features: size H of a feature vector.
         domains: number of domains the unlabelled text is from.
-        lambda_max: the arm's strength: largest weight of its term for the encoder, or radius of a perturbation.
+        lambda_max: the arm's strength: largest weight of its term for the encoder, or radius of a
+            perturbation.
         tokens: a discriminator reads every token instead of a text's mean.
         layer: layer of the trained part that a discriminator reads; -1 is the last.
         classes: of the intermediate task, 0 where it has none.
@@ -56,11 +58,13 @@ class ArmSettings:
 
 @dataclass(frozen=True)
 class Step:
-    """One step as an arm sees it: B sequences of T tokens, the first `count` labelled, U others after them.
+    """One step as an arm sees it: B sequences of T tokens, the first `count` labelled, U others
+    after them.
 
     Attributes:
         model: encoder, head and arm.
-        inputs: what the encoder was called with, ``input_ids`` (B, T) or ``inputs_embeds`` (B, T, H), and ``attention_mask``.
+        inputs: what the encoder was called with, ``input_ids`` (B, T) or ``inputs_embeds`` (B, T,
+            H), and ``attention_mask``.
         hidden: last hidden states (B, T, H).
         read: hidden states (B, T, H) of the layer that the arm reads.
         count: labelled sequences.
@@ -97,7 +101,9 @@ class Arm(nn.Module, ABC):
 
     @staticmethod
     def lacking(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
-        """What an encoder lacks for this arm, "" where nothing; asked by 01, before anything is trained."""
+        """What an encoder lacks for this arm, "" where nothing; asked by 01, before anything is
+        trained.
+        """
         return ""
 
     @property
@@ -106,19 +112,27 @@ class Arm(nn.Module, ABC):
         return self.settings.layer if self.settings else -1
 
     def attach(self, model: PreTrainedModel, trained: nn.Module) -> nn.Module:
-        """What is trained in place of `trained`, the upper layers of `model`; called once, before training."""
+        """What is trained in place of `trained`, the upper layers of `model`; called once, before
+        training.
+        """
         return trained
 
     def detach(self, model: PreTrainedModel) -> None:
-        """Write into `model` what the arm has changed below its trained layers; called once, after training."""
+        """Write into `model` what the arm has changed below its trained layers; called once, after
+        training.
+        """
 
     @property
     def changes_lower_layers(self) -> bool:
-        """Whether `detach` does anything: then the stored output of the frozen layers is of no use to the targets."""
+        """Whether `detach` does anything: then the stored output of the frozen layers is of no use
+        to the targets.
+        """
         return type(self).detach is not Arm.detach
 
     def alter(self, inputs: Inputs, count: int, encoder: nn.Module) -> Inputs:
-        """What the encoder is called with instead of `inputs`, of which the first `count` sequences are labelled."""
+        """What the encoder is called with instead of `inputs`, of which the first `count` sequences
+        are labelled.
+        """
         return inputs
 
     @abstractmethod

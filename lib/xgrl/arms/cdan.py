@@ -1,17 +1,18 @@
 """The conditional adversary: the discriminator knows what the task's head predicts.
 
-DANN matches the languages' distributions of features f as a whole, and may do so by putting one class of one language on
-another class of the other. CDAN lets the discriminator see features and predictions together, by their outer product:
+DANN matches the languages' distributions of features f as a whole, and may do so by putting one
+class of one language on another class of the other. CDAN lets the discriminator see features and
+predictions together, by their outer product:
 
     g = softmax(head(f)),  C classes,                    no gradient through it
     L_arm = CE(D(vec(R_lambda(f) (x) g)), d),            vec(f (x) g) in R^(H C)
 
-so that the languages are aligned class by class. lambda and D as in `xgrl.arms.dann`. The predictions are those of the
-intermediate task's head on the unlabelled texts, which are not of that task's kind: where the head is nearly constant on
-them, g adds nothing and CDAN is DANN.
+so that the languages are aligned class by class. lambda and D as in `xgrl.arms.dann`. The
+predictions are those of the intermediate task's head on the unlabelled texts, which are not of that
+task's kind: where the head is nearly constant on them, g adds nothing and CDAN is DANN.
 
-It needs classes: intermediate tasks of the format classification. The randomised version for large H C and the weighting by
-entropy (CDAN+E) of the paper are left out.
+It needs classes: intermediate tasks of the format classification. The randomised version for large
+H C and the weighting by entropy (CDAN+E) of the paper are left out.
 
 Hyperparameters: as in DANN.
 
@@ -32,7 +33,10 @@ class CDAN(DANN):
 
     def width(self, settings: ArmSettings) -> int:
         if settings.classes < 2:
-            raise ValueError(f"classes={settings.classes}: cdan conditions on class predictions and needs at least two classes")
+            raise ValueError(
+                f"classes={settings.classes}: cdan conditions on class predictions and needs at "
+                f"least two classes"
+            )
         return settings.features * settings.classes
 
     def features(self, step: Step) -> tuple[Tensor, Tensor]:

@@ -1,28 +1,32 @@
 """The domain-adversarial arm, its A/A control, and its control with meaningless labels.
 
-With features f of texts without labels, their domains d (languages, or English against the rest), discriminator D:
+With features f of texts without labels, their domains d (languages, or English against the rest),
+discriminator D:
 
     DANN:      L_arm = CE(D(R_lambda(f)), d)       R: gradient reversal (`xgrl.models.grl`)
     Control:   L_arm = CE(D(stop_gradient(f)), d)
     Shuffled:  L_arm = CE(D(R_lambda(f)), pi(d))   pi: a new permutation inside every batch
 
-In all of them the discriminator descends its own loss at full weight. In DANN the encoder ascends it, weighted by lambda:
+In all of them the discriminator descends its own loss at full weight. In DANN the encoder ascends
+it, weighted by lambda:
 
     dL/dtheta_encoder = dL_task/dtheta_encoder - lambda * dL_arm/df * df/dtheta_encoder,
     lambda(p) = lambda_max (2 / (1 + exp(-10 p)) - 1),  p the share of training done.
 
-In Control nothing reaches the encoder, at the same compute: what an unopposed discriminator achieves is read there, and
-DANN with lambda_max 0 equals it bit for bit. Shuffled keeps everything, reversed gradient included, except that the labels
-say nothing about language: what dann does and shuffled does as well is regularisation, not the hiding of languages.
+In Control nothing reaches the encoder, at the same compute: what an unopposed discriminator
+achieves is read there, and DANN with lambda_max 0 equals it bit for bit. Shuffled keeps everything,
+reversed gradient included, except that the labels say nothing about language: what dann does and
+shuffled does as well is regularisation, not the hiding of languages.
 
-What D sees of a text (settings `tokens`, `layer`): the mean f = (1/T) sum_t h_t over its tokens, or each h_t by itself with the
-text's label, so that position and word order cannot average out; of the last trained layer or of one below it.
+What D sees of a text (settings `tokens`, `layer`): the mean f = (1/T) sum_t h_t over its tokens, or
+each h_t by itself with the text's label, so that position and word order cannot average out; of the
+last trained layer or of one below it.
 
-Hyperparameters: lambda_max, of which 0.005 to 0.1 has been used with transformers; number of domains; learning rate of D,
-which must be larger than the encoder's or the encoder out-runs it.
+Hyperparameters: lambda_max, of which 0.005 to 0.1 has been used with transformers; number of
+domains; learning rate of D, which must be larger than the encoder's or the encoder out-runs it.
 
-Source: Ganin et al. 2016, "Domain-Adversarial Training of Neural Networks" (JMLR 17), sections 4 and 5; labels at random as a
-control after Hewitt and Liang 2019 (EMNLP).
+Source: Ganin et al. 2016, "Domain-Adversarial Training of Neural Networks" (JMLR 17), sections 4
+and 5; labels at random as a control after Hewitt and Liang 2019 (EMNLP).
 """
 
 from __future__ import annotations
@@ -53,7 +57,11 @@ class DANN(Arm):
 
     def features(self, step: Step) -> tuple[Tensor, Tensor]:
         """What the discriminator is to judge, (N, width), and the right answers (N,)."""
-        hidden, mask, domains = step.read[step.count :], step.mask[step.count :], self.answers(step.domains)
+        hidden, mask, domains = (
+            step.read[step.count :],
+            step.mask[step.count :],
+            self.answers(step.domains),
+        )
         if self.settings.tokens:
             return hidden[mask == 1], domains.repeat_interleave(mask.sum(1))
         return mean_pool(hidden, mask), domains
@@ -69,7 +77,11 @@ class DANN(Arm):
         loss = cross_entropy(logits, domains)
         with torch.no_grad():
             accuracy = 100 * (logits.argmax(-1) == domains).double().mean().item()
-        return loss, {"domain_loss": loss.item(), "discriminator_accuracy": accuracy, "lambda": weight}
+        return loss, {
+            "domain_loss": loss.item(),
+            "discriminator_accuracy": accuracy,
+            "lambda": weight,
+        }
 
 
 class Control(DANN):
@@ -84,7 +96,9 @@ class Control(DANN):
 
 
 class Shuffled(DANN):
-    """The same adversary with labels that are permuted anew in every batch, by a generator of its own."""
+    """The same adversary with labels that are permuted anew in every batch, by a generator of its
+    own.
+    """
 
     def __init__(self, settings: ArmSettings):
         super().__init__(settings)

@@ -1,24 +1,29 @@
 """Lexical alignment: adapters on the lowest layers bring translations together.
 
-LoRA adapters (W + (alpha / r) B A, B and A new, W as it was) on the query and value projections of the layers up to `LAYER`
-are trained on translation pairs (a_i, b_i), English and foreign, i = 1 .. P. With z the L2-normalised mean of a text's hidden
-states after layer `LAYER`, and for a negative the other foreign text of the batch that is nearest to a_i:
+LoRA adapters (W + (alpha / r) B A, B and A new, W as it was) on the query and value projections of
+the layers up to `LAYER` are trained on translation pairs (a_i, b_i), English and foreign, i = 1 ..
+P. With z the L2-normalised mean of a text's hidden states after layer `LAYER`, and for a negative
+the other foreign text of the batch that is nearest to a_i:
 
     L_arm = lambda * mean_i max(0, margin + cos(z_ai, z_bj) - cos(z_ai, z_bi)),   j = argmax_{j != i} cos(z_ai, z_bj)
 
-Only the adapters descend this loss, and nothing else moves them; the task is learned above by the trained layers, as in the
-standard arm. Layers up to `LAYER` are otherwise frozen, also in a study that trains all others. After training the adapters
-are added into W, so that the checkpoint is an ordinary one.
+Only the adapters descend this loss, and nothing else moves them; the task is learned above by the
+trained layers, as in the standard arm. Layers up to `LAYER` are otherwise frozen, also in a study
+that trains all others. After training the adapters are added into W, so that the checkpoint is an
+ordinary one.
 
-The layers below the trained ones change, so their stored output cannot be used, here or at the target stage.
+The layers below the trained ones change, so their stored output cannot be used, here or at the
+target stage.
 
-Differences from the paper: an encoder instead of an 8B decoder, sentences as well as words as pairs, the hardest negative of
-the batch; adapters are trained beside the intermediate task instead of before everything.
+Differences from the paper: an encoder instead of an 8B decoder, sentences as well as words as
+pairs, the hardest negative of the batch; adapters are trained beside the intermediate task instead
+of before everything.
 
-Hyperparameters: r 16, alpha 32, dropout 0.05 on query and value, layer 2 (the paper's); margin 0.2; lambda_max (constant).
+Hyperparameters: r 16, alpha 32, dropout 0.05 on query and value, layer 2 (the paper's); margin 0.2;
+lambda_max (constant).
 
-Source: Ngugi 2025, "Targeted Lexical Injection" (arXiv 2506.15415); Hu et al. 2022 (LoRA, arXiv 2106.09685). The adapters are
-`peft`'s.
+Source: Ngugi 2025, "Targeted Lexical Injection" (arXiv 2506.15415); Hu et al. 2022 (LoRA, arXiv
+2106.09685). The adapters are `peft`'s.
 """
 
 from __future__ import annotations
@@ -39,10 +44,14 @@ PROJECTIONS = ("query", "value")  # names of the linear layers in BERT and XLM-R
 
 
 def triplet_loss(english: Tensor, foreign: Tensor, margin: float = MARGIN) -> Tensor:
-    """Mean hinge loss of P >= 2 pairs of unit vectors, (P, H) each, against the hardest negative among the foreign ones."""
+    """Mean hinge loss of P >= 2 pairs of unit vectors, (P, H) each, against the hardest negative
+    among the foreign ones.
+    """
     cosine = english @ foreign.T
     right = cosine.diagonal()
-    negative = cosine.masked_fill(torch.eye(len(cosine), dtype=torch.bool, device=cosine.device), -torch.inf).amax(1)
+    negative = cosine.masked_fill(
+        torch.eye(len(cosine), dtype=torch.bool, device=cosine.device), -torch.inf
+    ).amax(1)
     return relu(margin + negative - right).mean()
 
 
@@ -52,18 +61,28 @@ class Lexical(Arm):
     @staticmethod
     def lacking(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
         if len(layer_stack(model)) <= LAYER:
-            return f"adapters on layers up to {LAYER} need a deeper encoder than one of {len(layer_stack(model))}"
+            return (
+                f"adapters on layers up to {LAYER} need a deeper encoder than one of "
+                f"{len(layer_stack(model))}"
+            )
         if not any(name.rsplit(".", 1)[-1] in PROJECTIONS for name, _ in model.named_modules()):
             return f"{type(model).__name__} has no linear layers named {' and '.join(PROJECTIONS)}"
         return ""
 
     def attach(self, model: PreTrainedModel, trained: nn.Module) -> nn.Module:
         layers = len(layer_stack(model))
-        frozen = layers - len(layer_stack(trained.parts[-1] if isinstance(trained, Chain) else trained))
-        config = LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=DROPOUT, target_modules=list(PROJECTIONS))
+        frozen = layers - len(
+            layer_stack(trained.parts[-1] if isinstance(trained, Chain) else trained)
+        )
+        config = LoraConfig(
+            r=RANK, lora_alpha=ALPHA, lora_dropout=DROPOUT, target_modules=list(PROJECTIONS)
+        )
         early = inject_adapter_in_model(config, prefix(model, LAYER))
-        self.early = (early,)  # in a tuple: a part of the encoder; of the arm are the adapters alone
-        self.adapters = nn.ParameterList(weight for weight in early.parameters() if weight.requires_grad)
+        # in a tuple: a part of the encoder; of the arm are the adapters alone
+        self.early = (early,)
+        self.adapters = nn.ParameterList(
+            weight for weight in early.parameters() if weight.requires_grad
+        )
         between = [top(prefix(model, frozen), LAYER)] if frozen > LAYER else []
         return Chain(early, *between, top(model, max(frozen, LAYER)))
 
@@ -75,7 +94,8 @@ class Lexical(Arm):
                     modules[name].weight += adapted.get_delta_weight("default")
 
     def alter(self, inputs: Inputs, count: int, encoder: nn.Module) -> Inputs:
-        self.pairs = {name: values[count:] for name, values in inputs.items()}  # they go through the lowest layers only
+        # they go through the lowest layers only
+        self.pairs = {name: values[count:] for name, values in inputs.items()}
         return {name: values[:count] for name, values in inputs.items()}
 
     def forward(self, step: Step) -> Term:
@@ -87,4 +107,7 @@ class Lexical(Arm):
             module.eval()
         vectors = normalize(mean_pool(states, self.pairs["attention_mask"]), dim=-1)
         loss = triplet_loss(vectors[0::2], vectors[1::2])
-        return self.settings.lambda_max * loss, {"arm_loss": loss.item(), "lambda": self.settings.lambda_max}
+        return self.settings.lambda_max * loss, {
+            "arm_loss": loss.item(),
+            "lambda": self.settings.lambda_max,
+        }

@@ -1,25 +1,29 @@
 """Multilingual masked language modelling, continued during intermediate training.
 
-Of the tokens of the unlabelled texts 15 % are chosen (special ones never); of these 80 % become the mask token, 10 % a random
-one, 10 % stay. From the last hidden states h of the chosen ones, with word embedding E (V, H) of the study's vocabulary:
+Of the tokens of the unlabelled texts 15 % are chosen (special ones never); of these 80 % become the
+mask token, 10 % a random one, 10 % stay. From the last hidden states h of the chosen ones, with
+word embedding E (V, H) of the study's vocabulary:
 
     s = LayerNorm(GELU(W h + b)) E^T + c,      L_arm = lambda * CE(s, the token that was there)
 
-*The vocabulary is trimmed* to the V rows that some text of the study uses. The softmax runs over these only: the loss is
-smaller than over the full vocabulary, candidates that no text of the study has cannot be confused with the right one, and rows
-that are left out get no gradient, which with a tied softmax they would. The arm is therefore close to continued
-pretraining, not equal to it. E itself is trained only where no layer is frozen; W, b and c are new, because the
-encoder comes without its language-modelling head.
+*The vocabulary is trimmed* to the V rows that some text of the study uses. The softmax runs over
+these only: the loss is smaller than over the full vocabulary, candidates that no text of the study
+has cannot be confused with the right one, and rows that are left out get no gradient, which with a
+tied softmax they would. The arm is therefore close to continued pretraining, not equal to it. E
+itself is trained only where no layer is frozen; W, b and c are new, because the encoder comes
+without its language-modelling head.
 
-Frozen layers read the masked tokens, so their stored output cannot be used: each step runs the whole encoder.
+Frozen layers read the masked tokens, so their stored output cannot be used: each step runs the
+whole encoder.
 
-*Text.* Data whose publishers ask that no language model be trained on them are not used: the embedded study's discriminator
-text carries such a request (BIG-bench's canary), so that this arm gets other text, `xgrl.tasks.messages`.
+*Text.* Data whose publishers ask that no language model be trained on them are not used: the
+embedded study's discriminator text carries such a request (BIG-bench's canary), so that this arm
+gets other text, `xgrl.tasks.messages`.
 
 Hyperparameters: lambda_max (constant over training), share of masked tokens 0.15.
 
-Source: Phang et al. 2020 (arXiv 2005.13013), section 3.2, "multilingual MLM"; Devlin et al. 2019 (arXiv 1810.04805), section
-3.1, and Conneau et al. 2020 (arXiv 1911.02116).
+Source: Phang et al. 2020 (arXiv 2005.13013), section 3.2, "multilingual MLM"; Devlin et al. 2019
+(arXiv 1810.04805), section 3.1, and Conneau et al. 2020 (arXiv 1911.02116).
 """
 
 from __future__ import annotations
@@ -41,19 +45,26 @@ class MLM(Arm):
     def __init__(self, settings: ArmSettings):
         super().__init__(settings)
         self.transform = nn.Sequential(
-            nn.Linear(settings.features, settings.features), nn.GELU(), nn.LayerNorm(settings.features)
+            nn.Linear(settings.features, settings.features),
+            nn.GELU(),
+            nn.LayerNorm(settings.features),
         )
         self.generator = torch.Generator().manual_seed(int(torch.randint(2**62, (1,))))
         self.wanted = torch.empty(0, dtype=torch.long)
 
     @staticmethod
     def lacking(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
-        return "" if tokenizer.mask_token_id is not None else "the encoder's tokenizer has no mask token"
+        return (
+            ""
+            if tokenizer.mask_token_id is not None
+            else "the encoder's tokenizer has no mask token"
+        )
 
     def attach(self, model: PreTrainedModel, trained: nn.Module) -> nn.Module:
         words = model.get_input_embeddings().weight
         tied = any(words is parameter for parameter in trained.parameters())
-        self.words = (words if tied else words.detach(),)  # in a tuple: the encoder's own, not a parameter of the arm
+        # in a tuple: the encoder's own, not a parameter of the arm
+        self.words = (words if tied else words.detach(),)
         self.bias = nn.Parameter(torch.zeros(len(words)))
         return trained
 
@@ -68,7 +79,9 @@ class MLM(Arm):
         fate = chance()
         anything = torch.randint(len(self.bias), ids.shape, generator=self.generator).to(ids.device)
         changed = torch.where(chosen & (fate < MASKED), self.settings.mask_id, ids)
-        changed = torch.where(chosen & (fate >= MASKED) & (fate < MASKED + RANDOM), anything, changed)
+        changed = torch.where(
+            chosen & (fate >= MASKED) & (fate < MASKED + RANDOM), anything, changed
+        )
         return changed, torch.where(chosen, ids, NONE)
 
     def alter(self, inputs: Inputs, count: int, encoder: nn.Module) -> Inputs:
@@ -82,4 +95,7 @@ class MLM(Arm):
             return 0.0, {}
         scores = self.transform(step.hidden[step.count :][asked]) @ self.words[0].T + self.bias
         loss = cross_entropy(scores, self.wanted[asked])
-        return self.settings.lambda_max * loss, {"arm_loss": loss.item(), "lambda": self.settings.lambda_max}
+        return self.settings.lambda_max * loss, {
+            "arm_loss": loss.item(),
+            "lambda": self.settings.lambda_max,
+        }

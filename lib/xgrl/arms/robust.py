@@ -1,23 +1,26 @@
 """Robust training: the task is learned around each English text, where other languages may lie.
 
-If a translation is a small step away from its English text in embedding space, a model that is right in a whole neighbourhood
-of the English one is right on the translation, too. With x (T, H) what goes into the trained layers (word embeddings, or the
-output of the frozen layers where there are any) and radius r = lambda_max:
+If a translation is a small step away from its English text in embedding space, a model that is
+right in a whole neighbourhood of the English one is right on the translation, too. With x (T, H)
+what goes into the trained layers (word embeddings, or the output of the frozen layers where there
+are any) and radius r = lambda_max:
 
     Adversarial:  g = dL_task/dx;  L_arm = L_task(x + r ||x||_F g / ||g||_F)      one step in the worst direction (FGM)
     Smoothing:    L_task(x + delta) in place of L_task(x),  delta_t = r ||x_t|| v_t, v_t uniform on the unit sphere
 
-Norms are taken over the real tokens of one text (Adversarial) and of each token (Smoothing), so that r is a share of the
-text's own size and means the same for every encoder and layer. Adversarial keeps the clean loss beside the perturbed one and
-costs a second pass over the labelled half; Smoothing costs nothing. Neither sees text without labels.
+Norms are taken over the real tokens of one text (Adversarial) and of each token (Smoothing), so
+that r is a share of the text's own size and means the same for every encoder and layer. Adversarial
+keeps the clean loss beside the perturbed one and costs a second pass over the labelled half;
+Smoothing costs nothing. Neither sees text without labels.
 
-Deviations from the paper: one ascent step instead of several; of its two kinds of randomised smoothing the one by random
-perturbation, not the one by synonyms, which needs a list of synonyms that no openly packaged source has.
+Deviations from the paper: one ascent step instead of several; of its two kinds of randomised
+smoothing the one by random perturbation, not the one by synonyms, which needs a list of synonyms
+that no openly packaged source has.
 
 Hyperparameters: r.
 
-Source: Huang et al. 2021, "Improving Zero-Shot Cross-Lingual Transfer Learning via Robust Training" (EMNLP, arXiv 2104.08645);
-Miyato et al. 2017 (ICLR, arXiv 1605.07725) for the step.
+Source: Huang et al. 2021, "Improving Zero-Shot Cross-Lingual Transfer Learning via Robust Training"
+(EMNLP, arXiv 2104.08645); Miyato et al. 2017 (ICLR, arXiv 1605.07725) for the step.
 """
 
 from __future__ import annotations
@@ -48,16 +51,23 @@ class Adversarial(Arm):
     def perturbation(self, step: Step) -> Tensor:
         """(B, T, H), of Frobenius norm r times that of the text it is for, no gradient."""
         x = step.inputs["inputs_embeds"]
-        slope = torch.autograd.grad(step.task_loss, x, retain_graph=True)[0] * step.mask.unsqueeze(-1)
+        slope = torch.autograd.grad(step.task_loss, x, retain_graph=True)[0] * step.mask.unsqueeze(
+            -1
+        )
         size, steep = (
-            torch.linalg.vector_norm(v * step.mask.unsqueeze(-1), dim=(1, 2), keepdim=True) for v in (x.detach(), slope)
+            torch.linalg.vector_norm(v * step.mask.unsqueeze(-1), dim=(1, 2), keepdim=True)
+            for v in (x.detach(), slope)
         )
         return self.settings.lambda_max * size * slope / steep.clamp_min(1e-12)
 
     def forward(self, step: Step) -> Term:
-        inputs = step.inputs | {"inputs_embeds": step.inputs["inputs_embeds"] + self.perturbation(step)}
+        inputs = step.inputs | {
+            "inputs_embeds": step.inputs["inputs_embeds"] + self.perturbation(step)
+        }
         hidden, head = step.model.hidden(**inputs), step.model.head_of(step.task)
-        loss = head.loss(head(mean_pool(hidden, step.mask) if head.pooled else hidden), step.labels, step.mask)
+        loss = head.loss(
+            head(mean_pool(hidden, step.mask) if head.pooled else hidden), step.labels, step.mask
+        )
         return loss, {"arm_loss": loss.item(), "lambda": self.settings.lambda_max}
 
 

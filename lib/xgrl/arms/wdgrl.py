@@ -1,22 +1,23 @@
 """The Wasserstein adversary: a critic with a gradient penalty instead of a classifier.
 
-A discriminator that is sure of itself has almost no gradient left to reverse. The critic c: R^H -> R has no such plateau: with
-E English and F foreign features its loss is
+A discriminator that is sure of itself has almost no gradient left to reverse. The critic c: R^H ->
+R has no such plateau: with E English and F foreign features its loss is
 
     W(f) = mean_E c(f) - mean_F c(f),
     L_arm = -W(R_lambda(f)) + gamma * mean (||dc/dx|| - 1)^2,    x = f_E + u (f_F - f_E), u ~ U(0, 1), f detached there
 
-The critic ascends W, held 1-Lipschitz by the penalty, so that W comes near the Wasserstein-1 distance between English and the
-rest; the encoder, behind the gradient reversal R (`xgrl.models.grl`), descends lambda W. There is one critic, for English
-against the rest: domains must be "binary", which also makes half of each batch English.
+The critic ascends W, held 1-Lipschitz by the penalty, so that W comes near the Wasserstein-1
+distance between English and the rest; the encoder, behind the gradient reversal R
+(`xgrl.models.grl`), descends lambda W. There is one critic, for English against the rest: domains
+must be "binary", which also makes half of each batch English.
 
-Deviation from the paper: one critic step an encoder step, at the discriminator's larger learning rate, instead of several at
-the encoder's, so that all adversarial arms take the same steps.
+Deviation from the paper: one critic step an encoder step, at the discriminator's larger learning
+rate, instead of several at the encoder's, so that all adversarial arms take the same steps.
 
 Hyperparameters: lambda_max, gamma = 10, one hidden layer of 256. `domain_loss` in the curves is -W.
 
-Source: Shen et al. 2018, "Wasserstein Distance Guided Representation Learning for Domain Adaptation" (AAAI), equations 2 to 5;
-the penalty of Gulrajani et al. 2017 (NeurIPS).
+Source: Shen et al. 2018, "Wasserstein Distance Guided Representation Learning for Domain
+Adaptation" (AAAI), equations 2 to 5; the penalty of Gulrajani et al. 2017 (NeurIPS).
 """
 
 from __future__ import annotations
@@ -37,9 +38,14 @@ class WDGRL(DANN):
 
     def __init__(self, settings: ArmSettings):
         if settings.domains != 2:
-            raise ValueError(f"domains={settings.domains}: wdgrl separates English from the rest, that is two domains")
+            raise ValueError(
+                f"domains={settings.domains}: wdgrl separates English from the rest, that is two "
+                f"domains"
+            )
         super().__init__(settings)
-        self.discriminator = nn.Sequential(nn.Linear(settings.features, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1))
+        self.discriminator = nn.Sequential(
+            nn.Linear(settings.features, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1)
+        )
         self.generator = torch.Generator().manual_seed(int(torch.randint(2**62, (1,))))
 
     def distance(self, features: Tensor, domains: Tensor) -> Tensor:
@@ -48,13 +54,19 @@ class WDGRL(DANN):
         return values[domains == 0].mean() - values[domains == 1].mean()
 
     def penalty(self, features: Tensor, domains: Tensor) -> Tensor:
-        """Squared deviation of the critic's slope from 1 between random English and foreign features."""
+        """Squared deviation of the critic's slope from 1 between random English and foreign
+        features.
+        """
         english, foreign = features[domains == 0], features[domains == 1]
         count = max(len(english), len(foreign))
-        chosen = [part[torch.arange(count, device=part.device) % len(part)] for part in (english, foreign)]
+        chosen = [
+            part[torch.arange(count, device=part.device) % len(part)] for part in (english, foreign)
+        ]
         share = torch.rand(count, 1, generator=self.generator).to(features)
         between = (chosen[0] + share * (chosen[1] - chosen[0])).requires_grad_()
-        slope = torch.autograd.grad(self.discriminator(between).sum(), between, create_graph=True)[0]
+        slope = torch.autograd.grad(self.discriminator(between).sum(), between, create_graph=True)[
+            0
+        ]
         return ((slope.norm(dim=-1) - 1) ** 2).mean()
 
     def forward(self, step: Step) -> Term:

@@ -1,7 +1,7 @@
 """Official scores, one `evaluate.Metric` module each, in percent.
 
-Anyone can load one with ``evaluate.load("lib/xgrl/metrics/<name>.py")``, offline; `score` uses the same classes. To add a
-metric, write a module with one Metric subclass and name it in `METRICS`.
+Anyone can load one with ``evaluate.load("lib/xgrl/metrics/<name>.py")``, offline; `score` uses the
+same classes. To add a metric, write a module with one Metric subclass and name it in `METRICS`.
 
 =================  ===========================  ================================  ===================================
 metric             tasks                        predictions (n)                   references (n)
@@ -31,7 +31,16 @@ from xgrl.metrics.aggregate import Aggregate, aggregate
 from xgrl.metrics.counts import f1_of
 from xgrl.tasks import find_task
 
-__all__ = ["METRICS", "Aggregate", "aggregate", "compute", "contributions", "from_counts", "headline", "score"]
+__all__ = [
+    "METRICS",
+    "Aggregate",
+    "aggregate",
+    "compute",
+    "contributions",
+    "from_counts",
+    "headline",
+    "score",
+]
 
 METRICS = {
     "accuracy": "accuracy:Accuracy",
@@ -46,32 +55,42 @@ METRICS = {
 }
 
 
-def score(task: str, predictions: Sequence, references: Sequence, language: str | None = None) -> dict[str, float]:
+def score(
+    task: str, predictions: Sequence, references: Sequence, language: str | None = None
+) -> dict[str, float]:
     """The official scores of a task, in percent, the main one first.
 
     Args:
         task: a task's name; its metric is in the tables of `xgrl.tasks`.
         predictions: n, of the metric's kind (see the table above).
         references: n true ones.
-        language: of the examples; the scores that depend on it (MLQA) need it, the others do not look at it.
+        language: of the examples; the scores that depend on it (MLQA) need it, the others do not
+            look at it.
 
     Returns:
         Names of scores and their values in percent.
 
     Raises:
-        ValueError: unknown task, no predictions, unequal numbers, or a value that is missing or of another kind.
+        ValueError: unknown task, no predictions, unequal numbers, or a value that is missing or of
+            another kind.
     """
     return compute(find_task(task).metric, predictions, references, language)
 
 
-def compute(metric: str, predictions: Sequence, references: Sequence, language: str | None = None) -> dict[str, float]:
+def compute(
+    metric: str, predictions: Sequence, references: Sequence, language: str | None = None
+) -> dict[str, float]:
     """`score`, by the metric's name."""
     scorer = _metric(metric)
-    return scorer.compute(predictions=list(predictions), references=list(references), **_options(scorer, language))
+    return scorer.compute(
+        predictions=list(predictions), references=list(references), **_options(scorer, language)
+    )
 
 
 def headline(scores: Mapping[str, float]) -> float:
-    """The one number that enters the benchmark's averages: (exact match + F1) / 2 for span QA, else the first score."""
+    """The one number that enters the benchmark's averages: (exact match + F1) / 2 for span QA, else
+    the first score.
+    """
     if not scores:
         raise ValueError("no scores to take the headline of")
     if "exact_match" in scores:
@@ -79,7 +98,9 @@ def headline(scores: Mapping[str, float]) -> float:
     return next(iter(scores.values()))
 
 
-def contributions(metric: str, predictions: Sequence, references: Sequence, language: str | None = None) -> np.ndarray:
+def contributions(
+    metric: str, predictions: Sequence, references: Sequence, language: str | None = None
+) -> np.ndarray:
     """What each example adds to the headline.
 
     Args:
@@ -87,8 +108,9 @@ def contributions(metric: str, predictions: Sequence, references: Sequence, lang
         predictions, references, language: as for `score`.
 
     Returns:
-        (n, 1) float64, points whose mean is the headline; or, for an F1 over the corpus, (n, 3) int64: how much was matched,
-        predicted and expected, whose sums give the headline through `from_counts`. An example is a sentence, a question, a
+        (n, 1) float64, points whose mean is the headline; or, for an F1 over the corpus, (n, 3)
+        int64: how much was matched, predicted and expected, whose sums give the headline through
+            `from_counts`. An example is a sentence, a question, a
         query; for mined pairs a source sentence (in what order: `MinedF1.each`).
 
     Raises:
@@ -101,13 +123,16 @@ def contributions(metric: str, predictions: Sequence, references: Sequence, lang
 
 
 def from_counts(metric: str, sums: ArrayLike) -> np.ndarray:
-    """The headline (...) of summed `contributions` (..., 3), for a metric that is an F1 over the corpus; 0/0 is 0.
+    """The headline (...) of summed `contributions` (..., 3), for a metric that is an F1 over the
+    corpus; 0/0 is 0.
 
-    A function for `xgrl.stats.jackknife`. Raises ValueError for a metric that is a mean, and for another last axis.
+    A function for `xgrl.stats.jackknife`. Raises ValueError for a metric that is a mean, and for
+    another last axis.
     """
     if not _metric(metric).counted:
         raise ValueError(
-            f"metric {metric!r} is the mean of its contributions, it has no counts; those with counts: {_counted()}"
+            f"metric {metric!r} is the mean of its contributions, it has no counts; those with "
+            f"counts: {_counted()}"
         )
     return f1_of(sums)
 

@@ -12,7 +12,10 @@ from .base import Official, check_number
 from .labels import check_labels, equal, label_info
 
 DESCRIPTION = "Share of examples whose predicted label is the reference label, in percent."
-INPUTS = "predictions, references: n labels each, all class indices or all class names. Returns {'accuracy': 0 to 100}."
+INPUTS = (
+    "predictions, references: n labels each, all class indices or all class names. Returns "
+    "{'accuracy': 0 to 100}."
+)
 
 
 class Accuracy(Official, evaluate.Metric):
@@ -23,7 +26,9 @@ class Accuracy(Official, evaluate.Metric):
 
     @staticmethod
     def check(predictions: list, references: list) -> None:
-        """ValueError for unequal numbers, no examples, or labels that are not all integers or all strings."""
+        """ValueError for unequal numbers, no examples, or labels that are not all integers or all
+        strings.
+        """
         check_number(predictions, references)
         check_labels(predictions, references)
 

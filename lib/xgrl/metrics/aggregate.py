@@ -1,9 +1,10 @@
 """The benchmark's averages: over a task's languages, over a group's tasks, over all tasks.
 
-XTREME's script takes a task's mean over languages, a group's mean over its tasks, and its overall score as the mean over
-tasks, not over groups; a group, or the overall score, is given only when all its tasks are there.
-Sources: Hu et al. 2020, arXiv 2003.11080; Ruder et al. 2021, arXiv 2104.07412; and their evaluation script (whose list for
-XTREME-R leaves LAReQA, which is scored apart, out of the retrieval group; the paper has it there, and so has this).
+XTREME's script takes a task's mean over languages, a group's mean over its tasks, and its overall
+score as the mean over tasks, not over groups; a group, or the overall score, is given only when all
+its tasks are there. Sources: Hu et al. 2020, arXiv 2003.11080; Ruder et al. 2021, arXiv 2104.07412;
+and their evaluation script (whose list for XTREME-R leaves LAReQA, which is scored apart, out of
+the retrieval group; the paper has it there, and so has this).
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Aggregate:
         tasks: mean over languages of each task.
         groups: mean over the tasks of each complete group.
         average: mean over all tasks, the benchmark's overall score; None when a task is missing.
-        over_groups: mean over the groups, in which each group weighs the same; None when a task is missing.
+        over_groups: mean over the groups, in which each group weighs the same; None when a task is
+            missing.
     """
 
     tasks: dict[str, float]
@@ -46,7 +48,9 @@ class Aggregate:
     over_groups: float | None
 
 
-def aggregate(scores: Mapping[str, Mapping[str, float]], languages: str = "all", benchmark: str = "xtreme") -> Aggregate:
+def aggregate(
+    scores: Mapping[str, Mapping[str, float]], languages: str = "all", benchmark: str = "xtreme"
+) -> Aggregate:
     """Macro averages of headline scores.
 
     Args:
@@ -55,8 +59,8 @@ def aggregate(scores: Mapping[str, Mapping[str, float]], languages: str = "all",
         benchmark: "xtreme" or "xtreme-r".
 
     Raises:
-        ValueError: an unknown argument, a task the benchmark does not have, a task without languages, or a score that is not
-            a number from 0 to 100.
+        ValueError: an unknown argument, a task the benchmark does not have, a task without
+            languages, or a score that is not a number from 0 to 100.
     """
     if languages not in LANGUAGES:
         raise ValueError(f"languages={languages!r}: allowed: {', '.join(LANGUAGES)}")
@@ -66,13 +70,24 @@ def aggregate(scores: Mapping[str, Mapping[str, float]], languages: str = "all",
     tasks = {}
     for task, by_language in scores.items():
         if task not in members:
-            raise ValueError(f"task {task!r} is not in {benchmark}; its tasks: {', '.join(members)}")
+            raise ValueError(
+                f"task {task!r} is not in {benchmark}; its tasks: {', '.join(members)}"
+            )
         for language, value in by_language.items():
             if not 0 <= value <= 100:  # false for NaN too
-                raise ValueError(f"{task}, {language}: found {value!r}, expected a score from 0 to 100")
-        kept = [value for language, value in by_language.items() if languages == "all" or language != "en"]
+                raise ValueError(
+                    f"{task}, {language}: found {value!r}, expected a score from 0 to 100"
+                )
+        kept = [
+            value
+            for language, value in by_language.items()
+            if languages == "all" or language != "en"
+        ]
         if not kept:
-            raise ValueError(f"task {task!r} has no scores in the languages asked for ({languages}), found {list(by_language)}")
+            raise ValueError(
+                f"task {task!r} has no scores in the languages asked for ({languages}), found "
+                f"{list(by_language)}"
+            )
         tasks[task] = _mean(kept)
     groups = {
         group: _mean([tasks[task] for task in group_tasks])
@@ -81,7 +96,10 @@ def aggregate(scores: Mapping[str, Mapping[str, float]], languages: str = "all",
     }
     complete = len(groups) == len(GROUPS[benchmark])
     return Aggregate(
-        tasks, groups, _mean([*tasks.values()]) if complete else None, _mean([*groups.values()]) if complete else None
+        tasks,
+        groups,
+        _mean([*tasks.values()]) if complete else None,
+        _mean([*groups.values()]) if complete else None,
     )
 
 

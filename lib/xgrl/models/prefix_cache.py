@@ -1,11 +1,14 @@
-"""The frozen layers' output, kept between studies: computed once for a text, whichever study it is prepared for.
+"""The frozen layers' output, kept between studies: computed once for a text, whichever study it is
+prepared for.
 
-`frozen_states` writes a corpus's hidden.npy as `xgrl.models.split.prefix_states` does, but looks into ``$XGRL_CACHE/prefix``
-first. An entry is named by a hash of everything that its bits follow from: configuration and weights of the layers, the word
-vectors that the texts look up (a vocabulary trimmed otherwise is the same to it), the texts as sequences of these, the versions
-of torch and transformers, and the kind of processor. It is linked into the study's folder where the file system allows that,
-else copied, after a look at its checksum. Writers at the same time write equal bytes and move them into place; a file that is
-removed stays readable where it is linked or mapped. `prune` keeps the folder below ``$XGRL_PREFIX_GB`` (10).
+`frozen_states` writes a corpus's hidden.npy as `xgrl.models.split.prefix_states` does, but looks
+into ``$XGRL_CACHE/prefix`` first. An entry is named by a hash of everything that its bits follow
+from: configuration and weights of the layers, the word vectors that the texts look up (a vocabulary
+trimmed otherwise is the same to it), the texts as sequences of these, the versions of torch and
+transformers, and the kind of processor. It is linked into the study's folder where the file system
+allows that, else copied, after a look at its checksum. Writers at the same time write equal bytes
+and move them into place; a file that is removed stays readable where it is linked or mapped.
+`prune` keeps the folder below ``$XGRL_PREFIX_GB`` (10).
 """
 
 from __future__ import annotations
@@ -28,11 +31,14 @@ from xgrl.models.split import prefix_states
 from xgrl.sources.cache import cache_folder
 from xgrl.text import Tokens
 
-VOCABULARY = ("vocab_size", "_token_id", "_name_or_path", "xgrl_base")  # endings of settings that no hidden state depends on
+# endings of settings that no hidden state depends on
+VOCABULARY = ("vocab_size", "_token_id", "_name_or_path", "xgrl_base")
 
 
 def frozen_states(lower: PreTrainedModel, tokens: Tokens, path: str | Path) -> bool:
-    """Write the output of the frozen layers `lower` for every token, (T, H) float32, to `path`; True if it was in the cache."""
+    """Write the output of the frozen layers `lower` for every token, (T, H) float32, to `path`;
+    True if it was in the cache.
+    """
     if not limit():
         prefix_states(lower, tokens, path)
         return False
@@ -52,19 +58,25 @@ def frozen_states(lower: PreTrainedModel, tokens: Tokens, path: str | Path) -> b
 
 
 def limit() -> float:
-    """Largest size of the cache in bytes, from ``$XGRL_PREFIX_GB`` (0 turns it off); ValueError where that is no number."""
+    """Largest size of the cache in bytes, from ``$XGRL_PREFIX_GB`` (0 turns it off); ValueError
+    where that is no number.
+    """
     text = os.environ.get("XGRL_PREFIX_GB", "10")
     try:
         size = float(text)
     except ValueError:
         size = -1.0
     if not 0 <= size < float("inf"):
-        raise ValueError(f"XGRL_PREFIX_GB={text!r}: the size of the cache of frozen layers in GB, 0 or more")
+        raise ValueError(
+            f"XGRL_PREFIX_GB={text!r}: the size of the cache of frozen layers in GB, 0 or more"
+        )
     return size * 1e9
 
 
 def prune() -> str:
-    """Remove the entries that were not used for longest until the cache is within its limit; what was done, "" for nothing."""
+    """Remove the entries that were not used for longest until the cache is within its limit; what
+    was done, "" for nothing.
+    """
     there = []
     if not limit():
         return ""  # turned off: what others keep stays
@@ -81,17 +93,29 @@ def prune() -> str:
             size, removed = size - own, removed + 1
     if not removed:
         return ""
-    return f"cache of frozen layers: {removed} of {len(there)} entries removed, limit {limit() / 1e9:g} GB (XGRL_PREFIX_GB)"
+    return (
+        f"cache of frozen layers: {removed} of {len(there)} entries removed, limit "
+        f"{limit() / 1e9:g} GB (XGRL_PREFIX_GB)"
+    )
 
 
 def wordless(model: PreTrainedModel) -> bytes:
-    """A hash of an encoder's configuration and weights but for its word vectors, the same however its vocabulary is trimmed."""
+    """A hash of an encoder's configuration and weights but for its word vectors, the same however
+    its vocabulary is trimmed.
+    """
     words, found = model.get_input_embeddings().weight, hashlib.sha256()
-    config = {name: value for name, value in model.config.to_dict().items() if not name.endswith(VOCABULARY)}
+    config = {
+        name: value
+        for name, value in model.config.to_dict().items()
+        if not name.endswith(VOCABULARY)
+    }
     found.update(json.dumps(config, sort_keys=True, default=str).encode())
     for name, weight in sorted(model.state_dict().items()):
         if weight.data_ptr() != words.data_ptr():
-            found.update(name.encode() + weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            found.update(
+                name.encode()
+                + weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+            )
     return found.digest()
 
 
@@ -99,7 +123,11 @@ def _key(lower: PreTrainedModel, tokens: Tokens) -> str:
     words = lower.get_input_embeddings()
     used, places = np.unique(tokens.ids, return_inverse=True)
     looked_up = [*used.tolist(), *([] if words.padding_idx is None else [words.padding_idx])]
-    processor = torch.backends.cpu.get_cpu_capability() if lower.device.type == "cpu" else torch.cuda.get_device_name()
+    processor = (
+        torch.backends.cpu.get_cpu_capability()
+        if lower.device.type == "cpu"
+        else torch.cuda.get_device_name()
+    )
     about = [str(lower.dtype), processor, torch.__version__, transformers.__version__]
     found = hashlib.sha256(wordless(lower) + "\n".join(about).encode())
     found.update(words.weight.detach()[looked_up].float().cpu().numpy().tobytes())
@@ -108,7 +136,9 @@ def _key(lower: PreTrainedModel, tokens: Tokens) -> str:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for `source` where the file system has hard links between the two places, else a copy."""
+    """A second name for `source` where the file system has hard links between the two places, else
+    a copy.
+    """
     target.unlink()
     try:
         os.link(source, target)

@@ -1,9 +1,11 @@
-"""An encoder in two parts: frozen lower layers, whose output is computed once, and upper layers that are trained.
+"""An encoder in two parts: frozen lower layers, whose output is computed once, and upper layers
+that are trained.
 
-The frozen part is a fixed function of the text, so the study computes its output for every text once (`prefix_states`) and
-each job trains `top` on it. `prefix` followed by `top` is the whole model, bit for bit, for BERT, XLM-R and ModernBERT: the
-parts are copies of the model with fewer layers, and above the split the embeddings give way to a module that passes on
-inputs_embeds unchanged.
+The frozen part is a fixed function of the text, so the study computes its output for every text
+once (`prefix_states`) and each job trains `top` on it. `prefix` followed by `top` is the whole
+model, bit for bit, for BERT, XLM-R and ModernBERT: the parts are copies of the model with fewer
+layers, and above the split the embeddings give way to a module that passes on inputs_embeds
+unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from xgrl.corpus import Corpus, collate
 from xgrl.text import Tokens
 
 
-def hidden_states(part: PreTrainedModel, tokens: Tokens, index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+def hidden_states(
+    part: PreTrainedModel, tokens: Tokens, index: np.ndarray
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The last hidden states (B, L, H) of some texts, and their mask (B, L)."""
     batch = collate([(Corpus([], None, tokens), index)], part.config.pad_token_id or 0)
     batch = {name: value.to(part.device) for name, value in batch.items()}
@@ -30,7 +34,9 @@ def hidden_states(part: PreTrainedModel, tokens: Tokens, index: np.ndarray) -> t
 
 
 class _PassThrough(nn.Module):
-    """Stands where the embeddings were: the hidden states of a frozen prefix go into the layers unchanged."""
+    """Stands where the embeddings were: the hidden states of a frozen prefix go into the layers
+    unchanged.
+    """
 
     def forward(self, *, inputs_embeds: torch.Tensor, **_: object) -> torch.Tensor:
         return inputs_embeds
@@ -41,7 +47,10 @@ def layer_stack(model: PreTrainedModel) -> nn.ModuleList:
     found = getattr(getattr(model, "encoder", model), "layer", None)
     found = getattr(model, "layers", None) if found is None else found
     if not isinstance(found, nn.ModuleList):
-        raise ValueError(f"{type(model).__name__} cannot be split: no stack of layers at .encoder.layer or .layers")
+        raise ValueError(
+            f"{type(model).__name__} cannot be split: no stack of layers at .encoder.layer or "
+            f".layers"
+        )
     return found
 
 
@@ -57,16 +66,27 @@ def keep_layers(model: PreTrainedModel, start: int, end: int) -> None:
 
 def _check_split(model: PreTrainedModel, k: int) -> None:
     if not 0 <= k < len(layer_stack(model)):
-        raise ValueError(f"k={k} frozen layers: 0 to {len(layer_stack(model)) - 1} of {len(layer_stack(model))} may be frozen")
+        raise ValueError(
+            f"k={k} frozen layers: 0 to {len(layer_stack(model)) - 1} of "
+            f"{len(layer_stack(model))} may be frozen"
+        )
 
 
 def prefix(model: PreTrainedModel, k: int) -> PreTrainedModel:
-    """The embeddings and the lowest k layers, frozen and in evaluation mode; last_hidden_state is layer k's output.
+    """The embeddings and the lowest k layers, frozen and in evaluation mode; last_hidden_state is
+    layer k's output.
 
-    It shares its weights with `model` (no copy), not its modules. k = 0: the embeddings alone. Raises ValueError for another k.
+    It shares its weights with `model` (no copy), not its modules. k = 0: the embeddings alone.
+    Raises ValueError for another k.
     """
     _check_split(model, k)
-    part = copy.deepcopy(model, {id(weight): nn.Parameter(weight.data, requires_grad=False) for weight in model.parameters()})
+    part = copy.deepcopy(
+        model,
+        {
+            id(weight): nn.Parameter(weight.data, requires_grad=False)
+            for weight in model.parameters()
+        },
+    )
     keep_layers(part, 0, k)
     if hasattr(part, "final_norm"):  # ModernBERT normalises once more after its last layer
         part.final_norm = nn.Identity()
@@ -76,16 +96,20 @@ def prefix(model: PreTrainedModel, k: int) -> PreTrainedModel:
 
 
 def top(model: PreTrainedModel, k: int) -> PreTrainedModel:
-    """The layers above the lowest k, to train, called with inputs_embeds (B, T, H), the prefix's output, and attention_mask.
+    """The layers above the lowest k, to train, called with inputs_embeds (B, T, H), the prefix's
+    output, and attention_mask.
 
-    They share their weights with `model`, so that training them trains it, and `model` is then saved as a whole. k = 0: the
-    model itself, called with input_ids. Raises ValueError for another k.
+    They share their weights with `model`, so that training them trains it, and `model` is then
+    saved as a whole. k = 0: the model itself, called with input_ids. Raises ValueError for another
+    k.
     """
     _check_split(model, k)
     if k == 0:
         return model
     shared: dict[int, object] = {id(weight): weight for weight in model.parameters()}
-    shared |= {id(model.embeddings): _PassThrough()} | {id(layer): nn.Identity() for layer in layer_stack(model)[:k]}
+    shared |= {id(model.embeddings): _PassThrough()} | {
+        id(layer): nn.Identity() for layer in layer_stack(model)[:k]
+    }
     part = copy.deepcopy(model, shared)
     keep_layers(part, k, len(layer_stack(model)))
     if hasattr(part, "pooler"):
@@ -94,10 +118,11 @@ def top(model: PreTrainedModel, k: int) -> PreTrainedModel:
 
 
 class Chain(nn.Module):
-    """Consecutive parts of an encoder, called as one with input_ids; the last is trained, those below never are by its loss.
+    """Consecutive parts of an encoder, called as one with input_ids; the last is trained, those
+    below never are by its loss.
 
-    It stands in for the stored output of the frozen layers where that cannot be used. Parts below the last run without
-    dropout and without gradient.
+    It stands in for the stored output of the frozen layers where that cannot be used. Parts below
+    the last run without dropout and without gradient.
     """
 
     def __init__(self, *parts: PreTrainedModel):
@@ -116,7 +141,9 @@ class Chain(nn.Module):
             part.eval()
         return self
 
-    def forward(self, *, input_ids: torch.Tensor, attention_mask: torch.Tensor, **options: bool) -> ModelOutput:
+    def forward(
+        self, *, input_ids: torch.Tensor, attention_mask: torch.Tensor, **options: bool
+    ) -> ModelOutput:
         """As the last part's."""
         first, *between, last = self.parts
         with torch.no_grad():
@@ -127,10 +154,12 @@ class Chain(nn.Module):
 
 
 def join(model: PreTrainedModel, trained: PreTrainedModel | Chain) -> PreTrainedModel:
-    """Load trained upper layers back into a whole encoder, as when they were trained in another process.
+    """Load trained upper layers back into a whole encoder, as when they were trained in another
+    process.
 
-    model: the encoder that `top` was taken from, or an equal one; changed in place. trained: what `top` returned, or a `Chain`
-    that ends in it. Returns `model`. Raises ValueError where they do not fit.
+    model: the encoder that `top` was taken from, or an equal one; changed in place. trained: what
+    `top` returned, or a `Chain` that ends in it. Returns `model`. Raises ValueError where they do
+    not fit.
     """
     trained = trained.parts[-1] if isinstance(trained, Chain) else trained
     k = len(layer_stack(model)) - len(layer_stack(trained))
@@ -139,16 +168,24 @@ def join(model: PreTrainedModel, trained: PreTrainedModel | Chain) -> PreTrained
         target.load_state_dict(trained.state_dict())
     except RuntimeError as error:
         raise ValueError(
-            f"{len(layer_stack(trained))} upper layers do not fit an encoder of {len(layer_stack(model))}: {error}"
+            f"{len(layer_stack(trained))} upper layers do not fit an encoder of "
+            f"{len(layer_stack(model))}: {error}"
         ) from None
     return model
 
 
-def prefix_states(prefix_model: PreTrainedModel, tokens: Tokens, path: str | Path, max_tokens_per_batch: int = 4096) -> Path:
-    """Write the frozen prefix's output for every token of a corpus, (T, H) float32, to an .npy file that jobs map.
+def prefix_states(
+    prefix_model: PreTrainedModel,
+    tokens: Tokens,
+    path: str | Path,
+    max_tokens_per_batch: int = 4096,
+) -> Path:
+    """Write the frozen prefix's output for every token of a corpus, (T, H) float32, to an .npy file
+    that jobs map.
 
-    A text's last bits depend on the batch it is computed in, so batches follow from the corpus alone: texts in stable order of
-    length, as many as fill `max_tokens_per_batch` with padding (a longer text is a batch by itself). Returns path.
+    A text's last bits depend on the batch it is computed in, so batches follow from the corpus
+    alone: texts in stable order of length, as many as fill `max_tokens_per_batch` with padding (a
+    longer text is a batch by itself). Returns path.
     """
     order = np.argsort(tokens.lengths, kind="stable")
     lengths = tokens.lengths[order]
@@ -165,7 +202,9 @@ def prefix_states(prefix_model: PreTrainedModel, tokens: Tokens, path: str | Pat
             index = order[start:end]
             states = hidden_states(prefix_model, tokens, index)[0].float().cpu().numpy()
             for row, text in enumerate(index):
-                out[tokens.offsets[text] : tokens.offsets[text + 1]] = states[row, : lengths[start + row]]
+                out[tokens.offsets[text] : tokens.offsets[text + 1]] = states[
+                    row, : lengths[start + row]
+                ]
             start = end
         out.flush()
 

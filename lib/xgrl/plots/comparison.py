@@ -12,7 +12,8 @@ from xgrl.plots.style import COLOURS, LINES, MARKERS, new_figure, styled
 
 @styled
 def forest(per_task: pd.DataFrame, per_language: pd.DataFrame, margin: float) -> Figure:
-    """Effect on each target (squares) and on each of its languages (dots), in points, with 95 % intervals.
+    """Effect on each target (squares) and on each of its languages (dots), in points, with 95 %
+    intervals.
 
     Args:
         per_task: target, theta, low, high. per_language: target, language, theta, low, high.
@@ -22,14 +23,28 @@ def forest(per_task: pd.DataFrame, per_language: pd.DataFrame, margin: float) ->
     for task in per_task.itertuples():
         rows.append((str(task.target), task.theta, task.low, task.high, True))
         languages = per_language[per_language.target == task.target]
-        rows += [(f"{each.language}", each.theta, each.low, each.high, False) for each in languages.itertuples()]
+        rows += [
+            (f"{each.language}", each.theta, each.low, each.high, False)
+            for each in languages.itertuples()
+        ]
     figure = new_figure(6.5, 1.2 + 0.2 * len(rows))
     ax = figure.subplots()
     ax.axvspan(-margin, margin, color="#DDDDDD", zorder=0)
     ax.axvline(0, color="black", linewidth=1)
     for y, (_, theta, low, high, whole) in enumerate(rows):
-        ax.plot([low, high], [y, y], color="#D55E00" if whole else "#0072B2", linewidth=2.5 if whole else 1.2)
-        ax.plot(theta, y, marker="s" if whole else "o", color="#D55E00" if whole else "#0072B2", markersize=7 if whole else 4)
+        ax.plot(
+            [low, high],
+            [y, y],
+            color="#D55E00" if whole else "#0072B2",
+            linewidth=2.5 if whole else 1.2,
+        )
+        ax.plot(
+            theta,
+            y,
+            marker="s" if whole else "o",
+            color="#D55E00" if whole else "#0072B2",
+            markersize=7 if whole else 4,
+        )
     ax.set_yticks(range(len(rows)), [row[0] for row in rows])
     for label, row in zip(ax.get_yticklabels(), rows, strict=True):
         label.set_fontweight("bold" if row[4] else "normal")
@@ -40,7 +55,8 @@ def forest(per_task: pd.DataFrame, per_language: pd.DataFrame, margin: float) ->
 
 @styled
 def heatmap(per_language: pd.DataFrame) -> Figure:
-    """Differences by language and target on a diverging map centred on 0; each cell: points, and half its 95 % interval.
+    """Differences by language and target on a diverging map centred on 0; each cell: points, and
+    half its 95 % interval.
 
     Args:
         per_language: target, language, theta, low, high.
@@ -56,8 +72,20 @@ def heatmap(per_language: pd.DataFrame) -> Figure:
     for (i, j), value in np.ndenumerate(values.to_numpy()):
         if np.isfinite(value):
             dark = abs(value) > 0.65 * limit
-            text = f"{value:+.1f} ±{half.iloc[i, j]:.1f}" if np.isfinite(half.iloc[i, j]) else f"{value:+.1f}"
-            ax.text(j, i, text, ha="center", va="center", fontsize=7.5, color="white" if dark else "black")
+            text = (
+                f"{value:+.1f} ±{half.iloc[i, j]:.1f}"
+                if np.isfinite(half.iloc[i, j])
+                else f"{value:+.1f}"
+            )
+            ax.text(
+                j,
+                i,
+                text,
+                ha="center",
+                va="center",
+                fontsize=7.5,
+                color="white" if dark else "black",
+            )
     ax.set_xticks(range(values.shape[1]), values.columns, rotation=20, ha="right")
     ax.set_yticks(range(values.shape[0]), values.index)
     ax.grid(False)
@@ -66,11 +94,15 @@ def heatmap(per_language: pd.DataFrame) -> Figure:
 
 
 @styled
-def paired_blocks(blocks: pd.DataFrame, baseline: str, treatment: str, theta: float, ci: tuple[float, float]) -> Figure:
-    """The blocks that the test counts: both arms joined by a line, and the differences with their mean and interval.
+def paired_blocks(
+    blocks: pd.DataFrame, baseline: str, treatment: str, theta: float, ci: tuple[float, float]
+) -> Figure:
+    """The blocks that the test counts: both arms joined by a line, and the differences with their
+    mean and interval.
 
     Args:
-        blocks: intermediate, seed, baseline, treatment (zero-shot macro), m_b (their difference): one row a block, in points.
+        blocks: intermediate, seed, baseline, treatment (zero-shot macro), m_b (their difference):
+            one row a block, in points.
         theta, ci: the estimate and its 95 % interval.
     """
     figure = new_figure(8, 3.4)
@@ -79,7 +111,13 @@ def paired_blocks(blocks: pd.DataFrame, baseline: str, treatment: str, theta: fl
     for k, task in enumerate(tasks):
         part = blocks[blocks.intermediate == task]
         look = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
-        slopes.plot([0, 1], part[["baseline", "treatment"]].to_numpy().T, linestyle=LINES[k % len(LINES)], linewidth=1, **look)
+        slopes.plot(
+            [0, 1],
+            part[["baseline", "treatment"]].to_numpy().T,
+            linestyle=LINES[k % len(LINES)],
+            linewidth=1,
+            **look,
+        )
         strip.plot(part.m_b, k + np.linspace(-0.2, 0.2, len(part)), linestyle="", **look)
     slopes.set_xticks([0, 1], [baseline, treatment])
     slopes.set(xlim=(-0.2, 1.2), ylabel="zero-shot macro, points", title="each line one block")

@@ -1,9 +1,11 @@
-"""The house style: colours, files that are the same bytes for the same numbers, and what several figures share.
+"""The house style: colours, files that are the same bytes for the same numbers, and what several
+figures share.
 
-Figures are made without pyplot, so there is no current figure, no backend to choose and no state to leave behind. `save`
-writes svg and png that are the same bytes for the same numbers. Arms have fixed colours (Okabe and Ito's palette, told apart in
-all common forms of colour blindness), and each also has its own marker and line style, so that print in grey loses nothing.
-Differences use a diverging map centred on 0. Every estimate is drawn with its 95 % interval.
+Figures are made without pyplot, so there is no current figure, no backend to choose and no state to
+leave behind. `save` writes svg and png that are the same bytes for the same numbers. Arms have
+fixed colours (Okabe and Ito's palette, told apart in all common forms of colour blindness), and
+each also has its own marker and line style, so that print in grey loses nothing. Differences use a
+diverging map centred on 0. Every estimate is drawn with its 95 % interval.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
 
 def save(figure: Figure, folder: str | Path, name: str) -> Path:
-    """Write `folder/name.svg` and `folder/name.png` atomically, without dates; returns the path of the png."""
+    """Write `folder/name.svg` and `folder/name.png` atomically, without dates; returns the path of
+    the png.
+    """
     with matplotlib.rc_context(STYLE):
         for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
             buffer = io.BytesIO()
@@ -93,11 +97,20 @@ def look(arm: str) -> dict[str, str]:
 def arm_legend(figure: Figure, arms: pd.Series) -> None:
     shown = arms_in_order(set(arms))
     columns = min(len(shown), max(2, int(figure.get_figwidth() // 1.5)))
-    figure.legend([Line2D([], [], **look(arm)) for arm in shown], shown, loc="outside upper center", ncols=columns)
+    figure.legend(
+        [Line2D([], [], **look(arm)) for arm in shown],
+        shown,
+        loc="outside upper center",
+        ncols=columns,
+    )
 
 
-def strip(ax: Axes, runs: pd.DataFrame, groups: list[str], value: str, interval: tuple[str, str] | None) -> None:
-    """One mark a run, by group, arms side by side; exact intervals where there are any, else mean and t interval a group."""
+def strip(
+    ax: Axes, runs: pd.DataFrame, groups: list[str], value: str, interval: tuple[str, str] | None
+) -> None:
+    """One mark a run, by group, arms side by side; exact intervals where there are any, else mean
+    and t interval a group.
+    """
     arms = arms_in_order(set(runs.arm))
     width = min(0.22, 0.85 / max(len(arms), 1))
     for (group, arm), part in runs.groupby(["intermediate", "arm"]):

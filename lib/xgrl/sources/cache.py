@@ -1,4 +1,5 @@
-"""What is kept on disk between runs: archives, their unpacked members, and prepared rows, in one folder.
+"""What is kept on disk between runs: archives, their unpacked members, and prepared rows, in one
+folder.
 
 ``$XGRL_CACHE`` says where; by default it is the user's cache folder.
 """
@@ -23,7 +24,8 @@ def cache_folder() -> Path:
 
 
 def cached_table(key: str, build: Callable[[], pa.Table]) -> pa.Table:
-    """The table stored under `key`, built and stored first if it is not there, or is not what was stored (by SHA-256).
+    """The table stored under `key`, built and stored first if it is not there, or is not what was
+    stored (by SHA-256).
 
     Args:
         key: a file name without ending; everything the table depends on must be part of it.

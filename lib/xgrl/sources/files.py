@@ -1,9 +1,11 @@
-"""The upstream projects' own files, in a folder that the user names: how they are found and read, a line at a time.
+"""The upstream projects' own files, in a folder that the user names: how they are found and read, a
+line at a time.
 
-One folder serves a whole study: the files of a task are looked for in ``<folder>/<task>/`` and in ``<folder>`` itself.
-Everything that cannot be read as what it should be is a SourceError that names the file, the line, what was found and
-what was expected. Rows are built by functions that know nothing of files (`xgrl.tasks.rows`); `build_rows` lends them
-the file and the line for their errors.
+One folder serves a whole study: the files of a task are looked for in ``<folder>/<task>/`` and in
+``<folder>`` itself. Everything that cannot be read as what it should be is a SourceError that names
+the file, the line, what was found and what was expected. Rows are built by functions that know
+nothing of files (`xgrl.tasks.rows`); `build_rows` lends them the file and the line for their
+errors.
 """
 
 from __future__ import annotations
@@ -23,16 +25,20 @@ ANEW = "fetch the file anew"
 
 
 def find_all(root: str | Path, folders: Sequence[str], patterns: Sequence[str]) -> list[Path]:
-    """The files of the first pattern that matches any, sorted by name; an empty list if there are none.
+    """The files of the first pattern that matches any, sorted by name; an empty list if there are
+    none.
 
     Args:
         root: the folder that the user named.
-        folders: names of folders in it to look into first, the task's own; then comes `root` itself.
+        folders: names of folders in it to look into first, the task's own; then comes `root`
+            itself.
         patterns: glob patterns or names with ``/``, the preferred first.
     """
     for pattern in patterns:
         for place in _places(root, folders):
-            if found := sorted((path for path in place.glob(pattern) if path.is_file()), key=lambda path: path.name):
+            if found := sorted(
+                (path for path in place.glob(pattern) if path.is_file()), key=lambda path: path.name
+            ):
                 return found
     return []
 
@@ -41,20 +47,23 @@ def find(root: str | Path, folders: Sequence[str], names: Sequence[str], hint: s
     """The first of `names` that exists, as in `find_all`.
 
     Raises:
-        SourceError: none is there; the message lists the names that were tried and what the folders hold.
+        SourceError: none is there; the message lists the names that were tried and what the folders
+            hold.
     """
     if found := find_all(root, folders, names):
         return found[0]
     *own, top = _places(root, folders)
     held = "".join(f"; {place} holds {_listing(place)}" for place in own)
     raise SourceError(
-        f"{top}: {' or '.join(names)} does not exist; the folder holds {_listing(top)}{held}; looked into "
+        f"{top}: {' or '.join(names)} does not exist; the folder holds {_listing(top)}{held}; "
+        f"looked into "
         f"{', '.join((*folders, '.'))}{f'; {hint}' if hint else ''}"
     )
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Number and text of each line of a UTF-8 file; only line feeds end a line, as for every tool of the field.
+    """Number and text of each line of a UTF-8 file; only line feeds end a line, as for every tool
+    of the field.
 
     A byte order mark and carriage returns at line ends are taken off; an empty file is refused.
     """
@@ -69,17 +78,24 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, line.removesuffix("\n").removesuffix("\r")
 
 
-def read_columns(path: Path, names: Sequence[str], quoted: bool = False, hint: str = ANEW) -> Iterator[tuple[int, list[str]]]:
+def read_columns(
+    path: Path, names: Sequence[str], quoted: bool = False, hint: str = ANEW
+) -> Iterator[tuple[int, list[str]]]:
     """The fields of each line of a tab-separated file without header.
 
     Args:
         path: the file.
         names: what the columns hold; each line must have exactly these.
-        quoted: fields were written by Python's csv module, which puts those with a quotation mark into quotation marks.
+        quoted: fields were written by Python's csv module, which puts those with a quotation mark
+            into quotation marks.
         hint: what to do about a line with other columns.
     """
     for number, line in read_lines(path):
-        fields = next(_quoted([(number, line)], path, "\t"), (number, [""]))[1] if quoted else line.split("\t")
+        fields = (
+            next(_quoted([(number, line)], path, "\t"), (number, [""]))[1]
+            if quoted
+            else line.split("\t")
+        )
         if len(fields) != len(names):
             raise wrong_columns(path, number, fields, names, hint)
         yield number, fields
@@ -93,15 +109,21 @@ def read_records(
     Args:
         path: the file.
         required: columns that the header must name.
-        commas: quoted and separated by commas, with line ends inside quotation marks; otherwise by tabs, nothing quoted.
+        commas: quoted and separated by commas, with line ends inside quotation marks; otherwise by
+            tabs, nothing quoted.
         broken: stands for a line with too few or too many columns, which is refused without it.
     """
     lines = read_lines(path)
-    table = _quoted(lines, path, ",") if commas else ((number, line.split("\t")) for number, line in lines)
+    table = (
+        _quoted(lines, path, ",")
+        if commas
+        else ((number, line.split("\t")) for number, line in lines)
+    )
     _, header = next(table, (1, []))
     if lacking := [name for name in required if name not in header]:
         raise SourceError(
-            f"{path}, line 1: expected a header with {', '.join(lacking)}, found {', '.join(header) or 'nothing'}"
+            f"{path}, line 1: expected a header with {', '.join(lacking)}, found "
+            f"{', '.join(header) or 'nothing'}"
         )
     for number, fields in table:
         if len(fields) == len(header):
@@ -121,10 +143,14 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, Record]]:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise SourceError(
-                f"{path}, line {number}: expected a JSON object, found {line[:60]!r} ({error.msg}, at {error.colno}); {ANEW}"
+                f"{path}, line {number}: expected a JSON object, found {line[:60]!r} "
+                f"({error.msg}, at {error.colno}); {ANEW}"
             ) from None
         if not isinstance(record, dict):
-            raise SourceError(f"{path}, line {number}: expected a JSON object, found {type(record).__name__} {line[:60]!r}")
+            raise SourceError(
+                f"{path}, line {number}: expected a JSON object, found {type(record).__name__} "
+                f"{line[:60]!r}"
+            )
         yield number, record
 
 
@@ -137,7 +163,8 @@ def read_json(path: Path) -> Any:
         raise _not_utf8(path, data[: error.start].count(b"\n") + 1, error) from None
     except json.JSONDecodeError as error:
         raise SourceError(
-            f"{path}, line {error.lineno}: expected JSON, found something else ({error.msg} at column {error.colno}); {ANEW}"
+            f"{path}, line {error.lineno}: expected JSON, found something else ({error.msg} at "
+            f"column {error.colno}); {ANEW}"
         ) from None
 
 
@@ -154,53 +181,76 @@ def read_blocks(lines: Numbered) -> Iterator[list[tuple[int, str]]]:
         yield block
 
 
-def build_rows(path: Path, numbered: Numbered, build: Callable[[Any, int], Record]) -> Iterator[Record]:
-    """``build(what, line number)`` of everything that was read; what it misses or cannot use becomes a SourceError.
+def build_rows(
+    path: Path, numbered: Numbered, build: Callable[[Any, int], Record]
+) -> Iterator[Record]:
+    """``build(what, line number)`` of everything that was read; what it misses or cannot use
+    becomes a SourceError.
 
     Args:
         path: the file that was read, for the message.
         numbered: line numbers with what `build` takes.
-        build: makes a row; KeyError, TypeError, ValueError, IndexError and AttributeError of it are the file's fault.
+        build: makes a row; KeyError, TypeError, ValueError, IndexError and AttributeError of it are
+            the file's fault.
     """
     for number, what in numbered:
         try:
             row = build(what, number)
         except KeyError as error:
             found = f"; found {', '.join(map(str, what))}" if isinstance(what, dict) else ""
-            raise SourceError(f"{path}, line {number}: expected {error.args[0]!r}{found}") from error
+            raise SourceError(
+                f"{path}, line {number}: expected {error.args[0]!r}{found}"
+            ) from error
         except (TypeError, ValueError, IndexError, AttributeError) as error:
-            raise SourceError(f"{path}, line {number}: found something unexpected in {str(what)[:120]} ({error})") from error
+            raise SourceError(
+                f"{path}, line {number}: found something unexpected in {str(what)[:120]} ({error})"
+            ) from error
         yield row
 
 
-def wrong_columns(path: Path, number: int, fields: Sequence[str], names: Sequence[str], hint: str = ANEW) -> SourceError:
+def wrong_columns(
+    path: Path, number: int, fields: Sequence[str], names: Sequence[str], hint: str = ANEW
+) -> SourceError:
     """The error for a line with too few or too many columns."""
     shown = "\t".join(fields)[:80]
     return SourceError(
-        f"{path}, line {number}: found {len(fields)} columns, expected {len(names)} ({', '.join(names)}): {shown!r}; {hint}"
+        f"{path}, line {number}: found {len(fields)} columns, expected {len(names)} "
+        f"({', '.join(names)}): {shown!r}; {hint}"
     )
 
 
 def withheld(names: Sequence[str]) -> str:
     """The hint for a test file of XTREME's layout."""
-    return f"XTREME's script takes the answers out of test files: add the upstream file, {' or '.join(names)}"
+    return (
+        f"XTREME's script takes the answers out of test files: add the upstream file, "
+        f"{' or '.join(names)}"
+    )
 
 
-def _quoted(lines: Iterable[tuple[int, str]], path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Number of the last line and the fields of each record of a table that Python's csv module wrote."""
+def _quoted(
+    lines: Iterable[tuple[int, str]], path: Path, separator: str
+) -> Iterator[tuple[int, list[str]]]:
+    """Number of the last line and the fields of each record of a table that Python's csv module
+    wrote.
+    """
     numbers = deque(maxlen=1)  # of the line that was read last
-    records = csv.reader((numbers.append(number) or f"{line}\n" for number, line in lines), delimiter=separator)
+    records = csv.reader(
+        (numbers.append(number) or f"{line}\n" for number, line in lines), delimiter=separator
+    )
     try:
         for fields in records:
             yield numbers[-1], fields
     except csv.Error as error:
-        raise SourceError(f"{path}, line {numbers[-1]}: not a table with quoted fields ({error}); {ANEW}") from None
+        raise SourceError(
+            f"{path}, line {numbers[-1]}: not a table with quoted fields ({error}); {ANEW}"
+        ) from None
 
 
 def _not_utf8(path: Path, number: int, error: UnicodeDecodeError) -> SourceError:
     byte = error.object[error.start]
     return SourceError(
-        f"{path}, line {number}: expected UTF-8, found the byte 0x{byte:02x} ({error.reason}); convert it or {ANEW}"
+        f"{path}, line {number}: expected UTF-8, found the byte 0x{byte:02x} ({error.reason}); "
+        f"convert it or {ANEW}"
     )
 
 

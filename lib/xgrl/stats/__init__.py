@@ -1,7 +1,9 @@
-"""The analysis of a study: estimand, tests, intervals, equivalence, multiplicity, power and calibration.
+"""The analysis of a study: estimand, tests, intervals, equivalence, multiplicity, power and
+calibration.
 
-`compare` reads prediction rows and returns a `Comparison` that prints as a verdict; everything else takes plain
-numpy arrays and returns floats, arrays or small frozen dataclasses. Scores and effects are in points (0 to 100).
+`compare` reads prediction rows and returns a `Comparison` that prints as a verdict; everything else
+takes plain numpy arrays and returns floats, arrays or small frozen dataclasses. Scores and effects
+are in points (0 to 100).
 """
 
 from __future__ import annotations
@@ -9,7 +11,16 @@ from __future__ import annotations
 from .calibration import CalibrationRow, calibrate
 from .checks import ZeroVariance
 from .comparison import Comparison, compare, plain
-from .effects import EffectSizes, cliffs_delta, effect_sizes, exact_binomial, expected_best, iqm, mcnemar, violation_ratio
+from .effects import (
+    EffectSizes,
+    cliffs_delta,
+    effect_sizes,
+    exact_binomial,
+    expected_best,
+    iqm,
+    mcnemar,
+    violation_ratio,
+)
 from .equivalence import rope, tost
 from .multiplicity import PartialConjunction, benjamini_hochberg, holm, partial_conjunction
 from .operating import Design, family_rates, verdict_rates

@@ -1,7 +1,9 @@
-"""Are the tests honest on data like ours? Type-I error and coverage by simulation, beside the usual naive methods.
+"""Are the tests honest on data like ours? Type-I error and coverage by simulation, beside the usual
+naive methods.
 
-D[b, e] = shift + block_b + item_e + residual_be, all Gaussian with the study's own variance components. A method that
-leaves out a source of variance (items drawn, or runs drawn) rejects a true null too often, and it shows here.
+D[b, e] = shift + block_b + item_e + residual_be, all Gaussian with the study's own variance
+components. A method that leaves out a source of variance (items drawn, or runs drawn) rejects a
+true null too often, and it shows here.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ RESAMPLES = 999
 
 @dataclass(frozen=True)
 class CalibrationRow:
-    """One method: rejection rate of a true null, coverage of the 95 % interval and power at the shift, as shares.
+    """One method: rejection rate of a true null, coverage of the 95 % interval and power at the
+    shift, as shares.
 
     The `_se` fields are Monte-Carlo standard errors.
     """
@@ -40,14 +43,18 @@ def _t_test(mean: np.ndarray, var: np.ndarray, df: np.ndarray | int) -> np.ndarr
 
 
 def _rejections(D: np.ndarray, truth: float, resample: np.ndarray) -> dict[str, np.ndarray]:
-    """Whether each method rejects "the mean is `truth`" on each of R tables (R, B, n), as arrays (R,) of bool."""
+    """Whether each method rejects "the mean is `truth`" on each of R tables (R, B, n), as arrays
+    (R,) of bool.
+    """
     blocks, items = D.shape[1:]
     mean, ms_block, ms_item, ms_residual = mean_squares(D)
     shifted = mean - truth
     m = D.mean(2)  # (R, B)
     p_crossed = _t_test(shifted, *variance(ms_block, ms_item, ms_residual, blocks, items))
     p_flip = sign_flip_columns((m - truth).T)
-    total = ms_block * (blocks - 1) + ms_item * (items - 1) + ms_residual * (blocks - 1) * (items - 1)
+    total = (
+        ms_block * (blocks - 1) + ms_item * (items - 1) + ms_residual * (blocks - 1) * (items - 1)
+    )
     size = blocks * items
     low, high = np.quantile(m @ resample.T, [ALPHA / 2, 1 - ALPHA / 2], axis=1)
     return {
@@ -55,28 +62,39 @@ def _rejections(D: np.ndarray, truth: float, resample: np.ndarray) -> dict[str, 
         "crossed": p_crossed <= ALPHA,
         "sign flip": p_flip <= ALPHA,
         "pooled examples": _t_test(shifted, total / (size - 1) / size, size - 1) <= ALPHA,
-        "one run, item t": _t_test(m[:, 0] - truth, D[:, 0].var(1, ddof=1) / items, items - 1) <= ALPHA,
+        "one run, item t": _t_test(m[:, 0] - truth, D[:, 0].var(1, ddof=1) / items, items - 1)
+        <= ALPHA,
         "t on seed means": _t_test(shifted, m.var(1, ddof=1) / blocks, blocks - 1) <= ALPHA,
         "stratified bootstrap": (low > truth) | (high < truth),
     }
 
 
 def calibrate(
-    components: Mapping[str, float], B: int, n: int, draws: int = 2000, seed: int = 0, shift: float = 1.0
+    components: Mapping[str, float],
+    B: int,
+    n: int,
+    draws: int = 2000,
+    seed: int = 0,
+    shift: float = 1.0,
 ) -> list[CalibrationRow]:
     """Simulate the null and a shift with given variance components and test both with every method.
 
-    components: variances "block", "item" and "residual" of the difference in squared points (negative estimates count
-    as 0), for example the last row of `Comparison.components`; B blocks, n items; `draws` data sets for the null and as
-    many, independent ones for `shift` points. The first three rows are ours: the study decides on the larger of the
-    crossed and the sign-flip p; its acceptance region is the union of both. Pooled examples, one run's items, a t on
-    seed means and a bootstrap of blocks within the stratum are what a paper would often use instead.
-    Raises ValueError for missing components, no variance, or fewer than 2 blocks, items or draws.
+    components: variances "block", "item" and "residual" of the difference in squared points
+    (negative estimates count as 0), for example the last row of `Comparison.components`; B blocks,
+    n items; `draws` data sets for the null and as many, independent ones for `shift` points. The
+    first three rows are ours: the study decides on the larger of the crossed and the sign-flip p;
+    its acceptance region is the union of both. Pooled examples, one run's items, a t on seed means
+    and a bootstrap of blocks within the stratum are what a paper would often use instead. Raises
+    ValueError for missing components, no variance, or fewer than 2 blocks, items or draws.
     """
     missing = [name for name in ("block", "item", "residual") if name not in components]
     if missing:
-        raise ValueError(f"calibrate: components lack {', '.join(missing)}; need block, item and residual")
-    sd = {name: float(np.sqrt(max(0.0, components[name]))) for name in ("block", "item", "residual")}
+        raise ValueError(
+            f"calibrate: components lack {', '.join(missing)}; need block, item and residual"
+        )
+    sd = {
+        name: float(np.sqrt(max(0.0, components[name]))) for name in ("block", "item", "residual")
+    }
     if not 0 < sum(sd.values()) < np.inf or min(B, n, draws) < 2:
         raise ValueError(
             f"calibrate: found standard deviations {sd}, B {B}, n {n}, draws {draws}; "
@@ -95,7 +113,11 @@ def calibrate(
             + sd["residual"] * rng.standard_normal((part, B, n))
             for mean in (0.0, shift)
         )
-        outcomes = (_rejections(null, 0.0, resample), _rejections(moved, shift, resample), _rejections(moved, 0.0, resample))
+        outcomes = (
+            _rejections(null, 0.0, resample),
+            _rejections(moved, shift, resample),
+            _rejections(moved, 0.0, resample),
+        )
         for method in outcomes[0]:
             hits.setdefault(method, []).append(np.stack([outcome[method] for outcome in outcomes]))
     rows = []
@@ -103,7 +125,12 @@ def calibrate(
         wrong, missed, found = np.concatenate(parts, axis=1).mean(1)
         rows.append(
             CalibrationRow(
-                method, float(wrong), _monte_carlo(wrong, draws), float(1 - missed), _monte_carlo(missed, draws), float(found)
+                method,
+                float(wrong),
+                _monte_carlo(wrong, draws),
+                float(1 - missed),
+                _monte_carlo(missed, draws),
+                float(found),
             )
         )
     return rows

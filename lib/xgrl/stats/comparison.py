@@ -1,9 +1,11 @@
-"""The study's one comparison: two arms, all targets and languages, from prediction rows to a verdict.
+"""The study's one comparison: two arms, all targets and languages, from prediction rows to a
+verdict.
 
-Estimand: theta = sum_t w_t mean_i mean_l E[D] in points, D = treatment - baseline; targets t, intermediate tasks i and
-zero-shot languages l are fixed, training runs and test items random. The block b = (intermediate task, seed) is the
-independent unit. The decision rests on the larger of two p values: the exact sign flip over blocks, and runs crossed
-with items; equivalence is tested by TOST with the latter's standard error and degrees of freedom.
+Estimand: theta = sum_t w_t mean_i mean_l E[D] in points, D = treatment - baseline; targets t,
+intermediate tasks i and zero-shot languages l are fixed, training runs and test items random. The
+block b = (intermediate task, seed) is the independent unit. The decision rests on the larger of two
+p values: the exact sign flip over blocks, and runs crossed with items; equivalence is tested by
+TOST with the latter's standard error and degrees of freedom.
 """
 
 from __future__ import annotations
@@ -23,7 +25,15 @@ from .effects import EffectSizes, cliffs_delta, effect_sizes, iqm, violation_rat
 from .equivalence import rope, tost
 from .multiplicity import PartialConjunction, partial_conjunction
 from .power import FEWEST_BLOCKS, blocks_needed, minimal_effect
-from .tables import by_block, by_intermediate, by_language, by_target, tested, units, variance_components
+from .tables import (
+    by_block,
+    by_intermediate,
+    by_language,
+    by_target,
+    tested,
+    units,
+    variance_components,
+)
 from .verdict import ALPHA, decide, sentence
 
 DETECT = (0.5, 1.0, 2.0)  # points for which the needed number of blocks is reported
@@ -33,7 +43,9 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found; printing it gives the verdict. Points throughout; NaN where `notes` says not estimable."""
+    """What `compare` found; printing it gives the verdict. Points throughout; NaN where `notes`
+    says not estimable.
+    """
 
     baseline: str
     treatment: str
@@ -50,19 +62,25 @@ class Comparison:
     verdict: str  # superior, inferior, equivalent or inconclusive
     trivial: bool  # superior or inferior, and equivalent too
     gate: bool  # theta significant, so that the per-task p values may be read as tests
-    per_task: pd.DataFrame  # target, baseline, treatment, theta, low, high, p_raw, p_holm, p_westfall_young, n_...
-    per_language: pd.DataFrame  # target, language, baseline, treatment, theta, low, high, p, p_bh (within a target)
-    per_intermediate: pd.DataFrame  # intermediate, baseline, treatment, theta, low, high, p_raw, p_holm, n_blocks
-    replicated: Mapping[str, PartialConjunction]  # over "targets" and, with two or more, "intermediate tasks"
+    # target, baseline, treatment, theta, low, high, p_raw, p_holm, p_westfall_young, n_...
+    per_task: pd.DataFrame
+    # target, language, baseline, treatment, theta, low, high, p, p_bh (within a target)
+    per_language: pd.DataFrame
+    # intermediate, baseline, treatment, theta, low, high, p_raw, p_holm, n_blocks
+    per_intermediate: pd.DataFrame
+    # over "targets" and, with two or more, "intermediate tasks"
+    replicated: Mapping[str, PartialConjunction]
     blocks: pd.DataFrame  # intermediate, seed, baseline, treatment (weighted macro averages), m_b
     effects: EffectSizes
     components: pd.DataFrame  # variances block, item, residual per target; last row target "all"
     minimal_effect: float  # at 80 % power with this study's blocks and items
-    blocks_needed: Mapping[float, int | None]  # by points to detect; None: no number of blocks would do
+    # by points to detect; None: no number of blocks would do
+    blocks_needed: Mapping[float, int | None]
     sensitivity: Mapping[str, float]  # median and interquartile mean of the blocks
     failed_checks: tuple[str, ...]
     notes: tuple[str, ...]
-    items: Mapping[str, np.ndarray] = field(repr=False)  # per target (B, n_t), the tables that were tested
+    # per target (B, n_t), the tables that were tested
+    items: Mapping[str, np.ndarray] = field(repr=False)
     weights: np.ndarray = field(repr=False)  # (T,), of the targets in the order of `items`
 
     @property
@@ -71,10 +89,21 @@ class Comparison:
 
     def summary(self) -> dict[str, Any]:
         """Everything but the item tables as plain JSON types, NaN and infinity as None."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "items"}
-        values["blocks_needed"] = {f"{points:g}": count for points, count in self.blocks_needed.items()}
+        values = {
+            name: getattr(self, name) for name in self.__dataclass_fields__ if name != "items"
+        }
+        values["blocks_needed"] = {
+            f"{points:g}": count for points, count in self.blocks_needed.items()
+        }
         values["replicated"] = {name: asdict(found) for name, found in self.replicated.items()}
-        return plain({**values, "effects": asdict(self.effects), "n_blocks": self.n_blocks, "sentence": str(self)})
+        return plain(
+            {
+                **values,
+                "effects": asdict(self.effects),
+                "n_blocks": self.n_blocks,
+                "sentence": str(self),
+            }
+        )
 
     def __str__(self) -> str:
         return sentence(self)
@@ -84,11 +113,15 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        return f"<p><strong>{html.escape(str(self))}</strong></p>" + (f"<ul>{notes}</ul>" if notes else "")
+        return f"<p><strong>{html.escape(str(self))}</strong></p>" + (
+            f"<ul>{notes}</ul>" if notes else ""
+        )
 
 
 def plain(value: Any) -> Any:
-    """Frames, arrays, mappings and numbers as JSON types: a frame is a list of its rows, NaN and infinity are None."""
+    """Frames, arrays, mappings and numbers as JSON types: a frame is a list of its rows, NaN and
+    infinity are None.
+    """
     if isinstance(value, pd.DataFrame):
         return [plain(row) for row in value.to_dict("records")]
     if isinstance(value, Mapping):
@@ -108,9 +141,15 @@ def _weights(plan: Mapping[str, Any], targets: Sequence[Target], notes: list[str
         known("target in plan weights", name, names)
     w = np.array([float(given.get(name, NAN)) for name in names])
     if not (np.isfinite(w).all() and (w > 0).all()):
-        raise ValueError(f"plan weights: found {dict(given)}, need a positive weight for each of {', '.join(names)}")
+        raise ValueError(
+            f"plan weights: found {dict(given)}, need a positive weight for each of "
+            f"{', '.join(names)}"
+        )
     w /= w.sum()
-    notes.append("targets weighted as planned: " + ", ".join(f"{n} {v:.3g}" for n, v in zip(names, w, strict=True)))
+    notes.append(
+        "targets weighted as planned: "
+        + ", ".join(f"{n} {v:.3g}" for n, v in zip(names, w, strict=True))
+    )
     return w
 
 
@@ -123,11 +162,12 @@ def compare(
 ) -> Comparison:
     """Compare two arms over all zero-shot languages and targets and decide.
 
-    frame: rows of predictions.parquet with score in points; English and other arms are left out. margin: half-width of
-    the equivalence region in points, fixed in advance. plan: optional mapping with "weights" (target -> positive
-    weight, scaled to sum 1; default equal), "unit" ("block", or "seed" where intermediate tasks reuse one random key)
-    and "failed_checks" (sentences on manipulation checks that failed, put in front of the verdict).
-    Raises ValueError, naming the cell, for anything that does not pair up; fallbacks are told in `notes`.
+    frame: rows of predictions.parquet with score in points; English and other arms are left out.
+    margin: half-width of the equivalence region in points, fixed in advance. plan: optional mapping
+    with "weights" (target -> positive weight, scaled to sum 1; default equal), "unit" ("block", or
+    "seed" where intermediate tasks reuse one random key) and "failed_checks" (sentences on
+    manipulation checks that failed, put in front of the verdict). Raises ValueError, naming the
+    cell, for anything that does not pair up; fallbacks are told in `notes`.
     """
     plan = dict(plan or {})
     for key in plan:
@@ -144,14 +184,17 @@ def compare(
     M = np.stack([table.mean(1) for table in tables], axis=1)  # (B, T)
     m = M @ w
     notes += [
-        f"{t.name}: items are not shared by all languages, weighted so that each language counts the same"
+        f"{t.name}: items are not shared by all languages, weighted so that each language counts "
+        f"the same"
         for t in targets
         if not t.parallel
     ]
     if len(blocks) < FEWEST_BLOCKS:
         notes.append(
-            f"with {len(blocks)} blocks the sign-flip p is at least {2 / 2 ** len(blocks):g}: a difference "
-            f"cannot be significant at .05, whatever its size; {FEWEST_BLOCKS} blocks or more can show one"
+            f"with {len(blocks)} blocks the sign-flip p is at least {2 / 2 ** len(blocks):g}: a "
+            f"difference "
+            f"cannot be significant at .05, whatever its size; {FEWEST_BLOCKS} blocks or more can "
+            f"show one"
         )
 
     overall, flip, p, alone = tested(tables, w, strata)
@@ -159,7 +202,11 @@ def compare(
     if alone:
         same = all((table == 0).all() for table in tables)
         notes.append(
-            ("both arms score the same on every item" if same else "the differences have no variance at all")
+            (
+                "both arms score the same on every item"
+                if same
+                else "the differences have no variance at all"
+            )
             + ": no standard error, interval or equivalence test; p is the sign flip's"
         )
     else:
@@ -168,10 +215,15 @@ def compare(
     verdict, trivial = decide(overall.mean, p, tost_p)
     gate = p <= ALPHA
     if not gate:
-        notes.append("the gate is closed (global p above .05): per-task and per-language p values describe, they do not test")
+        notes.append(
+            "the gate is closed (global p above .05): per-task and per-language p values "
+            "describe, they do not test"
+        )
 
     per_task = by_target(targets, tables, M, strata, notes)
-    per_language = pd.DataFrame([row for target in targets for row in by_language(target, average, notes)])
+    per_language = pd.DataFrame(
+        [row for target in targets for row in by_language(target, average, notes)]
+    )
     table = by_block(blocks, m, targets, w, average)
     per_intermediate = by_intermediate(table, tables, w, notes)
     replicated = {"targets": partial_conjunction(per_task["p_raw"])}

@@ -1,9 +1,12 @@
-"""How large, in the field's units: points, standardised differences, probability of improvement, discordant pairs.
+"""How large, in the field's units: points, standardised differences, probability of improvement,
+discordant pairs.
 
-Source: Hedges (1981), J. Educational Statistics 6:107-128 (exact J); Clopper & Pearson (1934), Biometrika 26:404-413;
-Cliff (1993), Psychological Bulletin 114:494-509; McNemar (1947), Psychometrika 12:153-157; Fagerland et al. (2013),
-BMC Med. Res. Methodology 13:91 (mid-p); Agarwal et al. (2021), NeurIPS (interquartile mean); del Barrio et al. (2018) and
-Dror et al. (2019), ACL (almost stochastic order); Dodge et al. (2019), EMNLP, and Tang et al. (2020), EMNLP (expected best).
+Source: Hedges (1981), J. Educational Statistics 6:107-128 (exact J); Clopper & Pearson (1934),
+Biometrika 26:404-413; Cliff (1993), Psychological Bulletin 114:494-509; McNemar (1947),
+Psychometrika 12:153-157; Fagerland et al. (2013), BMC Med. Res. Methodology 13:91 (mid-p); Agarwal
+et al. (2021), NeurIPS (interquartile mean); del Barrio et al. (2018) and Dror et al. (2019), ACL
+(almost stochastic order); Dodge et al. (2019), EMNLP, and Tang et al. (2020), EMNLP (expected
+best).
 """
 
 from __future__ import annotations
@@ -21,10 +24,12 @@ from .checks import finite
 
 @dataclass(frozen=True)
 class EffectSizes:
-    """Effect sizes of paired block differences; `dz` and `hedges` are NaN where the blocks do not vary.
+    """Effect sizes of paired block differences; `dz` and `hedges` are NaN where the blocks do not
+    vary.
 
     `p_improve` is the share of blocks that improved, ties counted half; `cliffs_delta_unpaired` and
-    `violation_unpaired` ignore the pairing and are NaN unless both arms' values were at hand (`compare` fills them in).
+    `violation_unpaired` ignore the pairing and are NaN unless both arms' values were at hand
+    (`compare` fills them in).
     """
 
     points: float
@@ -37,7 +42,9 @@ class EffectSizes:
 
 
 def exact_binomial(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Clopper-Pearson interval of a proportion from k successes in n trials. Raises ValueError unless 0 <= k <= n."""
+    """Clopper-Pearson interval of a proportion from k successes in n trials. Raises ValueError
+    unless 0 <= k <= n.
+    """
     if not 0 <= k <= n or n < 1:
         raise ValueError(f"exact_binomial: found {k} of {n}, need 0 <= k <= n and n >= 1")
     tail = (1 - level) / 2
@@ -49,8 +56,9 @@ def exact_binomial(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
 def effect_sizes(m: ArrayLike, level: float = 0.95) -> EffectSizes:
     """Effect sizes of block differences m (B,) in points, B >= 2.
 
-    dz = mean / sd; hedges = dz * J with the exact J = Gamma(v/2) / (sqrt(v/2) Gamma((v-1)/2)), v = B - 1. A half
-    success (odd number of ties) widens the Clopper-Pearson interval to the next whole count on either side.
+    dz = mean / sd; hedges = dz * J with the exact J = Gamma(v/2) / (sqrt(v/2) Gamma((v-1)/2)), v =
+    B - 1. A half success (odd number of ties) widens the Clopper-Pearson interval to the next whole
+    count on either side.
     """
     m = finite("effect_sizes: m", m, ndim=1, least=2)
     v = len(m) - 1
@@ -58,34 +66,50 @@ def effect_sizes(m: ArrayLike, level: float = 0.95) -> EffectSizes:
     dz = m.mean() / sd if sd > 1e-12 * np.abs(m).max() else float("nan")
     j = np.exp(gammaln(v / 2) - gammaln((v - 1) / 2)) / np.sqrt(v / 2) if v > 1 else 0.0
     wins = float((m > 0).sum() + (m == 0).sum() / 2)
-    interval = (exact_binomial(int(np.floor(wins)), len(m), level)[0], exact_binomial(int(np.ceil(wins)), len(m), level)[1])
+    interval = (
+        exact_binomial(int(np.floor(wins)), len(m), level)[0],
+        exact_binomial(int(np.ceil(wins)), len(m), level)[1],
+    )
     return EffectSizes(float(m.mean()), float(dz), float(dz * j), wins / len(m), interval)
 
 
 def cliffs_delta(treatment: ArrayLike, baseline: ArrayLike) -> float:
-    """P(treatment > baseline) - P(treatment < baseline) over all pairs of (B1,) and (B0,) values: unpaired."""
-    high, low = finite("cliffs_delta: treatment", treatment, 1), finite("cliffs_delta: baseline", baseline, 1)
+    """P(treatment > baseline) - P(treatment < baseline) over all pairs of (B1,) and (B0,) values:
+    unpaired.
+    """
+    high, low = (
+        finite("cliffs_delta: treatment", treatment, 1),
+        finite("cliffs_delta: baseline", baseline, 1),
+    )
     return float(np.sign(high[:, None] - low[None, :]).mean())
 
 
 def violation_ratio(treatment: ArrayLike, baseline: ArrayLike) -> float:
-    """How far `treatment` (B,) is from stochastic dominance over `baseline` (B,): 0 dominates, 1 is dominated; unpaired.
+    """How far `treatment` (B,) is from stochastic dominance over `baseline` (B,): 0 dominates, 1 is
+    dominated; unpaired.
 
-    With sorted x and y: sum max(y - x, 0)^2 / sum (y - x)^2, the squared share of the quantile functions' distance on the wrong
-    side; .5 where the two are equal. Raises ValueError for unequal numbers of values.
+    With sorted x and y: sum max(y - x, 0)^2 / sum (y - x)^2, the squared share of the quantile
+    functions' distance on the wrong side; .5 where the two are equal. Raises ValueError for unequal
+    numbers of values.
     """
-    x, y = (np.sort(finite(f"violation_ratio: {n}", v, 1)) for n, v in (("treatment", treatment), ("baseline", baseline)))
+    x, y = (
+        np.sort(finite(f"violation_ratio: {n}", v, 1))
+        for n, v in (("treatment", treatment), ("baseline", baseline))
+    )
     if len(x) != len(y):
-        raise ValueError(f"violation_ratio: found {len(x)} and {len(y)} values, need as many of either arm")
+        raise ValueError(
+            f"violation_ratio: found {len(x)} and {len(y)} values, need as many of either arm"
+        )
     whole = ((y - x) ** 2).sum()
     return float((np.maximum(y - x, 0) ** 2).sum() / whole) if whole > 0 else 0.5
 
 
 def expected_best(values: ArrayLike, k: int, replacement: bool = False) -> float:
-    """Expected largest of k runs drawn from the `values` (n,) of all runs: what reporting the best of k would gain.
+    """Expected largest of k runs drawn from the `values` (n,) of all runs: what reporting the best
+    of k would gain.
 
-    Without replacement the unbiased mean over all subsets of k; with replacement the plug-in of Dodge et al., which is too
-    small. Raises ValueError unless 1 <= k <= n.
+    Without replacement the unbiased mean over all subsets of k; with replacement the plug-in of
+    Dodge et al., which is too small. Raises ValueError unless 1 <= k <= n.
     """
     v = np.sort(finite("expected_best: values", values, 1))
     n, rank = len(v), np.arange(1, len(v) + 1)
@@ -105,10 +129,13 @@ class McNemar(NamedTuple):
 def mcnemar(only_treatment: int, only_baseline: int) -> McNemar:
     """McNemar's test from the numbers of items that one arm alone got right.
 
-    It describes one pair of runs on one test set; it says nothing about the method, for which runs are the unit.
+    It describes one pair of runs on one test set; it says nothing about the method, for which runs
+    are the unit.
     """
     if only_treatment < 0 or only_baseline < 0:
-        raise ValueError(f"mcnemar: found {only_treatment} and {only_baseline}, need counts of 0 or more")
+        raise ValueError(
+            f"mcnemar: found {only_treatment} and {only_baseline}, need counts of 0 or more"
+        )
     n, k = only_treatment + only_baseline, min(only_treatment, only_baseline)
     exact = min(1.0, 2 * float(binom.cdf(k, n, 0.5)))
     mid_p = 1.0 if 2 * k == n else 2 * float(binom.cdf(k, n, 0.5)) - float(binom.pmf(k, n, 0.5))
@@ -116,5 +143,7 @@ def mcnemar(only_treatment: int, only_baseline: int) -> McNemar:
 
 
 def iqm(values: ArrayLike) -> float:
-    """Interquartile mean: the mean of what is left after a quarter is cut from each end (any shape, flattened)."""
+    """Interquartile mean: the mean of what is left after a quarter is cut from each end (any shape,
+    flattened).
+    """
     return float(trim_mean(finite("iqm: values", np.ravel(values), ndim=1), 0.25))

@@ -1,7 +1,9 @@
-"""Equivalence: two one-sided tests at a margin fixed in advance, and the posterior mass around zero.
+"""Equivalence: two one-sided tests at a margin fixed in advance, and the posterior mass around
+zero.
 
-Source: Schuirmann (1987), J. Pharmacokinetics and Biopharmaceutics 15:657-680; Kruschke (2013), J. Experimental
-Psychology: General 142:573-603 (region of practical equivalence), with the t posterior of a flat prior.
+Source: Schuirmann (1987), J. Pharmacokinetics and Biopharmaceutics 15:657-680; Kruschke (2013), J.
+Experimental Psychology: General 142:573-603 (region of practical equivalence), with the t posterior
+of a flat prior.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from .twoway import TINY
 def _valid(mean: float, se: float, df: float, margin: float) -> None:
     if not (se > 0 and df > 0 and margin > 0 and abs(mean) < float("inf")):
         raise ValueError(
-            f"found mean {mean}, se {se}, df {df}, margin {margin}; need a finite mean and positive se, df and margin"
+            f"found mean {mean}, se {se}, df {df}, margin {margin}; need a finite mean and "
+            f"positive se, df and margin"
         )
 
 
@@ -27,8 +30,8 @@ def tost_p(mean: np.ndarray, se: np.ndarray, df: np.ndarray, margin: float) -> n
 def tost(mean: float, se: float, df: float, margin: float) -> float:
     """P value of the hypothesis that the true difference lies outside (-margin, margin).
 
-    mean, se and margin in points. Small p: equivalent. p <= .05 exactly when the 90 % interval lies inside the margin.
-    Raises ValueError unless se, df and margin are positive.
+    mean, se and margin in points. Small p: equivalent. p <= .05 exactly when the 90 % interval lies
+    inside the margin. Raises ValueError unless se, df and margin are positive.
     """
     _valid(mean, se, df, margin)
     return max(float(tost_p(mean, se, df, margin)), TINY)
@@ -37,7 +40,8 @@ def tost(mean: float, se: float, df: float, margin: float) -> float:
 def rope(mean: float, se: float, df: float, margin: float) -> tuple[float, float, float]:
     """Posterior probabilities that the difference is below -margin, within it, and above margin.
 
-    The posterior is t with `df` degrees of freedom, centre `mean` and scale `se` (points). Raises ValueError as `tost`.
+    The posterior is t with `df` degrees of freedom, centre `mean` and scale `se` (points). Raises
+    ValueError as `tost`.
     """
     _valid(mean, se, df, margin)
     below = float(student.cdf((-margin - mean) / se, df))

@@ -1,8 +1,9 @@
-"""Many hypotheses: family-wise error, false discovery rate, and in how many tasks an effect was replicated.
+"""Many hypotheses: family-wise error, false discovery rate, and in how many tasks an effect was
+replicated.
 
-Source: Holm (1979), Scand. J. Statistics 6:65-70; Benjamini & Hochberg (1995), J. Royal Stat. Soc. B 57:289-300;
-Benjamini & Heller (2008), Biometrics 64:1215-1222, with Bonferroni because tasks share training runs (Fisher's
-combination needs independence); Dror et al. (2017), TACL 5:471-486.
+Source: Holm (1979), Scand. J. Statistics 6:65-70; Benjamini & Hochberg (1995), J. Royal Stat. Soc.
+B 57:289-300; Benjamini & Heller (2008), Biometrics 64:1215-1222, with Bonferroni because tasks
+share training runs (Fisher's combination needs independence); Dror et al. (2017), TACL 5:471-486.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from .checks import probabilities
 
 
 def holm(p: ArrayLike) -> np.ndarray:
-    """Step-down Bonferroni adjusted p values (K,), in the order given. Raises ValueError outside [0, 1]."""
+    """Step-down Bonferroni adjusted p values (K,), in the order given. Raises ValueError outside
+    [0, 1].
+    """
     p = probabilities("holm: p", p)
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
@@ -26,20 +29,25 @@ def holm(p: ArrayLike) -> np.ndarray:
 
 
 def benjamini_hochberg(p: ArrayLike) -> np.ndarray:
-    """False-discovery-rate adjusted p values (K,), in the order given. Raises ValueError outside [0, 1]."""
+    """False-discovery-rate adjusted p values (K,), in the order given. Raises ValueError outside
+    [0, 1].
+    """
     return false_discovery_control(probabilities("benjamini_hochberg: p", p), method="bh")
 
 
 @dataclass(frozen=True)
 class PartialConjunction:
-    """`p[u - 1]` tests "fewer than u of the N hypotheses are false"; `k_hat` is the largest u with p at most alpha."""
+    """`p[u - 1]` tests "fewer than u of the N hypotheses are false"; `k_hat` is the largest u with
+    p at most alpha.
+    """
 
     p: np.ndarray
     k_hat: int
 
 
 def partial_conjunction(p: ArrayLike, alpha: float = 0.05) -> PartialConjunction:
-    """Bonferroni partial-conjunction p values for u = 1..N of N: max over v <= u of (N - v + 1) p_(v).
+    """Bonferroni partial-conjunction p values for u = 1..N of N: max over v <= u of (N - v + 1)
+    p_(v).
 
     p: (N,) raw p values, one a task. Raises ValueError outside [0, 1].
     """

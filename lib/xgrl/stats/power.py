@@ -1,8 +1,10 @@
-"""What a study could have seen: the smallest detectable effect, and the number of blocks a given effect needs.
+"""What a study could have seen: the smallest detectable effect, and the number of blocks a given
+effect needs.
 
-From variance components of the difference (squared points): V = sa2 / B + sb2 / n + sc2 / (B n), Satterthwaite's df on
-the expected mean squares, and the noncentral t. Source: Cohen (1988), Statistical Power Analysis, ch. 2; Westfall,
-Kenny & Judd (2014), J. Experimental Psychology: General 143:2020-2045 (crossed random factors).
+From variance components of the difference (squared points): V = sa2 / B + sb2 / n + sc2 / (B n),
+Satterthwaite's df on the expected mean squares, and the noncentral t. Source: Cohen (1988),
+Statistical Power Analysis, ch. 2; Westfall, Kenny & Judd (2014), J. Experimental Psychology:
+General 143:2020-2045 (crossed random factors).
 """
 
 from __future__ import annotations
@@ -27,34 +29,49 @@ def _components(sa2: float, sb2: float, sc2: float, B: int, n: int) -> None:
         )
 
 
-def minimal_effect(sa2: float, sb2: float, sc2: float, B: int, n: int, power: float = 0.8, alpha: float = 0.05) -> float:
+def minimal_effect(
+    sa2: float, sb2: float, sc2: float, B: int, n: int, power: float = 0.8, alpha: float = 0.05
+) -> float:
     """Smallest true difference in points that the crossed test finds with probability `power`.
 
-    sa2, sb2, sc2: variance components of the difference for block, item and residual, squared points, 0 or more and not
-    all 0; B blocks and n items (2 or more). Two-sided test at `alpha`; rejections on the wrong side are not counted.
+    sa2, sb2, sc2: variance components of the difference for block, item and residual, squared
+    points, 0 or more and not all 0; B blocks and n items (2 or more). Two-sided test at `alpha`;
+    rejections on the wrong side are not counted.
     """
     _components(sa2, sb2, sc2, B, n)
     if not 0 < alpha < power < 1:
-        raise ValueError(f"minimal_effect: found alpha {alpha}, power {power}; need 0 < alpha < power < 1")
+        raise ValueError(
+            f"minimal_effect: found alpha {alpha}, power {power}; need 0 < alpha < power < 1"
+        )
     var, df = variance(sc2 + n * sa2, sc2 + B * sb2, sc2, B, n)
     shift = nctdtrinc(float(df), 1 - power, float(student.ppf(1 - alpha / 2, df)))  # noncentrality
     return float(shift) * math.sqrt(var)
 
 
-def power_at(effect: float, sa2: float, sb2: float, sc2: float, B: int, n: int, alpha: float = 0.05) -> float:
-    """Probability that the crossed test finds a true difference of `effect` points, on its own side; components as above."""
+def power_at(
+    effect: float, sa2: float, sb2: float, sc2: float, B: int, n: int, alpha: float = 0.05
+) -> float:
+    """Probability that the crossed test finds a true difference of `effect` points, on its own
+    side; components as above.
+    """
     _components(sa2, sb2, sc2, B, n)
     var, df = variance(sc2 + n * sa2, sc2 + B * sb2, sc2, B, n)
     return float(nct.sf(student.ppf(1 - alpha / 2, df), df, abs(effect) / math.sqrt(var)))
 
 
 def blocks_needed(
-    effect: float, sa2: float, sb2: float, sc2: float, n: int, power: float = 0.8, alpha: float = 0.05
+    effect: float,
+    sa2: float,
+    sb2: float,
+    sc2: float,
+    n: int,
+    power: float = 0.8,
+    alpha: float = 0.05,
 ) -> int | None:
     """Fewest blocks with which `minimal_effect` is at most `effect` points.
 
-    At least 6, below which the sign-flip test cannot reach .05; None where more blocks would never be enough, because
-    the n test items themselves leave more uncertainty than the effect.
+    At least 6, below which the sign-flip test cannot reach .05; None where more blocks would never
+    be enough, because the n test items themselves leave more uncertainty than the effect.
     """
     if not effect > 0:
         raise ValueError(f"blocks_needed: found effect {effect}, need a positive number of points")

@@ -1,8 +1,9 @@
 """Exact sign-flip tests over blocks: one hypothesis, or many with step-down maxT.
 
-Under the null the two arms of a block are exchangeable, so each block's difference may change its sign. A whole block
-flips at once: its items, languages and targets share one training run. Source: Fisher (1935), The Design of
-Experiments, ch. 3; Westfall & Young (1993), Resampling-Based Multiple Testing, algorithm 2.8 (free step-down).
+Under the null the two arms of a block are exchangeable, so each block's difference may change its
+sign. A whole block flips at once: its items, languages and targets share one training run. Source:
+Fisher (1935), The Design of Experiments, ch. 3; Westfall & Young (1993), Resampling-Based Multiple
+Testing, algorithm 2.8 (free step-down).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from .checks import finite
 
 EXACT_BLOCKS = 20  # 2^19 distinct flips (a flip and its mirror image have the same statistic)
 DRAWS = 99_999  # beyond that; with the observed one p = (k + 1) / 100,000
-TIE = 1e-12  # relative to the largest sum possible: two flips with equal sums differ by rounding only
+# relative to the largest sum possible: two flips with equal sums differ by rounding only
+TIE = 1e-12
 CHUNK = 2**21  # numbers held at a time
 
 
@@ -58,19 +60,21 @@ def sign_flip_columns(m: np.ndarray, seed: int | np.random.Generator = 0) -> np.
 def sign_flip(m: ArrayLike, seed: int | np.random.Generator = 0) -> float:
     """Two-sided sign-flip p of the hypothesis that block differences are symmetric about 0.
 
-    m: (B,) differences in points, one a block. Every one of the 2^B sign vectors is counted up to B = 20; beyond it
-    99,999 are drawn from `seed` and p = (k + 1) / (n + 1). The identity counts, so p is at least 2 / 2^B, never 0.
+    m: (B,) differences in points, one a block. Every one of the 2^B sign vectors is counted up to B
+    = 20; beyond it 99,999 are drawn from `seed` and p = (k + 1) / (n + 1). The identity counts, so p is at least 2 / 2^B, never 0.
     Raises ValueError for NaN, infinity or an empty array.
     """
     return float(sign_flip_columns(finite("sign_flip: m", m, ndim=1)[:, None], seed)[0])
 
 
 def westfall_young(M: ArrayLike, seed: int | np.random.Generator = 0) -> np.ndarray:
-    """Step-down maxT adjusted p values (K,), which control the family-wise error with the dependence left in.
+    """Step-down maxT adjusted p values (K,), which control the family-wise error with the
+    dependence left in.
 
-    M: (B, K) block differences, a column a hypothesis; one sign vector flips all of them. The statistic is
-    |mean| / (sd / sqrt(B)); it is compared through its increasing transform |sum| / sqrt(B * sum of squares), which
-    needs no division by a vanishing sd. Exact up to B = 20, else 99,999 draws from `seed`.
+    M: (B, K) block differences, a column a hypothesis; one sign vector flips all of them. The
+    statistic is |mean| / (sd / sqrt(B)); it is compared through its increasing transform |sum| /
+    sqrt(B * sum of squares), which needs no division by a vanishing sd. Exact up to B = 20, else
+    99,999 draws from `seed`.
     """
     m = finite("westfall_young: M", M, ndim=2)
     scale = np.sqrt(len(m) * (m**2).sum(0))

@@ -1,7 +1,8 @@
-"""Resampling both ways: the pigeonhole bootstrap over blocks and items, and jackknife pseudo-values.
+"""Resampling both ways: the pigeonhole bootstrap over blocks and items, and jackknife
+pseudo-values.
 
-Source: Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1:386-411; Tukey (1958), Annals of
-Mathematical Statistics 29:614 (pseudo-values).
+Source: Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1:386-411; Tukey (1958),
+Annals of Mathematical Statistics 29:614 (pseudo-values).
 """
 
 from __future__ import annotations
@@ -43,16 +44,25 @@ def bootstrap(
 ) -> Bootstrap:
     """Pigeonhole bootstrap of the weighted mean difference over tasks.
 
-    D: list of T arrays (B, n_t) of differences in points, already averaged over languages, so that one weight an item
-    serves both arms, all languages and all blocks; weights: (T,); strata: (B,) labels within which blocks are drawn.
-    A check on `crossed_tasks`: it counts the residual variance more than once, so its intervals are on the wide side.
-    The standard error is the bootstrap's own in closed form (Owen 2007, section 3); the interval comes from the draws.
+    D: list of T arrays (B, n_t) of differences in points, already averaged over languages, so that
+    one weight an item serves both arms, all languages and all blocks; weights: (T,); strata: (B,)
+    labels within which blocks are drawn. A check on `crossed_tasks`: it counts the residual
+    variance more than once, so its intervals are on the wide side. The standard error is the
+    bootstrap's own in closed form (Owen 2007, section 3); the interval comes from the draws.
     """
     tables = [finite(f"bootstrap: D[{t}]", table, ndim=2) for t, table in enumerate(D)]
     w = finite("bootstrap: weights", weights, ndim=1)
     blocks = len(tables[0])
-    labels = np.zeros(blocks, int) if strata is None else np.unique(np.asarray(strata), return_inverse=True)[1]
-    if len(w) != len(tables) or len(labels) != blocks or any(len(table) != blocks for table in tables):
+    labels = (
+        np.zeros(blocks, int)
+        if strata is None
+        else np.unique(np.asarray(strata), return_inverse=True)[1]
+    )
+    if (
+        len(w) != len(tables)
+        or len(labels) != blocks
+        or any(len(table) != blocks for table in tables)
+    ):
         raise ValueError(
             f"bootstrap: found {len(w)} weights and {len(labels)} strata for shapes "
             f"{[table.shape for table in tables]}, need one weight a table and one label a block"
@@ -63,7 +73,8 @@ def bootstrap(
     for start in range(0, draws, size):
         drawn = _block_weights(labels, min(size, draws - start), rng)
         means[start : start + len(drawn)] = sum(
-            weight * ((_weights(table.shape[1], len(drawn), rng) @ table.T) * drawn).sum(1)  # (part, B)
+            # (part, B)
+            weight * ((_weights(table.shape[1], len(drawn), rng) @ table.T) * drawn).sum(1)
             for weight, table in zip(w, tables, strict=True)
         )
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
@@ -92,7 +103,9 @@ def _standard_error(tables: list[np.ndarray], w: np.ndarray, labels: np.ndarray)
         column = table.mean(0)
         rest = inside(table)
         rest -= rest.mean(1, keepdims=True)
-        variance += (weight / table.shape[1]) ** 2 * (((column - column.mean()) ** 2).sum() + (rest**2).sum() / len(m) ** 2)
+        variance += (weight / table.shape[1]) ** 2 * (
+            ((column - column.mean()) ** 2).sum() + (rest**2).sum() / len(m) ** 2
+        )
     return float(np.sqrt(variance))
 
 
@@ -106,24 +119,32 @@ def pigeonhole(
     level: float = 0.95,
     seed: int | np.random.Generator = 0,
 ) -> Bootstrap:
-    """Pigeonhole bootstrap of a metric that is no mean over items, for example an F1, for one target.
+    """Pigeonhole bootstrap of a metric that is no mean over items, for example an F1, for one
+    target.
 
-    counts: (2, B, C, k), arms baseline and treatment, k counts a cell; `metric` maps sums (..., k) to points (...), and is
-    taken anew of every resample, arm, block and language. language, item: (C,) codes from 0 up; an item has one weight in
-    both arms, all languages and all blocks. It checks the jackknife's pseudo-values, which take the metric as straight.
+    counts: (2, B, C, k), arms baseline and treatment, k counts a cell; `metric` maps sums (..., k)
+    to points (...), and is taken anew of every resample, arm, block and language. language, item:
+    (C,) codes from 0 up; an item has one weight in both arms, all languages and all blocks. It
+    checks the jackknife's pseudo-values, which take the metric as straight.
     """
     counts = finite("pigeonhole: counts", counts, ndim=4)
     language, item = np.asarray(language), np.asarray(item)
     blocks, cells, k = counts.shape[1:]
     if len(counts) != 2 or len(language) != cells or len(item) != cells:
         raise ValueError(
-            f"pigeonhole: found counts of shape {counts.shape} with {len(language)} languages and {len(item)} items; "
+            f"pigeonhole: found counts of shape {counts.shape} with {len(language)} languages and "
+            f"{len(item)} items; "
             "need two arms, and a language and an item for each cell"
         )
-    labels = np.zeros(blocks, int) if strata is None else np.unique(np.asarray(strata), return_inverse=True)[1]
+    labels = (
+        np.zeros(blocks, int)
+        if strata is None
+        else np.unique(np.asarray(strata), return_inverse=True)[1]
+    )
     rng, items = np.random.default_rng(seed), int(item.max()) + 1
     parts = [np.flatnonzero(language == code) for code in np.unique(language)]
-    flat = [counts[:, :, part].transpose(2, 0, 1, 3).reshape(len(part), -1) for part in parts]  # (C_l, 2 B k)
+    # (C_l, 2 B k)
+    flat = [counts[:, :, part].transpose(2, 0, 1, 3).reshape(len(part), -1) for part in parts]
     means, size = np.empty(draws), max(1, CHUNK // max(items, cells))
     for start in range(0, draws, size):
         drawn = _block_weights(labels, min(size, draws - start), rng)
@@ -141,11 +162,13 @@ def pigeonhole(
 
 
 def jackknife(metric: Callable[[np.ndarray], np.ndarray], counts: ArrayLike) -> np.ndarray:
-    """Delete-one pseudo-values (n,) of a metric that is a function of summed counts, for example an F1.
+    """Delete-one pseudo-values (n,) of a metric that is a function of summed counts, for example an
+    F1.
 
-    counts: (n, k), one row an item (for a difference between arms, both arms' counts side by side); `metric` maps sums
-    (..., k) to values (...). The pseudo-value n * theta - (n - 1) * theta_without_e stands in for an item's score.
-    Raises ValueError where deleting one item makes the metric undefined.
+    counts: (n, k), one row an item (for a difference between arms, both arms' counts side by side);
+    `metric` maps sums (..., k) to values (...). The pseudo-value n * theta - (n - 1) *
+    theta_without_e stands in for an item's score. Raises ValueError where deleting one item makes
+    the metric undefined.
     """
     counts = finite("jackknife: counts", counts, ndim=2)
     items = len(counts)

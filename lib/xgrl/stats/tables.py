@@ -1,6 +1,8 @@
-"""The tables behind a comparison: by target, by intermediate task, by language, by block, and the variance components.
+"""The tables behind a comparison: by target, by intermediate task, by language, by block, and the
+variance components.
 
-Every row is tested like the whole: the larger of the sign-flip and the crossed p, on tables (blocks, items) in points.
+Every row is tested like the whole: the larger of the sign-flip and the crossed p, on tables
+(blocks, items) in points.
 """
 
 from __future__ import annotations
@@ -22,8 +24,12 @@ from .twoway import Estimate, block_variance, crossed, crossed_tasks
 NAN = float("nan")
 
 
-def units(blocks: list[Block], unit: str, notes: list[str]) -> tuple[list[Block], np.ndarray, list[str] | None]:
-    """The independent units, the matrix (units, blocks) that averages blocks into them, and their strata."""
+def units(
+    blocks: list[Block], unit: str, notes: list[str]
+) -> tuple[list[Block], np.ndarray, list[str] | None]:
+    """The independent units, the matrix (units, blocks) that averages blocks into them, and their
+    strata.
+    """
     sizes = Counter(block.intermediate for block in blocks)
     if len(blocks) < 2:
         raise ValueError(
@@ -40,23 +46,36 @@ def units(blocks: list[Block], unit: str, notes: list[str]) -> tuple[list[Block]
         seeds = sorted({block.seed for block in blocks})
         if len(seeds) * len(sizes) != len(blocks) or len(seeds) < 2:
             raise ValueError(
-                f"plan unit 'seed': found seeds {seeds} for {len(blocks)} blocks, need every intermediate "
+                f"plan unit 'seed': found seeds {seeds} for {len(blocks)} blocks, need every "
+                f"intermediate "
                 "task to have the same seeds, 2 or more"
             )
-        notes.append("the seed is the unit: intermediate tasks that share a seed are averaged into one block")
-        average = np.array([[float(block.seed == seed) for block in blocks] for seed in seeds]) / len(sizes)
+        notes.append(
+            "the seed is the unit: intermediate tasks that share a seed are averaged into one block"
+        )
+        average = np.array(
+            [[float(block.seed == seed) for block in blocks] for seed in seeds]
+        ) / len(sizes)
         return [Block("+".join(sizes), seed) for seed in seeds], average, None
     if len(sizes) == 1 or min(sizes.values()) >= 2:
-        return blocks, np.eye(len(blocks)), [block.intermediate for block in blocks] if len(sizes) > 1 else None
+        return (
+            blocks,
+            np.eye(len(blocks)),
+            [block.intermediate for block in blocks] if len(sizes) > 1 else None,
+        )
     notes.append(
-        "one block an intermediate task: block variance is not stratified by intermediate task, so their "
+        "one block an intermediate task: block variance is not stratified by intermediate task, "
+        "so their "
         "fixed differences count as noise"
     )
     return blocks, np.eye(len(blocks)), None
 
 
-def tested(tables: Sequence[np.ndarray], w: np.ndarray, strata: Sequence | None) -> tuple[Estimate, float, float, bool]:
-    """Estimate, sign-flip p, the p to decide on, and whether the sign flip stands alone for want of variance.
+def tested(
+    tables: Sequence[np.ndarray], w: np.ndarray, strata: Sequence | None
+) -> tuple[Estimate, float, float, bool]:
+    """Estimate, sign-flip p, the p to decide on, and whether the sign flip stands alone for want of
+    variance.
 
     tables: T of (B, n_t) in points; w: (T,); strata: (B,) or None.
     """
@@ -69,7 +88,9 @@ def tested(tables: Sequence[np.ndarray], w: np.ndarray, strata: Sequence | None)
     return estimate, flip, max(flip, estimate.p), False
 
 
-def _row(name: str, what: str, baseline: float, treatment: float, found: tuple, notes: list[str]) -> dict[str, Any]:
+def _row(
+    name: str, what: str, baseline: float, treatment: float, found: tuple, notes: list[str]
+) -> dict[str, Any]:
     estimate, _, p, alone = found
     if alone:
         notes.append(f"{name}: no variance, so no interval; p is the sign flip's")
@@ -86,11 +107,24 @@ def _row(name: str, what: str, baseline: float, treatment: float, found: tuple, 
 
 
 def by_target(
-    targets: list[Target], tables: list[np.ndarray], M: np.ndarray, strata: list[str] | None, notes: list[str]
+    targets: list[Target],
+    tables: list[np.ndarray],
+    M: np.ndarray,
+    strata: list[str] | None,
+    notes: list[str],
 ) -> pd.DataFrame:
-    """One row a target; p adjusted over targets by Holm and by Westfall and Young. M: (B, T) block means."""
+    """One row a target; p adjusted over targets by Holm and by Westfall and Young. M: (B, T) block
+    means.
+    """
     rows = [
-        _row(t.name, "target", t.macro(t.baseline).mean(), t.macro(t.treatment).mean(), tested([D], np.ones(1), strata), notes)
+        _row(
+            t.name,
+            "target",
+            t.macro(t.baseline).mean(),
+            t.macro(t.treatment).mean(),
+            tested([D], np.ones(1), strata),
+            notes,
+        )
         for t, D in zip(targets, tables, strict=True)
     ]
     return pd.DataFrame(rows).assign(
@@ -101,8 +135,11 @@ def by_target(
     )
 
 
-def by_intermediate(table: pd.DataFrame, tables: list[np.ndarray], w: np.ndarray, notes: list[str]) -> pd.DataFrame:
-    """One row an intermediate task that has two blocks or more, over all targets; p adjusted by Holm.
+def by_intermediate(
+    table: pd.DataFrame, tables: list[np.ndarray], w: np.ndarray, notes: list[str]
+) -> pd.DataFrame:
+    """One row an intermediate task that has two blocks or more, over all targets; p adjusted by
+    Holm.
 
     table: from `by_block`, (B,) rows in the order of the tables' first axis.
     """
@@ -110,14 +147,28 @@ def by_intermediate(table: pd.DataFrame, tables: list[np.ndarray], w: np.ndarray
     for name, part in table.groupby("intermediate"):
         if len(part) >= 2:
             found = tested([D[part.index] for D in tables], w, None)
-            rows.append(_row(str(name), "intermediate", part["baseline"].mean(), part["treatment"].mean(), found, notes))
+            rows.append(
+                _row(
+                    str(name),
+                    "intermediate",
+                    part["baseline"].mean(),
+                    part["treatment"].mean(),
+                    found,
+                    notes,
+                )
+            )
     columns = ["intermediate", "baseline", "treatment", "theta", "low", "high", "p_raw"]
     frame = pd.DataFrame(rows, columns=columns)
-    return frame.assign(p_holm=holm(frame["p_raw"]) if rows else NAN, n_blocks=table.groupby("intermediate").size().max())
+    return frame.assign(
+        p_holm=holm(frame["p_raw"]) if rows else NAN,
+        n_blocks=table.groupby("intermediate").size().max(),
+    )
 
 
 def by_language(target: Target, average: np.ndarray, notes: list[str]) -> list[dict[str, Any]]:
-    """One row a language of a target; p of the crossed test, adjusted over the languages by Benjamini and Hochberg."""
+    """One row a language of a target; p of the crossed test, adjusted over the languages by
+    Benjamini and Hochberg.
+    """
     rows = []
     for code, name in enumerate(target.languages):
         cells = target.language == code
@@ -137,30 +188,42 @@ def by_language(target: Target, average: np.ndarray, notes: list[str]) -> list[d
     return rows
 
 
-def by_block(blocks: list[Block], m: np.ndarray, targets: list[Target], w: np.ndarray, average: np.ndarray) -> pd.DataFrame:
+def by_block(
+    blocks: list[Block], m: np.ndarray, targets: list[Target], w: np.ndarray, average: np.ndarray
+) -> pd.DataFrame:
     """One row a block: weighted macro averages of both arms, and their difference `m_b`."""
     arms = {
-        arm: average @ sum(weight * t.macro(getattr(t, arm)) for weight, t in zip(w, targets, strict=True))
+        arm: average
+        @ sum(weight * t.macro(getattr(t, arm)) for weight, t in zip(w, targets, strict=True))
         for arm in ("baseline", "treatment")
     }
     return pd.DataFrame([asdict(block) for block in blocks]).assign(**arms, m_b=m)
 
 
-def variance_components(tables: list[np.ndarray], names: list[str], w: np.ndarray, strata: list[str] | None) -> pd.DataFrame:
-    """Variance components per target and, as "all", of theta for as many items as the smallest target has.
+def variance_components(
+    tables: list[np.ndarray], names: list[str], w: np.ndarray, strata: list[str] | None
+) -> pd.DataFrame:
+    """Variance components per target and, as "all", of theta for as many items as the smallest
+    target has.
 
-    "all" reproduces V = block / B + item / n + residual / (B n) of the several-task formula: with n the fewest items,
-    item = n sum_t w_t^2 item_t / n_t, residual likewise, and block = s_b^2 - residual / n, where s_b^2 is taken within
-    strata. Negative estimates are 0.
+    "all" reproduces V = block / B + item / n + residual / (B n) of the several-task formula: with n
+    the fewest items, item = n sum_t w_t^2 item_t / n_t, residual likewise, and block = s_b^2 -
+    residual / n, where s_b^2 is taken within strata. Negative estimates are 0.
     """
     rows = []
     for name, table in zip(names, tables, strict=True):
         try:
             parts = crossed(table).components
-            parts["block"] = block_variance(table.mean(1), strata)[0] - parts["residual"] / table.shape[1]
+            parts["block"] = (
+                block_variance(table.mean(1), strata)[0] - parts["residual"] / table.shape[1]
+            )
         except ZeroVariance:
             parts = dict.fromkeys(("block", "item", "residual"), 0.0)
-        rows.append({"target": name} | {key: max(0.0, value) for key, value in parts.items()} | {"n_items": table.shape[1]})
+        rows.append(
+            {"target": name}
+            | {key: max(0.0, value) for key, value in parts.items()}
+            | {"n_items": table.shape[1]}
+        )
     frame = pd.DataFrame(rows)
     items = frame["n_items"].min()
     share = w**2 * items / frame["n_items"]

@@ -1,9 +1,10 @@
 """Training runs crossed with test items, both random: the quasi-F interval of a mean difference.
 
-A block (a pair of runs) meets every item, and the same items meet every block, so a mean over the (B, n) table has the
-variance sigma_block^2 / B + sigma_item^2 / n + sigma_residual^2 / (B n). It is estimated by mean squares, with
-Satterthwaite's degrees of freedom. Source: Clark (1973), The language-as-fixed-effect fallacy, J. Verbal Learning
-12:335-359; Satterthwaite (1946), Biometrics Bulletin 2:110-114.
+A block (a pair of runs) meets every item, and the same items meet every block, so a mean over the
+(B, n) table has the variance sigma_block^2 / B + sigma_item^2 / n + sigma_residual^2 / (B n). It is
+estimated by mean squares, with Satterthwaite's degrees of freedom. Source: Clark (1973), The
+language-as-fixed-effect fallacy, J. Verbal Learning 12:335-359; Satterthwaite (1946), Biometrics
+Bulletin 2:110-114.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from scipy.stats import t as student
 from .checks import ZeroVariance, finite
 
 TINY = float(np.finfo(float).tiny)  # a p value that underflows is reported as this, never as 0
-NO_SPREAD = 1e-12  # a standard error below this share of the largest difference is rounding, not spread
+# a standard error below this share of the largest difference is rounding, not spread
+NO_SPREAD = 1e-12
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ class Crossed(Estimate):
 
     @property
     def components(self) -> dict[str, float]:
-        """Variance components block, item and residual in squared points; the first two may be negative."""
+        """Variance components block, item and residual in squared points; the first two may be
+        negative.
+        """
         blocks, items = self.shape
         return {
             "block": (self.ms_block - self.ms_residual) / items,
@@ -53,7 +57,9 @@ class Crossed(Estimate):
 
 
 def mean_squares(D: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and mean squares (block, item, residual) of tables (..., B, n); each returned with shape (...)."""
+    """Mean and mean squares (block, item, residual) of tables (..., B, n); each returned with shape
+    (...).
+    """
     blocks, items = D.shape[-2:]
     row, column = D.mean(-1, keepdims=True), D.mean(-2, keepdims=True)  # (..., B, 1), (..., 1, n)
     mean = row.mean(-2, keepdims=True)
@@ -70,22 +76,30 @@ def variance(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Variance of the mean and its degrees of freedom, for mean squares of any one shape.
 
-    V = max(MS_b + MS_e - MS_r, MS_b, MS_e) / (B n); Satterthwaite's df with floor B - 1, or, where one mean square
-    exceeds the sum (a negative component), that mean square's own df.
+    V = max(MS_b + MS_e - MS_r, MS_b, MS_e) / (B n); Satterthwaite's df with floor B - 1, or, where
+    one mean square exceeds the sum (a negative component), that mean square's own df.
     """
     total = ms_block + ms_item - ms_residual
     largest = np.maximum(ms_block, ms_item)
-    spread = ms_block**2 / (blocks - 1) + ms_item**2 / (items - 1) + ms_residual**2 / ((blocks - 1) * (items - 1))
+    spread = (
+        ms_block**2 / (blocks - 1)
+        + ms_item**2 / (items - 1)
+        + ms_residual**2 / ((blocks - 1) * (items - 1))
+    )
     satterthwaite = np.maximum(blocks - 1, total**2 / np.where(spread > 0, spread, 1))
     single = np.where(ms_block >= ms_item, blocks - 1, items - 1)
-    return np.maximum(total, largest) / (blocks * items), np.where(total >= largest, satterthwaite, single)
+    return np.maximum(total, largest) / (blocks * items), np.where(
+        total >= largest, satterthwaite, single
+    )
 
 
 def _interval(mean: float, var: float, df: float, level: float, scale: float) -> tuple:
     """(mean, se, df, interval, p), or ZeroVariance when the standard error is nothing but rounding."""
     se = float(np.sqrt(var))
     if se <= NO_SPREAD * scale:
-        raise ZeroVariance(f"all differences equal {mean:g}: no spread over blocks or items, so no standard error")
+        raise ZeroVariance(
+            f"all differences equal {mean:g}: no spread over blocks or items, so no standard error"
+        )
     half = float(student.ppf((1 + level) / 2, df)) * se
     p = max(2 * float(student.sf(abs(mean) / se, df)), TINY)
     return float(mean), se, float(df), (float(mean - half), float(mean + half)), p
@@ -94,8 +108,9 @@ def _interval(mean: float, var: float, df: float, level: float, scale: float) ->
 def crossed(D: ArrayLike, level: float = 0.95) -> Crossed:
     """Mean difference of one task with blocks and items both random.
 
-    D: (B, n) differences in points, treatment minus baseline, B >= 2 blocks by n >= 2 items; `level` is that of the
-    interval. Raises ValueError for a wrong shape, NaN or infinity and ZeroVariance when all entries are equal.
+    D: (B, n) differences in points, treatment minus baseline, B >= 2 blocks by n >= 2 items;
+    `level` is that of the interval. Raises ValueError for a wrong shape, NaN or infinity and
+    ZeroVariance when all entries are equal.
     """
     D = finite("crossed: D", D, ndim=2, least=2)
     mean, *squares = mean_squares(D)
@@ -104,50 +119,68 @@ def crossed(D: ArrayLike, level: float = 0.95) -> Crossed:
 
 
 def block_variance(m: np.ndarray, strata: Sequence | None) -> tuple[float, int]:
-    """Variance of one block mean of `m` (B,), pooled within strata when given, and its degrees of freedom.
+    """Variance of one block mean of `m` (B,), pooled within strata when given, and its degrees of
+    freedom.
 
-    With I strata of S blocks the variance of the overall mean is sum_i s_i^2 / (I^2 S), i.e. mean_i(s_i^2) / B with
-    I (S - 1) degrees of freedom: fixed differences between intermediate tasks are no noise.
+    With I strata of S blocks the variance of the overall mean is sum_i s_i^2 / (I^2 S), i.e.
+    mean_i(s_i^2) / B with I (S - 1) degrees of freedom: fixed differences between intermediate
+    tasks are no noise.
     """
     if strata is None:
         return float(m.var(ddof=1)), len(m) - 1
     names, index, sizes = np.unique(np.asarray(strata), return_inverse=True, return_counts=True)
     if len(index) != len(m) or sizes.min() != sizes.max() or sizes.min() < 2:
         found = ", ".join(f"{name}: {size}" for name, size in zip(names, sizes, strict=True))
-        raise ValueError(f"strata: found {found} for {len(m)} blocks, need equal strata of 2 blocks or more")
-    return float(np.mean([m[index == i].var(ddof=1) for i in range(len(names))])), len(m) - len(names)
+        raise ValueError(
+            f"strata: found {found} for {len(m)} blocks, need equal strata of 2 blocks or more"
+        )
+    return float(np.mean([m[index == i].var(ddof=1) for i in range(len(names))])), len(m) - len(
+        names
+    )
 
 
 def tasks_variance(
-    s2: np.ndarray, floor: int, ms_item: np.ndarray, ms_residual: np.ndarray, w: np.ndarray, blocks: int, items: np.ndarray
+    s2: np.ndarray,
+    floor: int,
+    ms_item: np.ndarray,
+    ms_residual: np.ndarray,
+    w: np.ndarray,
+    blocks: int,
+    items: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Variance of a weighted mean over T tasks and its degrees of freedom.
 
-    s2: (...) variance of one block's weighted mean, with `floor` degrees of freedom; ms_item, ms_residual: (..., T); w, items:
-    (T,). V = s2 / B + sum_t w_t^2 max(0, MS_item,t - MS_residual,t) / (B n_t), Satterthwaite's df, at least `floor`.
+    s2: (...) variance of one block's weighted mean, with `floor` degrees of freedom; ms_item,
+    ms_residual: (..., T); w, items: (T,). V = s2 / B + sum_t w_t^2 max(0, MS_item,t -
+    MS_residual,t) / (B n_t), Satterthwaite's df, at least `floor`.
     """
     share = np.where(ms_item > ms_residual, w**2 / (blocks * items), 0.0)
     var = s2 / blocks + (share * (ms_item - ms_residual)).sum(-1)
     spread = (s2 / blocks) ** 2 / floor + (
-        (share * ms_item) ** 2 / (items - 1) + (share * ms_residual) ** 2 / ((blocks - 1) * (items - 1))
+        (share * ms_item) ** 2 / (items - 1)
+        + (share * ms_residual) ** 2 / ((blocks - 1) * (items - 1))
     ).sum(-1)
     return var, np.maximum(floor, var**2 / np.where(spread > 0, spread, np.inf))
 
 
-def crossed_tasks(D: Sequence[ArrayLike], weights: ArrayLike, strata: Sequence | None = None, level: float = 0.95) -> Estimate:
+def crossed_tasks(
+    D: Sequence[ArrayLike], weights: ArrayLike, strata: Sequence | None = None, level: float = 0.95
+) -> Estimate:
     """Weighted mean difference over several tasks that share blocks but not items.
 
-    D: list of T arrays (B, n_t) in points; weights: (T,); strata: (B,) label (intermediate task) of each block, or
-    None. V = s_b^2 / B + sum_t w_t^2 max(0, MS_item,t - MS_residual,t) / (B n_t), where s_b^2 is the variance of
-    m_b = sum_t w_t mean_e D_t, within strata when given; Satterthwaite's df over all terms, at least that of s_b^2.
-    One unstratified task is `crossed` itself. Raises ValueError for mismatched shapes, unequal strata, NaN.
+    D: list of T arrays (B, n_t) in points; weights: (T,); strata: (B,) label (intermediate task) of
+    each block, or None. V = s_b^2 / B + sum_t w_t^2 max(0, MS_item,t - MS_residual,t) / (B n_t),
+    where s_b^2 is the variance of m_b = sum_t w_t mean_e D_t, within strata when given;
+    Satterthwaite's df over all terms, at least that of s_b^2. One unstratified task is `crossed`
+    itself. Raises ValueError for mismatched shapes, unequal strata, NaN.
     """
     tables = [finite(f"crossed_tasks: D[{t}]", table, ndim=2, least=2) for t, table in enumerate(D)]
     w = finite("crossed_tasks: weights", weights, ndim=1)
     blocks = len(tables[0])
     if len(w) != len(tables) or any(len(table) != blocks for table in tables):
         raise ValueError(
-            f"crossed_tasks: found {len(w)} weights for shapes {[table.shape for table in tables]}, "
+            f"crossed_tasks: found {len(w)} weights for shapes "
+            f"{[table.shape for table in tables]}, "
             "need one weight a table and the same number of blocks"
         )
     if len(tables) == 1 and (strata is None or len(set(strata)) == 1):

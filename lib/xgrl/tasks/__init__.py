@@ -1,4 +1,6 @@
-"""The tasks: tables of intermediate and target tasks, and `load_task`, which gives the rows of any of them."""
+"""The tasks: tables of intermediate and target tasks, and `load_task`, which gives the rows of any
+of them.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from datasets import Dataset
 
-TEXTS = {"unlabelled": unlabelled, "language-modelling": messages, "pairs": parallel, "parallel_texts": parallel}  # by corpus
+# by corpus
+TEXTS = {
+    "unlabelled": unlabelled,
+    "language-modelling": messages,
+    "pairs": parallel,
+    "parallel_texts": parallel,
+}
 DROPPED = b"xgrl_dropped"  # key of the table metadata that counts rows left out, by reason
 TABLES: dict[str, dict[str, Task]] = {
     "intermediate": {task.name: task for task in INTERMEDIATE},
@@ -38,7 +46,9 @@ UNREADABLE = ""  # why the file that describes them cannot be used
 try:
     for _own in own_tasks():
         if _own.name in OWN or any(_own.name in table for table in TABLES.values()):
-            raise ValueError(f"params/own/tasks.yaml: {_own.name!r} is the name of another task; choose another")
+            raise ValueError(
+                f"params/own/tasks.yaml: {_own.name!r} is the name of another task; choose another"
+            )
         OWN[_own.name] = _own
     for _own in OWN.values():
         TABLES[_own.role][_own.name] = _own.task()
@@ -52,7 +62,8 @@ def find_task(name: str, role: str = "") -> Task:
 
     Args:
         name: a key of `TASKS`.
-        role: "intermediate" or "target"; a name that is in both tables (qa) means the target without it.
+        role: "intermediate" or "target"; a name that is in both tables (qa) means the target
+            without it.
     """
     if UNREADABLE:
         raise ValueError(UNREADABLE)
@@ -61,7 +72,8 @@ def find_task(name: str, role: str = "") -> Task:
 
 
 def mixture_parts(task: str, intermediate: Iterable[str]) -> list[str]:
-    """The tasks whose rows an intermediate task trains on: itself, or for a mixture all others of the study.
+    """The tasks whose rows an intermediate task trains on: itself, or for a mixture all others of
+    the study.
 
     Args:
         task: an intermediate task.
@@ -73,7 +85,9 @@ def mixture_parts(task: str, intermediate: Iterable[str]) -> list[str]:
 
 
 def translation_languages(task: Task, sources: Iterable[str]) -> tuple[str, ...]:
-    """Languages in which a study has the training rows of a task in translation: those of its first source with any."""
+    """Languages in which a study has the training rows of a task in translation: those of its first
+    source with any.
+    """
     return next((found for source in sources if (found := task.translated(source))), ())
 
 
@@ -87,71 +101,97 @@ def load_task(
 ) -> Dataset:
     """The rows of one task, language and split in the task's canonical format, in a fixed order.
 
-    Splits: train and dev exist in English only, test in every language of a target; a retrieval task has queries and
-    candidates (English, or of every language where they are pooled). Some intermediate tasks also have "translated", their
-    training rows in another language with the ids and labels of the English ones (`Task.translated`). A class may be absent in
-    a language; the label names are the same in all. Rows that break the format (an empty text, say) are left out with a
-    warning that counts the reasons.
+    Splits: train and dev exist in English only, test in every language of a target; a retrieval
+    task has queries and candidates (English, or of every language where they are pooled). Some
+    intermediate tasks also have "translated", their training rows in another language with the ids
+    and labels of the English ones (`Task.translated`). A class may be absent in a language; the
+    label names are the same in all. Rows that break the format (an empty text, say) are left out
+    with a warning that counts the reasons.
 
     Args:
         name: a key of `TASKS`.
-        language: a code of the task's `languages` (translated: of `Task.translated`); Tatoeba takes 3-letter codes too.
+        language: a code of the task's `languages` (translated: of `Task.translated`); Tatoeba takes
+            3-letter codes too.
         split: one of the task's `splits`.
-        source: one of the task's `sources`: "packages" (embedded, cached after the first time), "hub", "files", "own" (a task
-            of params/own/tasks.yaml) or "fixture".
+        source: one of the task's `sources`: "packages" (embedded, cached after the first time),
+            "hub", "files", "own" (a task of params/own/tasks.yaml) or "fixture".
         path: the folder of the "files" source; the others take none.
         role: as in `find_task`.
 
     Raises:
-        ValueError: unknown name, language, split or source, training rows in a foreign language, or a path missing or
-            not wanted.
+        ValueError: unknown name, language, split or source, training rows in a foreign language, or
+            a path missing or not wanted.
         SourceError: the data are not what they must be.
     """
     from datasets import Dataset
 
     task = find_task(name, role)
     if task.format == "mixture":
-        raise ValueError(f"task={name!r}: a mixture of other intermediate tasks has no rows of its own")
+        raise ValueError(
+            f"task={name!r}: a mixture of other intermediate tasks has no rows of its own"
+        )
     named("source", source, task.sources)
     named("split", split, (*task.splits, *(("translated",) if task.translated(source) else ())))
     language = _language(task, language, split, source)
     if (path is not None) != (source == "files"):
-        raise ValueError(f"path={path!r}: source='files' needs the folder with the files, source={source!r} was given")
+        raise ValueError(
+            f"path={path!r}: source='files' needs the folder with the files, source={source!r} "
+            f"was given"
+        )
     if path is not None and not Path(path).is_dir():
         raise ValueError(f"path={str(path)!r}: not a folder")
     if source == "packages":
-        table = cached_table(_key(task, language, split), lambda: _build(task, language, split, source, None))
+        table = cached_table(
+            _key(task, language, split), lambda: _build(task, language, split, source, None)
+        )
     else:
         table = _build(task, language, split, source, path)
     if dropped := json.loads(table.schema.metadata[DROPPED]):
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
-        warnings.warn(f"{task.name} {language} {split}: left out {reasons}; {len(table)} rows remain", stacklevel=2)
-    return Dataset(table, fingerprint=secrets.token_hex(8))  # hashing the table for one would hold it twice
+        warnings.warn(
+            f"{task.name} {language} {split}: left out {reasons}; {len(table)} rows remain",
+            stacklevel=2,
+        )
+    # hashing the table for one would hold it twice
+    return Dataset(table, fingerprint=secrets.token_hex(8))
 
 
 def data_card(
-    intermediate: Iterable[str], targets: Iterable[str], sources: Sequence[str], rows: Mapping[str, int]
+    intermediate: Iterable[str],
+    targets: Iterable[str],
+    sources: Sequence[str],
+    rows: Mapping[str, int],
 ) -> pd.DataFrame:
     """What a study's data are: one row a task.
 
     Args:
         intermediate, targets: names of tasks.
         sources: in order of preference, as in the study file.
-        rows: how many rows the study uses, by corpus (`xgrl.prepared`), such as "target/intent/test-de".
+        rows: how many rows the study uses, by corpus (`xgrl.prepared`), such as
+            "target/intent/test-de".
 
     Returns:
-        Columns task, role, format, source, licence, rows (by split; in more than one language the smallest and the largest
-        number), languages, notes. The last lines are the texts without a task that are among `rows`, their role "text".
+        Columns task, role, format, source, licence, rows (by split; in more than one language the
+        smallest and the largest number), languages, notes. The last lines are the texts without a
+        task that are among `rows`, their role "text".
     """
-    import pandas as pd  # a quarter of a second, which a job that only checks its parameters is spared
+    # a quarter of a second, which a job that only checks its parameters is spared
+    import pandas as pd
 
     lines = []
-    for task in [find_task(name, "intermediate") for name in intermediate] + [find_task(name, "target") for name in targets]:
+    for task in [find_task(name, "intermediate") for name in intermediate] + [
+        find_task(name, "target") for name in targets
+    ]:
         counts: dict[str, list[int]] = {}
         for name, count in rows.items():
             if name.startswith(f"{task.role}/{task.name}/"):
-                counts.setdefault(name.split("/")[2].removesuffix("-" + name.rsplit("-", 1)[-1]), []).append(count)
-        spans = {part: f"{min(n):,}" + (f" to {max(n):,}" if max(n) > min(n) else "") for part, n in counts.items()}
+                counts.setdefault(
+                    name.split("/")[2].removesuffix("-" + name.rsplit("-", 1)[-1]), []
+                ).append(count)
+        spans = {
+            part: f"{min(n):,}" + (f" to {max(n):,}" if max(n) > min(n) else "")
+            for part, n in counts.items()
+        }
         source = next((source for source in sources if source in task.sources), "")
         made = source == "fixture"
         lines.append({
@@ -178,12 +218,22 @@ def data_card(
 
 def task_table() -> str:
     """All tasks as a Markdown table: what stands in the README."""
-    lines = ["| task | role | format | score | languages | sources |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        "| task | role | format | score | languages | sources |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for role, table in TABLES.items():
         for task in table.values():
             sources = ", ".join(source for source in task.sources if source != "fixture") or "-"
             score = "-" if task.format == "mixture" else task.metric
-            cells = (task.name, role, task.format.replace("_", " "), score, str(len(task.languages)), sources)
+            cells = (
+                task.name,
+                role,
+                task.format.replace("_", " "),
+                score,
+                str(len(task.languages)),
+                sources,
+            )
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -197,12 +247,17 @@ def _language(task: Task, language: str, split: str, source: str) -> str:
     if split in ("train", "dev"):
         if language != "en" and language in task.languages:
             raise ValueError(
-                f"language={language!r} with split={split!r}: training rows are English only; allowed: en (or split='test')"
+                f"language={language!r} with split={split!r}: training rows are English only; "
+                f"allowed: en (or split='test')"
             )
         return named("language", language, ("en",))
     if task.open_languages and source == "files" and re.fullmatch(r"[a-z]{2,3}(-\w+)?", language):
         return language
-    allowed = ("en", *task.languages) if split == "candidates" and task.candidates == "shared" else task.languages
+    allowed = (
+        ("en", *task.languages)
+        if split == "candidates" and task.candidates == "shared"
+        else task.languages
+    )
     return named("language", language, tuple(dict.fromkeys(allowed)))
 
 
@@ -217,7 +272,9 @@ def _build(task: Task, language: str, split: str, source: str, path: str | Path 
     else:
         found = task.loaders[source](language, split, Path(path) if path else None)
     checked = validate(found, task.schema(split), task.labels)
-    metadata = (checked.table.schema.metadata or {}) | {DROPPED: json.dumps(checked.dropped).encode()}
+    metadata = (checked.table.schema.metadata or {}) | {
+        DROPPED: json.dumps(checked.dropped).encode()
+    }
     return checked.table.replace_schema_metadata(metadata)
 
 

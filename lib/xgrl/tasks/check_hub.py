@@ -1,4 +1,5 @@
-"""Two rows of every task and split from the hub, as a table: whether each data set is still where, and what, it was.
+"""Two rows of every task and split from the hub, as a table: whether each data set is still where,
+and what, it was.
 
 python -m xgrl.tasks.check_hub [task ...]    (`make check-hub`); rows are streamed; exit code 1 if anything failed
 """
@@ -19,14 +20,17 @@ from xgrl.tasks.hub import HUB, read, sources
 
 ROWS = 2
 WIDTH = 100  # characters of a row that are shown
-FOREIGN = "de"  # the language that is looked at where a task has it, its first foreign one elsewhere
+# the language that is looked at where a task has it, its first foreign one elsewhere
+FOREIGN = "de"
 
 
 def check_hub(tasks: Sequence[str] = tuple(HUB)) -> pd.DataFrame:
-    """One line a part: columns task, split, hub (id, config, split), columns found, rows shown, error ("" if there is none).
+    """One line a part: columns task, split, hub (id, config, split), columns found, rows shown,
+    error ("" if there is none).
 
     Args:
-        tasks: keys of `xgrl.tasks.hub.HUB`; train and dev are looked at in English, other splits in one foreign language.
+        tasks: keys of `xgrl.tasks.hub.HUB`; train and dev are looked at in English, other splits in
+            one foreign language.
     """
     lines, known = [], {}
     for name in tasks:
@@ -34,20 +38,37 @@ def check_hub(tasks: Sequence[str] = tuple(HUB)) -> pd.DataFrame:
         translations = task.translated("hub")
         for split in (*task.splits, *(("translated",) if translations else ())):
             codes = translations if split == "translated" else task.languages
-            foreign = sorted((code for code in codes if code != "en"), key=lambda code: code != FOREIGN)
+            foreign = sorted(
+                (code for code in codes if code != "en"), key=lambda code: code != FOREIGN
+            )
             language = "en" if split in ("train", "dev") else foreign[0]
             for source in sources(name, language, split):
-                line = {"task": name, "split": split, "hub": str(source.part), "columns": "", "rows": "", "error": ""}
+                line = {
+                    "task": name,
+                    "split": split,
+                    "hub": str(source.part),
+                    "columns": "",
+                    "rows": "",
+                    "error": "",
+                }
                 try:
-                    columns, features, records = known.setdefault(source.part, None) or _first(source.part)
+                    columns, features, records = known.setdefault(source.part, None) or _first(
+                        source.part
+                    )
                     known[source.part] = columns, features, records
                     batch = {column: [record[column] for record in records] for column in columns}
                     found = list(read(source, features, [batch]))
-                    shown = [" ".join(" / ".join(map(str, row.values())).split())[:WIDTH] for row in found]
+                    shown = [
+                        " ".join(" / ".join(map(str, row.values())).split())[:WIDTH]
+                        for row in found
+                    ]
                     line |= {"columns": ", ".join(columns), "rows": " | ".join(shown)}
                     checked = validate(found, task.schema(split), task.labels)
                     if not len(checked.table):
-                        line["error"] = f"{source.part}: none of its first rows is as it should be: {checked.dropped}"
+                        line["error"] = (
+                            f"{source.part}: none of its first rows is as it should be: "
+                            f"{checked.dropped}"
+                        )
                 except SourceError as error:
                     line["error"] = " ".join(str(error).split())
                 lines.append(line)
@@ -67,7 +88,9 @@ def _first(part: Part) -> tuple[list[str], object, list[dict]]:
 if __name__ == "__main__":
     table = check_hub(sys.argv[1:] or tuple(HUB))
     for line in table.to_dict("records"):
-        found = f"FAILED: {line['error']}" if line["error"] else f"{line['columns']}: {line['rows']}"
+        found = (
+            f"FAILED: {line['error']}" if line["error"] else f"{line['columns']}: {line['rows']}"
+        )
         print(f"{line['task']:14}{line['split']:11}{line['hub']}\n    {found}")
     failed = int((table["error"] != "").sum())
     print(f"{len(table)} parts, {failed} failed")

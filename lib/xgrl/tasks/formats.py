@@ -8,7 +8,8 @@ tagging            id, tokens, tags
 retrieval          id, text, text_pair ("" when none), gold (ids of a query's right candidates; [its own id] in bitexts)
 =================  ================================================
 
-Retrieval tasks that train a dual encoder have training rows of their own: id, text, candidate, candidate_pair.
+Retrieval tasks that train a dual encoder have training rows of their own: id, text, candidate,
+candidate_pair.
 """
 
 from __future__ import annotations
@@ -46,22 +47,26 @@ class Task:
         format: one of FORMATS, or "mixture": all other intermediate tasks of a study together.
         role: "intermediate" or "target".
         languages: codes with rows; English ("en") first where it has any.
-        loaders: source name -> ``loader(language, split, path)``, which yields canonical rows with label or tag *indices*.
-            The fixture needs none, it serves every task.
+        loaders: source name -> ``loader(language, split, path)``, which yields canonical rows with
+            label or tag *indices*. The fixture needs none, it serves every task.
         labels: names of the classes or tags, in index order.
         metric: name of the official score.
         parallel: rows of different languages are translations of each other and share ids.
         pairs: classification of text pairs.
-        candidates: retrieval: "shared", one set serves every language (loaded as English); "own", each language has its own
-            English texts, ``load_task(name, language, "candidates")``; "pooled", each language has candidates in that
-            language, and those of all languages are searched together.
+        candidates: retrieval: "shared", one set serves every language (loaded as English); "own",
+            each language has its own English texts, ``load_task(name, language, "candidates")``;
+            "pooled", each language has candidates in that language, and those of all languages are
+            searched together.
         trained: retrieval: a dual encoder is trained on English pairs first.
         head: tasks of one mixture that name the same head share it; "" means a head of its own.
-        first: English intermediate task that is fine-tuned on before this target's own training rows ("" for none).
-        open_languages: the "files" source serves any language whose file is there, not only those of the table.
-        translations: source -> languages in which it has translations of the English training rows, split "translated"; the
-            fixture has those of every intermediate classification task.
-        packages: registry packages the "packages" loader reads, as named in ``params/packages.txt``.
+        first: English intermediate task that is fine-tuned on before this target's own training
+            rows ("" for none).
+        open_languages: the "files" source serves any language whose file is there, not only those
+            of the table.
+        translations: source -> languages in which it has translations of the English training rows,
+            split "translated"; the fixture has those of every intermediate classification task.
+        packages: registry packages the "packages" loader reads, as named in
+            ``params/packages.txt``.
         max_length: suggested longest text in tokens.
         origin, licence, note: for the data card.
     """
@@ -89,21 +94,31 @@ class Task:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Legal values of `split`: an intermediate task is trained and checked in English only, so it has no test rows."""
+        """Legal values of `split`: an intermediate task is trained and checked in English only, so
+        it has no test rows.
+        """
         if self.format == "retrieval":
             tuned = ("dev_queries", "dev_candidates") if self.metric == "mined_f1" else ()
             return (*(TRAINED[:2] if self.trained else ()), "queries", "candidates", *tuned)
         return TRAINED if self.role == "target" else TRAINED[:2]
 
     def schema(self, split: str) -> str:
-        """What the rows of a split look like: the format, or "pairs" for a retrieval task's training rows."""
+        """What the rows of a split look like: the format, or "pairs" for a retrieval task's
+        training rows.
+        """
         return "pairs" if self.format == "retrieval" and split in TRAINED else self.format
 
     def translated(self, source: str) -> tuple[str, ...]:
-        """Languages in which a source has the training rows in translation; where it has any, "translated" is a split."""
+        """Languages in which a source has the training rows in translation; where it has any,
+        "translated" is a split.
+        """
         if source == "fixture":
             made = self.role == "intermediate" and self.format == "classification"
-            return tuple(language for language in FIXTURE_LANGUAGES if language != "en") if made else ()
+            return (
+                tuple(language for language in FIXTURE_LANGUAGES if language != "en")
+                if made
+                else ()
+            )
         return self.translations.get(source, ())
 
     @property
@@ -114,7 +129,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Checked:
-    """What `validate` returns: the table of rows that were kept, and for each reason how many were dropped."""
+    """What `validate` returns: the table of rows that were kept, and for each reason how many were
+    dropped.
+    """
 
     table: pa.Table
     dropped: dict[str, int]
@@ -127,12 +144,18 @@ class Checked:
 
 @cache
 def code_version() -> str:
-    """Hash of this folder's code: part of the name of everything cached, so that a changed loader is run again."""
-    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.rglob("*.py")))).hexdigest()[:12]
+    """Hash of this folder's code: part of the name of everything cached, so that a changed loader
+    is run again.
+    """
+    return hashlib.sha256(
+        b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.rglob("*.py")))
+    ).hexdigest()[:12]
 
 
 def named(key: str, value: str, allowed: Sequence[str]) -> str:
-    """`value` if it is one of `allowed`; else a ValueError that names key, value, what is allowed and the nearest match."""
+    """`value` if it is one of `allowed`; else a ValueError that names key, value, what is allowed
+    and the nearest match.
+    """
     if value in allowed:
         return value
     lower = {name.lower(): name for name in allowed}
@@ -148,7 +171,8 @@ def features(format: str, labels: Sequence[str] = ()) -> Features:
         format: one of FORMATS, or "pairs" (training rows of retrieval).
         labels: class names (classification) or tag names (tagging), in index order.
     """
-    from datasets import ClassLabel, Features, List, Value  # a second to import, and the tables do not need it
+    # a second to import, and the tables do not need it
+    from datasets import ClassLabel, Features, List, Value
 
     named("format", format, (*FORMATS, "pairs"))
     text, index = Value("string"), ClassLabel(names=list(labels)) if labels else Value("int64")
@@ -164,12 +188,14 @@ def features(format: str, labels: Sequence[str] = ()) -> Features:
 
 
 def validate(rows: Iterable[Row], format: str, labels: Sequence[str] = ()) -> Checked:
-    """Keep the rows that obey a canonical format and count the reasons for which others are dropped, in bounded memory.
+    """Keep the rows that obey a canonical format and count the reasons for which others are
+    dropped, in bounded memory.
 
-    Reasons: "missing <field>", "empty <field>", "duplicate id", "unknown label <name>", "label out of range", "too few
-    choices", "answer not at its offset", "tokens and tags differ in number". A row is counted once, under the first reason
-    that holds. ``text_pair`` may be empty; a span question without answers (unanswerable) is legal. Labels and tags may be
-    given by name. In retrieval a missing ``text_pair`` is "", a missing ``gold`` the row's own id.
+    Reasons: "missing <field>", "empty <field>", "duplicate id", "unknown label <name>", "label out
+    of range", "too few choices", "answer not at its offset", "tokens and tags differ in number". A
+    row is counted once, under the first reason that holds. ``text_pair`` may be empty; a span
+    question without answers (unanswerable) is legal. Labels and tags may be given by name. In
+    retrieval a missing ``text_pair`` is "", a missing ``gold`` the row's own id.
 
     Args:
         rows: dictionaries with at least the format's columns; other keys are dropped.
@@ -185,7 +211,11 @@ def validate(rows: Iterable[Row], format: str, labels: Sequence[str] = ()) -> Ch
 
 
 def _kept(
-    rows: Iterable[Row], format: str, columns: Sequence[str], labels: Sequence[str], dropped: Counter[str]
+    rows: Iterable[Row],
+    format: str,
+    columns: Sequence[str],
+    labels: Sequence[str],
+    dropped: Counter[str],
 ) -> Iterator[Row]:
     index, seen = {name: i for i, name in enumerate(labels)}, set()
     for given in rows:
@@ -195,7 +225,12 @@ def _kept(
         elif isinstance(given.get("label"), str):
             row = given | {"label": index.get(given["label"], f"unknown label {given['label']!r}")}
         elif format == "tagging" and given.get("tags"):
-            row = given | {"tags": [index.get(t, f"unknown label {t!r}") if isinstance(t, str) else t for t in given["tags"]]}
+            row = given | {
+                "tags": [
+                    index.get(t, f"unknown label {t!r}") if isinstance(t, str) else t
+                    for t in given["tags"]
+                ]
+            }
         reason = _wrong(row, format, columns, len(labels))
         if reason is None and row["id"] in seen:
             reason = "duplicate id"
@@ -211,7 +246,10 @@ def _wrong(row: Row, format: str, columns: Sequence[str], classes: int) -> str |
     for column in columns:
         if row.get(column) is None:
             return f"missing {column}"
-        if column in ("id", "text", "prompt", "question", "context", "candidate") and not str(row[column]).strip():
+        if (
+            column in ("id", "text", "prompt", "question", "context", "candidate")
+            and not str(row[column]).strip()
+        ):
             return f"empty {column}"
         if column == "tokens" and not row[column]:
             return "empty tokens"

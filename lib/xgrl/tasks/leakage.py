@@ -1,11 +1,13 @@
-"""Does training text turn up in a test set? Exact and near duplicates, and their removal from the training side.
+"""Does training text turn up in a test set? Exact and near duplicates, and their removal from the
+training side.
 
-Exact: equal after NFKC, case folding, and reduction of every run of punctuation and white space to one blank. Near:
-Jaccard similarity of the sets of character trigrams of the normalised texts at least THRESHOLD. Texts under SHORT
-words are compared exactly only (two characters of an unsegmented script count as a word). The near search misses
-nothing: a set of n members overlaps a similar one in at least ceil(t n) of them, so the ``n - ceil(t n) + k`` rarest
-members of the two have at least k in common, and only such pairs are compared (prefix filtering: Chaudhuri, Ganti,
-Kaushik 2006; with k > 1: Wang, Li, Feng 2012, "Can we beat the prefix filtering?").
+Exact: equal after NFKC, case folding, and reduction of every run of punctuation and white space to
+one blank. Near: Jaccard similarity of the sets of character trigrams of the normalised texts at
+least THRESHOLD. Texts under SHORT words are compared exactly only (two characters of an unsegmented
+script count as a word). The near search misses nothing: a set of n members overlaps a similar one
+in at least ceil(t n) of them, so the ``n - ceil(t n) + k`` rarest members of the two have at least
+k in common, and only such pairs are compared (prefix filtering: Chaudhuri, Ganti, Kaushik 2006;
+with k > 1: Wang, Li, Feng 2012, "Can we beat the prefix filtering?").
 """
 
 from __future__ import annotations
@@ -33,12 +35,15 @@ WORD = re.compile(f"[{UNSEGMENTED}]{{1,2}}|[^\\W{UNSEGMENTED}]+")
 
 
 def normalise(text: str) -> str:
-    """NFKC, case-folded, punctuation and white space reduced to single blanks; "" if nothing else was there."""
+    """NFKC, case-folded, punctuation and white space reduced to single blanks; "" if nothing else
+    was there.
+    """
     return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
 def near_pairs(left: Sequence[str], right: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of long enough texts whose trigram sets have a Jaccard similarity of at least THRESHOLD.
+    """All pairs of long enough texts whose trigram sets have a Jaccard similarity of at least
+    THRESHOLD.
 
     Args:
         left: n normalised texts.
@@ -61,13 +66,22 @@ def near_pairs(left: Sequence[str], right: Sequence[str]) -> tuple[np.ndarray, n
     found = [np.empty((2, 0), int)]
     for start in range(0, a.shape[0], BLOCK):
         block = prefix_a[start : start + BLOCK]
-        # Rows are sorted by size, and sets of very different sizes cannot be similar: compare with a band of `right` only.
-        low, high = THRESHOLD * size_a[start], size_a[min(start + BLOCK, a.shape[0]) - 1] / THRESHOLD
+        # Rows are sorted by size, and sets of very different sizes cannot be similar: compare with
+        # a band of `right` only.
+        low, high = (
+            THRESHOLD * size_a[start],
+            size_a[min(start + BLOCK, a.shape[0]) - 1] / THRESHOLD,
+        )
         first, last = np.searchsorted(size_b, [np.floor(low), np.ceil(high) + 1])
         candidates = (block @ prefix_b[first:last].T).tocoo()
         row, column = candidates.row + start, candidates.col + first
-        smaller, larger = np.minimum(size_a[row], size_b[column]), np.maximum(size_a[row], size_b[column])
-        fits = (candidates.data >= np.minimum(SHARED, _overlap(smaller))) & (smaller >= THRESHOLD * larger)
+        smaller, larger = (
+            np.minimum(size_a[row], size_b[column]),
+            np.maximum(size_a[row], size_b[column]),
+        )
+        fits = (candidates.data >= np.minimum(SHARED, _overlap(smaller))) & (
+            smaller >= THRESHOLD * larger
+        )
         for i, j in _chunks(row[fits], column[fits]):
             shared = np.asarray(a[i].multiply(b[j]).sum(axis=1)).ravel()
             near = shared >= THRESHOLD * (size_a[i] + size_b[j] - shared) - 1e-6
@@ -77,7 +91,9 @@ def near_pairs(left: Sequence[str], right: Sequence[str]) -> tuple[np.ndarray, n
 
 
 def leakage(
-    train: Mapping[str, Sequence[str]], test: Mapping[str, Sequence[str]], near_in: Collection[str] | None = None
+    train: Mapping[str, Sequence[str]],
+    test: Mapping[str, Sequence[str]],
+    near_in: Collection[str] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Which texts does a training set share, exactly or nearly, with a test set?
 
@@ -87,9 +103,10 @@ def leakage(
         near_in: names of the test sets in which near duplicates are looked for; None: in all.
 
     Returns:
-        One row a pair: train, test, train_rows, test_rows, exact, near (test rows with an equal, or only a similar,
-            training text), examples (up to EXAMPLES pairs "training text | test text"); and for each training set (n,) bool,
-            True where a text has a duplicate in any test set.
+        One row a pair: train, test, train_rows, test_rows, exact, near (test rows with an equal, or
+            only a similar, training text), examples (up to EXAMPLES pairs "training text | test
+            text"); and for each training set (n,) bool, True where a text has a duplicate in any
+            test set.
     """
     import pandas as pd  # and scipy below: not on import, which every job pays for
 
@@ -107,17 +124,23 @@ def leakage(
         near: dict[int, int] = {}
         for start in range(0, len(texts), PART):
             left = [normalise(text) for text in texts[start : start + PART]]
-            first = {text: start + i for i, text in reversed(list(enumerate(left))) if text in tested}
+            first = {
+                text: start + i for i, text in reversed(list(enumerate(left))) if text in tested
+            }
             exact = {j: first[text] for j, text in enumerate(normal) if text in first} | exact
             leaked[train_name][[start + k for k, text in enumerate(left) if text in tested]] = True
             for part in parts:
                 i, j = near_pairs(left, [normal[k] for k in part])
-                near = {part[k]: start + int(m) for k, m in zip(j.tolist(), i.tolist(), strict=True)} | near
+                near = {
+                    part[k]: start + int(m) for k, m in zip(j.tolist(), i.tolist(), strict=True)
+                } | near
                 leaked[train_name][start + i] = True
         near = {j: i for j, i in near.items() if j not in exact}
         for k, test_name in enumerate(names):
             mine, similar = ([j for j in sorted(found) if owner[j] == k] for found in (exact, near))
-            shown = [f"{texts[(exact | near)[j]]} | {flat[j]}" for j in [*mine, *similar][:EXAMPLES]]
+            shown = [
+                f"{texts[(exact | near)[j]]} | {flat[j]}" for j in [*mine, *similar][:EXAMPLES]
+            ]
             rows.append({
                 "train": train_name, "test": test_name, "train_rows": len(texts), "test_rows": int((owner == k).sum()),
                 "exact": len(mine), "near": len(similar), "examples": shown,
@@ -126,7 +149,8 @@ def leakage(
 
 
 def distinct(texts: Sequence[str], *translations: Sequence[str]) -> np.ndarray:
-    """One position for each group of texts that are exact or near duplicates of one another, so that no split of them can leak.
+    """One position for each group of texts that are exact or near duplicates of one another, so
+    that no split of them can leak.
 
     Args:
         texts: n texts, compared exactly and nearly.
@@ -139,11 +163,20 @@ def distinct(texts: Sequence[str], *translations: Sequence[str]) -> np.ndarray:
     from scipy.sparse.csgraph import connected_components
 
     normal = [normalise(text) for text in texts]
-    once = np.array(sorted({text: i for i, text in reversed(list(enumerate(normal)))}.values()), dtype=int)
+    once = np.array(
+        sorted({text: i for i, text in reversed(list(enumerate(normal)))}.values()), dtype=int
+    )
     edges = [once[np.stack(near_pairs([normal[i] for i in once], [normal[i] for i in once]))]]
-    for column in (normal, *([normalise(text) for text in translation] for translation in translations)):
+    for column in (
+        normal,
+        *([normalise(text) for text in translation] for translation in translations),
+    ):
         first = {text: i for i, text in reversed(list(enumerate(column))) if text}
-        edges.append(np.array([(first[text], i) for i, text in enumerate(column) if text], dtype=int).reshape(-1, 2).T)
+        edges.append(
+            np.array([(first[text], i) for i, text in enumerate(column) if text], dtype=int)
+            .reshape(-1, 2)
+            .T
+        )
     start, end = np.concatenate(edges, axis=1)
     graph = sparse.coo_matrix((np.ones(len(start), bool), (start, end)), shape=(len(normal),) * 2)
     _, group = connected_components(graph, directed=False)
@@ -152,7 +185,9 @@ def distinct(texts: Sequence[str], *translations: Sequence[str]) -> np.ndarray:
 
 
 def _long(texts: Sequence[str]) -> np.ndarray:
-    return np.array([i for i, text in enumerate(texts) if len(WORD.findall(text)) >= SHORT], dtype=int)
+    return np.array(
+        [i for i, text in enumerate(texts) if len(WORD.findall(text)) >= SHORT], dtype=int
+    )
 
 
 def _trigrams(texts: Sequence[str]) -> sparse.csr_matrix:
@@ -162,17 +197,21 @@ def _trigrams(texts: Sequence[str]) -> sparse.csr_matrix:
     codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
     row = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
     inside = row[2:] == row[:-2]
-    grams = ((codes[:-2] << 42) | (codes[1:-1] << 21) | codes[2:])[inside]  # a code point has at most 21 bits
+    # a code point has at most 21 bits
+    grams = ((codes[:-2] << 42) | (codes[1:-1] << 21) | codes[2:])[inside]
     _, column = np.unique(grams, return_inverse=True)
     counts = sparse.csr_matrix(
-        (np.ones(len(column), np.float32), (row[2:][inside], column)), shape=(len(texts), column.max() + 1)
+        (np.ones(len(column), np.float32), (row[2:][inside], column)),
+        shape=(len(texts), column.max() + 1),
     )
     counts.data[:] = 1
     return counts
 
 
 def _by_size(grams: sparse.csr_matrix, keep: np.ndarray) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """Rows in order of their number of members, and the positions in the caller's list that they stand for."""
+    """Rows in order of their number of members, and the positions in the caller's list that they
+    stand for.
+    """
     order = np.argsort(np.diff(grams.indptr), kind="stable")
     return grams[order], keep[order]
 
@@ -183,7 +222,9 @@ def _overlap(size: np.ndarray) -> np.ndarray:
 
 
 def _prefix(grams: sparse.csr_matrix, rank: np.ndarray) -> sparse.csr_matrix:
-    """Of each row only its rarest members, enough that similar rows share SHARED of them, or all that must be shared."""
+    """Of each row only its rarest members, enough that similar rows share SHARED of them, or all
+    that must be shared.
+    """
     from scipy import sparse
 
     row = np.repeat(np.arange(grams.shape[0]), np.diff(grams.indptr))
@@ -192,9 +233,13 @@ def _prefix(grams: sparse.csr_matrix, rank: np.ndarray) -> sparse.csr_matrix:
     place = np.arange(grams.nnz) - np.repeat(grams.indptr[:-1], size)
     kept = place < np.repeat(size - _overlap(size) + SHARED, size)
     columns = grams.indices[order][kept]
-    return sparse.csr_matrix((np.ones(kept.sum(), np.float32), (row[kept], columns)), shape=grams.shape)
+    return sparse.csr_matrix(
+        (np.ones(kept.sum(), np.float32), (row[kept], columns)), shape=grams.shape
+    )
 
 
-def _chunks(rows: np.ndarray, columns: np.ndarray, size: int = 200_000) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _chunks(
+    rows: np.ndarray, columns: np.ndarray, size: int = 200_000
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for start in range(0, len(rows), size):
         yield rows[start : start + size], columns[start : start + size]

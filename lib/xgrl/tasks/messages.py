@@ -1,14 +1,18 @@
-"""Text that may be used for language modelling: sentences of a program's messages, in the languages it was translated into.
+"""Text that may be used for language modelling: sentences of a program's messages, in the languages
+it was translated into.
 
-The discriminator's text of the embedded study (`xgrl.tasks.unlabelled`) is from BIG-bench, whose publishers ask by a canary
-string that no language model be trained on it. So the arm that does train one (mlm) gets other text there: what Home Assistant
-2026.11 shows its users (Apache-2.0), written in English and translated by volunteers; one corpus and one genre in every
-language. Messages with placeholders or markup are left out, the others are cut into sentences and pass the same filter as the
-discriminator's text; a foreign one that equals an English one was not translated and is left out.
+The discriminator's text of the embedded study (`xgrl.tasks.unlabelled`) is from BIG-bench, whose
+publishers ask by a canary string that no language model be trained on it. So the arm that does
+train one (mlm) gets other text there: what Home Assistant 2026.11 shows its users (Apache-2.0),
+written in English and translated by volunteers; one corpus and one genre in every language.
+Messages with placeholders or markup are left out, the others are cut into sentences and pass the
+same filter as the discriminator's text; a foreign one that equals an English one was not translated
+and is left out.
 
-What that changes: the text is of one domain, home automation, and that is also the domain of the targets `intent` and `slots`
-(whose sentences are other ones, from templates of commands). An effect on these two may be one of domain, not of language
-modelling. And it is parallel in content, though no pair is ever shown as one.
+What that changes: the text is of one domain, home automation, and that is also the domain of the
+targets `intent` and `slots` (whose sentences are other ones, from templates of commands). An effect
+on these two may be one of domain, not of language modelling. And it is parallel in content, though
+no pair is ever shown as one.
 
 All other sources have text without such a request: there the arm gets the discriminator's own.
 """
@@ -37,7 +41,8 @@ LANGUAGES = (
     "en", "bg", "ca", "cs", "de", "el", "es", "et", "fi", "fr", "ga", "gl", "he", "hu", "id", "it", "ja", "ko", "lt", "nb",
     "nl", "pl", "pt", "pt-BR", "ru", "sk", "sr", "sr-Latn", "sv", "tr", "uk", "vi", "zh", "zh-TW",
 )  # fmt: skip
-SOURCES = unlabelled.SOURCES | {"packages": LANGUAGES}  # languages of text for language modelling, by source
+# languages of text for language modelling, by source
+SOURCES = unlabelled.SOURCES | {"packages": LANGUAGES}
 FILED = {"zh": "zh-Hans", "zh-TW": "zh-Hant"}  # the package's own codes
 MARKUP = re.compile(r"[{}<>\[\]`|_=\\*#%]|://|www\.")
 CARD = unlabelled.CARD | {
@@ -68,7 +73,11 @@ def load_messages(languages: Sequence[str] = LANGUAGES) -> Dataset:
     if not chosen:
         raise ValueError(f"languages=[]: give at least one of {', '.join(LANGUAGES)}")
     key = f"{pin('homeassistant').sha256[:12]}-{code_version()}"
-    return Dataset(pa.concat_tables([cached_table(f"messages-{code}-{key}", lambda c=code: _table(c)) for code in chosen]))
+    return Dataset(
+        pa.concat_tables(
+            [cached_table(f"messages-{code}-{key}", lambda c=code: _table(c)) for code in chosen]
+        )
+    )
 
 
 def _table(language: str) -> pa.Table:
@@ -79,7 +88,9 @@ def _table(language: str) -> pa.Table:
 
 
 def _lines(language: str) -> Iterator[tuple[str, str, str]]:
-    """Language, place and text of each sentence of the messages of one language, those without markup."""
+    """Language, place and text of each sentence of the messages of one language, those without
+    markup.
+    """
     pattern = f"homeassistant/components/*/translations/{FILED.get(language, language)}.json"
     for member, content in read_matching("homeassistant", pattern):
         for key, message in _messages(json.loads(content), member.split("/")[2]):

@@ -1,10 +1,11 @@
-"""Tasks of one's own: described in ``params/own/tasks.yaml``, their rows in JSON lines of a canonical format.
+"""Tasks of one's own: described in ``params/own/tasks.yaml``, their rows in JSON lines of a
+canonical format.
 
-A task has a folder with a file for each split and language, ``<split>.<language>.jsonl``. An intermediate task: train.en and
-dev.en; a target: train.en, dev.en and test.<language> for each of its languages; retrieval, which trains nothing:
-candidates.en, and queries.<language> for each. A line is a JSON object with the columns of the task's format
-(`xgrl.tasks.formats`), labels and tags by name. A study takes it with ``sources: [own, packages]``. ``$XGRL_TASKS`` names
-another file.
+A task has a folder with a file for each split and language, ``<split>.<language>.jsonl``. An
+intermediate task: train.en and dev.en; a target: train.en, dev.en and test.<language> for each of
+its languages; retrieval, which trains nothing: candidates.en, and queries.<language> for each. A
+line is a JSON object with the columns of the task's format (`xgrl.tasks.formats`), labels and tags
+by name. A study takes it with ``sources: [own, packages]``. ``$XGRL_TASKS`` names another file.
 """
 
 from __future__ import annotations
@@ -41,11 +42,15 @@ class OwnTask(Closed):
     name: Name
     role: Literal["intermediate", "target"]
     format: Literal["classification", "multiple_choice", "span_qa", "tagging", "retrieval"]
-    folder: Annotated[str, Field(min_length=1)] = Field(description="of its files, seen from the project's root")
+    folder: Annotated[str, Field(min_length=1)] = Field(
+        description="of its files, seen from the project's root"
+    )
     languages: list[Language] = Field(default=["en"], min_length=1)
     labels: list[Label] = Field(default=[], description="names of classes or tags")
     metric: str = ""
-    parallel: bool = Field(default=False, description="test rows of different languages with one id are translations")
+    parallel: bool = Field(
+        default=False, description="test rows of different languages with one id are translations"
+    )
     max_length: Count = 128
     licence: str = "not stated"
     note: str = ""
@@ -53,17 +58,24 @@ class OwnTask(Closed):
     @model_validator(mode="after")
     def _fits(self) -> OwnTask:
         tagged = self.format in ("classification", "tagging")
-        if tagged != bool(self.labels) or len(self.labels) == 1 or len(set(self.labels)) < len(self.labels):
+        if (
+            tagged != bool(self.labels)
+            or len(self.labels) == 1
+            or len(set(self.labels)) < len(self.labels)
+        ):
             wanted = "two or more different names" if tagged else "none"
             raise ValueError(f"labels={self.labels}: {self.format} needs {wanted}")
         if self.role == "intermediate" and (self.languages != ["en"] or self.format == "retrieval"):
             raise ValueError(
-                f"languages={self.languages}, format={self.format!r}: an intermediate task is trained on, in English"
+                f"languages={self.languages}, format={self.format!r}: an intermediate task is "
+                f"trained on, in English"
             )
         if len(set(self.languages)) < len(self.languages) or not set(self.languages) - (
             {"en"} if self.role == "target" else set()
         ):
-            raise ValueError(f"languages={self.languages}: each once, and of a target at least one beside en")
+            raise ValueError(
+                f"languages={self.languages}: each once, and of a target at least one beside en"
+            )
         if self.metric:
             named("metric", self.metric, METRICS[self.format])
         return self
@@ -77,8 +89,14 @@ class OwnTask(Closed):
         """All files that it must have."""
         tested = self.languages if self.role == "target" else []
         if self.format == "retrieval":
-            return [self.file("candidates", "en"), *(self.file("queries", x) for x in tested if x != "en")]
-        return [*(self.file(split, "en") for split in ("train", "dev")), *(self.file("test", x) for x in tested)]
+            return [
+                self.file("candidates", "en"),
+                *(self.file("queries", x) for x in tested if x != "en"),
+            ]
+        return [
+            *(self.file(split, "en") for split in ("train", "dev")),
+            *(self.file("test", x) for x in tested),
+        ]
 
     def task(self) -> Task:
         """Its line of the table."""
@@ -95,7 +113,9 @@ class OwnTask(Closed):
         """The rows of one file; SourceError names file, line, what was found and what is allowed."""
         file = self.file(split, language)
         if not file.is_file():
-            raise SourceError(f"{file} does not exist; task {self.name!r} needs {', '.join(map(str, self.files))}")
+            raise SourceError(
+                f"{file} does not exist; task {self.name!r} needs {', '.join(map(str, self.files))}"
+            )
         columns = list(features(self.format))
         yield from build_rows(file, read_jsonl(file), lambda line, _: self._row(line, columns))
 
@@ -105,7 +125,14 @@ class OwnTask(Closed):
         row = {}
         for name in columns:
             value = line[name] if name in line or name not in OPTIONAL else OPTIONAL[name]
-            if name in ("id", "text", "text_pair", "prompt", "question", "context") and not isinstance(value, str):
+            if name in (
+                "id",
+                "text",
+                "text_pair",
+                "prompt",
+                "question",
+                "context",
+            ) and not isinstance(value, str):
                 raise ValueError(f"{name}={value!r}: expected text")
             if name in ("label", "tags") and self.labels:
                 for label in [value] if name == "label" else value:
@@ -115,10 +142,12 @@ class OwnTask(Closed):
 
 
 def own_tasks(path: str | Path | None = None) -> list[OwnTask]:
-    """The tasks that a file describes, by default ``$XGRL_TASKS`` or ``params/own/tasks.yaml``; none where it does not exist.
+    """The tasks that a file describes, by default ``$XGRL_TASKS`` or ``params/own/tasks.yaml``;
+    none where it does not exist.
 
     Raises:
-        ValueError: not YAML, an unknown key, or a value that does not fit; it names the entry, key, value and what is allowed.
+        ValueError: not YAML, an unknown key, or a value that does not fit; it names the entry, key,
+            value and what is allowed.
     """
     path = Path(path or os.environ.get("XGRL_TASKS") or FILE)
     if not path.exists() and path == FILE:
@@ -128,7 +157,9 @@ def own_tasks(path: str | Path | None = None) -> list[OwnTask]:
         if not isinstance(entries, list):
             raise ValueError("tasks is no list")
     except (OSError, yaml.YAMLError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path}: expected YAML with a list 'tasks': {' '.join(str(error).split())}") from None
+        raise ValueError(
+            f"{path}: expected YAML with a list 'tasks': {' '.join(str(error).split())}"
+        ) from None
     found = []
     for number, entry in enumerate(entries, 1):
         name = entry.get("name", "?") if isinstance(entry, dict) else entry

@@ -1,14 +1,17 @@
-"""Sentences and their translations, none of which is in a test set of the study: pairs to train on, texts to measure alignment.
+"""Sentences and their translations, none of which is in a test set of the study: pairs to train on,
+texts to measure alignment.
 
 ========  =======================================================================================================
-packages  MultiEmo (BIG-bench), the training and development rows of `sentiment`, which are no test rows of `sentiment` or
-          `bitext`; German and Portuguese as far as they are parallel. Polish is human, all others DeepL
+packages  MultiEmo (BIG-bench), the training and development rows of `sentiment`, which are no test
+          rows of `sentiment` or `bitext`; German and Portuguese as far as they are parallel. Polish
+          is human, all others DeepL
 hub       the hypotheses of XNLI's development set, translated by people into 14 languages
 files     ``<path>/parallel/<language>.tsv``, lines ``foreign TAB english``; without it Tatoeba's files, if it is not a target
 fixture   pseudo-languages, the same concepts in the same order
 ========  =======================================================================================================
 
-Ids are the same in every language (Tatoeba's are a language's own), so that texts of two foreign languages can be matched too.
+Ids are the same in every language (Tatoeba's are a language's own), so that texts of two foreign
+languages can be matched too.
 """
 
 from __future__ import annotations
@@ -55,21 +58,27 @@ SCHEMA = pa.schema({column: pa.string() for column in ("id", "language", "text",
 
 
 def load_parallel(
-    languages: Sequence[str], source: str = "packages", path: str | Path | None = None, without: Sequence[str] = ()
+    languages: Sequence[str],
+    source: str = "packages",
+    path: str | Path | None = None,
+    without: Sequence[str] = (),
 ) -> Dataset:
-    """Sentences of several languages with their English translations; of pairs with one English side one is kept.
+    """Sentences of several languages with their English translations; of pairs with one English
+    side one is kept.
 
     Args:
         languages: codes of SOURCES[source], English not among them.
         source: "packages", "hub", "files" or "fixture", see above.
         path: the folder of the "files" source; the others do not look at it.
-        without: names of targets, no test text of which is given: with tatoeba, its files are not read.
+        without: names of targets, no test text of which is given: with tatoeba, its files are not
+            read.
 
     Returns:
         id, language, text (foreign), english; ordered by language as given.
 
     Raises:
-        ValueError: a language or source that does not exist, no language, or no path where one is needed.
+        ValueError: a language or source that does not exist, no language, or no path where one is
+            needed.
         SourceError: the hub or a file cannot be read, or a language has no pair.
     """
     from datasets import Dataset
@@ -84,25 +93,37 @@ def load_parallel(
     for language in chosen:
         if source == "packages":
             key = f"parallel-{language}-{pin('bigbench').sha256[:12]}-{code_version()}"
-            table = cached_table(key, lambda code=language: _table(multilingual.sentiment_pairs(code)))
+            table = cached_table(
+                key, lambda code=language: _table(multilingual.sentiment_pairs(code))
+            )
         elif source == "files":
             table = _table(_file(language, path, without))
         else:
             table = _table(fixture_parallel(language) if source == "fixture" else _hub(language))
         if not len(table):
-            raise SourceError(f"source={source!r}: no pair of {language!r} and English has text on both sides")
+            raise SourceError(
+                f"source={source!r}: no pair of {language!r} and English has text on both sides"
+            )
         tables.append(table)
     return Dataset(pa.concat_tables(tables))
 
 
-def has_pairs(language: str, source: str, path: str | Path | None = None, without: Sequence[str] = ()) -> bool:
-    """Whether a source has translation pairs of a language; of "files", whether its file is there. Arguments as above."""
+def has_pairs(
+    language: str, source: str, path: str | Path | None = None, without: Sequence[str] = ()
+) -> bool:
+    """Whether a source has translation pairs of a language; of "files", whether its file is there.
+    Arguments as above.
+    """
     if source != "files":
         return language in SOURCES[source]
     tatoebas = (
-        [] if "tatoeba" in without else [f"{tree}tatoeba.{TATOEBA.get(language, language)}-eng.eng" for tree in ("", "v1/")]
+        []
+        if "tatoeba" in without
+        else [f"{tree}tatoeba.{TATOEBA.get(language, language)}-eng.eng" for tree in ("", "v1/")]
     )
-    return bool(find_all(path, ("parallel",), [f"{language}.tsv"]) or find_all(path, ("tatoeba",), tatoebas))
+    return bool(
+        find_all(path, ("parallel",), [f"{language}.tsv"]) or find_all(path, ("tatoeba",), tatoebas)
+    )
 
 
 def _table(rows: Iterable[Row]) -> pa.Table:
@@ -115,13 +136,22 @@ def _table(rows: Iterable[Row]) -> pa.Table:
 
 
 def _hub(language: str) -> Iterator[Row]:
-    foreign, english = (load_part(Part("facebook/xnli", code, "validation"))["hypothesis"] for code in (language, "en"))
+    foreign, english = (
+        load_part(Part("facebook/xnli", code, "validation"))["hypothesis"]
+        for code in (language, "en")
+    )
     if len(foreign) != len(english):
         raise SourceError(
-            f"facebook/xnli: {len(foreign)} development rows in {language!r}, {len(english)} in English; expected equal"
+            f"facebook/xnli: {len(foreign)} development rows in {language!r}, {len(english)} in "
+            f"English; expected equal"
         )
     for number, (text, original) in enumerate(zip(foreign, english, strict=True)):
-        yield {"id": f"xnli-dev-{number}", "language": language, "text": text.strip(), "english": original.strip()}
+        yield {
+            "id": f"xnli-dev-{number}",
+            "language": language,
+            "text": text.strip(),
+            "english": original.strip(),
+        }
 
 
 def _file(language: str, folder: str | Path, without: Sequence[str]) -> Iterator[Row]:
@@ -130,8 +160,20 @@ def _file(language: str, folder: str | Path, without: Sequence[str]) -> Iterator
         hint = "Tatoeba's sentences are this study's test set" if "tatoeba" in without else ANEW
         file = find(folder, ("parallel",), [name], hint)
         for number, (text, english) in read_columns(file, (language, "en")):
-            yield {"id": f"parallel-{number - 1}", "language": language, "text": text.strip(), "english": english.strip()}
+            yield {
+                "id": f"parallel-{number - 1}",
+                "language": language,
+                "text": text.strip(),
+                "english": english.strip(),
+            }
         return
-    queries, candidates = (tatoeba(language, split, Path(folder)) for split in ("queries", "candidates"))
+    queries, candidates = (
+        tatoeba(language, split, Path(folder)) for split in ("queries", "candidates")
+    )
     for query, candidate in zip(queries, candidates, strict=True):
-        yield {"id": query["id"], "language": language, "text": query["text"], "english": candidate["text"]}
+        yield {
+            "id": query["id"],
+            "language": language,
+            "text": query["text"],
+            "english": candidate["text"],
+        }

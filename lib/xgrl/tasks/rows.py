@@ -1,9 +1,11 @@
-"""One raw record in a data set's own field names -> one row of a canonical format (`xgrl.tasks.formats`); reads nothing.
+"""One raw record in a data set's own field names -> one row of a canonical format
+(`xgrl.tasks.formats`); reads nothing.
 
-Both the "hub" and the "files" loaders build their rows here, so that a task is the same task whatever its source. Fields
-that differ between a project's own files and its hub copy are both accepted. Labels and tags are given by name; a label
-that is withheld or unknown comes out as it is, and `validate` drops and counts the row. A field that must be there and
-is not raises KeyError: the caller knows the file and the line.
+Both the "hub" and the "files" loaders build their rows here, so that a task is the same task
+whatever its source. Fields that differ between a project's own files and its hub copy are both
+accepted. Labels and tags are given by name; a label that is withheld or unknown comes out as it is,
+and `validate` drops and counts the row. A field that must be there and is not raises KeyError: the
+caller knows the file and the line.
 """
 
 from __future__ import annotations
@@ -16,20 +18,30 @@ from zlib import crc32
 from xgrl.tasks.formats import Row
 
 Record = Mapping[str, Any]
-QUESTIONS = {"cause": "What was the cause?", "effect": "What was the effect?"}  # XTREME-R's wording, English in all languages
+# XTREME-R's wording, English in all languages
+QUESTIONS = {"cause": "What was the cause?", "effect": "What was the effect?"}
 # What the ids of TyDiQA's questions begin with.
 TYDI = {
     "ar": "arabic", "bn": "bengali", "en": "english", "fi": "finnish", "id": "indonesian", "ko": "korean", "ru": "russian",
     "sw": "swahili", "te": "telugu",
 }  # fmt: skip
-_NLI_SPELLINGS = {"e": "entailment", "n": "neutral", "c": "contradiction", "contradictory": "contradiction"}
+_NLI_SPELLINGS = {
+    "e": "entailment",
+    "n": "neutral",
+    "c": "contradiction",
+    "contradictory": "contradiction",
+}
 _BRACES = re.compile(r"{(.*?)}")
 _SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])")
-_ABBREVIATION = re.compile(r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Prof|Jr|Sr|No|vs|cf|ca|c|e\.g|i\.e|U\.S|[ap]\.m))\.$")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Prof|Jr|Sr|No|vs|cf|ca|c|e\.g|i\.e|U\.S|[ap]\.m))\.$"
+)
 
 
 def nli_row(record: Record, id: str) -> Row:
-    """MNLI, SNLI, ANLI and XNLI: premise and hypothesis; "-" (no majority of annotators) stays, and is dropped as unknown."""
+    """MNLI, SNLI, ANLI and XNLI: premise and hypothesis; "-" (no majority of annotators) stays, and
+    is dropped as unknown.
+    """
     label = _first(record, "label", "gold_label")
     return {
         "id": id,
@@ -40,7 +52,9 @@ def nli_row(record: Record, id: str) -> Row:
 
 
 def duplicate_row(record: Record, id: str) -> Row:
-    """QQP (question1, question2) and PAWS-X (sentence1, sentence2): 1 or "1" when both mean the same."""
+    """QQP (question1, question2) and PAWS-X (sentence1, sentence2): 1 or "1" when both mean the
+    same.
+    """
     label = _first(record, "label", "is_duplicate")
     return {
         "id": id,
@@ -51,13 +65,22 @@ def duplicate_row(record: Record, id: str) -> Row:
 
 
 def xcopa_row(record: Record, id: str) -> Row:
-    """COPA and XCOPA: the premise and an English question that says whether its cause or its effect is wanted."""
+    """COPA and XCOPA: the premise and an English question that says whether its cause or its effect
+    is wanted.
+    """
     prompt = f"{record['premise'].strip()} {QUESTIONS[record['question']]}"
-    return {"id": id, "prompt": prompt, "choices": [record["choice1"], record["choice2"]], "label": record.get("label")}
+    return {
+        "id": id,
+        "prompt": prompt,
+        "choices": [record["choice1"], record["choice2"]],
+        "label": record.get("label"),
+    }
 
 
 def siqa_row(record: Record, id: str) -> Row:
-    """Social IQa: `label` "1" to "3" (hub and ``.lst`` files), or `correct` "A" to "C" (the jsonl of version 1.4)."""
+    """Social IQa: `label` "1" to "3" (hub and ``.lst`` files), or `correct` "A" to "C" (the jsonl
+    of version 1.4).
+    """
     label = record["correct"] if "correct" in record else record["label"]
     choices = [record[f"answer{letter}"] for letter in "ABC"]
     return {"id": id, "prompt": f"{record['context'].strip()} {record['question'].strip()}", "choices": choices,
@@ -65,7 +88,9 @@ def siqa_row(record: Record, id: str) -> Row:
 
 
 def hellaswag_row(record: Record, id: str) -> Row:
-    """HellaSwag: the context and four endings; test rows have the label "" (hub) or none, and are dropped."""
+    """HellaSwag: the context and four endings; test rows have the label "" (hub) or none, and are
+    dropped.
+    """
     label = record.get("label")
     return {
         "id": id,
@@ -76,13 +101,17 @@ def hellaswag_row(record: Record, id: str) -> Row:
 
 
 def cosmosqa_row(record: Record, id: str) -> Row:
-    """Cosmos QA: context and question, answer0 to answer3; the label of test rows is -1, and they are dropped."""
+    """Cosmos QA: context and question, answer0 to answer3; the label of test rows is -1, and they
+    are dropped.
+    """
     return {"id": id, "prompt": f"{record['context'].strip()} {record['question'].strip()}",
             "choices": [record[f"answer{i}"] for i in range(4)], "label": int(record["label"])}  # fmt: skip
 
 
 def commonsenseqa_row(record: Record, id: str) -> Row:
-    """CommonsenseQA: the hub's columns, or the jsonl with the choices inside `question`; test rows have no answer key."""
+    """CommonsenseQA: the hub's columns, or the jsonl with the choices inside `question`; test rows
+    have no answer key.
+    """
     question, choices = record["question"], record.get("choices")
     if isinstance(question, Mapping):
         question, choices = question["stem"], question["choices"]
@@ -109,7 +138,9 @@ def span_row(record: Record) -> Row:
 
 
 def squad_rows(document: Record) -> Iterator[Row]:
-    """The parsed JSON of SQuAD v1.1 or v2.0, XQuAD, MLQA or TyDiQA-GoldP; an unanswerable question has no answers."""
+    """The parsed JSON of SQuAD v1.1 or v2.0, XQuAD, MLQA or TyDiQA-GoldP; an unanswerable question
+    has no answers.
+    """
     for article in document["data"]:
         for paragraph in article["paragraphs"]:
             for question in paragraph["qas"]:
@@ -123,9 +154,11 @@ def squad_rows(document: Record) -> Iterator[Row]:
 
 
 def held_out(row: Row) -> bool:
-    """Whether a training row of a span task belongs to dev where the data set has no dev of its own: one context in ten.
+    """Whether a training row of a span task belongs to dev where the data set has no dev of its
+    own: one context in ten.
 
-    It depends on the context alone, so that all questions on a passage fall on the same side, in every copy of the data.
+    It depends on the context alone, so that all questions on a passage fall on the same side, in
+    every copy of the data.
     """
     return crc32(row["context"].encode()) % 10 == 0
 
@@ -136,21 +169,28 @@ def tagging_row(tokens: Sequence[str], tags: Sequence[str | int], id: str) -> Ro
 
 
 def answer_pair(row: Row) -> Row:
-    """A training pair of LAReQA from a row of SQuAD v1.1: the question, the sentence its first answer begins in, its paragraph.
+    """A training pair of LAReQA from a row of SQuAD v1.1: the question, the sentence its first
+    answer begins in, its paragraph.
 
     Answers that begin in no sentence give an empty candidate, which `validate` drops.
     """
     starts = row["answers"]["answer_start"]
     sentence = sentence_of(sentence_spans(row["context"]), starts[0]) if starts else None
     candidate = row["context"][slice(*sentence)] if sentence else ""
-    return {"id": row["id"], "text": row["question"], "candidate": candidate, "candidate_pair": row["context"]}
+    return {
+        "id": row["id"],
+        "text": row["question"],
+        "candidate": candidate,
+        "candidate_pair": row["context"],
+    }
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
     """Start and end of each sentence of an English paragraph, without the blanks between them.
 
-    XTREME-R splits SQuAD with its own rule-based splitter; this one knows full stops, initials and common abbreviations.
-    It makes training pairs only: the sentences of the test set come with the test set.
+    XTREME-R splits SQuAD with its own rule-based splitter; this one knows full stops, initials and
+    common abbreviations. It makes training pairs only: the sentences of the test set come with the
+    test set.
     """
     spans, start = [], len(text) - len(text.lstrip())
     for match in _SENTENCE_END.finditer(text):
@@ -169,29 +209,43 @@ def sentence_of(spans: Sequence[Sequence[int]], offset: int) -> tuple[int, int] 
 
 
 def mention_row(mention: Record, context: Record) -> Row:
-    """A query of Mewsli-X, as XTREME-R words it; the entity that the mention means is its gold candidate."""
-    return {"id": mention["example_id"], "text": marked_mention(mention, context), "gold": [mention["entity_id"]]}
+    """A query of Mewsli-X, as XTREME-R words it; the entity that the mention means is its gold
+    candidate.
+    """
+    return {
+        "id": mention["example_id"],
+        "text": marked_mention(mention, context),
+        "gold": [mention["entity_id"]],
+    }
 
 
 def marked_mention(mention: Record, context: Record) -> str:
-    """``mention: left { mention } right`` within the mention's own sentence (the whole text where it crosses sentences).
+    """``mention: left { mention } right`` within the mention's own sentence (the whole text where
+    it crosses sentences).
 
     Braces that the text has already become parentheses.
     """
     start, end = mention["mention_span"]["start"], mention["mention_span"]["end"]
-    text, spans = context["text"], [(span["start"], span["end"]) for span in context["sentence_spans"]]
+    text, spans = (
+        context["text"],
+        [(span["start"], span["end"]) for span in context["sentence_spans"]],
+    )
     first, last = next(((a, b) for a, b in spans if a <= start and end <= b), (0, len(text)))
     left, right = (_BRACES.sub(r"(\1)", part) for part in (text[first:start], text[end:last]))
     return " ".join(f"{text[start:end]}: {left} {{ {text[start:end]} }} {right}".split())
 
 
 def entity_row(entity: Record) -> Row:
-    """A candidate of Mewsli-X: the description, up to three sentences from the Wikipedia of one of 50 languages."""
+    """A candidate of Mewsli-X: the description, up to three sentences from the Wikipedia of one of
+    50 languages.
+    """
     return {"id": entity["entity_id"], "text": " ".join(entity["description"].split()), "gold": []}
 
 
 def mention_pair(record: Record) -> Row:
-    """A training pair of Mewsli-X (``wikipedia_pairs``): a marked mention and the description of the entity it means."""
+    """A training pair of Mewsli-X (``wikipedia_pairs``): a marked mention and the description of
+    the entity it means.
+    """
     found = record["contextual_mention"]
     return {
         "id": found["mention"]["example_id"],

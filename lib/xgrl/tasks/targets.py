@@ -1,6 +1,8 @@
-"""The table of target tasks: trained in English where there is anything to train, tested in every language.
+"""The table of target tasks: trained in English where there is anything to train, tested in every
+language.
 
-To add one, write a loader ``(language, split, path) -> rows`` for each of its sources and one entry of TARGETS.
+To add one, write a loader ``(language, split, path) -> rows`` for each of its sources and one entry
+of TARGETS.
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ from xgrl.tasks.intermediate import NLI
 UPOS = ("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM",
         "VERB", "X")  # fmt: skip
 ENTITIES = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
-# XTREME-R's languages of each task, or XTREME's where XTREME-R dropped it; English first where it is among them.
+# XTREME-R's languages of each task, or XTREME's where XTREME-R dropped it; English first where it
+# is among them.
 LANGUAGES = {task: tuple(codes.split()) for task, codes in {
     "xnli": "en ar bg de el es fr hi ru sw th tr ur vi zh",
     "xcopa": "et ht id it qu sw ta th tr vi zh",
-    "udpos": "en af ar bg de el es et eu fa fi fr he hi hu id it ja kk ko lt mr nl pl pt ro ru ta te th tl tr uk ur vi wo "
+    "udpos": "en af ar bg de el es et eu fa fi fr he hi hu id it ja kk ko lt mr nl pl pt ro ru ta te th " "tl tr uk ur vi wo "
              "yo zh",
-    "panx": "en af ar az bg bn de el es et eu fa fi fr gu he hi hu id it ja jv ka kk ko lt ml mr ms my nl pa pl pt qu ro ru "
+    "panx": "en af ar az bg bn de el es et eu fa fi fr gu he hi hu id it ja jv ka kk ko lt ml mr ms my " "nl pa pl pt qu ro ru "
             "sw ta te th tl tr uk ur vi yo zh",
     "xquad": "en ar de el es hi ro ru th tr vi zh",
     "mlqa": "en ar de es hi vi zh",
@@ -32,24 +35,28 @@ LANGUAGES = {task: tuple(codes.split()) for task, codes in {
     "bucc2018": "de fr ru zh",
 }.items()}  # fmt: skip
 SQUAD_DEV = "trained on SQuAD 1.1; dev is SQuAD's validation split"
-OVERLAP = "whose paragraphs this test set was translated from: no leak into training, but choosing by dev looks at it"
+OVERLAP = (
+    "whose paragraphs this test set was translated from: no leak into training, but choosing by "
+    "dev looks at it"
+)
 
-# XTREME-R (Ruder et al. 2021, arXiv 2104.07412) and the tasks of XTREME (Hu et al. 2020, arXiv 2003.11080) that it dropped.
+# XTREME-R (Ruder et al. 2021, arXiv 2104.07412) and the tasks of XTREME (Hu et al. 2020, arXiv
+# 2003.11080) that it dropped.
 BENCHMARKS = (
     Task("xnli", "classification", "target", LANGUAGES["xnli"],
          {"hub": hub.loader("xnli"), "files": files.xnli}, NLI, parallel=True, pairs=True,
          origin="XNLI, trained on MultiNLI", licence="CC BY-NC 4.0; MultiNLI: OANC and others",
-         note="dev is XNLI's English validation split; the test sets are translations of one another, row by row"),
+         note="dev is XNLI's English validation split; the test sets are translations of one " "another, row by row"),
     Task("xcopa", "multiple_choice", "target", LANGUAGES["xcopa"],
          {"hub": hub.loader("xcopa"), "files": files.xcopa}, parallel=True, first="siqa",
          origin="XCOPA, trained on COPA of SuperGLUE after SIQA", licence="CC BY 4.0; COPA: BSD 2-Clause",
-         note="prompts end in XTREME-R's question, 'What was the cause?' or 'What was the effect?', English in every language; "
-              "dev is COPA's validation split; there is no English test set, COPA's test labels being withheld"),
+         note="prompts end in XTREME-R's question, 'What was the cause?' or 'What was the " "effect?', English in every language; "
+              "dev is COPA's validation split; there is no English test set, COPA's test labels " "being withheld"),
     Task("udpos", "tagging", "target", LANGUAGES["udpos"],
          {"hub": hub.loader("udpos"), "files": files.udpos}, UPOS, metric="tag_f1",
          open_languages=True, origin="Universal Dependencies 2.7, as XTREME-R prepares it",
          licence="those of its treebanks, some non-commercial",
-         note="not parallel; treebanks differ in size and genre between languages; CoNLL-U files give syntactic words where "
+         note="not parallel; treebanks differ in size and genre between languages; CoNLL-U files " "give syntactic words where "
               "XTREME-R has multi-word tokens"),
     Task("panx", "tagging", "target", LANGUAGES["panx"],
          {"hub": hub.loader("panx"), "files": files.panx}, ENTITIES, metric="span_f1",
@@ -62,33 +69,33 @@ BENCHMARKS = (
     Task("mlqa", "span_qa", "target", LANGUAGES["mlqa"],
          {"hub": hub.loader("mlqa"), "files": files.mlqa}, metric="mlqa", parallel=True, max_length=384,
          origin="MLQA, question and context in one language", licence="CC BY-SA 3.0",
-         note=f"{SQUAD_DEV}; every question is in English and three languages on average: ids are shared where it is"),
+         note=f"{SQUAD_DEV}; every question is in English and three languages on average: ids are " f"shared where it is"),
     Task("tydiqa", "span_qa", "target", LANGUAGES["tydiqa"],
          {"hub": hub.loader("tydiqa"), "files": files.tydiqa}, metric="squad", max_length=384,
          origin="TyDi QA, gold passage task", licence="Apache-2.0; text from Wikipedia, CC BY-SA",
-         note="the test sets are its development set; of its 3,696 English training questions a tenth, by passage, is dev"),
+         note="the test sets are its development set; of its 3,696 English training questions a " "tenth, by passage, is dev"),
     Task("tatoeba", "retrieval", "target", tuple(files.TATOEBA),
          {"hub": hub.loader("tatoeba"), "files": files.tatoeba}, metric="retrieval_accuracy",
          candidates="own", max_length=64, open_languages=True,
          origin="Tatoeba test sets of the LASER project", licence="CC BY 2.0 FR",
-         note="no training; 1,000 pairs a language or fewer, each language with its own English sentences"),
+         note="no training; 1,000 pairs a language or fewer, each language with its own English " "sentences"),
     Task("lareqa", "retrieval", "target", LANGUAGES["lareqa"], {"files": files.lareqa},
          metric="map", candidates="pooled", trained=True, parallel=True,
          max_length=256, origin="LAReQA (XQuAD-R)", licence="CC BY-SA 4.0",
-         note="from the user's own files only: candidates are sentences, and the hub's xquad_r has lost the sentence breaks; "
+         note="from the user's own files only: candidates are sentences, and the hub's xquad_r " "has lost the sentence breaks; "
               f"{SQUAD_DEV}, {OVERLAP}"),
     Task("mewslix", "retrieval", "target", LANGUAGES["mewslix"], {"hub": hub.loader("mewslix"), "files": files.mewslix},
          metric="mrr", trained=True, max_length=64,
          origin="Mewsli-X", licence="Apache-2.0; text from Wikinews CC BY 2.5 and Wikipedia CC BY-SA",
-         note="candidates are descriptions of a million entities, each in one of 50 languages, the same set for every query"),
+         note="candidates are descriptions of a million entities, each in one of 50 languages, " "the same set for every query"),
     Task("pawsx", "classification", "target", LANGUAGES["pawsx"], {"hub": hub.loader("pawsx"), "files": files.pawsx},
          ("different", "paraphrase"), parallel=True, pairs=True,
          origin="PAWS-X", licence="free use with attribution",
-         note="49,401 training rows; dev is its English validation split; test sets are translations of one another, by id"),
+         note="49,401 training rows; dev is its English validation split; test sets are " "translations of one another, by id"),
     Task("bucc2018", "retrieval", "target", LANGUAGES["bucc2018"], {"files": files.bucc2018},
          metric="mined_f1", candidates="own",
          origin="BUCC 2018 shared task", licence="research only",
-         note="from the user's own files only: pairs are mined from whole collections, and the hub has the gold pairs alone"),
+         note="from the user's own files only: pairs are mined from whole collections, and the " "hub has the gold pairs alone"),
 )  # fmt: skip
 
 TARGETS = (
@@ -117,7 +124,8 @@ TARGETS = (
         max_length=48,
         origin="home-assistant-intents templates",
         licence="Apache-2.0",
-        note="constructed by us: drawn from human templates, open slots filled with our own words; split by template",
+        note="constructed by us: drawn from human templates, open slots filled with our own "
+        "words; split by template",
     ),
     Task(
         "emoji-names",
@@ -159,8 +167,10 @@ TARGETS = (
         max_length=48,
         origin="home-assistant-intents templates",
         licence="Apache-2.0",
-        note="constructed by us: the sentences and splits of intent; slots that are numbers are easy, so read F1 by slot; "
-        "rooms, devices and floors are three words of ours a language; Chinese and Thai are tagged by character; rows "
+        note="constructed by us: the sentences and splits of intent; slots that are numbers are "
+        "easy, so read F1 by slot; "
+        "rooms, devices and floors are three words of ours a language; Chinese and Thai are "
+        "tagged by character; rows "
         "with a slot that English lacks are left out",
     ),
     Task(
@@ -175,7 +185,8 @@ TARGETS = (
         max_length=128,
         origin="native Wikipedia articles, in BIG-bench (paragraph_segmentation)",
         licence="Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA",
-        note=f"constructed by us, classes balanced within an article; split by article; {documents.SHARED}; {CANARY}",
+        note=f"constructed by us, classes balanced within an article; split by article; "
+        f"{documents.SHARED}; {CANARY}",
     ),
     Task(
         "next-sentence",
@@ -187,7 +198,8 @@ TARGETS = (
         max_length=128,
         origin="native Wikipedia articles, in BIG-bench (paragraph_segmentation)",
         licence="Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA",
-        note="constructed by us, wrong choices are sentences of the same article; split by article; "
+        note="constructed by us, wrong choices are sentences of the same article; split by "
+        "article; "
         f"{documents.SHARED}; {CANARY}",
     ),
     Task(
@@ -202,7 +214,8 @@ TARGETS = (
         max_length=64,
         origin="MultiEmo, in BIG-bench (multiemo all_sentence)",
         licence="Apache-2.0 (BIG-bench)",
-        note="constructed by us from test rows of sentiment; saturated: 99 % before any training; Polish is human, all "
+        note="constructed by us from test rows of sentiment; saturated: 99 % before any training; "
+        "Polish is human, all "
         f"others DeepL translations; {CANARY}",
     ),
     Task(
@@ -214,9 +227,12 @@ TARGETS = (
         metric="squad",
         packages=("bigbench",),
         max_length=384,
-        origin="SQuAD v1.1 development set (English), MLQA (Hindi) and ParsiNLU (Persian), in BIG-bench",
-        licence="CC BY-SA 4.0 (SQuAD); CC BY-SA 3.0 (MLQA); CC BY-NC-SA 4.0 (ParsiNLU): non-commercial",
-        note="English split by article; not parallel; Hindi passages with three or more questions are left out, as they are "
+        origin="SQuAD v1.1 development set (English), MLQA (Hindi) and ParsiNLU (Persian), in "
+        "BIG-bench",
+        licence="CC BY-SA 4.0 (SQuAD); CC BY-SA 3.0 (MLQA); CC BY-NC-SA 4.0 (ParsiNLU): "
+        "non-commercial",
+        note="English split by article; not parallel; Hindi passages with three or more questions "
+        "are left out, as they are "
         f"XQuAD's translations of the English ones; an answer is sought in its passage; {CANARY}",
     ),
     Task(
@@ -229,7 +245,8 @@ TARGETS = (
         max_length=128,
         origin="EXAMS, as contributed to evals; trained on commonsense",
         licence="MIT as contributed; EXAMS: CC BY-SA 4.0",
-        note="no English rows: train and dev are those of the intermediate task commonsense; small encoders are near chance; "
+        note="no English rows: train and dev are those of the intermediate task commonsense; "
+        "small encoders are near chance; "
         "three to five choices; not parallel",
     ),
     *BENCHMARKS,

@@ -1,12 +1,14 @@
-"""The discriminator's text: sentences of the native Wikipedias, English and foreign from the same corpus and in the same form.
+"""The discriminator's text: sentences of the native Wikipedias, English and foreign from the same
+corpus and in the same form.
 
-If English and foreign text differed in genre, template or length, those would be the "domain" that a discriminator
-finds, not the language. So both come from the one corpus (BIG-bench paragraph_segmentation, 1,000 articles a
-language, one sentence a line), pass the same filter, and are matched in length. Two targets are made from some of these
-articles; a study of theirs leaves those out.
+If English and foreign text differed in genre, template or length, those would be the "domain" that
+a discriminator finds, not the language. So both come from the one corpus (BIG-bench
+paragraph_segmentation, 1,000 articles a language, one sentence a line), pass the same filter, and
+are matched in length. Two targets are made from some of these articles; a study of theirs leaves
+those out.
 
-The "hub" source takes the first articles of a newer dump of each Wikipedia, cut into sentences here; "files" the user's
-own sentences. Both pass the same filter.
+The "hub" source takes the first articles of a newer dump of each Wikipedia, cut into sentences
+here; "files" the user's own sentences. Both pass the same filter.
 """
 
 from __future__ import annotations
@@ -38,7 +40,12 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pl", "pt", "ru")
-EVERY = tuple(sorted({language for task in TARGETS for language in task.languages if "-" not in language} | {"en"}))
+EVERY = tuple(
+    sorted(
+        {language for task in TARGETS for language in task.languages if "-" not in language}
+        | {"en"}
+    )
+)
 SOURCES = {"packages": LANGUAGES, "fixture": FIXTURE_LANGUAGES, "hub": EVERY, "files": EVERY}
 CARD = {  # by source: origin, licence, note
     "packages": (
@@ -46,7 +53,11 @@ CARD = {  # by source: origin, licence, note
         "Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA",
         CANARY,
     ),
-    "hub": ("wikimedia/wikipedia, dump of 1 November 2023", "CC BY-SA 3.0 and GFDL", "the first articles of each language"),
+    "hub": (
+        "wikimedia/wikipedia, dump of 1 November 2023",
+        "CC BY-SA 3.0 and GFDL",
+        "the first articles of each language",
+    ),
     "files": ("the user's own sentences", "the user's", ""),
     "fixture": ("fixture", "none: synthetic", "pseudo-languages made in code"),
 }
@@ -64,21 +75,26 @@ def load_unlabelled(
     """Unlabelled sentences of several languages.
 
     Args:
-        languages: codes; the embedded corpus has de en es fr it nl pl pt ru, the others every language of a target.
-        source: "packages", "fixture", "hub" (wikimedia/wikipedia, dump of 1 November 2023, the first ARTICLES articles or
-            SENTENCES sentences of each language) or "files" (``<path>/unlabelled/<language>.txt``, one sentence a line).
+        languages: codes; the embedded corpus has de en es fr it nl pl pt ru, the others every
+            language of a target.
+        source: "packages", "fixture", "hub" (wikimedia/wikipedia, dump of 1 November 2023, the
+            first ARTICLES articles or SENTENCES sentences of each language) or "files"
+            (``<path>/unlabelled/<language>.txt``, one sentence a line).
         path: the folder of the "files" source; the others do not look at it.
-        without: names of targets; articles that one of them is made from (boundary, next-sentence; "packages") are left out.
+        without: names of targets; articles that one of them is made from (boundary, next-sentence;
+            "packages") are left out.
 
     Returns:
-        id, text, language; ordered by language as given, then by document; see `xgrl.tasks.sentences.passing` for what is
-        left out.
+        id, text, language; ordered by language as given, then by document; see
+        `xgrl.tasks.sentences.passing` for what is left out.
 
     Raises:
-        ValueError: a language or source that does not exist, no language, or no path where one is needed.
+        ValueError: a language or source that does not exist, no language, or no path where one is
+            needed.
         SourceError: the hub or a file cannot be read, or a language has no sentence that passes.
     """
-    from datasets import Dataset  # a second to import, and who only looks at SOURCES does not need it
+    # a second to import, and who only looks at SOURCES does not need it
+    from datasets import Dataset
 
     allowed = SOURCES[named("source", source, tuple(SOURCES))]
     chosen = [named("language", language, allowed) for language in languages]
@@ -90,13 +106,24 @@ def load_unlabelled(
         rows = [row for language in chosen for row in fixture_unlabelled(language)]
         return Dataset(pa.Table.from_pylist(rows, SCHEMA))
     if source in ("hub", "files"):
-        return Dataset(pa.concat_tables([_hub(code) if source == "hub" else _file(code, path) for code in chosen]))
+        return Dataset(
+            pa.concat_tables(
+                [_hub(code) if source == "hub" else _file(code, path) for code in chosen]
+            )
+        )
     key = f"unlabelled-{pin('bigbench').sha256[:12]}-{code_version()}"
     everything = cached_table(key, lambda: pa.Table.from_pylist(list(_wikipedia()), SCHEMA))
     if set(without) & set(documents.MADE):
-        named_by = (row.split("-") for row in everything["id"].to_pylist())  # wikipedia-<language>-<article>-<line>
-        everything = everything.filter(pa.array(not documents.is_reserved(part[1], int(part[2])) for part in named_by))
-    return Dataset(pa.concat_tables([everything.filter(pc.field("language") == language) for language in chosen]))
+        # wikipedia-<language>-<article>-<line>
+        named_by = (row.split("-") for row in everything["id"].to_pylist())
+        everything = everything.filter(
+            pa.array(not documents.is_reserved(part[1], int(part[2])) for part in named_by)
+        )
+    return Dataset(
+        pa.concat_tables(
+            [everything.filter(pc.field("language") == language) for language in chosen]
+        )
+    )
 
 
 def match_lengths(
@@ -104,8 +131,8 @@ def match_lengths(
 ) -> dict[str, np.ndarray]:
     """Choose n texts of each language so that all languages have the same distribution of lengths.
 
-    For each of n lengths drawn from `target`, in that order, the unused text of the nearest length is taken; n
-    lengths are drawn without replacement while `target` has enough.
+    For each of n lengths drawn from `target`, in that order, the unused text of the nearest length
+    is taken; n lengths are drawn without replacement while `target` has enough.
 
     Args:
         lengths: per language (k,) ints, the lengths in tokens of its candidate texts.
@@ -114,8 +141,8 @@ def match_lengths(
         rng: draws the lengths, and which of equally long texts is taken.
 
     Returns:
-        per language (n,) int positions into its candidates, all different; position j of every language stands for
-        the same drawn length.
+        per language (n,) int positions into its candidates, all different; position j of every
+        language stands for the same drawn length.
 
     Raises:
         ValueError: a language with fewer than n candidates, or an empty `target`.
@@ -126,16 +153,23 @@ def match_lengths(
     result = {}
     for language, found in lengths.items():
         if len(found) < n:
-            raise ValueError(f"language {language!r} has {len(found)} texts, fewer than the {n} wanted")
-        shuffled = rng.permutation(len(found))  # so that the draw, not the corpus, orders texts of equal length
+            raise ValueError(
+                f"language {language!r} has {len(found)} texts, fewer than the {n} wanted"
+            )
+        # so that the draw, not the corpus, orders texts of equal length
+        shuffled = rng.permutation(len(found))
         places = shuffled[np.argsort(np.asarray(found)[shuffled], kind="stable")].tolist()
         values = np.asarray(found)[places].tolist()
-        result[language] = np.array([_take_nearest(values, places, length) for length in wanted.tolist()], dtype=int)
+        result[language] = np.array(
+            [_take_nearest(values, places, length) for length in wanted.tolist()], dtype=int
+        )
     return result
 
 
 def _take_nearest(values: list[int], places: list[int], length: int) -> int:
-    """Remove the value nearest to `length` from the sorted `values`, and return what stood at its place in `places`."""
+    """Remove the value nearest to `length` from the sorted `values`, and return what stood at its
+    place in `places`.
+    """
     i = bisect_left(values, length)
     if i == len(values) or (i and length - values[i - 1] <= values[i] - length):
         i -= 1
@@ -170,7 +204,10 @@ def _hub(language: str) -> pa.Table:
 def _file(language: str, folder: str | Path) -> pa.Table:
     """The sentences of one file of the user's."""
     file = find(folder, ("unlabelled",), [f"{language}.txt"])
-    return _table(passing("file", ((language, str(number), line) for number, line in read_lines(file))), str(file))
+    return _table(
+        passing("file", ((language, str(number), line) for number, line in read_lines(file))),
+        str(file),
+    )
 
 
 def _table(rows: Iterator[dict[str, str]], place: str) -> pa.Table:
@@ -179,5 +216,7 @@ def _table(rows: Iterator[dict[str, str]], place: str) -> pa.Table:
     while chunk := list(itertools.islice(rows, CHUNK)):
         batches.append(pa.RecordBatch.from_pylist(chunk, schema=schema))
     if not batches:
-        raise SourceError(f"{place}: no line of it is a sentence of {SHORTEST} to {LONGEST} characters")
+        raise SourceError(
+            f"{place}: no line of it is a sentence of {SHORTEST} to {LONGEST} characters"
+        )
     return pa.Table.from_batches(batches, schema=schema)

@@ -1,9 +1,11 @@
-"""Sentences drawn from human-written command templates (home-assistant-intents), for the target tasks "intent" and "slots".
+"""Sentences drawn from human-written command templates (home-assistant-intents), for the target
+tasks "intent" and "slots".
 
-A template is one line of a locale's file, such as ``<turn> on [<the>] {area} <light>``: rules in angle brackets,
-optional parts in square ones, alternatives, and slots in braces. `hassil` parses it; a sentence is a random walk
-through the parse, which visits every alternative with equal chance. Templates, not sentences, are the unit that a
-split must not cut: sentences of one are nearly the same.
+A template is one line of a locale's file, such as ``<turn> on [<the>] {area} <light>``: rules in
+angle brackets, optional parts in square ones, alternatives, and slots in braces. `hassil` parses
+it; a sentence is a random walk through the parse, which visits every alternative with equal chance.
+Templates, not sentences, are the unit that a split must not cut: sentences of one are nearly the
+same.
 """
 
 from __future__ import annotations
@@ -15,7 +17,16 @@ from functools import cache
 from zlib import crc32
 
 import numpy as np
-from hassil.expression import Alternative, Expression, Group, ListReference, Permutation, RuleReference, Sentence, TextChunk
+from hassil.expression import (
+    Alternative,
+    Expression,
+    Group,
+    ListReference,
+    Permutation,
+    RuleReference,
+    Sentence,
+    TextChunk,
+)
 from hassil.intents import Intents, RangeSlotList, SlotList, TextSlotList
 
 from xgrl.sources.packages import read_member
@@ -29,41 +40,53 @@ PACKAGE = "home-assistant-intents"
 PER_TEMPLATE = 6
 FEWEST_TEMPLATES = 5
 FILES = {"zh": "zh-CN"}
-DRAWS = 4  # draws allowed for each sentence wanted: a template may have fewer sentences than PER_TEMPLATE
+# draws allowed for each sentence wanted: a template may have fewer sentences than PER_TEMPLATE
+DRAWS = 4
 
 
 class Unfillable(LookupError):
-    """A walk came to a slot that has no values here (free text, such as the command that a timer runs)."""
+    """A walk came to a slot that has no values here (free text, such as the command that a timer
+    runs).
+    """
 
 
 @cache
 def commands(language: str, labels: tuple[str, ...]) -> list[dict[str, object]]:
     """Sentences of one locale, at most PER_TEMPLATE a template, no text twice.
 
-    Texts that stand under two intents are left out of both. Order: round robin over intents, then over the templates
-    of an intent, so that the first n rows are as balanced over both as n rows can be; the same order on every
-    machine.
+    Texts that stand under two intents are left out of both. Order: round robin over intents, then
+    over the templates of an intent, so that the first n rows are as balanced over both as n rows
+    can be; the same order on every machine.
 
     Args:
         language: a key of FILLERS.
         labels: intents to keep, in index order; one without templates in this locale has no rows.
 
     Returns:
-        Rows with id ("intent-<language>-<template hash>-<k>"), text, text_pair, label, template (its hash) and spans: start,
-        end and name of every slot in the text.
+        Rows with id ("intent-<language>-<template hash>-<k>"), text, text_pair, label, template
+        (its hash) and spans: start, end and name of every slot in the text.
     """
     grammar = Intents.from_dict(
-        json.loads(read_member(PACKAGE, f"home_assistant_intents/data/{FILES.get(language, language)}.json"))
+        json.loads(
+            read_member(
+                PACKAGE, f"home_assistant_intents/data/{FILES.get(language, language)}.json"
+            )
+        )
     )
     joined = grammar.settings.ignore_whitespace
     drawn: dict[str, dict[str, list[Drawn]]] = defaultdict(dict)
     for label in labels:
         blocks = grammar.intents[label].data if label in grammar.intents else ()
         for block in blocks:
-            rules, slots = {**grammar.expansion_rules, **block.expansion_rules}, {**grammar.slot_lists, **block.slot_lists}
+            rules, slots = (
+                {**grammar.expansion_rules, **block.expansion_rules},
+                {**grammar.slot_lists, **block.slot_lists},
+            )
             for template, sentence in zip(block.sentence_texts, block.sentences, strict=True):
                 key = f"{crc32(f'{language} {label} {template}'.encode()):08x}"
-                drawn[label].setdefault(key, _sentences(sentence, key, rules, slots, FILLERS[language], joined))
+                drawn[label].setdefault(
+                    key, _sentences(sentence, key, rules, slots, FILLERS[language], joined)
+                )
     labels_of = defaultdict(set)
     for label, templates in drawn.items():
         for sentences in templates.values():
@@ -81,12 +104,17 @@ def commands(language: str, labels: tuple[str, ...]) -> list[dict[str, object]]:
                              "label": labels.index(label), "template": key, "spans": spans})  # fmt: skip
         queues[label] = rows
     longest = max(map(len, queues.values()), default=0)
-    return [queues[label][turn] for turn in range(longest) for label in _shuffled(labels, turn) if turn < len(queues[label])]
+    return [
+        queues[label][turn]
+        for turn in range(longest)
+        for label in _shuffled(labels, turn)
+        if turn < len(queues[label])
+    ]
 
 
 def english_splits(rows: list[dict[str, object]]) -> dict[str, set[object]]:
-    """Templates of the English train, dev and test sets: of each intent's templates about three, one and one fifth,
-    at least one each.
+    """Templates of the English train, dev and test sets: of each intent's templates about three,
+    one and one fifth, at least one each.
 
     Args:
         rows: as `commands` returns them.
@@ -105,12 +133,19 @@ def english_splits(rows: list[dict[str, object]]) -> dict[str, set[object]]:
 
 
 def frequent_intents(language: str = "en") -> tuple[str, ...]:
-    """Intents with at least FEWEST_TEMPLATES different templates in one locale, sorted: the label set, taken from English."""
-    content = json.loads(read_member(PACKAGE, f"home_assistant_intents/data/{FILES.get(language, language)}.json"))
+    """Intents with at least FEWEST_TEMPLATES different templates in one locale, sorted: the label
+    set, taken from English.
+    """
+    content = json.loads(
+        read_member(PACKAGE, f"home_assistant_intents/data/{FILES.get(language, language)}.json")
+    )
     found = {
-        name: {text for block in intent["data"] for text in block["sentences"]} for name, intent in content["intents"].items()
+        name: {text for block in intent["data"] for text in block["sentences"]}
+        for name, intent in content["intents"].items()
     }
-    return tuple(sorted(name for name, templates in found.items() if len(templates) >= FEWEST_TEMPLATES))
+    return tuple(
+        sorted(name for name, templates in found.items() if len(templates) >= FEWEST_TEMPLATES)
+    )
 
 
 def _sentences(
@@ -137,7 +172,9 @@ def _sentences(
 
 
 def _join(pieces: list[Piece], blank: str) -> Drawn:
-    """One text with every run of white space as `blank`, none at its ends, and where in it the slots are."""
+    """One text with every run of white space as `blank`, none at its ends, and where in it the
+    slots are.
+    """
     text, spans = "", []
     for piece, slot in pieces:
         start = len(text)
@@ -167,7 +204,9 @@ def _walk(
         if isinstance(part, Alternative):
             return walk(part.items[random.integers(len(part.items))])
         if isinstance(part, Permutation):
-            return [piece for i in random.permutation(len(part.items)) for piece in walk(part.items[i])]
+            return [
+                piece for i in random.permutation(len(part.items)) for piece in walk(part.items[i])
+            ]
         if isinstance(part, Group):
             return [piece for item in part.items for piece in walk(item)]
         if isinstance(part, RuleReference):
@@ -179,7 +218,9 @@ def _walk(
     def value(slot: ListReference) -> str:
         values = slots.get(slot.list_name)
         if isinstance(values, TextSlotList) and values.values:
-            return "".join(text for text, _ in walk(values.values[random.integers(len(values.values))].text_in))
+            return "".join(
+                text for text, _ in walk(values.values[random.integers(len(values.values))].text_in)
+            )
         if isinstance(values, RangeSlotList) or slot.is_inline_range:
             start, stop, step = slot.get_inline_range() or (values.start, values.stop, values.step)
             return str(start + step * int(random.integers((stop - start) // step + 1)))
@@ -193,7 +234,12 @@ def _walk(
 def _round_robin(templates: dict[str, list[Drawn]]) -> list[tuple[str, int, Drawn]]:
     """First sentences of all templates, then second ones, and so on; templates in a shuffled order."""
     order = _shuffled(sorted(templates), 0)
-    return [(key, k, templates[key][k]) for k in range(PER_TEMPLATE) for key in order if k < len(templates[key])]
+    return [
+        (key, k, templates[key][k])
+        for k in range(PER_TEMPLATE)
+        for key in order
+        if k < len(templates[key])
+    ]
 
 
 def _shuffled(names: list[str] | tuple[str, ...], turn: int) -> list[str]:

@@ -1,8 +1,10 @@
-"""Two targets made from native Wikipedia articles (BIG-bench paragraph_segmentation): paragraph ends, and what comes next.
+"""Two targets made from native Wikipedia articles (BIG-bench paragraph_segmentation): paragraph
+ends, and what comes next.
 
-The file holds 1,000 articles of each of nine languages, one sentence a line, and says of each sentence whether it ends a
-paragraph. The same articles are the discriminator's unlabelled text, so the articles of these targets have numbers of
-their own, `is_reserved`: `xgrl.tasks.unlabelled.load_unlabelled` leaves them out when it is told to.
+The file holds 1,000 articles of each of nine languages, one sentence a line, and says of each
+sentence whether it ends a paragraph. The same articles are the discriminator's unlabelled text, so
+the articles of these targets have numbers of their own, `is_reserved`:
+`xgrl.tasks.unlabelled.load_unlabelled` leaves them out when it is told to.
 """
 
 from __future__ import annotations
@@ -22,22 +24,32 @@ from xgrl.tasks.sentences import LONGEST, SENTENCE, SHORTEST
 MADE = ("boundary", "next-sentence")
 LANGUAGES = ("en", "de", "es", "fr", "it", "nl", "pl", "pt", "ru")
 PARAGRAPHS = ("goes on", "new paragraph")
-FILED = ("de", "en", "es", "fr", "it", "nl", "pl", "pt", "ru")  # the order of the languages in the file
+# the order of the languages in the file
+FILED = ("de", "en", "es", "fr", "it", "nl", "pl", "pt", "ru")
 ARTICLES = 1000
 # Last digits of an article's number; foreign articles are for testing only.
 DIGITS = {"test": (0, 1), "dev": (2,), "train": (3, 4, 5)}
 PER_ARTICLE = 12  # rows at most
 CHOICES = 4
-SHARED = "the unlabelled text is of the same Wikipedias, without these articles only if it is loaded so (without=)"
+SHARED = (
+    "the unlabelled text is of the same Wikipedias, without these articles only if it is loaded "
+    "so (without=)"
+)
 
 
 def is_reserved(language: str, article: int) -> bool:
     """Whether an article (0 .. ARTICLES - 1 of its language) belongs to these targets."""
-    return any(article % 10 in digits for split, digits in DIGITS.items() if split == "test" or language == "en")
+    return any(
+        article % 10 in digits
+        for split, digits in DIGITS.items()
+        if split == "test" or language == "en"
+    )
 
 
 def boundary(language: str, split: str, path: Path | None) -> list[Row]:
-    """Two sentences that follow one another: does a paragraph end between them? Of both kinds equally many an article."""
+    """Two sentences that follow one another: does a paragraph end between them? Of both kinds
+    equally many an article.
+    """
     return _split(MADE[0], language, split)
 
 
@@ -58,9 +70,15 @@ def _rows(task: str, language: str) -> list[tuple[int, Row]]:
     found = []
     for article, example in enumerate(examples("paragraph_segmentation")[first : first + ARTICLES]):
         if is_reserved(language, article):
-            lines, ends = [" ".join(line.split()) for line in example["input"].split("\n")], example["target"].split()
+            lines, ends = (
+                [" ".join(line.split()) for line in example["input"].split("\n")],
+                example["target"].split(),
+            )
             random = np.random.default_rng(crc32(f"{task} {language} {article}".encode()))
-            found += [(article, {"id": f"{task}-{language}-{article}-{i}"} | row) for i, row in make(lines, ends, random)]
+            found += [
+                (article, {"id": f"{task}-{language}-{article}-{i}"} | row)
+                for i, row in make(lines, ends, random)
+            ]
     kept = distinct([row["text"] if "text" in row else row["prompt"] for _, row in found])
     return [found[i] for i in np.random.default_rng(len(found)).permutation(kept)]
 
@@ -70,18 +88,28 @@ def _is_whole(line: str) -> bool:
     return SHORTEST <= len(line) <= LONGEST and SENTENCE.fullmatch(line) is not None
 
 
-def _boundaries(lines: list[str], ends: list[str], random: np.random.Generator) -> Iterator[tuple[int, Row]]:
+def _boundaries(
+    lines: list[str], ends: list[str], random: np.random.Generator
+) -> Iterator[tuple[int, Row]]:
     adjacent = [i for i in range(len(ends) - 1) if _is_whole(lines[i]) and _is_whole(lines[i + 1])]
-    kinds = [random.permutation([i for i in adjacent if (ends[i] == "1") == label]).tolist() for label in (False, True)]
+    kinds = [
+        random.permutation([i for i in adjacent if (ends[i] == "1") == label]).tolist()
+        for label in (False, True)
+    ]
     for label, places in enumerate(kinds):
         for i in places[: min(PER_ARTICLE // 2, *map(len, kinds))]:
             yield i, {"text": lines[i], "text_pair": lines[i + 1], "label": label}
 
 
-def _successors(lines: list[str], ends: list[str], random: np.random.Generator) -> Iterator[tuple[int, Row]]:
-    whole = {normalise(line): i for i, line in enumerate(lines[: len(ends)]) if _is_whole(line)}  # a repeated one once
+def _successors(
+    lines: list[str], ends: list[str], random: np.random.Generator
+) -> Iterator[tuple[int, Row]]:
+    # a repeated one once
+    whole = {normalise(line): i for i, line in enumerate(lines[: len(ends)]) if _is_whole(line)}
     places = sorted(whole.values())
-    for i in random.permutation([i for i in places if i + 1 in whole.values()])[:PER_ARTICLE].tolist():
+    for i in random.permutation([i for i in places if i + 1 in whole.values()])[
+        :PER_ARTICLE
+    ].tolist():
         others = [j for j in places if j not in (i, i + 1)]
         if len(others) >= CHOICES - 1:
             chosen = random.choice(others, size=CHOICES - 1, replace=False).tolist()

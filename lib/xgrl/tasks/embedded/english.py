@@ -1,4 +1,6 @@
-"""English tasks from the pinned packages: loaders ``(language, split, path) -> rows`` of the embedded intermediate tasks."""
+"""English tasks from the pinned packages: loaders ``(language, split, path) -> rows`` of the
+embedded intermediate tasks.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,8 @@ def _sarcasm_rows() -> list[Row]:
         samples = [json.loads(line) for line in stream]
     texts = [sample["input"][1]["content"].strip() for sample in samples]
     return [
-        {"id": f"sarcasm-{i}", "text": texts[i], "text_pair": "", "label": int(samples[i]["ideal"])} for i in distinct(texts)
+        {"id": f"sarcasm-{i}", "text": texts[i], "text_pair": "", "label": int(samples[i]["ideal"])}
+        for i in distinct(texts)
     ]
 
 
@@ -61,29 +64,51 @@ def sarcasm(language: str, split: str, path: Path | None) -> list[Row]:
 @cache
 def _question_rows() -> list[Row]:
     rows = []
-    for i, example in enumerate(examples("natural_instructions/subtask046_miscellaenous_question_typing")):
+    for i, example in enumerate(
+        examples("natural_instructions/subtask046_miscellaenous_question_typing")
+    ):
         label = example["target"][0].strip().rstrip(".")
         if label in QUESTION_TYPES:
-            text = re.sub(r"^Question: (.*) \(Answer: (.*)\)\.$", r"\1 \2", example["input"].strip(), flags=re.DOTALL)
-            rows.append({"id": f"question-type-{i}", "text": text, "text_pair": "", "label": QUESTION_TYPES.index(label)})
+            text = re.sub(
+                r"^Question: (.*) \(Answer: (.*)\)\.$",
+                r"\1 \2",
+                example["input"].strip(),
+                flags=re.DOTALL,
+            )
+            rows.append(
+                {
+                    "id": f"question-type-{i}",
+                    "text": text,
+                    "text_pair": "",
+                    "label": QUESTION_TYPES.index(label),
+                }
+            )
     return [rows[i] for i in distinct([row["text"] for row in rows])]
 
 
 def question_type(language: str, split: str, path: Path | None) -> list[Row]:
-    """Questions followed by their answers, labelled with the first type given; a tenth is the development set."""
+    """Questions followed by their answers, labelled with the first type given; a tenth is the
+    development set.
+    """
     rows = _question_rows()
     dev, train = held_out(len(rows), "question-type", 0.1)
     return [rows[i] for i in (dev if split == "dev" else train)]
 
 
 def nli(language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """Passage and claim; a tenth of the Wikipedia pages is the development set, as passages of one page are nearly the same."""
+    """Passage and claim; a tenth of the Wikipedia pages is the development set, as passages of one
+    page are nearly the same.
+    """
     parsed = []
     for i, example in enumerate(examples("vitaminc_fact_verification")):
         passage, _, claim = example["input"].partition("\nClaim:")
         label = VERDICTS.index(max(example["target_scores"], key=example["target_scores"].get))
-        parsed.append({"id": f"nli-{i}", "text": passage.strip(), "text_pair": claim.strip(), "label": label})
+        parsed.append(
+            {"id": f"nli-{i}", "text": passage.strip(), "text_pair": claim.strip(), "label": label}
+        )
     pages = sorted({row["text"].partition(":")[0] for row in parsed})
     dev = {pages[i] for i in held_out(len(pages), "nli", 0.1)[0]}
     order = np.random.default_rng(len(parsed)).permutation(len(parsed))
-    return (parsed[i] for i in order if (parsed[i]["text"].partition(":")[0] in dev) == (split == "dev"))
+    return (
+        parsed[i] for i in order if (parsed[i]["text"].partition(":")[0] in dev) == (split == "dev")
+    )

@@ -1,7 +1,8 @@
-"""Values for the open slots of the command templates, per locale: rooms, devices and floors are a household's own words.
+"""Values for the open slots of the command templates, per locale: rooms, devices and floors are a
+household's own words.
 
-The templates' package leaves these slots to each installation, so the words are ours, not part of the data; they are
-uninflected. Names of timers, places and artists are the same in every locale.
+The templates' package leaves these slots to each installation, so the words are ours, not part of
+the data; they are uninflected. Names of timers, places and artists are the same in every locale.
 """
 
 from __future__ import annotations
@@ -64,4 +65,6 @@ def _parse(line: str) -> tuple[str, dict[str, tuple[str, ...]]]:
     return locale, dict(zip(("area", "name", "floor"), values, strict=True)) | _EVERYWHERE
 
 
-FILLERS: dict[str, dict[str, tuple[str, ...]]] = dict(_parse(line) for line in _TABLE.strip().splitlines())
+FILLERS: dict[str, dict[str, tuple[str, ...]]] = dict(
+    _parse(line) for line in _TABLE.strip().splitlines()
+)

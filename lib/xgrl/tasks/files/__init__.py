@@ -1,7 +1,8 @@
-"""Loaders ``(language, split, path) -> rows`` of the "files" source: XTREME's download layout, the upstream projects' files.
+"""Loaders ``(language, split, path) -> rows`` of the "files" source: XTREME's download layout, the
+upstream projects' files.
 
-One folder serves a whole study; a task's files are looked for in ``<path>/<task>/`` and in ``<path>``. Which names are
-tried, and what is in the files, is in the first lines of each module.
+One folder serves a whole study; a task's files are looked for in ``<path>/<task>/`` and in
+``<path>``. Which names are tried, and what is in the files, is in the first lines of each module.
 """
 
 from xgrl.tasks.files.choices import commonsenseqa, cosmosqa, hellaswag, siqa, xcopa

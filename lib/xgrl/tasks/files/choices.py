@@ -24,46 +24,68 @@ COSMOS = ("id", "context", "question", "answer0", "answer1", "answer2", "answer3
 
 
 def xcopa(language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """COPA in English, XCOPA in all other languages; ids are the sets' `idx`, the same in every language."""
+    """COPA in English, XCOPA in all other languages; ids are the sets' `idx`, the same in every
+    language.
+    """
     part = {"train": "train", "dev": "val", "test": "test"}[split]
-    names = [f"{folder}{part}.{language}.jsonl" for folder in (f"{language}/", "", f"data/{language}/")]
+    names = [
+        f"{folder}{part}.{language}.jsonl" for folder in (f"{language}/", "", f"data/{language}/")
+    ]
     if language == "en":
         names += [f"COPA/{part}.jsonl", f"{part}.jsonl"]
     file = find(path, ("xcopa", "copa"), names)
 
     def build(record: dict, number: int) -> Row:
         if record.get("label") is None:
-            raise SourceError(f"{file}, line {number}: expected a label, found none (COPA's test labels are not public)")
+            raise SourceError(
+                f"{file}, line {number}: expected a label, found none (COPA's test labels are not "
+                f"public)"
+            )
         return xcopa_row(record, f"xcopa-{split}-{record['idx']}")
 
     yield from build_rows(file, read_jsonl(file), build)
 
 
 def siqa(language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """Social IQa, with the labels in its lines (version 1.4) or in a file beside it, one number from 1 to 3 a line."""
-    file = find(path, ("siqa",), [f"socialIQa_v1.4_{'trn' if split == 'train' else 'dev'}.jsonl", f"{split}.jsonl"])
+    """Social IQa, with the labels in its lines (version 1.4) or in a file beside it, one number
+    from 1 to 3 a line.
+    """
+    file = find(
+        path,
+        ("siqa",),
+        [f"socialIQa_v1.4_{'trn' if split == 'train' else 'dev'}.jsonl", f"{split}.jsonl"],
+    )
     records = read_jsonl(file)
     if not file.name.startswith("socialIQa"):
         beside = find(file.parent, (), [f"{split}-labels.lst"])
         labels = [line.strip() for _, line in read_lines(beside)]
         lines = list(records)
         if len(lines) != len(labels):
-            raise SourceError(f"{file} has {len(lines)} rows but {beside} {len(labels)} labels; fetch both anew")
-        records = ((number, record | {"label": label}) for (number, record), label in zip(lines, labels, strict=True))
+            raise SourceError(
+                f"{file} has {len(lines)} rows but {beside} {len(labels)} labels; fetch both anew"
+            )
+        records = (
+            (number, record | {"label": label})
+            for (number, record), label in zip(lines, labels, strict=True)
+        )
     yield from build_rows(file, records, lambda r, n: siqa_row(r, f"siqa-{split}-{n - 1}"))
 
 
 def hellaswag(language: str, split: str, path: Path | None) -> Iterator[Row]:
     """HellaSwag; dev is ``hellaswag_val.jsonl``."""
     file = find(path, ("hellaswag",), [f"hellaswag_{'train' if split == 'train' else 'val'}.jsonl"])
-    yield from build_rows(file, read_jsonl(file), lambda r, n: hellaswag_row(r, f"hellaswag-{split}-{n - 1}"))
+    yield from build_rows(
+        file, read_jsonl(file), lambda r, n: hellaswag_row(r, f"hellaswag-{split}-{n - 1}")
+    )
 
 
 def cosmosqa(language: str, split: str, path: Path | None) -> Iterator[Row]:
     """Cosmos QA; dev is ``valid``. Ids are the data set's."""
     part = "train" if split == "train" else "valid"
     file = find(path, ("cosmosqa", "cosmos_qa"), [f"{part}.csv", f"{part}.jsonl"])
-    records = read_jsonl(file) if file.suffix == ".jsonl" else read_records(file, COSMOS, commas=True)
+    records = (
+        read_jsonl(file) if file.suffix == ".jsonl" else read_records(file, COSMOS, commas=True)
+    )
     yield from build_rows(file, records, lambda r, _: cosmosqa_row(r, r["id"]))
 
 

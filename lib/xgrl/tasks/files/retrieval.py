@@ -2,11 +2,12 @@
 
 ========  ====================================================================================================
 tatoeba   LASER's ``tatoeba.<iso3>-eng.<iso3>`` and ``.eng``, for any of its 112 languages
-bucc2018  ``<l>-en.{sample,training}.{<l>,en,gold}``; XTREME: ``<l>-en.{dev,test}.{<l>,en}`` and ``.dev.gold``
+bucc2018  ``<l>-en.{sample,training}.{<l>,en,gold}``; XTREME: ``<l>-en.{dev,test}.{<l>,en}`` and
+``.dev.gold``
 ========  ====================================================================================================
 
-XTREME's script sorts the English side of Tatoeba, so that lines no longer match, and deletes ``<l>-en.test.gold``. Both are
-refused; the upstream files have what is missing.
+XTREME's script sorts the English side of Tatoeba, so that lines no longer match, and deletes
+``<l>-en.test.gold``. Both are refused; the upstream files have what is missing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ TATOEBA = {
 
 
 def tatoeba(language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """Sentences (queries) and their English translations (candidates); line numbers are ids, within a language.
+    """Sentences (queries) and their English translations (candidates); line numbers are ids, within
+    a language.
 
     Args:
         language: a 2-letter code of XTREME-R, or a 3-letter code of LASER.
@@ -39,12 +41,16 @@ def tatoeba(language: str, split: str, path: Path | None) -> Iterator[Row]:
     names = [f"tatoeba.{code}-eng.{side}" for side in (code, "eng")]
     hint = ""
     if find_all(path, ("tatoeba",), [f"{language}-en.{language}"]):
-        hint = f"XTREME's script sorted {language}-en.en, so that its lines match no more: add LASER's two files"
+        hint = (
+            f"XTREME's script sorted {language}-en.en, so that its lines match no more: add "
+            f"LASER's two files"
+        )
     files = [find(path, ("tatoeba",), [name, f"v1/{name}"], hint) for name in names]
     foreign, english = (sum(1 for _ in read_lines(file)) for file in files)
     if foreign != english:
         raise SourceError(
-            f"tatoeba.{code}-eng in {files[0].parent}: {foreign} lines in .{code} but {english} in .eng; fetch both anew"
+            f"tatoeba.{code}-eng in {files[0].parent}: {foreign} lines in .{code} but {english} "
+            f"in .eng; fetch both anew"
         )
     for number, line in read_lines(files[split == "candidates"]):
         yield {"id": f"tatoeba-{code}-{number - 1}", "text": line.strip()}
@@ -53,7 +59,8 @@ def tatoeba(language: str, split: str, path: Path | None) -> Iterator[Row]:
 def bucc2018(language: str, split: str, path: Path | None) -> Iterator[Row]:
     """Two collections, of which some sentences are translations of each other; ids are BUCC's.
 
-    A query's gold is its English translations, [] where it has none, which is most of them. A candidate's gold is [].
+    A query's gold is its English translations, [] where it has none, which is most of them. A
+    candidate's gold is [].
 
     Args:
         language: de, fr, ru or zh.
@@ -64,17 +71,27 @@ def bucc2018(language: str, split: str, path: Path | None) -> Iterator[Row]:
     parts = ("sample", "dev") if split.startswith("dev_") else ("training", "test")
     names = {side: [f"{pair}.{part}.{side}" for part in parts] for side in (language, "en", "gold")}
     # All three files have to be upstream's or all XTREME's; upstream's own "test" has no gold.
-    first = find(path, ("bucc2018", "bucc"), [folder + name for folder in ("", f"{pair}/") for name in names[language]])
+    first = find(
+        path,
+        ("bucc2018", "bucc"),
+        [folder + name for folder in ("", f"{pair}/") for name in names[language]],
+    )
     files = {}
     for side, candidates in names.items():
         name = candidates[first.name != names[language][0]]
-        files[side] = find(first.parent, (), [name], withheld([names["gold"][0]]) if side == "gold" else "")
+        files[side] = find(
+            first.parent, (), [name], withheld([names["gold"][0]]) if side == "gold" else ""
+        )
     if split.endswith("candidates"):
-        yield from build_rows(files["en"], read_columns(files["en"], ("id", "sentence")), lambda f, _: _row(f, []))
+        yield from build_rows(
+            files["en"], read_columns(files["en"], ("id", "sentence")), lambda f, _: _row(f, [])
+        )
         return
     gold = _gold(files, language)
     yield from build_rows(
-        files[language], read_columns(files[language], ("id", "sentence")), lambda f, _: _row(f, gold.get(f[0], []))
+        files[language],
+        read_columns(files[language], ("id", "sentence")),
+        lambda f, _: _row(f, gold.get(f[0], [])),
     )
 
 
@@ -84,11 +101,17 @@ def _row(fields: list[str], gold: list[str]) -> Row:
 
 def _gold(files: dict[str, Path], language: str) -> dict[str, list[str]]:
     """Query id -> ids of its translations, all of which are in the two files."""
-    known = {side: {fields[0] for _, fields in read_columns(files[side], ("id", "sentence"))} for side in (language, "en")}
+    known = {
+        side: {fields[0] for _, fields in read_columns(files[side], ("id", "sentence"))}
+        for side in (language, "en")
+    }
     gold: dict[str, list[str]] = {}
     for number, (query, candidate) in read_columns(files["gold"], (f"{language} id", "en id")):
         for id, side in ((query, language), (candidate, "en")):
             if id not in known[side]:
-                raise SourceError(f"{files['gold']}, line {number}: expected an id of {files[side].name}, found {id!r}")
+                raise SourceError(
+                    f"{files['gold']}, line {number}: expected an id of {files[side].name}, found "
+                    f"{id!r}"
+                )
         gold.setdefault(query, []).append(candidate)
     return gold

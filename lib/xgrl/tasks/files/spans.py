@@ -6,12 +6,14 @@ squad2   ``{train,dev}-v2.0.json``
 xquad    ``xquad.<l>.json``
 mlqa     ``MLQA_V1/test/test-context-<l>-question-<l>.json``
 tydiqa   ``tydiqa-goldp-v1.1-train.json`` and ``tydiqa-goldp-v1.1-dev/tydiqa-goldp-dev-<language's name>.json``, or
-         ``tydiqa-goldp-v1.1-dev.json`` with all languages; under XTREME's names ``tydiqa.goldp.<l>.{train,dev}.json``
+         ``tydiqa-goldp-v1.1-dev.json`` with all languages; under XTREME's names
+         ``tydiqa.goldp.<l>.{train,dev}.json``
 =======  ====================================================================================================
 
-XTREME's script takes the answers out of the three test sets, under the same names for two of them. Such a file is
-refused; the upstream file has the answers. It also cuts the ids of TyDiQA's training questions down to numbers that
-many share, so upstream's training file, which it leaves beside them, is read first.
+XTREME's script takes the answers out of the three test sets, under the same names for two of them.
+Such a file is refused; the upstream file has the answers. It also cuts the ids of TyDiQA's training
+questions down to numbers that many share, so upstream's training file, which it leaves beside them,
+is read first.
 """
 
 from __future__ import annotations
@@ -32,17 +34,27 @@ def squad(language: str, split: str, path: Path | None) -> Iterator[Row]:
 
 def squad2(language: str, split: str, path: Path | None) -> Iterator[Row]:
     """SQuAD v2.0; a third of the questions have no answer."""
-    yield from read_spans(find(path, ("squad2", "squad"), [f"{split}-v2.0.json"]), unanswerable=True)
+    yield from read_spans(
+        find(path, ("squad2", "squad"), [f"{split}-v2.0.json"]), unanswerable=True
+    )
 
 
 def xquad(language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """XQuAD in any language whose file is there, trained on SQuAD v1.1; ids are the same in every language."""
+    """XQuAD in any language whose file is there, trained on SQuAD v1.1; ids are the same in every
+    language.
+    """
     name = f"xquad.{language}.json"
-    yield from read_spans(find(path, ("xquad",), [name]), [name]) if split == "test" else squad(language, split, path)
+    yield from (
+        read_spans(find(path, ("xquad",), [name]), [name])
+        if split == "test"
+        else squad(language, split, path)
+    )
 
 
 def mlqa(language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """MLQA with question and context in one language, trained on SQuAD v1.1; a question keeps its id in every language."""
+    """MLQA with question and context in one language, trained on SQuAD v1.1; a question keeps its
+    id in every language.
+    """
     if split != "test":
         yield from squad(language, split, path)
         return
@@ -52,11 +64,22 @@ def mlqa(language: str, split: str, path: Path | None) -> Iterator[Row]:
 
 
 def tydiqa(language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """TyDiQA-GoldP; the test set is its development set, dev a tenth of the English training questions (`held_out`)."""
+    """TyDiQA-GoldP; the test set is its development set, dev a tenth of the English training
+    questions (`held_out`).
+    """
     part = "dev" if split == "test" else "train"
     folder, every = f"tydiqa-goldp-v1.1-{part}/", f"tydiqa-goldp-v1.1-{part}.json"
-    named, renamed = f"tydiqa-goldp-dev-{TYDI.get(language, language)}.json", f"tydiqa.goldp.{language}.{part}.json"
-    names = [every, folder + every, *([folder + named, named] if split == "test" else []), folder + renamed, renamed]
+    named, renamed = (
+        f"tydiqa-goldp-dev-{TYDI.get(language, language)}.json",
+        f"tydiqa.goldp.{language}.{part}.json",
+    )
+    names = [
+        every,
+        folder + every,
+        *([folder + named, named] if split == "test" else []),
+        folder + renamed,
+        renamed,
+    ]
     file = find(path, ("tydiqa",), names)
     found = False
     for number, row in enumerate(read_spans(file, [named, every] if split == "test" else ())):
@@ -68,15 +91,21 @@ def tydiqa(language: str, split: str, path: Path | None) -> Iterator[Row]:
         if split == "test" or held_out(row) == (split == "dev"):
             yield row
     if not found:
-        raise SourceError(f"{file}: expected questions whose id begins with {TYDI.get(language, language)!r}, found none")
+        raise SourceError(
+            f"{file}: expected questions whose id begins with {TYDI.get(language, language)!r}, "
+            f"found none"
+        )
 
 
-def read_spans(file: Path, upstream: Sequence[str] = (), unanswerable: bool = False) -> Iterator[Row]:
+def read_spans(
+    file: Path, upstream: Sequence[str] = (), unanswerable: bool = False
+) -> Iterator[Row]:
     """The rows of a file in SQuAD's form.
 
     Args:
         file: SQuAD's JSON.
-        upstream: names of the files that have the answers, if XTREME's script takes them out of this one.
+        upstream: names of the files that have the answers, if XTREME's script takes them out of
+            this one.
         unanswerable: questions without an answer are legal.
 
     Raises:
@@ -88,10 +117,14 @@ def read_spans(file: Path, upstream: Sequence[str] = (), unanswerable: bool = Fa
             texts = row["answers"]["text"]
             if not all(texts) or not (texts or unanswerable):
                 hint = f"; {withheld(upstream)}" if upstream else ""
-                raise SourceError(f"{file}, question {number} ({row['id']}): expected an answer, found {texts}{hint}")
+                raise SourceError(
+                    f"{file}, question {number} ({row['id']}): expected an answer, found "
+                    f"{texts}{hint}"
+                )
             yield row
     except (KeyError, TypeError, AttributeError) as error:
         raise SourceError(
-            f"{file}: expected SQuAD's form, data > paragraphs > qas with id, question and answers{{text, answer_start}}; "
+            f"{file}: expected SQuAD's form, data > paragraphs > qas with id, question and "
+            f"answers{{text, answer_start}}; "
             f"found something else ({type(error).__name__}: {error})"
         ) from error
