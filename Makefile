@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Cores available to this process, fewer than the machine has in a container or under a batch system.
-CORES := $(shell $(firstword $(wildcard $(BIN)/python) $(PYTHON)) -I lib/xgrl/placement.py 2>/dev/null || nproc 2>/dev/null || echo 1)
+CORES := $(shell $(firstword $(wildcard $(BIN)/python) $(PYTHON)) -I lib/xgrl/execution/placement.py 2>/dev/null || nproc 2>/dev/null || echo 1)
 JOBS ?= $(if $(filter 1,$(CORES)),1,2)
 # Jobs x threads as --cores, or the reason why not; on a cluster the profile says how many jobs it may hold.
-PLACEMENT = $(if $(filter local,$(PROFILE)),$(BIN)/python -I lib/xgrl/placement.py "$(JOBS)" params/base.yaml params/$(STUDY).yaml,true)
+PLACEMENT = $(if $(filter local,$(PROFILE)),$(BIN)/python -I lib/xgrl/execution/placement.py "$(JOBS)" params/base.yaml params/$(STUDY).yaml,true)
 SNAKEMAKE = $(BIN)/snakemake --configfile params/base.yaml params/$(STUDY).yaml --workflow-profile profiles/$(PROFILE) $$($(PLACEMENT))
 GRID = --logger rich
 # A lock that the operating system releases when flock and Snakemake have ended, killed or not; without flock, Snakemake's own (then: make unlock).
@@ -70,7 +70,7 @@ check-jobs:
 study: $(READY) check-jobs check-disk  ## the whole study and its report [STUDY=laptop] [JOBS=2]; call again to resume
 	@! $(OVERTAKEN) || $(LOCKED) $(SNAKEMAKE) $(GRID) $(if $(FLOCK),--nolock) --until prepare || $(BUSY)
 	@$(LOCKED) $(SNAKEMAKE) $(GRID) $(if $(FLOCK),--nolock) || $(BUSY)
-	@$(BIN)/python -m xgrl.report summary outputs/$(STUDY)
+	@$(BIN)/python -m xgrl.report.cli summary outputs/$(STUDY)
 	@echo "next: open $(REPORT) in a browser;" $(if $(wildcard outputs/reference/$(STUDY)),"make verify STUDY=$(STUDY) compares it with the published one",\
 	"make study runs the real one; make lab opens the notebooks")
 
@@ -99,12 +99,12 @@ bench: $(READY)  ## speed side by side with a plain Trainer configuration
 
 verify: $(READY)  ## compare outputs/STUDY with the published outputs/reference/STUDY
 	@[ -d outputs/reference/$(STUDY) ] || { echo "STUDY=$(STUDY): no published results to compare with; there are some of: $$(ls -d outputs/reference/*/ | xargs -n1 basename | tr '\n' ' ')"; exit 2; }
-	@$(BIN)/python -m xgrl.report verify outputs/$(STUDY) outputs/reference/$(STUDY) && echo "next: the same result; README.md says what it means" \
+	@$(BIN)/python -m xgrl.report.cli verify outputs/$(STUDY) outputs/reference/$(STUDY) && echo "next: the same result; README.md says what it means" \
 	|| { code=$$?; [ $$code -ne 1 ] || echo "next: another kind of processor differs in the last bits (REPRODUCE.md: what differences mean); the report has this study's own numbers"; exit $$code; }
 
 publish: $(READY)  ## make outputs/STUDY the published results, and the README's table from it
-	$(BIN)/python -m xgrl.report publish outputs/$(STUDY) outputs/reference/$(STUDY)
-	$(BIN)/python -m xgrl.report readme outputs/reference/$(STUDY)/analysis/summary.json README.md
+	$(BIN)/python -m xgrl.report.cli publish outputs/$(STUDY) outputs/reference/$(STUDY)
+	$(BIN)/python -m xgrl.report.cli readme outputs/reference/$(STUDY)/analysis/summary.json README.md
 	@echo "next: git diff README.md outputs/reference, read it, commit it"
 
 check-hub: $(READY)  ## two rows of every benchmark data set on the hub (needs a network, or XGRL_HUB_MIRROR)

@@ -2,7 +2,7 @@
 #
 #   snakemake --configfile params/base.yaml params/laptop.yaml --cores 2        (make study)
 #
-# Rules call `python -m xgrl.execute` in the shell; the executed notebook is a log, so that it survives a failure. A job is its
+# Rules call `python -m xgrl.execution.execute` in the shell; the executed notebook is a log, so that it survives a failure. A job is its
 # parameters and the code of its notebook: both are `params` here, so that changing either reruns what depends on it, and
 # saving a notebook with outputs in it does not.
 import hashlib
@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 
 from xgrl.arms import line_of, method_of
-from xgrl.execute import check_study
-from xgrl.grid import arms_with_texts, grid, reads
-from xgrl.placement import check_cores
+from xgrl.execution.execute import check_study
+from xgrl.execution.grid import arms_with_texts, grid, reads
+from xgrl.execution.placement import check_cores
 from xgrl.tasks import OWN, mixture_parts
 
-import nbformat  # after xgrl.execute, which spares it a slow import
+import nbformat  # after xgrl.execution.execute, which spares it a slow import
 
 try:
     study = check_study(dict(config))
@@ -32,7 +32,7 @@ NOTEBOOKS = Path(workflow.basedir) / "notebooks"
 LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
 THREADS = " ".join(f"{name}_NUM_THREADS={study.fixed.threads}" for name in LIBRARIES)  # a process, however many a job has
 # `exec`: Snakemake itself is the job's parent, and a job never outlives it.
-EXECUTE = f"{THREADS} exec {shlex.quote(sys.executable)} -m xgrl.execute --with-parent --minutes {{resources.runtime}}"
+EXECUTE = f"{THREADS} exec {shlex.quote(sys.executable)} -m xgrl.execution.execute --with-parent --minutes {{resources.runtime}}"
 
 
 def parameters(notebook):
@@ -223,4 +223,4 @@ rule report:
     output:
         f"{ROOT}/analysis/report.html",
     shell:
-        "{sys.executable:q} -m xgrl.report html {ROOT:q}/analysis"
+        "{sys.executable:q} -m xgrl.report.cli html {ROOT:q}/analysis"

@@ -26,7 +26,7 @@ from pathlib import Path
 from benchmarks import growing, studies, table, training
 from benchmarks.figure import bench_figure
 from benchmarks.running import machine
-from xgrl.plots import save
+from xgrl.report.figures import save
 
 OUTPUTS, REFERENCE, README = Path("outputs"), Path("outputs/reference"), Path("README.md")
 PREPARED = OUTPUTS / "laptop/prepared/run.json"

@@ -15,14 +15,16 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from xgrl import honesty, sensitivity, stats
-from xgrl.records import peak_memory_mb
+from xgrl import stats
+from xgrl.report import robustness
+from xgrl.runs.records import peak_memory_mb
+from xgrl.stats import calibration_tables
 
 
 def predictions(
     blocks: int, languages: int, items: int, targets: int, seed: int = 0
 ) -> pd.DataFrame:
-    """Prediction rows as `xgrl.collecting.collect` holds them: keys as categories, scores of 0 and
+    """Prediction rows as `xgrl.report.load_study.collect` holds them: keys as categories, scores of 0 and
     100.
     """
     rng = np.random.default_rng(seed)
@@ -79,15 +81,15 @@ def main() -> None:
     found = timed("compare", lambda: stats.compare(frame))
     timed(
         "bootstrap",
-        lambda: sensitivity.bootstrap_check(SimpleNamespace(predictions=frame), found, a.draws),
+        lambda: robustness.bootstrap_check(SimpleNamespace(predictions=frame), found, a.draws),
     )
-    timed("leave one out", lambda: sensitivity.leave_one_out(frame, "standard", "dann"))
+    timed("leave one out", lambda: robustness.leave_one_out(frame, "standard", "dann"))
     timed("arms against the baseline", lambda: stats.against_baseline(frame, "standard", ["dann"]))
-    timed("verdict rates", lambda: honesty.verdicts(found, a.studies))
+    timed("verdict rates", lambda: calibration_tables.verdicts(found, a.studies))
     timed(
         "calibration",
-        lambda: honesty.calibration(
-            honesty.design(found), found.components.iloc[-1], found.margin, a.studies
+        lambda: calibration_tables.calibration(
+            calibration_tables.design(found), found.components.iloc[-1], found.margin, a.studies
         ),
     )
     wall, processor = np.array(list(steps.values())).sum(0).round(1).tolist()

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 
-from xgrl.execute import run
-from xgrl.records import read
+from xgrl.execution.execute import run
+from xgrl.runs.records import read
 
 
 def main() -> None:

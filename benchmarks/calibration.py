@@ -26,8 +26,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from xgrl import records, stats
-from xgrl.honesty import calibration
+from xgrl import stats
+from xgrl.runs import records
+from xgrl.stats.calibration_tables import calibration
 
 SUMMARY = "outputs/reference/laptop/analysis/summary.json"
 VERDICTS = ("superior", "inferior", "equivalent", "inconclusive")

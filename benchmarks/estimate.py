@@ -22,8 +22,8 @@ import yaml
 from snakemake.utils import update_config
 
 from xgrl.arms import line_of
-from xgrl.execute import check_study
-from xgrl.params import Study
+from xgrl.execution.execute import check_study
+from xgrl.runs.params import Study
 from xgrl.tasks import find_task, mixture_parts
 
 LARGE = {"layers": 24, "width": 1024, "inner": 4096, "parameters": 560e6}  # XLM-R Large

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.table import GOALS, GROWTH, met
-from xgrl.plots.style import COLOURS, LINES, MARKERS, new_figure, styled
+from xgrl.report.figures.style import COLOURS, LINES, MARKERS, new_figure, styled
 
 
 @styled

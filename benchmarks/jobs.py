@@ -34,17 +34,17 @@ def ours(arm: str, cached: bool) -> dict[str, float]:
     """Seconds, real labelled tokens and development accuracy of one job of the study."""
     import torch
 
-    from xgrl import batching, training
     from xgrl.arms import arm_class
     from xgrl.arms.base import ArmSettings
-    from xgrl.predicting import check
-    from xgrl.prepared import Prepared
+    from xgrl.evaluation.predict import check
+    from xgrl.prepare.folder import Prepared
+    from xgrl.training import batches, trainer
 
     torch.set_num_threads(1)
     prepared = Prepared.of("outputs", STUDY)
     prepared = prepared if cached else prepared.uncached()
     train, dev = (prepared.corpus(f"intermediate/{TASK}/{split}") for split in ("train", "dev"))
-    encoder, streams = prepared.encoder(), training.generators(2005, TASK, seed=0)
+    encoder, streams = prepared.encoder(), trainer.generators(2005, TASK, seed=0)
     make, unlabelled = arm_class(arm), prepared.text(arm, TASK)
     extra = (
         unlabelled,
@@ -52,20 +52,20 @@ def ours(arm: str, cached: bool) -> dict[str, float]:
         BATCH,
         streams["unlabelled"],
     )
-    data = batching.JointBatches(
+    data = batches.JointBatches(
         train, STEPS, BATCH, streams["order"], *extra, pad_id=encoder.config.pad_token_id
     )
-    head = training.new_head(
+    head = trainer.new_head(
         encoder.config.hidden_size, {"": prepared.head(TASK, "intermediate")}, streams["head"]
     )
     settings = ArmSettings(encoder.config.hidden_size, len(prepared.unlabelled_languages), 0.05)
-    model = training.TaskModel(
+    model = trainer.TaskModel(
         prepared.trainable(encoder),
         head,
-        training.initialised(make, settings, generator=streams["arm"]),
+        trainer.initialised(make, settings, generator=streams["arm"]),
     )
     before = time.perf_counter()
-    training.fit(model, data, **RECIPE, dropout=streams["dropout"])
+    trainer.fit(model, data, **RECIPE, dropout=streams["dropout"])
     seconds = time.perf_counter() - before
     right, count, _ = check(model, dev)
     return {
@@ -88,7 +88,7 @@ def trainer() -> dict[str, float]:
 
     from xgrl import load_task
     from xgrl.models.encoder import embedded_folder
-    from xgrl.prepared import Prepared
+    from xgrl.prepare.folder import Prepared
 
     torch.set_num_threads(2)
     prepared = Prepared.of("outputs", STUDY)

@@ -1,7 +1,7 @@
 """One search in a process of its own: ``python -m benchmarks.searching nearest|product CANDIDATES
 FIRST LAST [--k 20]``.
 
-`nearest` is `xgrl.retrieval.nearest` for the queries FIRST to LAST; `product` is what it cannot do
+`nearest` is `xgrl.evaluation.retrieval.nearest` for the queries FIRST to LAST; `product` is what it cannot do
 without, the same matrix product in the same blocks, looked at by nobody. Both on L2-normalised
 float32 vectors of width 384, drawn in memory. Prints seconds and the memory that came on top of the
 vectors, in MB.
@@ -17,8 +17,8 @@ import time
 import numpy as np
 import torch
 
-from xgrl.records import peak_memory_mb
-from xgrl.retrieval import nearest
+from xgrl.evaluation.retrieval import nearest
+from xgrl.runs.records import peak_memory_mb
 
 WIDTH, BLOCK = 384, 4096
 

@@ -25,15 +25,15 @@ from torch import nn
 
 from benchmarks.jobs import BATCH, RECIPE, STUDY
 from benchmarks.running import meet
-from xgrl import batching, training
 from xgrl.arms import arm_class
 from xgrl.arms.base import ArmSettings
-from xgrl.corpus import Corpus
+from xgrl.evaluation.predict import check
 from xgrl.models.encoder import load_encoder
-from xgrl.predicting import check
-from xgrl.prepared import Prepared
-from xgrl.records import peak_memory_mb
-from xgrl.text import Tokens
+from xgrl.models.tokens import Tokens
+from xgrl.prepare.corpus import Corpus
+from xgrl.prepare.folder import Prepared
+from xgrl.runs.records import peak_memory_mb
+from xgrl.training import batches, trainer
 
 # 17 and 24 tokens a text in the laptop study
 SHORT, LONGER = "intermediate/sarcasm", "target/sentiment"
@@ -64,27 +64,27 @@ def operations(lengths: np.ndarray, layers: int, width: int, inner: int) -> floa
 
 def setting(
     prepared: Prepared, encoder: nn.Module, trained: nn.Module, task: str = SHORT
-) -> tuple[training.TaskModel, dict]:
+) -> tuple[trainer.TaskModel, dict]:
     """A standard-arm model over `trained` for a task "role/name", and its random streams."""
-    streams, width = training.generators(2005, task, seed=0), encoder.config.hidden_size
-    head = training.new_head(width, {"": prepared.head(*task.split("/")[::-1])}, streams["head"])
+    streams, width = trainer.generators(2005, task, seed=0), encoder.config.hidden_size
+    head = trainer.new_head(width, {"": prepared.head(*task.split("/")[::-1])}, streams["head"])
     settings = ArmSettings(width, len(prepared.unlabelled_languages), 0.05)
-    return training.TaskModel(
+    return trainer.TaskModel(
         trained,
         head,
-        training.initialised(arm_class("standard"), settings, generator=streams["arm"]),
+        trainer.initialised(arm_class("standard"), settings, generator=streams["arm"]),
     ), streams
 
 
 def fitted(
-    model: training.TaskModel, corpus: Corpus, steps: int, batch: int, streams: dict, pad: int
+    model: trainer.TaskModel, corpus: Corpus, steps: int, batch: int, streams: dict, pad: int
 ) -> tuple[float, dict]:
     """Seconds of so many steps, after two that do not count; what was seen."""
-    warm = batching.JointBatches(corpus, 2, batch, np.random.default_rng(0), pad_id=pad)
-    training.fit(model, warm, **RECIPE, dropout=np.random.default_rng(0))
-    data = batching.JointBatches(corpus, steps, batch, streams["order"], pad_id=pad)
+    warm = batches.JointBatches(corpus, 2, batch, np.random.default_rng(0), pad_id=pad)
+    trainer.fit(model, warm, **RECIPE, dropout=np.random.default_rng(0))
+    data = batches.JointBatches(corpus, steps, batch, streams["order"], pad_id=pad)
     meet()
-    seconds = training.fit(model, data, **RECIPE, dropout=streams["dropout"]).seconds
+    seconds = trainer.fit(model, data, **RECIPE, dropout=streams["dropout"]).seconds
     lengths = np.concatenate([corpus.lengths[rows] for rows in data.rows])
     return seconds, data.seen() | {"lengths": lengths}
 
@@ -145,13 +145,13 @@ def examples(kind: str, rows: int) -> dict[str, float]:
     encoder = prepared.encoder()
     model, streams = setting(prepared, encoder, prepared.trainable(encoder))
     corpus, pad = prepared.corpus(f"{SHORT}/train"), encoder.config.pad_token_id
-    fitted(model, first_rows(corpus, 256), 2, BATCH, training.generators(1, SHORT, seed=0), pad)
+    fitted(model, first_rows(corpus, 256), 2, BATCH, trainer.generators(1, SHORT, seed=0), pad)
     check(model, first_rows(corpus, 256))
     corpus, loaded = first_rows(corpus, rows), peak_memory_mb()
     before = time.perf_counter()
     if kind == "train":
-        data = batching.JointBatches(corpus, rows // BATCH, BATCH, streams["order"], pad_id=pad)
-        training.fit(model, data, **RECIPE, dropout=streams["dropout"])
+        data = batches.JointBatches(corpus, rows // BATCH, BATCH, streams["order"], pad_id=pad)
+        trainer.fit(model, data, **RECIPE, dropout=streams["dropout"])
     else:
         check(model, corpus)
     return {"seconds": time.perf_counter() - before, "mb": peak_memory_mb() - loaded}

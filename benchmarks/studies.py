@@ -15,8 +15,8 @@ from pathlib import Path
 
 from benchmarks.running import shell, spread, timed
 from benchmarks.table import entry
-from xgrl import records
-from xgrl.sources.cache import cache_folder
+from xgrl.runs import records
+from xgrl.tasks.sources.cache import cache_folder
 
 LESS = {  # of the laptop study: one task a stage
     "study": "bench",
@@ -54,7 +54,9 @@ def execute(
         "--json",
         json.dumps(values | {"outputs": folder}),
     ]
-    seconds = timed(1, "-m", "xgrl.execute", *arguments, *options, **environment)["process_seconds"]
+    seconds = timed(1, "-m", "xgrl.execution.execute", *arguments, *options, **environment)[
+        "process_seconds"
+    ]
     return seconds, records.read(Path(folder) / values["study"] / "prepared")["wall_seconds"]
 
 

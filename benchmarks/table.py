@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xgrl import records
+from xgrl.runs import records
 
 MARKERS = ("<!-- bench:start -->", "<!-- bench:end -->")
 MACHINE = "machine"

@@ -20,8 +20,8 @@ _WHERE = {
     "load_encoder": "models.encoder",
     "embed": "models.encoder",
     "load_task": "tasks",
-    "score": "metrics",
-    "nearest": "retrieval",
+    "score": "evaluation.metrics",
+    "nearest": "evaluation.retrieval",
 }
 __all__ = ["embed", "load_encoder", "load_task", "nearest", "score", "stats"]
 

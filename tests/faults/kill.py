@@ -29,7 +29,7 @@ from pathlib import Path
 
 import psutil
 
-from xgrl import records
+from xgrl.runs import records
 
 ROOT = Path(__file__).resolve().parents[2]
 VICTIMS = ("kernel", "papermill", "snakemake", "server", "group")
@@ -119,7 +119,7 @@ class Running:
                 elif "serve" in line:
                     parent = process.parent()
                     kind = "kernel" if parent and "serve" in parent.cmdline() else "server"
-                elif "xgrl.execute" in line:
+                elif "xgrl.execution.execute" in line:
                     kind = "papermill"
                 else:
                     kind = (

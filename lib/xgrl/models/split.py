@@ -19,9 +19,9 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from xgrl import records
-from xgrl.corpus import Corpus, collate
-from xgrl.text import Tokens
+from xgrl.models.tokens import Tokens
+from xgrl.prepare.corpus import Corpus, collate
+from xgrl.runs import records
 
 
 def hidden_states(

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from xgrl.sources.cache import cached_table
-from xgrl.sources.fixture import fixture_rows
-from xgrl.sources.packages import pin
 from xgrl.tasks import messages, parallel, unlabelled
 from xgrl.tasks.files import TATOEBA
 from xgrl.tasks.formats import Task, code_version, named, validate
 from xgrl.tasks.intermediate import INTERMEDIATE
 from xgrl.tasks.own import OwnTask, own_tasks
+from xgrl.tasks.sources.cache import cached_table
+from xgrl.tasks.sources.fixture import fixture_rows
+from xgrl.tasks.sources.packages import pin
 from xgrl.tasks.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def data_card(
     Args:
         intermediate, targets: names of tasks.
         sources: in order of preference, as in the study file.
-        rows: how many rows the study uses, by corpus (`xgrl.prepared`), such as
+        rows: how many rows the study uses, by corpus (`xgrl.prepare.folder`), such as
             "target/intent/test-de".
 
     Returns:

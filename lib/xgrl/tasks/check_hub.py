@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from xgrl.sources.hub import Part, explained, load_part
-from xgrl.sources.packages import SourceError
 from xgrl.tasks import find_task
 from xgrl.tasks.formats import validate
 from xgrl.tasks.hub import HUB, read, sources
+from xgrl.tasks.sources.hub import Part, explained, load_part
+from xgrl.tasks.sources.packages import SourceError
 
 ROWS = 2
 WIDTH = 100  # characters of a row that are shown

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from xgrl.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
+from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
 
 if TYPE_CHECKING:
     from datasets import Features

@@ -17,8 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from xgrl.sources.hub import PARQUET, Part, load_part
-from xgrl.sources.packages import SourceError
 from xgrl.tasks.files import TATOEBA
 from xgrl.tasks.formats import Loader, Row
 from xgrl.tasks.rows import (
@@ -35,6 +33,8 @@ from xgrl.tasks.rows import (
     tagging_row,
     xcopa_row,
 )
+from xgrl.tasks.sources.hub import PARQUET, Part, load_part
+from xgrl.tasks.sources.packages import SourceError
 
 BATCH = 1000  # rows that are Python objects at a time
 TAGS = ("pos_tags", "ner_tags", "upos", "tags")
@@ -156,7 +156,7 @@ HUB: dict[str, dict[str, Source | tuple[Source, ...]]] = {
     "mnli": {
         "train": _at("nyu-mll/glue mnli train", nli_row),
         "dev": _at("nyu-mll/glue mnli validation_matched", nli_row),
-        # in MultiNLI's order: see `xgrl.auxiliary`
+        # in MultiNLI's order: see `xgrl.prepare.arm_texts`
         "translated": _at("facebook/xnli {l} train", nli_row, "mnli-train-{n}"),
     },
     "qqp": {

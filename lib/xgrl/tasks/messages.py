@@ -27,11 +27,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from xgrl.sources.cache import cached_table
-from xgrl.sources.packages import pin, read_matching
 from xgrl.tasks import unlabelled
 from xgrl.tasks.formats import code_version, named
 from xgrl.tasks.sentences import passing, sentences
+from xgrl.tasks.sources.cache import cached_table
+from xgrl.tasks.sources.packages import pin, read_matching
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -18,10 +18,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from xgrl.params import Closed, Count, Name, explain
-from xgrl.sources.files import build_rows, read_jsonl
-from xgrl.sources.packages import SourceError
+from xgrl.runs.params import Closed, Count, Name, explain
 from xgrl.tasks.formats import Row, Task, features, named
+from xgrl.tasks.sources.files import build_rows, read_jsonl
+from xgrl.tasks.sources.packages import SourceError
 
 FILE = Path(__file__).parents[3] / "params" / "own" / "tasks.yaml"
 METRICS = {  # that fit a format, the usual one first

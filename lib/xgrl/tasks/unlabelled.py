@@ -24,16 +24,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xgrl.sources.cache import cached_table
-from xgrl.sources.files import find, read_lines
-from xgrl.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
-from xgrl.sources.fixture import fixture_unlabelled
-from xgrl.sources.hub import Part, explained, load_part
-from xgrl.sources.packages import SourceError, pin, read_member
 from xgrl.tasks.embedded import documents
 from xgrl.tasks.embedded.english import CANARY
 from xgrl.tasks.formats import CHUNK, code_version, named
 from xgrl.tasks.sentences import LONGEST, SHORTEST, passing, sentences
+from xgrl.tasks.sources.cache import cached_table
+from xgrl.tasks.sources.files import find, read_lines
+from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
+from xgrl.tasks.sources.fixture import fixture_unlabelled
+from xgrl.tasks.sources.hub import Part, explained, load_part
+from xgrl.tasks.sources.packages import SourceError, pin, read_member
 from xgrl.tasks.targets import TARGETS
 
 if TYPE_CHECKING:

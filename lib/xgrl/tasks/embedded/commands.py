@@ -29,9 +29,9 @@ from hassil.expression import (
 )
 from hassil.intents import Intents, RangeSlotList, SlotList, TextSlotList
 
-from xgrl.sources.packages import read_member
 from xgrl.tasks.embedded.fillers import FILLERS
 from xgrl.tasks.leakage import normalise
+from xgrl.tasks.sources.packages import read_member
 
 Piece = tuple[str, str]  # a part of a sentence, and the slot it fills or ""
 Span = tuple[int, int, str]

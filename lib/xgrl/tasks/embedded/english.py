@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from xgrl.sources.packages import open_member, read_member
 from xgrl.tasks.formats import Row
 from xgrl.tasks.leakage import distinct
+from xgrl.tasks.sources.packages import open_member, read_member
 
 BIGBENCH = "bigbench/benchmark_tasks"
 CANARY = "BIG-bench canary string: not for language-model training"

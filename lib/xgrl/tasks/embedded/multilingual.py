@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from xgrl.sources.cache import cached_table
-from xgrl.sources.packages import pin, read_member
 from xgrl.tasks.embedded.english import examples, held_out
 from xgrl.tasks.formats import Row, code_version
 from xgrl.tasks.leakage import UNSEGMENTED, distinct, normalise
+from xgrl.tasks.sources.cache import cached_table
+from xgrl.tasks.sources.packages import pin, read_member
 
 SENTIMENT = ("en", "pl", "de", "es", "fr", "it", "ja", "nl", "pt", "ru", "zh")
 SENTIMENTS = ("ambivalent", "negative", "neutral", "positive")

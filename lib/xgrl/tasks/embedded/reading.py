@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from xgrl.sources.packages import open_member, read_member
 from xgrl.tasks.embedded.english import BIGBENCH, examples, held_out
 from xgrl.tasks.formats import Row
 from xgrl.tasks.leakage import distinct, normalise
 from xgrl.tasks.rows import squad_rows
+from xgrl.tasks.sources.packages import open_member, read_member
 
 NEW_QUESTIONS, SQUAD_DEV = ("new_wiki_v1.0", "nyt_v1.0"), ("squaddev_v1.1",)
 FREE = 3  # questions on one passage from which on it may be a translation of SQuAD's

@@ -19,7 +19,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from xgrl.sources.files import (
+from xgrl.tasks.formats import Row
+from xgrl.tasks.rows import duplicate_row, nli_row
+from xgrl.tasks.sources.files import (
     ANEW,
     build_rows,
     find,
@@ -28,9 +30,7 @@ from xgrl.sources.files import (
     read_records,
     withheld,
 )
-from xgrl.sources.packages import SourceError
-from xgrl.tasks.formats import Row
-from xgrl.tasks.rows import duplicate_row, nli_row
+from xgrl.tasks.sources.packages import SourceError
 
 XNLI_MT = (
     "XNLI-MT-1.0/multinli/multinli.train.{}.tsv",
@@ -89,7 +89,7 @@ def mnli(language: str, split: str, path: Path | None) -> Iterator[Row]:
     counted.
 
     A translated row has the number of its line, as the English one has in MultiNLI's own file; that
-    both have the same order is checked where they meet (`xgrl.auxiliary`).
+    both have the same order is checked where they meet (`xgrl.prepare.arm_texts`).
     """
     if split == "translated":
         yield from _translated(

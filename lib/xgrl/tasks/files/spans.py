@@ -21,10 +21,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from xgrl.sources.files import find, read_json, withheld
-from xgrl.sources.packages import SourceError
 from xgrl.tasks.formats import Row
 from xgrl.tasks.rows import TYDI, held_out, squad_rows
+from xgrl.tasks.sources.files import find, read_json, withheld
+from xgrl.tasks.sources.packages import SourceError
 
 
 def squad(language: str, split: str, path: Path | None) -> Iterator[Row]:

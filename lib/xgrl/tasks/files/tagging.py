@@ -22,7 +22,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from xgrl.sources.files import (
+from xgrl.tasks.formats import Row
+from xgrl.tasks.rows import tagging_row
+from xgrl.tasks.sources.files import (
     ANEW,
     build_rows,
     find,
@@ -32,9 +34,7 @@ from xgrl.sources.files import (
     withheld,
     wrong_columns,
 )
-from xgrl.sources.packages import SourceError
-from xgrl.tasks.formats import Row
-from xgrl.tasks.rows import tagging_row
+from xgrl.tasks.sources.packages import SourceError
 
 CONLLU = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 WordTag = tuple[str, str] | None

@@ -1,0 +1,210 @@
+"""Every layer of an encoder at every stage of its training: its features, and the tables that
+04_probe writes.
+
+A stage is the encoder as it was at one point: "public", "intermediate" (after the intermediate
+task), "fine-tuned" (after the target's English fine-tuning). Layer 0 is the embedding layer. What
+training left alone is computed once: the frozen lower layers run on every text once for all stages,
+and a layer whose features are the same bits as an earlier stage's takes over its numbers.
+
+layers.csv, one row a (stage, layer); accuracies, shares and their intervals in percent:
+
+======================================================  ==========================================================
+accuracy low high chance control selectivity n_test     fresh linear probe (`xgrl.evaluation.probing.probes`)
+mlp_accuracy mlp_low .. mlp_selectivity mlp_converged   the same with the retrained discriminator
+a_distance                                              English from the rest, 0 to 2
+language_share                                          variance between the languages' means
+norm norm_low norm_high                                 mean length of a sentence's feature vector
+rank rank_low rank_high                                 effective rank of the features
+cka cka_low cka_high                                    similarity to the first stage, 1 = unmoved
+======================================================  ==========================================================
+
+parallel.csv, one row a (stage, layer, language): cosine low high random gap gap_low gap_high n
+(`xgrl.evaluation.probing.similarity.translation_similarity` with English), cka of English and foreign features of the
+same sentences, and seen: is it one of the languages that discriminators were trained on?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, fields
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import PreTrainedModel
+
+from xgrl.evaluation.probing.geometry import jackknife_interval, mean_geometry
+from xgrl.evaluation.probing.probes import a_distance, language_probe
+from xgrl.evaluation.probing.similarity import Translation, cka, translation_similarity
+from xgrl.models.heads import mean_pool
+from xgrl.models.tokens import tokenise
+from xgrl.prepare.corpus import Corpus, collate
+from xgrl.runs.progress import watch
+from xgrl.training.diagnostics import effective_rank
+
+PARALLEL = (
+    "stage",
+    "layer",
+    "language",
+    *(field.name for field in fields(Translation)),
+    "cka",
+    "seen",
+)
+
+
+@torch.inference_mode()
+def stage_features(
+    texts: Sequence[str],
+    stages: Mapping[str, PreTrainedModel],
+    tokenizer,
+    frozen: int = 0,
+    batch_size: int = 32,
+    max_length: int = 128,
+) -> dict[str, np.ndarray]:
+    """Mean-pooled hidden states of every layer at every stage, in the order of the texts.
+
+    Args:
+        texts: n strings.
+        stages: by name, the first a whole encoder, the others what `xgrl.models.split.top` gives of
+            theirs above the `frozen` lowest layers, which they share with the first (0: whole
+            encoders too). Put in evaluation mode (no dropout).
+        tokenizer: of all of them.
+        frozen: lower layers that all stages have in common.
+        batch_size: texts a forward pass; max_length: subword tokens, longer texts are cut.
+
+    Returns:
+        a stage's features (layers + 1, n, d) float32; index 0 is the embedding layer. The mean runs
+        over all real tokens, special ones included, and is not normalised in length.
+
+    Raises:
+        ValueError: no texts.
+    """
+    if not len(texts):
+        raise ValueError("stage_features: no texts")
+    (first, *others), found = stages, {}
+    whole = stages[first].eval()
+    corpus = Corpus([], None, tokenise(list(texts), tokenizer, max_length))
+    order = np.argsort(corpus.tokens.lengths, kind="stable")
+    for start in watch(range(0, len(order), batch_size), "batch of sentences"):
+        rows = order[start : start + batch_size]
+        batch = {
+            k: v.to(whole.device)
+            for k, v in collate([(corpus, rows)], whole.config.pad_token_id or 0).items()
+        }
+        mask = batch["attention_mask"]
+        # layers + 1 of (b, length, d)
+        states = {first: whole(**batch, output_hidden_states=True).hidden_states}
+        lower = states[first][:frozen]
+        given = (
+            {"inputs_embeds": states[first][frozen], "attention_mask": mask} if frozen else batch
+        )
+        for stage in others:
+            states[stage] = (
+                lower + stages[stage].eval()(**given, output_hidden_states=True).hidden_states
+            )
+        for stage, layers in states.items():
+            pooled = torch.stack([mean_pool(layer, mask) for layer in layers]).float().cpu().numpy()
+            if stage not in found:
+                found[stage] = np.empty(
+                    (len(pooled), len(texts), pooled.shape[2]), dtype=np.float32
+                )
+            found[stage][:, rows] = pooled
+    return found
+
+
+def measure_layers(
+    features: Mapping[str, np.ndarray], languages: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
+    """Every measure of one representation, for each stage and layer.
+
+    Args:
+        features: a stage's features (layers + 1, n, d), as `stage_features` returns them; the first
+            stage is what the others are compared with.
+        languages: (n,) language code of each text, "en" among them, four texts or more each.
+        seed: of the probes.
+
+    Returns:
+        the table of layers.csv, see above.
+    """
+    english = np.asarray(languages, dtype=str) == "en"
+    n, reference, rows = len(english), next(iter(features)), []
+    for stage, layers in features.items():
+        for layer, x in enumerate(watch(layers, f"{stage}: layer")):
+            known = [
+                row
+                for row in rows
+                if row["layer"] == layer and np.array_equal(features[row["stage"]][layer], x)
+            ]
+            place = {"stage": stage, "layer": layer}
+            if known:
+                rows.append(known[0] | place)
+                continue
+            linear, mlp = (
+                asdict(language_probe(x, languages, seed, kind)) for kind in ("linear", "mlp")
+            )
+            row = place | {k: v for k, v in linear.items() if k != "converged"}
+            row |= {f"mlp_{k}": v for k, v in mlp.items() if k not in ("chance", "n_test")}
+            row["a_distance"] = a_distance(x[english], x[~english], seed)
+            row["language_share"] = mean_geometry(x, languages).share
+            lengths, before = np.linalg.norm(x, axis=1), features[reference][layer]
+            for name, statistic in {
+                "norm": lambda index, lengths=lengths: lengths[index].mean(),
+                "rank": lambda index, x=x: effective_rank(x[index]),
+                "cka": lambda index, x=x, before=before: cka(x[index], before[index]),
+            }.items():
+                names = (name, f"{name}_low", f"{name}_high")
+                row |= dict(zip(names, jackknife_interval(statistic, n), strict=True))
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def measure_translations(
+    features: Mapping[str, np.ndarray], texts: pd.DataFrame, seen: Collection[str]
+) -> pd.DataFrame:
+    """How near translations are to each other, for each stage, layer and foreign language.
+
+    Args:
+        features: a stage's features (layers + 1, n, d) of the texts.
+        texts: (n rows) id and language; translations of a sentence share its id, English ("en") is
+            among them.
+        seen: languages that discriminators were trained on.
+
+    Returns:
+        the table of parallel.csv, see above; languages seen first, then by name. A language that
+        shares fewer than 4 sentences
+        with English is left out: no interval could be given. Without any texts the table is empty.
+
+    Raises:
+        ValueError: no English sentences, a sentence twice, or no language that shares 4 sentences
+            with English.
+    """
+    if texts.empty:
+        return pd.DataFrame(columns=PARALLEL)
+    if texts.duplicated(["id", "language"]).any():
+        raise ValueError("parallel texts name a sentence twice in one language")
+    places = {
+        language: pd.Series(part.index, part.id)
+        for language, part in texts.reset_index(drop=True).groupby("language")
+    }
+    if "en" not in places:
+        raise ValueError(f"parallel texts have no English, found {', '.join(places)}")
+    english = places.pop("en")
+    rows = []
+    for language in sorted(places, key=lambda name: (name not in seen, name)):
+        shared = english.index.intersection(places[language].index)
+        if len(shared) < 4:
+            continue
+        ours, theirs = english[shared].to_numpy(), places[language][shared].to_numpy()
+        for stage, layers in features.items():
+            for layer, x in enumerate(layers):
+                pair = asdict(translation_similarity(x[ours], x[theirs]))
+                place = {"stage": stage, "layer": layer, "language": language}
+                rows.append(
+                    place | pair | {"cka": cka(x[ours], x[theirs]), "seen": language in seen}
+                )
+    if not rows:
+        raise ValueError(
+            f"parallel texts: none of {', '.join(places) or 'no language'} shares 4 sentences "
+            f"with English"
+        )
+    return pd.DataFrame(rows, columns=PARALLEL)

@@ -1,0 +1,91 @@
+"""Why a job failed, in one paragraph that says what to do; and a job never outlives the Snakemake
+that wants it.
+
+Snakemake and papermill know only that a kernel is gone or a cell raised something. `explain` turns
+what is known of the end (the kernel's exit status, the name and text of the error) into what a
+person would look for: memory, disk, time, damage.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+ADVICE = {  # what an error's text says, and what to do
+    "No space left on device": "the disk is full; make room, then say the same command again: what has finished is kept",
+    "Disk quota exceeded": "your quota of the disk is used up; make room, then say the same command again",
+    "Read-only file system": "the outputs cannot be written; make the folder writable, or name another with `outputs:`",
+    "Permission denied": "a file may not be read or written; look at owner and mode, or name another with `outputs:`",
+    "MemoryError": "out of memory; fewer jobs at once (make study JOBS=1), a smaller batch_size or max_length",
+    "can't allocate memory": "out of memory; fewer jobs at once (make study JOBS=1), a smaller batch_size or max_length",
+    "CUDA out of memory": "out of memory on the GPU; a smaller batch_size or max_length, or device: cpu",
+}
+
+
+def explain(error: BaseException, minutes: float | None = None) -> str:
+    """One paragraph on why a notebook's execution ended with `error`; `minutes`: a cell's limit."""
+    from xgrl.execution import kernels
+
+    kind = type(error).__name__
+    if kind == "DeadKernelError":
+        return (
+            f"{killed(kernels.WarmProvisioner.ended)}; what has finished is kept, say the same "
+            f"command to go on"
+        )
+    if kind == "CellTimeoutError":
+        return (
+            f"a cell ran longer than {minutes:g} minutes and was stopped: it hangs, or needs more "
+            f"(fixed.runtime_minutes "
+            "in the study file); what has finished is kept, say the same command to go on"
+        )
+    if kind == "PapermillExecutionError":
+        text = " ".join(f"{error.ename}: {error.evalue}".split())
+        text, place = (
+            (text if len(text) <= 600 else f"{text[:600]} ..."),
+            f"cell {error.exec_count}",
+        )
+    else:
+        text, place = " ".join(f"{kind}: {error}".split()), ""
+    advice = next((todo for sign, todo in ADVICE.items() if sign in text), "")
+    return "; ".join(filter(None, [f"{place}: {text}" if place else text, advice]))
+
+
+def killed(status: int | None) -> str:
+    """What an exit status says of a kernel that ended by itself."""
+    if status is None or status >= 0:
+        return f"the kernel ended by itself with exit status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = "?"
+    likely = {
+        signal.SIGKILL: ", usually out of memory: the system or a batch system's limit ends the largest "
+        "process. Fewer jobs at "
+        "once (make study JOBS=1), more memory (fixed.memory_mb on a cluster), or a smaller "
+        "batch_size or max_length help",
+        signal.SIGSEGV: ", a fault in a compiled library",
+        signal.SIGBUS: ", usually a file that was cut short or a full disk while it was mapped",
+        signal.SIGXCPU: ", a limit of processor time",
+    }.get(-status, "")
+    return f"the kernel was killed by signal {-status} ({name}){likely}"
+
+
+def end_with_parent(every: float = 0.5) -> None:
+    """End this process when its parent has ended, so that a killed Snakemake leaves no job that
+    writes into its folders.
+
+    Looked at every so many seconds by a thread; ended first as gently as Ctrl-C, so that the kernel
+    is shut down, then at once.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(every)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        os._exit(1)  # its kernel ends with it, see `xgrl.execution.kernels`
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,450 @@
+"""Warm Jupyter kernels: a server imports the third-party libraries once and forks one child a
+kernel.
+
+A notebook that imports torch and transformers spends some ten seconds on imports. `WarmProvisioner`
+is a kernel provisioner of `jupyter_client`
+(https://jupyter-client.readthedocs.io/en/stable/provisioning.html), used by the kernel
+specification ``xgrl-warm``. It differs from the stock one in the launch: it asks a fork server for
+a child that has the libraries in memory. Whatever prevents that (another platform, ``XGRL_WARM=0``,
+a server that does not start) ends in the ordinary cold launch and one line on stderr that says why.
+A warm kernel must be indistinguishable from a cold one, hence:
+
+- the server is chosen by everything a process fixes when it starts: interpreter, installed
+  packages, limits, control group, and the environment variables that libraries read while they are
+  imported (`IMPORT_TIME`);
+- it imports third-party code only, never xgrl, so that edited library code is always fresh;
+- it never has a second thread nor touches CUDA, for neither survives a fork; it checks that and
+  else refuses to serve (BLAS starts threads when it is imported unless ``OMP_NUM_THREADS=1``: then
+  every kernel starts cold);
+- the child takes over the client's whole environment, folder and streams, and draws new random
+  states. The hash seed is the requested one where ``PYTHONHASHSEED`` is set, else one that the
+  kernels of a server share.
+
+One Unix socket connection stands for one kernel: the client sends the request with its streams, the
+server answers with the process id and, later, the exit status. An end of file means that the other
+side died, and kills the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+import random
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from jupyter_client.provisioning import LocalProvisioner
+
+KERNEL = "xgrl-warm"  # name of the kernel specification and of the provisioner's entry point
+START_SECONDS = 120  # patience with a server's start
+IDLE_SECONDS = 120  # a server without kernels ends after this; XGRL_WARM_IDLE overrides
+RETRY_SECONDS = 600  # a server that could not start is not tried again for this long
+# connecting where no server is, or where one died
+ABSENT = (FileNotFoundError, ConnectionRefusedError)
+
+PRELOAD = {  # what the server imports: modules, and the names that lazy packages must load at once
+    "numpy": "", "pandas": "", "pyarrow.parquet": "", "scipy.stats": "", "sklearn.linear_model": "", "pydantic": "",
+    "matplotlib.pyplot": "", "ipykernel.ipkernel": "", "ipykernel.kernelapp": "", "safetensors.torch": "", "torch": "",
+    "transformers": "Trainer TrainingArguments AutoConfig AutoModel AutoTokenizer PreTrainedTokenizerFast " "BertModel"
+    " BertForSequenceClassification XLMRobertaModel XLMRobertaForSequenceClassification", "datasets": "", "evaluate": "",
+}  # fmt: skip
+# prefixes of variables that are read once; not CUDA_VISIBLE_DEVICES, which the driver reads at
+# first use
+IMPORT_TIME = (
+    "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "BLIS_", "KMP_", "GOMP_", "NUMEXPR_", "LD_", "MALLOC_", "ARROW_", "JE_",
+    "TORCH", "PYTORCH_", "TRANSFORMERS_", "HF_", "HUGGINGFACE_", "ACCELERATE_", "TOKENIZERS_", "TQDM_", "MPL", "IPY",
+    "JUPYTER_", "XDG_", "HOME", "TMP", "TEMP", "TZ", "LANG", "LC_", "SCIPY_", "SKLEARN_", "NPY_", "XGRL_WARM_",
+)  # fmt: skip
+# pyarrow without helper thread, GPUs counted without a context, the plot backend of a kernel
+SERVER_ENVIRONMENT = {
+    "JE_ARROW_MALLOC_CONF": "background_thread:false", "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+}  # fmt: skip
+
+
+class WarmUnavailable(Exception):
+    """Why this kernel cannot come from a fork server."""
+
+
+class WarmProvisioner(LocalProvisioner):
+    """Provisioner of the kernel specification ``xgrl-warm``: a forked kernel if possible, else a
+    cold one.
+
+    Both kinds talk through Unix sockets in a folder of their own, not through ports that another
+    kernel could take between their choice and their use, so that kernels started side by side never
+    cross.
+    """
+
+    folder = ""
+    # exit status of the kernel of this process that ended last, negative for a signal
+    ended: int | None = None
+
+    async def poll(self) -> int | None:
+        """The kernel's exit status or None while it lives; kept for whoever must say why a notebook
+        failed.
+        """
+        if (status := await super().poll()) is not None:
+            WarmProvisioner.ended = status
+        return status
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """Give the kernel a private folder for its sockets, then prepare it as the stock
+        provisioner does.
+        """
+        manager = self.parent
+        # a restarted kernel keeps its folder
+        if manager and manager.transport == "tcp" and os.name == "posix":
+            self.folder = tempfile.mkdtemp(prefix="xgrl-kernel-")
+            manager.transport, manager.ip = "ipc", f"{self.folder}/ipc"
+            manager.connection_file = manager.connection_file or f"{self.folder}/kernel.json"
+        return await super().pre_launch(**kwargs)
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
+        """Launch `cmd` warm, or cold with one line on stderr; returns the connection information."""
+        try:
+            self.process = await asyncio.to_thread(start_warm, cmd, self.folder, **kwargs)
+        except (WarmUnavailable, OSError) as reason:
+            print(f"xgrl: cold kernel start: {reason}", file=sys.stderr, flush=True)
+            return await super().launch_kernel(cmd, **kwargs)
+        self.pid = self.pgid = self.process.pid
+        self.cwd = kwargs.get("cwd") or os.getcwd()
+        return self.connection_info
+
+    async def cleanup(self, restart: bool = False) -> None:
+        """Remove the kernel's folder, unless the kernel is to be restarted."""
+        await super().cleanup(restart=restart)
+        if self.folder and not restart:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class WarmProcess:
+    """What `LocalProvisioner` uses of `subprocess.Popen`, for a kernel that is the fork server's
+    child.
+    """
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, connection: socket.socket, pid: int):
+        self.connection, self.pid, self.returncode = connection, pid, None
+
+    def poll(self, seconds: float | None = 0) -> int | None:
+        """The exit status, negative for a signal, or None if the kernel lives after `seconds`
+        (None: no limit).
+        """
+        if self.returncode is None and select.select([self.connection], [], [], seconds)[0]:
+            with self.connection:
+                answer = _receive(self.connection)
+            if answer is None:  # the server died, and with it whoever could tell the exit status
+                _kill_group(self.pid)
+            self.returncode = answer["exit"] if answer else -signal.SIGKILL
+        return self.returncode
+
+    def wait(self) -> int:
+        """The exit status, once the kernel has ended."""
+        return self.poll(None)
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the kernel if it still lives."""
+        with suppress(ProcessLookupError):
+            if self.poll() is None:
+                os.kill(self.pid, number)
+
+
+def start_warm(
+    cmd: list[str], folder: str, env: dict[str, str], cwd: str | None = None, **streams: Any
+) -> WarmProcess:
+    """Have the fork server that fits `env` run an ipykernel command line as a forked child.
+
+    Args: `cmd` is ``[sys.executable, "-m", "ipykernel_launcher", ...]``; `folder` is removed by the
+    server should this process die before the kernel; `env`, `cwd`, `stdout`, `stderr` are the
+    kernel's, as for `subprocess.Popen`. Raises WarmUnavailable or OSError, with the reason, if no
+    warm kernel can be had.
+    """
+    if env.get("XGRL_WARM") == "0":
+        raise WarmUnavailable("XGRL_WARM=0")
+    if not sys.platform.startswith("linux"):
+        raise WarmUnavailable(f"the fork server needs Linux, this is {sys.platform}")
+    if cmd[:3] != [sys.executable, "-m", "ipykernel_launcher"]:
+        raise WarmUnavailable(
+            f"expected {sys.executable} -m ipykernel_launcher ..., found {' '.join(cmd[:3])}"
+        )
+    env = env | {"JPY_PARENT_PID": str(os.getpid())}  # as the cold launch does
+    request = {
+        "arguments": cmd[3:],
+        "env": env,
+        "cwd": os.fspath(cwd or os.getcwd()),
+        "folder": folder,
+    }
+    outputs = [streams.get("stdout") or 1, streams.get("stderr") or 2]
+    # an idle server may end between answering the call and reading the request
+    for _attempt in range(2):
+        connection = _server(env)
+        with suppress(ConnectionError):
+            _send(connection, request, [s if isinstance(s, int) else s.fileno() for s in outputs])
+            if answer := _receive(connection):
+                return WarmProcess(connection, answer["pid"])
+        connection.close()
+    raise WarmUnavailable(f"the fork server hung up, see {_folder(env) / 'log'}")
+
+
+def _server(env: dict[str, str]) -> socket.socket:
+    """A connection to the running fork server for `env`, which is started if there is none."""
+    folder = _folder(env)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    refused, log = folder / "refused", folder / "log"
+    # held while a server starts, so that simultaneous jobs start one
+    with FileLock(folder / "lock"):
+        with suppress(*ABSENT):
+            return _dial(folder)
+        # the clock may be set back
+        if refused.exists() and 0 <= time.time() - refused.stat().st_mtime < RETRY_SECONDS:
+            raise WarmUnavailable(refused.read_text())
+        code = (
+            "import runpy, sys; sys.path[:] = filter(None, sys.path); "
+            "runpy.run_path(sys.argv.pop(1), None, '__main__')"
+        )
+        command = [sys.executable, "-c", code, __file__, "serve", str(folder)]
+        with log.open("w") as output:
+            server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
+                                      env=SERVER_ENVIRONMENT | env, start_new_session=True)  # fmt: skip
+        end = time.monotonic() + START_SECONDS
+        while server.poll() is None and time.monotonic() < end:
+            with suppress(*ABSENT):
+                return _dial(folder)
+            time.sleep(0.02)
+        killed = server.poll() == -signal.SIGKILL  # by somebody else, who may not do it again
+        server.kill()
+        last_line = log.read_text().strip().rpartition("\n")[2]
+        reason = f"the fork server did not start (exit status {server.wait()}): {last_line}"
+        if not killed:
+            refused.write_text(reason)
+        raise WarmUnavailable(reason)
+
+
+def _folder(env: dict[str, str]) -> Path:
+    """The folder of the server whose children equal a process started here and now with `env`."""
+    places = [place for place in sys.path if place.endswith("-packages") and os.path.isdir(place)]
+    packages = [
+        p for place in places for p in os.scandir(place) if p.name.endswith((".dist-info", ".pth"))
+    ]
+    process = Path("/proc/self")
+    inherited = [
+        sys.executable, sys.version, Path(__file__).read_text(), os.nice(0),
+        sorted((package.path, package.stat().st_mtime_ns) for package in packages),
+        sorted((name, value) for name, value in env.items() if name.startswith(IMPORT_TIME)),
+        [x for x in (process / "status").read_text().split("\n") if x.startswith(("Umask", "Groups", "Cpus_allowed_l"))],
+        [(process / name).read_text() for name in ("limits", "cgroup")],
+        [os.readlink(process / "ns" / name) for name in ("mnt", "pid", "net")],
+    ]  # fmt: skip
+    return _base() / hashlib.sha256(repr(inherited).encode()).hexdigest()[:16]
+
+
+def _base() -> Path:
+    """The folder of this user's servers; PermissionError if somebody else could have put a socket
+    there.
+    """
+    base = Path(tempfile.gettempdir(), f"xgrl-{os.getuid()}")
+    base.mkdir(mode=0o700, exist_ok=True)
+    found = base.lstat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(
+            f"{base} must be this user's alone (mode 700), found mode {found.st_mode & 0o777:o}"
+        )
+    return base
+
+
+def _dial(folder: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps messages whole
+    connection.settimeout(30)
+    try:
+        connection.connect(str(folder / "socket"))
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _send(
+    connection: socket.socket, message: dict[str, Any], descriptors: list[int] | None = None
+) -> None:
+    socket.send_fds(connection, [json.dumps(message).encode()], descriptors or [])
+
+
+def _receive(connection: socket.socket) -> dict[str, Any] | None:
+    """The next message, its file descriptors under "streams", or None if the other side is gone."""
+    with suppress(OSError):
+        data, streams, *_ = socket.recv_fds(connection, 1 << 20, 2)
+        return json.loads(data) | {"streams": streams} if data else None
+
+
+def _kill_group(pid: int) -> None:
+    for kill in (os.killpg, os.kill):  # just after the fork there is no group yet
+        with suppress(ProcessLookupError):
+            kill(pid, signal.SIGKILL)
+
+
+def serve(folder: Path) -> dict[str, Any] | None:
+    """Import the libraries, then fork a child for each request; returns the request in a child, at
+    the end None.
+
+    Raises SystemExit with the reason if a thread or a CUDA context makes forking unsafe.
+    """
+    for module, names in PRELOAD.items():
+        _ = [
+            getattr(importlib.import_module(module), name) for name in (names or "__name__").split()
+        ]
+    if (threads := len(os.listdir("/proc/self/task"))) > 1:
+        raise SystemExit(
+            f"libraries started {threads - 1} threads on import (OMP_NUM_THREADS=1 avoids that)"
+        )
+    if sys.modules["torch"].cuda.is_initialized():
+        raise SystemExit("a library initialised CUDA on import")
+    gc.freeze()  # a child's garbage collector then leaves the shared pages alone
+
+    address = folder / "socket"
+    address.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(str(address))
+    listener.listen(64)
+    born, patience = (
+        address.stat().st_ctime_ns,
+        float(os.environ.get("XGRL_WARM_IDLE", IDLE_SECONDS)),
+    )
+    # pidfd (readable at its end): process id, client, folder
+    kernels: dict[int, tuple[int, socket.socket, str]] = {}
+    idle_since = time.monotonic()
+
+    def ours() -> bool:  # not once the folder was removed or another server has taken it over
+        with suppress(FileNotFoundError):
+            return address.stat().st_ctime_ns == born
+        return False
+
+    while kernels or (ours() and time.monotonic() - idle_since < patience):
+        ready = select.select(
+            [listener, *kernels, *(client for _, client, _ in kernels.values())], [], [], 0.5
+        )[0]
+        for pidfd, (pid, client, sockets) in list(kernels.items()):
+            if client in ready and pidfd not in ready:  # the client died
+                _kill_group(pid)
+                shutil.rmtree(sockets, ignore_errors=True)
+            if client in ready or pidfd in ready:
+                with client, suppress(OSError):
+                    _send(client, {"exit": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])})
+                os.close(pidfd)
+                del kernels[pidfd]
+                idle_since = time.monotonic()
+        if listener in ready:
+            client, _ = listener.accept()
+            client.settimeout(5)
+            # somebody only looked whether the server lives
+            if (request := _receive(client)) is None:
+                client.close()
+                continue
+            if (pid := os.fork()) == 0:
+                os.setsid()
+                for descriptor in [
+                    listener.detach(),
+                    client.detach(),
+                    *kernels,
+                    *(k[1].detach() for k in kernels.values()),
+                ]:
+                    # else the server's end of a connection would outlive the server
+                    os.close(descriptor)
+                return request
+            for stream in request["streams"]:
+                os.close(stream)
+            kernels[os.pidfd_open(pid)] = pid, client, request["folder"]
+            with suppress(OSError):  # a client that is gone is noticed in the next round
+                _send(client, {"pid": pid})
+    if ours():
+        address.unlink()
+    return None
+
+
+def become_kernel(request: dict[str, Any]) -> None:
+    """Turn this forked child into the kernel that was asked for; returns when the kernel ends."""
+    for target, source in enumerate([os.open(os.devnull, os.O_RDONLY), *request["streams"]]):
+        os.dup2(source, target)
+        os.close(source)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    # a fork copies the generators' states, a process of its own starts each with fresh entropy
+    random.seed()
+    sys.modules["numpy"].random.seed()
+    sys.modules["torch"].default_generator.seed()
+    importlib.invalidate_caches()
+    sys.argv = [importlib.util.find_spec("ipykernel_launcher").origin, *request["arguments"]]
+    # A client that shuts a kernel down interrupts it first; ipykernel reports that as an error.
+    logging.getLogger("IPKernelApp").addFilter(
+        lambda line: "KeyboardInterrupt caught in kernel" not in line.getMessage()
+    )
+    # the kernel ends by itself when the server dies
+    parent = f"--IPKernelApp.parent_handle={os.getppid()}"
+    sys.modules["ipykernel.kernelapp"].IPKernelApp.launch_instance(
+        argv=[*request["arguments"], parent]
+    )
+
+
+def install(prefix: str | Path = sys.prefix) -> Path:
+    """Write the kernel specification ``xgrl-warm`` below `prefix`, harmless when repeated; returns
+    its file.
+    """
+    from xgrl.runs.records import write_json
+
+    # no database to share
+    launch = "-m ipykernel_launcher -f {connection_file} --HistoryManager.hist_file=:memory:"
+    metadata = {"debugger": True, "kernel_provisioner": {"provisioner_name": KERNEL}}
+    specification = {"argv": [sys.executable, *launch.split()], "display_name": "Python 3 (xgrl, warm)",
+                     "language": "python", "metadata": metadata}  # fmt: skip
+    target = Path(prefix, "share", "jupyter", "kernels", KERNEL, "kernel.json")
+    if not target.exists() or json.loads(target.read_text()) != specification:
+        write_json(target, specification)
+    return target
+
+
+def status() -> str:
+    """One line a fork server of this user: its folder, and whether it serves or why it does not."""
+    lines = []
+    for folder in sorted(_base().iterdir()):
+        try:
+            _dial(folder).close()
+            lines.append(f"{folder}: serving")
+        except OSError as error:
+            refused = folder / "refused"
+            lines.append(f"{folder}: {refused.read_text() if refused.exists() else error}")
+    return "\n".join(lines) or "no fork server"
+
+
+def stop() -> str:
+    """Remove the folders of this user's servers: each then ends as soon as its last kernel has."""
+    shutil.rmtree(_base())
+    return "stopped"
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["serve", place]:  # how `_server` starts one; in a forked child the request comes back
+            if asked := serve(Path(place)):
+                become_kernel(asked)
+        case ["install" | "status" | "stop" as command]:
+            print({"install": install, "status": status, "stop": stop}[command]())
+        case other:
+            raise SystemExit(
+                f"usage: python -m xgrl.execution.kernels install | status | stop; found: {' '.join(other)}"
+            )

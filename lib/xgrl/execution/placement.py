@@ -1,0 +1,209 @@
+"""Placement: which cores and which GPU a job may have.
+
+    python -I lib/xgrl/execution/placement.py                                          # cores available here
+    python -I lib/xgrl/execution/placement.py 2 params/base.yaml params/laptop.yaml    # what Snakemake is told for 2 jobs at once
+
+The cores of a process are not those of the machine: its CPU affinity (taskset, cpusets, a batch
+system) and the CPU quota of every control group that it is in (containers; cgroup v1 and v2) each
+take some away. More running threads than that make all of them crawl, hence jobs x threads a job is
+never above it.
+
+A GPU is for one job at a time. Which one is decided by a file lock for each device, which the
+operating system releases however its holder ends. Devices go by their UUIDs, so that jobs of which
+each sees another GPU as its number 0 are kept apart.
+
+This file needs nothing but Python's own library until there is something to read or to lock: the
+Makefile runs it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+POLL_SECONDS = 1.0  # between looks at the locks of GPUs that are all taken
+
+
+def cores(root: str | Path = "/") -> int:
+    """Whole cores that this process may keep busy, at least 1.
+
+    Args:
+        root: where ``proc`` and the mounted control groups are found.
+    """
+    affinity = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return max(1, min([affinity, *map(int, _quotas(Path(root)))]))
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """CPU quota in cores of every control group that this process is in, from its own to the
+    outermost that is mounted.
+
+    Sources: cgroups(7), proc(5) on mountinfo, kernel documentation admin-guide/cgroup-v2.rst.
+    """
+    try:
+        groups = [
+            line.split(":", 2) for line in (root / "proc/self/cgroup").read_text().splitlines()
+        ]
+        mounts = [line.split() for line in (root / "proc/self/mountinfo").read_text().splitlines()]
+    except OSError:  # not Linux
+        return
+    own = {name: path for _, names, path in groups for name in names.split(",")}  # v2 has no name
+    for fields in mounts:
+        kind, _, options = fields[fields.index("-") + 1 :][:3]
+        name = {"cgroup2": "", "cgroup": "cpu"}.get(kind)
+        if name is None or name not in own or (name and name not in options.split(",")):
+            continue
+        top = root / fields[4].lstrip("/")
+        inside = os.path.relpath(own[name], fields[3])
+        group = top if inside.startswith("..") else top / inside
+        while True:
+            yield from _quota(group)
+            if group == top:
+                break
+            group = group.parent
+
+
+def _quota(group: Path) -> Iterator[float]:
+    """The quota in cores that a control group sets itself, if it sets one."""
+    try:
+        if (group / "cpu.max").exists():
+            quota, period = (group / "cpu.max").read_text().split()
+        else:
+            quota, period = (
+                (group / f"cpu.cfs_{what}_us").read_text() for what in ("quota", "period")
+            )
+        if quota != "max" and int(quota) > 0:
+            yield int(quota) / int(period)
+    except (OSError, ValueError):
+        return
+
+
+def check_cores(jobs: int, threads: int, available: int | None = None) -> int:
+    """Cores that `jobs` jobs of `threads` threads each take; ValueError where that is more than
+    `available` (`cores`).
+    """
+    available = available or cores()
+    if jobs < 1 or jobs * threads > available:
+        most = available // threads
+        allowed = (
+            f"1 to {most}" if most else "none; run it on a larger machine, or lower fixed.threads"
+        )
+        raise ValueError(
+            f"JOBS={jobs} with {threads} thread{'s' * (threads > 1)} a job: {available} cores are "
+            f"available to this process"
+            f" (affinity and control groups counted); allowed JOBS: {allowed}; more threads than "
+            f"cores make every job crawl"
+        )
+    return jobs * threads
+
+
+def gpus() -> list[str]:
+    """UUIDs of the GPUs that this process may use, in order: those `nvidia-smi` lists, limited by
+    ``CUDA_VISIBLE_DEVICES``.
+    """
+    try:
+        listing = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    listed = dict(re.findall(r"^GPU (\d+):.*\(UUID: (\S+?)\)", listing, re.M))
+    wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if wanted is None or not listed:
+        return list(listed.values())
+    found = []
+    for name in map(str.strip, wanted.split(",")):
+        if name not in listed and not name.startswith(("GPU-", "MIG-")):
+            break  # as CUDA does: nothing counts from the first unknown name on
+        found.append(listed.get(name, name))
+    return found
+
+
+def check_gpu() -> list[str]:
+    """`gpus`; ValueError where there is none."""
+    if found := gpus():
+        return found
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    limit = "" if visible is None else f" with CUDA_VISIBLE_DEVICES={visible!r}"
+    raise ValueError(
+        f"device='cuda': nvidia-smi lists no GPU here{limit}; allowed here: cpu (fixed.device in "
+        f"the study file)"
+    )
+
+
+@contextmanager
+def one_gpu(folder: str | Path | None = None) -> Iterator[str]:
+    """Hold one GPU for this process and its children, waiting for one to be free; yields its UUID.
+
+    ``CUDA_VISIBLE_DEVICES`` names it meanwhile. ValueError where there is none.
+
+    Args:
+        folder: of the locks; by default one of this user's on this machine.
+    """
+    from filelock import FileLock, Timeout
+
+    devices = check_gpu()
+    folder = Path(folder or Path(tempfile.gettempdir(), f"xgrl-gpus-{os.getuid()}"))
+    folder.mkdir(mode=0o700, exist_ok=True)
+    while True:
+        for device in devices:
+            lock = FileLock(folder / f"{device}.lock")
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                continue
+            before = os.environ.get("CUDA_VISIBLE_DEVICES")
+            os.environ["CUDA_VISIBLE_DEVICES"] = device
+            try:
+                yield device
+            finally:
+                os.environ.pop("CUDA_VISIBLE_DEVICES")
+                if before is not None:
+                    os.environ["CUDA_VISIBLE_DEVICES"] = before
+                lock.release()
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def options(jobs: str, files: list[str]) -> str:
+    """Snakemake's options for so many jobs at once of the study in `files`; ValueError says what is
+    wrong with them.
+    """
+    import yaml
+
+    if not re.fullmatch(r"[0-9]{1,6}", jobs) or not int(jobs):
+        raise ValueError(
+            f"JOBS={jobs}: how many jobs run at once; allowed: 1 to {cores()}, the cores "
+            f"available here"
+        )
+    threads = 1
+    for file in files:
+        fixed = (yaml.safe_load(Path(file).read_text()) or {}).get("fixed") or {}
+        threads = fixed.get("threads", threads)
+    if not isinstance(threads, int) or threads < 1:
+        threads = 1  # the study itself is refused for it, by name
+    found = f"--cores {check_cores(int(jobs), threads)}"
+    return f"{found} --resources gpu={len(gpus())}" if gpus() else found
+
+
+def main(arguments: list[str]) -> int:
+    """Command line; 0, or 2 where what is asked for is refused."""
+    try:
+        print(options(arguments[0], arguments[1:]) if arguments else cores())
+    except ValueError as error:
+        print(f"refused: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

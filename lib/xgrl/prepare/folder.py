@@ -1,0 +1,295 @@
+"""The study's prepared folder: text tokenised once, vocabulary trimmed, frozen layers computed
+once.
+
+``01_prepare`` writes it, every later notebook only reads it. A text's hidden states depend in their
+last bits on the batch they were computed in; so the frozen lower layers are computed here, in a
+fixed order, never by whichever job comes first.
+
+    prepared/encoder/                      trimmed encoder (save_pretrained) and kept_ids.npy
+    prepared/intermediate/<task>/train|dev
+    prepared/target/<task>/first|train|dev|test-<language>
+    prepared/target/<task>/[dev-]queries-<language>|[dev-]candidates[-<language>]
+    prepared/unlabelled                    labels are indices into the study's unlabelled languages
+    prepared/language-modelling|pairs, prepared/intermediate/<task>/translated      texts of single arms, where a study has them
+    prepared/probe_texts.parquet, parallel_texts.parquet, languages.csv             what checkpoints are measured with
+    prepared/<corpus>/                     rows.parquet, tokens.npy, offsets.npy, ..., hidden.npy: see `xgrl.prepare.corpus`
+    prepared/contents/<part>.sha256        what a part of all this holds, see `xgrl.execution.grid.reads`
+
+A job depends on the parts that it reads, not on the whole folder: when a target or a language is
+added, 01 runs again, and then only jobs of which some part changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import AutoModel, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
+
+from xgrl.arms import line_of
+from xgrl.execution.grid import reads
+from xgrl.models.encoder import SAFELY
+from xgrl.models.split import Chain, prefix, top
+from xgrl.models.tokens import with_words
+from xgrl.prepare.corpus import Corpus, load_corpus
+from xgrl.prepare.prefix_cache import wordless
+from xgrl.runs import records
+from xgrl.tasks import find_task, mixture_parts
+
+disable_progress_bar()  # of loading weights: a second's work, and a red line in a saved notebook
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The prepared folder of a study; `cached`: its corpora come with the stored output of the
+    frozen layers, if any.
+    """
+
+    folder: Path
+    cached: bool = True
+
+    @classmethod
+    def of(cls, outputs: str | Path, study: str) -> Prepared:
+        """The finished prepared folder of `study`; ValueError where 01_prepare has not finished."""
+        folder = records.run_folder(outputs, study, "prepare")
+        found = records.read(folder)["study"]
+        if found != study:
+            raise ValueError(f"{folder} was prepared for study {found!r}, not {study!r}")
+        records.check(
+            folder, "encoder", "languages.csv", "probe_texts.parquet", "parallel_texts.parquet"
+        )
+        return cls(folder)
+
+    @cached_property
+    def record(self) -> dict:
+        """01's ``run.json``."""
+        return records.read(self.folder)
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """What identifies the prepared data: a hash a part."""
+        return self.record["metrics"]["contents"]
+
+    def inputs(self, phase: str, **of: Any) -> dict[str, str]:
+        """What a run follows from, for its run.json: hashes by part, see `reads`."""
+        read = reads(phase, self.record["parameters"]["trained_layers"], **of)
+        return {f"prepared/{part}": self.contents[part] for part in read}
+
+    def check_inputs(self, folder: Path) -> dict[str, Any]:
+        """The record of a finished run; ValueError where it is damaged or was trained on prepared
+        data no longer there.
+        """
+        record = records.check(folder)
+        for name, found in record["inputs"].items():
+            part = name.removeprefix("prepared/")
+            if part != name and self.contents.get(part) != found:
+                raise ValueError(
+                    f"{folder} was trained on another {part!r} than {self.folder} holds now; run "
+                    f"it again"
+                )
+        return record
+
+    def corpus(self, name: str) -> Corpus:
+        """A corpus by its name, as ``intermediate/sarcasm/train``; ValueError where a file of it is
+        damaged.
+        """
+        records.check(self.folder, name, record=self.record)
+        found = load_corpus(self.folder / name)
+        return found if self.cached else replace(found, hidden=None)
+
+    def uncached(self) -> Prepared:
+        """The same folder for an encoder whose lower layers are not those of 01, or do not read
+        what 01's did.
+        """
+        return replace(self, cached=False)
+
+    def text(self, arm: str, intermediate: str) -> Corpus | None:
+        """The corpus that an arm's batches hold beside the labelled texts, None where it needs
+        none.
+
+        ValueError where 01 was run without this arm.
+        """
+        name = line_of(arm).text
+        if not name:
+            return None
+        place = f"intermediate/{intermediate}/{name}" if name == "translated" else name
+        if not self.has(place):
+            raise ValueError(
+                f"{self.folder} has no {place!r} for arm {arm!r}: name the arm in the study, and "
+                f"run 01_prepare again"
+            )
+        return self.corpus(place)
+
+    def languages(self, target: str) -> list[str]:
+        """Languages a target was prepared in."""
+        return self.record["metrics"]["languages"][target]
+
+    def has(self, name: str) -> bool:
+        """Is there such a corpus?"""
+        return (self.folder / name).exists()
+
+    def candidates(self, target: str, language: str, kind: str = "") -> list[str]:
+        """Names of the corpora of candidates that queries of a language search; `kind` is "" or
+        "dev-".
+        """
+        place = f"target/{target}/{kind}candidates"
+        if find_task(target, "target").candidates == "pooled":
+            return [f"{place}-{of}" for of in self.languages(target)]
+        return [place if self.has(place) else f"{place}-{language}"]
+
+    def parts(self, intermediate: str) -> list[str]:
+        """The tasks that an intermediate task trains on: itself, or for a mixture all others of the
+        study.
+        """
+        return mixture_parts(intermediate, self.record["parameters"]["intermediate"])
+
+    def labels(self, task: str, role: str = "target") -> list[str]:
+        """Names of a task's classes or tags."""
+        return self.record["metrics"]["heads"][f"{role}/{task}"]["labels"]
+
+    def head(self, task: str, role: str = "target") -> tuple[str, int]:
+        """What a task's head is: the format, and the number of classes or tags."""
+        found = self.record["metrics"]["heads"][f"{role}/{task}"]
+        return found["format"], len(found["labels"])
+
+    @property
+    def unlabelled_languages(self) -> list[str]:
+        """Languages of the discriminator's text; the unlabelled corpus's labels are indices into
+        it.
+        """
+        return self.record["parameters"]["unlabelled_languages"]
+
+    def encoder(self, checkpoint: str | Path | None = None) -> PreTrainedModel:
+        """The trimmed encoder, or that of a checkpoint of this study.
+
+        A checkpoint may be older than some text of the study. Then its word vectors, which were not
+        trained, are those of 01.
+        """
+        own, place = self.folder / "encoder", Path(checkpoint or self.folder / "encoder")
+        found = AutoModel.from_pretrained(place, dtype=torch.float32, **SAFELY)
+        older, kept = (np.load(folder / "kept_ids.npy") for folder in (place, own))
+        if np.array_equal(older, kept):
+            return found
+        words = (
+            AutoModel.from_pretrained(own, dtype=torch.float32, **SAFELY)
+            .get_input_embeddings()
+            .weight.detach()
+        )
+        number = {int(word): row for row, word in enumerate(kept)}
+        return with_words(
+            found,
+            words,
+            {row: number[int(word)] for row, word in enumerate(older) if int(word) in number},
+        )
+
+    def trainable(self, model: PreTrainedModel) -> nn.Module:
+        """The layers of `model` that the study trains (they share their weights with `model`).
+
+        Called with the stored output of the layers below as inputs_embeds, or where that is not
+        used with input_ids.
+        """
+        frozen = self.frozen_layers(model)
+        trained = top(model, frozen)
+        return trained if self.cached or not frozen else Chain(prefix(model, frozen), trained)
+
+    def frozen_layers(self, model: PreTrainedModel) -> int:
+        """How many lower layers stay as they are; 0 = everything is trained, the embeddings too."""
+        return frozen_layers(
+            self.record["parameters"]["trained_layers"], model.config.num_hidden_layers
+        )
+
+    @property
+    def special_ids(self) -> dict[str, Any]:
+        """``mask_id`` (None where there is none) and ``special_ids`` of the tokenizer, in the
+        trimmed vocabulary.
+        """
+        found = self.record["metrics"]["special_ids"]
+        return {"mask_id": found["mask"], "special_ids": tuple(found["all"])}
+
+    def trained_layer(self, model: PreTrainedModel, layer: int, name: str = "layer") -> int:
+        """A layer of the whole encoder as a layer of its trained part (0: what goes in); -1, the
+        last, stays.
+
+        ValueError, with the parameter's name, where training never changes it.
+        """
+        if layer == -1:
+            return layer
+        frozen, layers = self.frozen_layers(model), model.config.num_hidden_layers
+        if not frozen < layer <= layers:
+            raise ValueError(
+                f"{name}={layer}: allowed: -1 (last), or {frozen + 1} to {layers}, which are "
+                f"trained"
+            )
+        return layer - frozen
+
+
+def frozen_layers(trained: int, layers: int) -> int:
+    """Lower layers that stay frozen when the top `trained` of `layers` are trained (-1: all).
+
+    Raises:
+        ValueError: more trained layers than there are, or none.
+    """
+    if trained != -1 and not 1 <= trained <= layers:
+        raise ValueError(
+            f"trained_layers={trained}: the encoder has {layers} layers; allowed: -1 (all) or 1 "
+            f"to {layers}"
+        )
+    return 0 if trained == -1 else layers - trained
+
+
+def write_contents(
+    folder: str | Path, names: Iterable[str], heads: dict[str, Any]
+) -> dict[str, str]:
+    """Hash every part of a prepared folder, write ``contents/<part>.sha256``, and return the
+    hashes.
+
+    Token ids are hashed as those of the full vocabulary, so that a part stays the same when texts
+    elsewhere change what is kept of it. names: of all corpora. heads: from `xgrl.prepare.write.heads`.
+    """
+    folder = Path(folder)
+    kept = np.load(folder / "encoder" / "kept_ids.npy")
+    parts: dict[str, hashlib._Hash] = {}
+    for name in sorted(names):
+        whole = name.split("/")[0] in ("intermediate", "target") and not name.endswith(
+            "/translated"
+        )
+        part = name.rsplit("/", 1)[0] if whole else name
+        total = parts.setdefault(
+            part, hashlib.sha256(json.dumps([heads.get(part), *_scoring(part)]).encode())
+        )
+        for path in sorted((folder / name).iterdir()):
+            total.update(str(path.relative_to(folder)).encode())
+            if path.name == "tokens.npy":
+                total.update(kept[np.load(path)].tobytes())
+            else:
+                total.update(bytes.fromhex(records.hash_file(path)))
+    model = AutoModel.from_pretrained(folder / "encoder", **SAFELY)
+    parts["encoder"] = hashlib.sha256(wordless(model))
+    parts["vocabulary"] = hashlib.sha256(
+        kept.tobytes() + model.get_input_embeddings().weight.detach().numpy().tobytes()
+    )
+    parts["texts"] = hashlib.sha256(
+        bytes.fromhex("".join(map(records.hash_file, sorted(folder.glob("*_texts.parquet")))))
+    )
+    found = {part: total.hexdigest() for part, total in sorted(parts.items())}
+    for part, text in found.items():
+        records.write_bytes(folder / "contents" / f"{part}.sha256", f"{text}\n".encode())
+    return found
+
+
+def _scoring(part: str) -> list[str]:
+    """What a task's scores depend on beside its rows."""
+    role, _, name = part.partition("/")
+    if not name or "/" in name:
+        return []
+    task = find_task(name, role)
+    return [task.metric, task.candidates, *task.labels]

@@ -1,0 +1,146 @@
+"""The frozen layers' output, kept between studies: computed once for a text, whichever study it is
+prepared for.
+
+`frozen_states` writes a corpus's hidden.npy as `xgrl.models.split.prefix_states` does, but looks
+into ``$XGRL_CACHE/prefix`` first. An entry is named by a hash of everything that its bits follow
+from: configuration and weights of the layers, the word vectors that the texts look up (a vocabulary
+trimmed otherwise is the same to it), the texts as sequences of these, the versions of torch and
+transformers, and the kind of processor. It is linked into the study's folder where the file system
+allows that, else copied, after a look at its checksum. Writers at the same time write equal bytes
+and move them into place; a file that is removed stays readable where it is linked or mapped.
+`prune` keeps the folder below ``$XGRL_PREFIX_GB`` (10).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from transformers import PreTrainedModel
+
+from xgrl.models.split import prefix_states
+from xgrl.models.tokens import Tokens
+from xgrl.runs import records
+from xgrl.tasks.sources.cache import cache_folder
+
+# endings of settings that no hidden state depends on
+VOCABULARY = ("vocab_size", "_token_id", "_name_or_path", "xgrl_base")
+
+
+def frozen_states(lower: PreTrainedModel, tokens: Tokens, path: str | Path) -> bool:
+    """Write the output of the frozen layers `lower` for every token, (T, H) float32, to `path`;
+    True if it was in the cache.
+    """
+    if not limit():
+        prefix_states(lower, tokens, path)
+        return False
+    path, kept = Path(path), cache_folder() / "prefix" / f"{_key(lower, tokens)}.npy"
+    with suppress(OSError, ValueError):  # whatever is wrong with an entry, it can be computed anew
+        if records.hash_file(kept) == kept.with_suffix(".sha256").read_text():
+            records.write(path, lambda temporary: _link(kept, temporary))
+            os.utime(kept)  # when it was last used
+            return True
+        print(f"xgrl: {kept} is damaged and is computed anew", file=sys.stderr)
+    prefix_states(lower, tokens, path)
+    if path.stat().st_size <= limit():
+        with suppress(OSError):  # a full or read-only cache stops nobody
+            records.write(kept, lambda temporary: _link(path, temporary))
+            records.write_bytes(kept.with_suffix(".sha256"), records.hash_file(path).encode())
+    return False
+
+
+def limit() -> float:
+    """Largest size of the cache in bytes, from ``$XGRL_PREFIX_GB`` (0 turns it off); ValueError
+    where that is no number.
+    """
+    text = os.environ.get("XGRL_PREFIX_GB", "10")
+    try:
+        size = float(text)
+    except ValueError:
+        size = -1.0
+    if not 0 <= size < float("inf"):
+        raise ValueError(
+            f"XGRL_PREFIX_GB={text!r}: the size of the cache of frozen layers in GB, 0 or more"
+        )
+    return size * 1e9
+
+
+def prune() -> str:
+    """Remove the entries that were not used for longest until the cache is within its limit; what
+    was done, "" for nothing.
+    """
+    there = []
+    if not limit():
+        return ""  # turned off: what others keep stays
+    for path in (cache_folder() / "prefix").glob("*.npy"):
+        with suppress(FileNotFoundError):  # another process prunes too
+            there.append((path.stat().st_mtime, path.stat().st_size, path))
+    size, removed = sum(entry[1] for entry in there), 0
+    for _, own, path in sorted(there):
+        if size <= limit():
+            break
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+            path.with_suffix(".sha256").unlink(missing_ok=True)
+            size, removed = size - own, removed + 1
+    if not removed:
+        return ""
+    return (
+        f"cache of frozen layers: {removed} of {len(there)} entries removed, limit "
+        f"{limit() / 1e9:g} GB (XGRL_PREFIX_GB)"
+    )
+
+
+def wordless(model: PreTrainedModel) -> bytes:
+    """A hash of an encoder's configuration and weights but for its word vectors, the same however
+    its vocabulary is trimmed.
+    """
+    words, found = model.get_input_embeddings().weight, hashlib.sha256()
+    config = {
+        name: value
+        for name, value in model.config.to_dict().items()
+        if not name.endswith(VOCABULARY)
+    }
+    found.update(json.dumps(config, sort_keys=True, default=str).encode())
+    for name, weight in sorted(model.state_dict().items()):
+        if weight.data_ptr() != words.data_ptr():
+            found.update(
+                name.encode()
+                + weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+            )
+    return found.digest()
+
+
+def _key(lower: PreTrainedModel, tokens: Tokens) -> str:
+    words = lower.get_input_embeddings()
+    used, places = np.unique(tokens.ids, return_inverse=True)
+    looked_up = [*used.tolist(), *([] if words.padding_idx is None else [words.padding_idx])]
+    processor = (
+        torch.backends.cpu.get_cpu_capability()
+        if lower.device.type == "cpu"
+        else torch.cuda.get_device_name()
+    )
+    about = [str(lower.dtype), processor, torch.__version__, transformers.__version__]
+    found = hashlib.sha256(wordless(lower) + "\n".join(about).encode())
+    found.update(words.weight.detach()[looked_up].float().cpu().numpy().tobytes())
+    found.update(places.astype(np.int32).tobytes() + tokens.offsets.astype(np.int64).tobytes())
+    return found.hexdigest()[:32]
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for `source` where the file system has hard links between the two places, else
+    a copy.
+    """
+    target.unlink()
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,264 @@
+"""The upstream projects' own files, in a folder that the user names: how they are found and read, a
+line at a time.
+
+One folder serves a whole study: the files of a task are looked for in ``<folder>/<task>/`` and in
+``<folder>`` itself. Everything that cannot be read as what it should be is a SourceError that names
+the file, the line, what was found and what was expected. Rows are built by functions that know
+nothing of files (`xgrl.tasks.rows`); `build_rows` lends them the file and the line for their
+errors.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from xgrl.tasks.sources.packages import SourceError
+
+Record = dict[str, Any]
+Numbered = Iterable[tuple[int, Any]]  # (line number from 1, what the line holds)
+ANEW = "fetch the file anew"
+
+
+def find_all(root: str | Path, folders: Sequence[str], patterns: Sequence[str]) -> list[Path]:
+    """The files of the first pattern that matches any, sorted by name; an empty list if there are
+    none.
+
+    Args:
+        root: the folder that the user named.
+        folders: names of folders in it to look into first, the task's own; then comes `root`
+            itself.
+        patterns: glob patterns or names with ``/``, the preferred first.
+    """
+    for pattern in patterns:
+        for place in _places(root, folders):
+            if found := sorted(
+                (path for path in place.glob(pattern) if path.is_file()), key=lambda path: path.name
+            ):
+                return found
+    return []
+
+
+def find(root: str | Path, folders: Sequence[str], names: Sequence[str], hint: str = "") -> Path:
+    """The first of `names` that exists, as in `find_all`.
+
+    Raises:
+        SourceError: none is there; the message lists the names that were tried and what the folders
+            hold.
+    """
+    if found := find_all(root, folders, names):
+        return found[0]
+    *own, top = _places(root, folders)
+    held = "".join(f"; {place} holds {_listing(place)}" for place in own)
+    raise SourceError(
+        f"{top}: {' or '.join(names)} does not exist; the folder holds {_listing(top)}{held}; "
+        f"looked into "
+        f"{', '.join((*folders, '.'))}{f'; {hint}' if hint else ''}"
+    )
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Number and text of each line of a UTF-8 file; only line feeds end a line, as for every tool
+    of the field.
+
+    A byte order mark and carriage returns at line ends are taken off; an empty file is refused.
+    """
+    if not path.stat().st_size:
+        raise SourceError(f"{path} is empty; {ANEW}")
+    with open(path, "rb") as stream:
+        for number, raw in enumerate(stream, 1):
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise _not_utf8(path, number, error) from None
+            yield number, line.removesuffix("\n").removesuffix("\r")
+
+
+def read_columns(
+    path: Path, names: Sequence[str], quoted: bool = False, hint: str = ANEW
+) -> Iterator[tuple[int, list[str]]]:
+    """The fields of each line of a tab-separated file without header.
+
+    Args:
+        path: the file.
+        names: what the columns hold; each line must have exactly these.
+        quoted: fields were written by Python's csv module, which puts those with a quotation mark
+            into quotation marks.
+        hint: what to do about a line with other columns.
+    """
+    for number, line in read_lines(path):
+        fields = (
+            next(_quoted([(number, line)], path, "\t"), (number, [""]))[1]
+            if quoted
+            else line.split("\t")
+        )
+        if len(fields) != len(names):
+            raise wrong_columns(path, number, fields, names, hint)
+        yield number, fields
+
+
+def read_records(
+    path: Path, required: Sequence[str], commas: bool = False, broken: Record | None = None
+) -> Iterator[tuple[int, Record]]:
+    """The lines of a table with a header, as dictionaries.
+
+    Args:
+        path: the file.
+        required: columns that the header must name.
+        commas: quoted and separated by commas, with line ends inside quotation marks; otherwise by
+            tabs, nothing quoted.
+        broken: stands for a line with too few or too many columns, which is refused without it.
+    """
+    lines = read_lines(path)
+    table = (
+        _quoted(lines, path, ",")
+        if commas
+        else ((number, line.split("\t")) for number, line in lines)
+    )
+    _, header = next(table, (1, []))
+    if lacking := [name for name in required if name not in header]:
+        raise SourceError(
+            f"{path}, line 1: expected a header with {', '.join(lacking)}, found "
+            f"{', '.join(header) or 'nothing'}"
+        )
+    for number, fields in table:
+        if len(fields) == len(header):
+            yield number, dict(zip(header, fields, strict=True))
+        elif broken is not None:
+            yield number, broken
+        else:
+            raise wrong_columns(path, number, fields, header)
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, Record]]:
+    """The JSON object of each line; empty lines are passed over."""
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise SourceError(
+                f"{path}, line {number}: expected a JSON object, found {line[:60]!r} "
+                f"({error.msg}, at {error.colno}); {ANEW}"
+            ) from None
+        if not isinstance(record, dict):
+            raise SourceError(
+                f"{path}, line {number}: expected a JSON object, found {type(record).__name__} "
+                f"{line[:60]!r}"
+            )
+        yield number, record
+
+
+def read_json(path: Path) -> Any:
+    """The whole of a JSON file."""
+    data = path.read_bytes()
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, data[: error.start].count(b"\n") + 1, error) from None
+    except json.JSONDecodeError as error:
+        raise SourceError(
+            f"{path}, line {error.lineno}: expected JSON, found something else ({error.msg} at "
+            f"column {error.colno}); {ANEW}"
+        ) from None
+
+
+def read_blocks(lines: Numbered) -> Iterator[list[tuple[int, str]]]:
+    """Numbered lines in blocks that empty lines separate, as in CoNLL files: a sentence each."""
+    block: list[tuple[int, str]] = []
+    for number, line in lines:
+        if line.strip():
+            block.append((number, line))
+        elif block:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def build_rows(
+    path: Path, numbered: Numbered, build: Callable[[Any, int], Record]
+) -> Iterator[Record]:
+    """``build(what, line number)`` of everything that was read; what it misses or cannot use
+    becomes a SourceError.
+
+    Args:
+        path: the file that was read, for the message.
+        numbered: line numbers with what `build` takes.
+        build: makes a row; KeyError, TypeError, ValueError, IndexError and AttributeError of it are
+            the file's fault.
+    """
+    for number, what in numbered:
+        try:
+            row = build(what, number)
+        except KeyError as error:
+            found = f"; found {', '.join(map(str, what))}" if isinstance(what, dict) else ""
+            raise SourceError(
+                f"{path}, line {number}: expected {error.args[0]!r}{found}"
+            ) from error
+        except (TypeError, ValueError, IndexError, AttributeError) as error:
+            raise SourceError(
+                f"{path}, line {number}: found something unexpected in {str(what)[:120]} ({error})"
+            ) from error
+        yield row
+
+
+def wrong_columns(
+    path: Path, number: int, fields: Sequence[str], names: Sequence[str], hint: str = ANEW
+) -> SourceError:
+    """The error for a line with too few or too many columns."""
+    shown = "\t".join(fields)[:80]
+    return SourceError(
+        f"{path}, line {number}: found {len(fields)} columns, expected {len(names)} "
+        f"({', '.join(names)}): {shown!r}; {hint}"
+    )
+
+
+def withheld(names: Sequence[str]) -> str:
+    """The hint for a test file of XTREME's layout."""
+    return (
+        f"XTREME's script takes the answers out of test files: add the upstream file, "
+        f"{' or '.join(names)}"
+    )
+
+
+def _quoted(
+    lines: Iterable[tuple[int, str]], path: Path, separator: str
+) -> Iterator[tuple[int, list[str]]]:
+    """Number of the last line and the fields of each record of a table that Python's csv module
+    wrote.
+    """
+    numbers = deque(maxlen=1)  # of the line that was read last
+    records = csv.reader(
+        (numbers.append(number) or f"{line}\n" for number, line in lines), delimiter=separator
+    )
+    try:
+        for fields in records:
+            yield numbers[-1], fields
+    except csv.Error as error:
+        raise SourceError(
+            f"{path}, line {numbers[-1]}: not a table with quoted fields ({error}); {ANEW}"
+        ) from None
+
+
+def _not_utf8(path: Path, number: int, error: UnicodeDecodeError) -> SourceError:
+    byte = error.object[error.start]
+    return SourceError(
+        f"{path}, line {number}: expected UTF-8, found the byte 0x{byte:02x} ({error.reason}); "
+        f"convert it or {ANEW}"
+    )
+
+
+def _places(root: str | Path, folders: Sequence[str]) -> list[Path]:
+    """The folders to look into, that exist, and last `root`."""
+    return [*(place for folder in folders if (place := Path(root) / folder).is_dir()), Path(root)]
+
+
+def _listing(folder: Path) -> str:
+    there = sorted(file.name for file in folder.iterdir())
+    return f"{', '.join(there[:20]) or 'nothing'}{' ...' if len(there) > 20 else ''}"

@@ -1,0 +1,108 @@
+"""How far languages are from English: distances of URIEL (Littell et al. 2017, EACL, aclanthology
+E17-2002).
+
+Read from the data files of the package lang2vec (CC BY-SA 4.0); nothing of it is installed or run.
+
+* syntactic, phonological, inventory: 1 - cos(a, b) of the binary features of two languages, in
+  which values that no source states are predicted from similar languages (``syntax_knn``,
+  ``phonology_knn``, ``inventory_knn``);
+* genetic: 1 - cos(a, b) of the memberships in language families and their branches (``fam``, from
+  Glottolog);
+* geographic: the great-circle distance as a share of the longest possible one, half the Earth's
+  circumference. The vector (``geo``) holds such distances to 299 fixed points, and so the largest
+  difference of two vectors, max |a - b|, is a lower bound of it, which a point on the line beyond
+  either language attains. A language is one place: Russian lies in Siberia.
+
+URIEL's own distances are cosine ones; whether the published tables took the cosine or the angle is
+not clear (Toossi et al. 2024, arXiv 2405.11125). The angle grows with 1 - cos, so that the order of
+languages is the same.
+
+Languages are named by ISO 639-3 through the package's own table of two-letter codes; a variant
+(pt-BR, zh-TW, sr-Latn) is its language. A distance is NaN where a language has no entry: no family
+is there for eu (which has no relatives), nb and qu.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from xgrl.tasks.sources.packages import read_member
+
+DISTANCES = ("syntactic", "phonological", "inventory", "geographic", "genetic")
+KNN = {"syntactic": "S_", "phonological": "P_", "inventory": "INV_"}  # prefixes of features
+FILES = {"geographic": "geocoord_features", "genetic": "family_features"} | dict.fromkeys(
+    KNN, "feature_predictions"
+)
+
+
+def distances(languages: Sequence[str], reference: str = "en") -> pd.DataFrame:
+    """Distances of languages to one of them.
+
+    Args:
+        languages: codes as in the tables of tasks.
+        reference: a code.
+
+    Returns:
+        one row a language, in the order given: language and the five DISTANCES, from 0 to 1, NaN
+            where unknown.
+
+    Raises:
+        SourceError: the package cannot be had.
+    """
+    rows = [
+        {"language": language} | {kind: _distance(kind, language, reference) for kind in DISTANCES}
+        for language in languages
+    ]
+    return pd.DataFrame(rows, columns=["language", *DISTANCES])
+
+
+def iso_639_3(language: str) -> str:
+    """The three-letter code of a language or variant; a code that the package does not know is
+    given back.
+    """
+    base = language.partition("-")[0]
+    return _codes().get(base, base)
+
+
+def _distance(kind: str, language: str, reference: str) -> float:
+    a, b = (_vector(kind, iso_639_3(code)) for code in (language, reference))
+    if a is None or b is None or not a.any() or not b.any():
+        return float("nan")
+    if kind == "geographic":
+        return float(np.abs(a - b).max())
+    return float(max(0.0, 1 - a @ b / np.sqrt((a @ a) * (b @ b))))
+
+
+def _vector(kind: str, code: str) -> np.ndarray | None:
+    """The features (f,) of one language, None where it is not in the file."""
+    data, place, names = _file(FILES[kind])
+    if code not in place:
+        return None
+    vector = data[place[code]]
+    return vector[np.char.startswith(names, KNN[kind])] if kind in KNN else vector
+
+
+@cache
+def _file(name: str) -> tuple[np.ndarray, dict[str, int], np.ndarray]:
+    """Features (languages, f) of one file of one source, the row of each language, and the names of
+    the features (f,).
+    """
+    with np.load(
+        io.BytesIO(read_member("lang2vec", f"lang2vec/data/{name}.npz")), allow_pickle=False
+    ) as file:
+        return (
+            file["data"][:, :, 0].astype(float),
+            {code: i for i, code in enumerate(file["langs"].tolist())},
+            file["feats"],
+        )
+
+
+@cache
+def _codes() -> dict[str, str]:
+    return json.loads(read_member("lang2vec", "lang2vec/data/letter_codes.json"))

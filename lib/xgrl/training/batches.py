@@ -1,0 +1,247 @@
+"""The batches of a run: labelled and unlabelled text together, all of it decided before the first
+step.
+
+* Batches are made of texts of similar lengths, from a generator of their own, so that all arms of a
+  block see the same labelled batches in the same order.
+* The unlabelled texts of a step are drawn near the length of its labelled ones and balanced over
+  domains, so that neither length nor frequency tells the discriminator the language.
+* In a mixture of tasks each batch is of one task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from xgrl.prepare.corpus import Corpus, batches, collate
+from xgrl.prepare.encode import IGNORED
+
+
+def unlabelled_rows(
+    lengths: np.ndarray,
+    domains: np.ndarray,
+    wanted: Iterator[float],
+    batch_size: int,
+    rng: np.random.Generator,
+    window: int = 40,
+) -> Iterator[np.ndarray]:
+    """Rows of unlabelled text for each step: balanced over domains, near the length of the step's
+    labelled texts.
+
+    Args:
+        lengths: (n,) tokens of each unlabelled text.
+        domains: (n,) its domain as an integer 0..K-1.
+        wanted: for each step the length to come near.
+        batch_size: texts a step.
+        rng: its own stream.
+        window: the draw is among so many texts of the domain that are nearest in length.
+    """
+    pools = [np.flatnonzero(domains == d) for d in range(int(domains.max()) + 1)]
+    pools = [pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]
+    if min(map(len, pools)) == 0:
+        raise ValueError("a domain has no unlabelled text")
+    cycle = np.empty(0, dtype=int)
+    for length in wanted:
+        while len(cycle) < batch_size:
+            cycle = np.concatenate([cycle, rng.permutation(len(pools))])
+        chosen, cycle = cycle[:batch_size], cycle[batch_size:]
+        rows = []
+        for domain, count in zip(*np.unique(chosen, return_counts=True), strict=True):
+            pool = pools[domain]
+            size = min(len(pool), max(window, int(count)))
+            first = int(
+                np.clip(np.searchsorted(lengths[pool], length) - size // 2, 0, len(pool) - size)
+            )
+            rows.append(
+                rng.choice(pool[first : first + size], int(count), replace=bool(count > size))
+            )
+        yield np.concatenate(rows)
+
+
+def translated_rows(
+    ids: Sequence[str],
+    translations: Sequence[str],
+    batches: Iterable[np.ndarray],
+    rng: np.random.Generator,
+) -> Iterator[np.ndarray]:
+    """For each step one translation of every labelled text, in their order.
+
+    Args:
+        ids: (n,) of the labelled texts.
+        translations: (m,) ids "<id>|<language>"; a labelled text without any gets another text's.
+        batches: for each step the rows of its labelled texts.
+        rng: its own stream.
+    """
+    of: dict[str, list[int]] = {}
+    for row, name in enumerate(translations):
+        of.setdefault(name.rpartition("|")[0], []).append(row)
+    for rows in batches:
+        yield np.array([rng.choice(of.get(ids[row]) or len(translations)) for row in rows])
+
+
+def told(text: str, corpus: Corpus | None, domain_of: np.ndarray) -> np.ndarray | None:
+    """What an arm is told of each unit of its text, integers (units,); None without text.
+
+    Args:
+        text: kind of text, as in `xgrl.arms.Line`.
+        corpus: the text; of unlabelled text the labels are languages.
+        domain_of: the domain of each of these languages.
+    """
+    if corpus is None:
+        return None
+    if text == "pairs":
+        return np.zeros(len(corpus.units) - 1, dtype=int)
+    return domain_of[corpus.labels] if text == "unlabelled" else corpus.labels
+
+
+def mixture(sizes: Mapping[str, int], steps: int, cap: int, rng: np.random.Generator) -> list[str]:
+    """Which task each step's batch is from: at random in proportion to the tasks' sizes, none
+    counted above `cap`.
+
+    Source: Phang et al. 2020 (arXiv 2005.13013), section 3.1, after T5's examples-proportional
+    mixing (arXiv 1910.10683).
+    """
+    if len(sizes) == 1:
+        return list(sizes) * steps
+    shares = np.array([min(size, cap) for size in sizes.values()], dtype=float)
+    names = list(sizes)
+    return [names[i] for i in rng.choice(len(names), size=steps, p=shares / shares.sum())]
+
+
+class JointBatches(Dataset):
+    """All batches of a run, in order: labelled rows first, then unlabelled ones, padded together.
+
+    Args:
+        labelled: the task's training corpus; or several by name, of which each batch takes one
+            (`mixture`).
+        steps: number of optimiser steps.
+        batch_size: labelled examples a step (windows, where examples are cut into them).
+        order: generator of the labelled order.
+        unlabelled: the corpus of the texts beside the labelled ones; None for arms that need none.
+        domains: (units,) what the arm is told of each: language, or whatever it is labelled with.
+        unlabelled_batch_size: texts of it a step.
+        draw: generator of the unlabelled draws.
+        pad_id: what fills up ``input_ids``.
+        cap: largest size at which a corpus counts in a mixture.
+        translations: the rows beside the labelled ones are their translations (ids
+            "<id>|<language>"): each labelled text comes with one of its own, in place of texts that
+            are balanced over domains.
+    """
+
+    def __init__(
+        self,
+        labelled: Corpus | Mapping[str, Corpus],
+        steps: int,
+        batch_size: int,
+        order: np.random.Generator,
+        unlabelled: Corpus | None = None,
+        domains: np.ndarray | None = None,
+        unlabelled_batch_size: int = 0,
+        draw: np.random.Generator | None = None,
+        pad_id: int = 0,
+        cap: int = 131_072,
+        translations: bool = False,
+    ):
+        self.labelled = {"": labelled} if isinstance(labelled, Corpus) else dict(labelled)
+        self.unlabelled, self.domains, self.pad_id = unlabelled, domains, pad_id
+        self.tasks = mixture(
+            {name: len(corpus.ids) for name, corpus in self.labelled.items()}, steps, cap, order
+        )
+        drawn = {
+            name: batches(corpus.lengths, batch_size, self.tasks.count(name), order)
+            for name, corpus in self.labelled.items()
+        }
+        self.rows = [next(drawn[name]) for name in self.tasks]
+        self.drawn: list[np.ndarray] = []
+        if translations:
+            self.drawn = list(
+                translated_rows(
+                    next(iter(self.labelled.values())).ids, unlabelled.ids, self.rows, draw
+                )
+            )
+        elif unlabelled is not None:
+            wanted = (
+                self.labelled[task].lengths[rows].mean()
+                for task, rows in zip(self.tasks, self.rows, strict=True)
+            )
+            units = unlabelled_batch_size // (2 if unlabelled.format == "pairs" else 1)
+            self.drawn = list(unlabelled_rows(unlabelled.lengths, domains, wanted, units, draw))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, step: int) -> dict[str, Tensor | str]:
+        corpus = self.labelled[self.tasks[step]]
+        sequences = corpus.sequences(self.rows[step])
+        parts = [(corpus, sequences)]
+        domains = torch.empty(0, dtype=torch.long)
+        if self.unlabelled is not None:
+            units = self.drawn[step]
+            parts.append((self.unlabelled, self.unlabelled.sequences(units)))
+            domains = torch.from_numpy(
+                np.repeat(self.domains[units], np.diff(self.unlabelled.units)[units]).astype(
+                    np.int64
+                )
+            )
+        batch = collate(parts, self.pad_id)
+        labels = batch_labels(corpus, self.rows[step], sequences, batch["attention_mask"].shape[1])
+        return batch | {"labels": labels, "domains": domains, "task": self.tasks[step]}
+
+    @cached_property
+    def padded_tokens(self) -> int:
+        """Tokens of all batches as the encoder sees them, padding included."""
+        return sum(
+            sum(map(len, lengths)) * max(map(max, lengths))
+            for lengths in map(self._lengths, range(len(self)))
+        )
+
+    def _lengths(self, step: int) -> list[np.ndarray]:
+        """Tokens of each sequence of a step: the labelled ones, and the others where there are any."""
+        parts = [(self.labelled[self.tasks[step]], self.rows[step])]
+        parts += [] if self.unlabelled is None else [(self.unlabelled, self.drawn[step])]
+        return [corpus.tokens.lengths[corpus.sequences(units)] for corpus, units in parts]
+
+    def seen(self) -> dict[str, int]:
+        """What a run sees: labelled examples and tokens, unlabelled texts and tokens, tokens with
+        padding.
+        """
+        lengths = [self._lengths(step) for step in range(len(self))]
+        labelled, unlabelled = (
+            np.concatenate([part[i] for part in lengths if len(part) > i] or [[]]) for i in (0, 1)
+        )
+        return {
+            "labelled_examples": sum(map(len, self.rows)),
+            "labelled_tokens": int(labelled.sum()),
+            "unlabelled_examples": len(unlabelled),
+            "unlabelled_tokens": int(unlabelled.sum()),
+            "padded_tokens": self.padded_tokens,
+        }
+
+
+def batch_labels(corpus: Corpus, units: np.ndarray, sequences: np.ndarray, width: int) -> Tensor:
+    """What the head of a corpus's format is told about a batch; shapes as in `xgrl.models.heads`.
+
+    Args:
+        corpus: where the batch is from.
+        units: its units, see `Corpus.units`.
+        sequences: their sequences (S,).
+        width: tokens in the padded batch.
+    """
+    if corpus.format == "span_qa":
+        return torch.from_numpy(corpus.targets[sequences].astype(np.int64))
+    if corpus.format == "tagging":
+        labels = np.full((len(sequences), width), IGNORED, np.int64)
+        for row, (start, end) in enumerate(
+            zip(*(corpus.tokens.offsets[sequences + i] for i in (0, 1)), strict=True)
+        ):
+            labels[row, : end - start] = corpus.targets[start:end]
+        return torch.from_numpy(labels)
+    labels = torch.from_numpy(corpus.labels[units])
+    if corpus.format == "multiple_choice":
+        return torch.stack([labels, torch.from_numpy(np.diff(corpus.first)[units])], dim=1)
+    return labels

@@ -1,0 +1,169 @@
+"""What one training run tells about itself: is the adversary at work, out-run or dead, and what did
+the run cost?
+
+* The discriminator's accuracy over the last fifth of the steps, with its exact interval, against
+  chance. Significantly *below* chance it was out-run: the encoder moves features to where it errs,
+  with the language still in them.
+* Gradients: the norm of the task's and of the arm's gradient in the encoder's trained weights, and
+  their cosine: 0 where they have nothing to do with each other, negative where one undoes the
+  other.
+* Effective rank of the features, exp of the entropy of the normalised singular values (Roy and
+  Vetterli 2007, EUSIPCO), and their norm: both fall where features collapse.
+* Floating-point operations, counted by torch's own formulas while one step is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import binomtest
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from xgrl.stats import exact_binomial
+
+if TYPE_CHECKING:
+    from xgrl.training.batches import JointBatches
+    from xgrl.training.trainer import TaskModel
+
+
+def gradients(task_loss: Tensor, term: Tensor, weights: Sequence[nn.Parameter]) -> dict[str, float]:
+    """Norms of the gradients that both losses send into some weights, and their cosine.
+
+    Args:
+        task_loss: a number with its graph, which is kept.
+        term: the arm's, as it is added to the loss: reversed and weighted.
+        weights: of the encoder.
+
+    Returns:
+        task_gradient_norm, arm_gradient_norm, and gradient_cosine, which is NaN where a norm is 0;
+        nothing where the term does not reach the weights at all.
+    """
+    felt = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
+    if all(part is None for part in felt):
+        return {}
+    own = torch.autograd.grad(task_loss, weights, retain_graph=True, allow_unused=True)
+    a, b = (
+        torch.cat(
+            [
+                (torch.zeros_like(w) if g is None else g).flatten()
+                for w, g in zip(weights, part, strict=True)
+            ]
+        )
+        for part in (own, felt)
+    )
+    norms = a.norm().item(), b.norm().item()
+    cosine = (a @ b).item() / (norms[0] * norms[1]) if all(norms) else float("nan")
+    return {
+        "task_gradient_norm": norms[0],
+        "arm_gradient_norm": norms[1],
+        "gradient_cosine": cosine,
+    }
+
+
+def effective_rank(features: np.ndarray) -> float:
+    """Effective rank of centred features (n, H), between 1 and min(n, H); 0 where they are all the
+    same.
+
+    Source: Roy and Vetterli 2007, "The effective rank" (EUSIPCO), definition 1.
+    """
+    values = np.linalg.svd(features - features.mean(0), compute_uv=False)
+    if not values.sum() > 0:
+        return 0.0
+    shares = values / values.sum()
+    return float(np.exp(-(shares * np.log(np.maximum(shares, 1e-300))).sum()))
+
+
+class _Operations(TorchDispatchMode):
+    """Adds up torch's own formulas; `FlopCounterMode`, which also says by which module, cannot
+    stand `autograd.grad`.
+    """
+
+    total = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        if count := flop_registry.get(function.overloadpacket):
+            self.total += count(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+def training_flops(model: TaskModel, data: JointBatches) -> int:
+    """Floating-point operations of all steps: those of the middle step, forward and backward, times
+    the padded tokens.
+
+    Args:
+        model: after training; its weights stay as they are.
+        data: what it was trained on.
+
+    Returns:
+        matrix products, attention included; element-wise operations are not counted.
+    """
+    device = next(model.parameters()).device
+    batch = {
+        k: v.to(device) if isinstance(v, Tensor) else v for k, v in data[len(data) // 2].items()
+    }
+    before = model.training
+    model.train()
+    with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH), _Operations() as counter:
+        task_loss, term, _ = model(progress=0.5, **batch)
+        (task_loss + term).backward()
+    model.zero_grad()
+    model.train(before)
+    return round(counter.total * data.padded_tokens / batch["attention_mask"].numel())
+
+
+def diagnose(
+    curves: pd.DataFrame, chance: float, unlabelled_batch_size: int
+) -> tuple[dict[str, float | None], list[str]]:
+    """What the curves say at the end of training, and what a reader must be warned of.
+
+    Args:
+        curves: of `xgrl.training.trainer.fit`.
+        chance: accuracy of guessing the domain, in percent.
+        unlabelled_batch_size: texts behind each step's discriminator accuracy.
+
+    Returns:
+        ``discriminator_accuracy`` over the last fifth of the steps (None without a discriminator)
+        with its exact 95 % interval, its chance level, the first and last feature norm, and the
+        means of the gradients' norms and cosine; and warnings: a discriminator significantly below
+        chance was out-run by the encoder rather than confused (one-sided exact binomial test at
+        .01), a feature norm that fell below half has collapsed.
+    """
+    last = curves.tail(max(1, len(curves) // 5))
+    accuracy, low, high = last["discriminator_accuracy"].mean(), np.nan, np.nan
+    first_norm, last_norm = (float(curves["feature_norm"].iloc[i]) for i in (0, -1))
+    warnings = []
+    if np.isfinite(accuracy):
+        texts = len(last) * unlabelled_batch_size
+        right = round(accuracy / 100 * texts)
+        low, high = (100 * share for share in exact_binomial(right, texts, 0.95))
+        if binomtest(right, texts, chance / 100, alternative="less").pvalue < 0.01:
+            warnings.append(
+                f"discriminator accuracy {accuracy:.1f} % lies below chance ({chance:.1f} %): the "
+                f"encoder out-ran it, "
+                "which is not the same as hiding the language"
+            )
+    if last_norm < first_norm / 2:
+        warnings.append(
+            f"feature norm fell from {first_norm:.2f} to {last_norm:.2f}: the features may have "
+            f"collapsed"
+        )
+    found = {
+        "discriminator_accuracy": accuracy,
+        "discriminator_low": low,
+        "discriminator_high": high,
+    }
+    found |= {"feature_norm_first": first_norm, "feature_norm_last": last_norm}
+    found |= {
+        name: curves[name].mean()
+        for name in ("task_gradient_norm", "arm_gradient_norm", "gradient_cosine")
+    }
+    numbers = {name: float(value) if np.isfinite(value) else None for name, value in found.items()}
+    return numbers | {"discriminator_chance": chance}, warnings

@@ -1,0 +1,342 @@
+"""Training: one joint forward pass for labelled and unlabelled text, the arm's loss, and nothing
+else of our own.
+
+The loop, the schedule and the devices are `transformers.Trainer`'s. What is added to it:
+
+* batches come ready-made (`xgrl.training.batches`), the same in all arms of a block, from generators of
+  their own (`generators`);
+* gradients of the arm's modules are clipped apart from those of the encoder and head: the
+  discriminator must not shrink the encoder's step;
+* at a few steps the gradients of task and arm are compared (`xgrl.training.diagnostics`);
+* a batch too large for the memory goes through the encoder in parts (`TaskModel.states`), its loss
+  is still that of the whole.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainingArguments
+
+from xgrl.arms.base import Arm, Step
+from xgrl.models.heads import HEADS, mean_pool
+from xgrl.training.batches import JointBatches
+from xgrl.training.diagnostics import gradients
+
+STREAMS = ("head", "order", "dropout", "unlabelled", "arm")
+CURVES = (
+    "step", "task_loss", "arm_loss", "domain_loss", "discriminator_accuracy", "lambda", "feature_norm",
+    "task_gradient_norm", "arm_gradient_norm", "gradient_cosine",
+)  # fmt: skip
+MEASURED = 8  # steps of a run at which the gradients of both losses are compared
+
+
+def generators(master_seed: int, *stage: str, seed: int) -> dict[str, np.random.Generator]:
+    """Independent random streams of one run, equal in all arms of a block and in no two blocks.
+
+    Args:
+        master_seed: the study's.
+        stage: the intermediate task, and for the target stage the target too.
+        seed: the block's seed.
+
+    Returns:
+        one generator each for head initialisation, labelled order, dropout, unlabelled batches, the
+        arm's own weights.
+    """
+    key = [master_seed, *(crc32(name.encode()) for name in stage), seed]
+    return {
+        k: np.random.default_rng(s)
+        for k, s in zip(STREAMS, np.random.SeedSequence(key).spawn(len(STREAMS)), strict=True)
+    }
+
+
+def torch_seed(generator: np.random.Generator) -> int:
+    """A seed for torch drawn from a numpy generator."""
+    return int(generator.integers(2**63 - 1))
+
+
+def initialised(
+    module: type[nn.Module], *args, generator: np.random.Generator, **kwargs
+) -> nn.Module:
+    """A module whose initial weights come from `generator`; torch's global state stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_seed(generator))
+        return module(*args, **kwargs)
+
+
+def new_head(
+    features: int, heads: Mapping[str, tuple[str, int]], generator: np.random.Generator
+) -> nn.Module:
+    """A fresh head, or for a mixture a `ModuleDict` of them.
+
+    Args:
+        features: size of the encoder's features.
+        heads: format and number of classes or tags by the head's name; a single task's head has the
+            name "".
+        generator: of the initial weights.
+    """
+    made = {
+        name: initialised(HEADS[kind], features, outputs, generator=generator)
+        for name, (kind, outputs) in heads.items()
+    }
+    return made[""] if "" in made else nn.ModuleDict(made)
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 where the hardware is fast at it, on a GPU; elsewhere a context that does nothing.
+    Weights stay float32.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+class TaskModel(nn.Module):
+    """Encoder, head and arm together, as the trainer sees them.
+
+    Args:
+        encoder: the trainable part; called with ``inputs_embeds`` (B, T, H) or ``input_ids`` (B, T)
+            and ``attention_mask``.
+        head: see `xgrl.models.heads`; a `ModuleDict` of them for a mixture of tasks.
+        arm: adds a term to the loss; `Standard` at the target stage.
+        shared: name of the head of each task of a mixture.
+
+    Attributes:
+        micro_batch_size: sequences that go through the encoder at once in training; 0 for all.
+    """
+
+    micro_batch_size = 0
+
+    def __init__(
+        self, encoder: nn.Module, head: nn.Module, arm: Arm, shared: Mapping[str, str] | None = None
+    ):
+        super().__init__()
+        self.encoder, self.head, self.arm, self.shared = encoder, head, arm, dict(shared or {})
+
+    def head_of(self, task: str = "") -> nn.Module:
+        """The head that serves a task; a model of one task has one, without a name."""
+        return self.head[self.shared[task]] if task else self.head
+
+    def hidden(self, layer: int = -1, **inputs: Tensor) -> Tensor:
+        """Hidden states (B, T, H) of a padded batch after the last layer, or of layer `layer` (0 =
+        what goes in).
+        """
+        return self.states([layer], **inputs)[0]
+
+    def states(self, layers: Sequence[int], **inputs: Tensor) -> list[Tensor]:
+        """Hidden states (B, T, H) of a padded batch after each of `layers`, counted as in `hidden`.
+
+        A larger batch than `micro_batch_size` is worked on in parts: their activations are dropped,
+        computed anew, dropout included, when the backward pass comes to them, and gradients add up
+        over the parts. Labelled and other texts still meet in one loss, so that neither a mean over
+        tokens nor negatives in the batch change; the price is one more forward pass. Source: Chen
+        et al. 2016 (arXiv 1604.06174); for losses over a whole batch Gao et al. 2021 (arXiv
+        2101.06983).
+        """
+        size, count = self.micro_batch_size, len(inputs["attention_mask"])
+        if not size or count <= size or not torch.is_grad_enabled():
+            return self._states(layers, inputs)
+        parts = [
+            {name: value[i : i + size] for name, value in inputs.items()}
+            for i in range(0, count, size)
+        ]
+        found = [checkpoint(self._states, layers, part, use_reentrant=False) for part in parts]
+        return [torch.cat(same) for same in zip(*found, strict=True)]
+
+    def _states(self, layers: Sequence[int], inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        out = self.encoder(**inputs, output_hidden_states=max(layers) >= 0)
+        return [
+            out.hidden_states[layer] if layer >= 0 else out.last_hidden_state for layer in layers
+        ]
+
+    def features(self, layer: int = -1, **inputs: Tensor) -> Tensor:
+        """Pooled features (B, H) of a padded batch."""
+        return mean_pool(self.hidden(layer, **inputs), inputs["attention_mask"])
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """What is trained, by part; what an arm trains inside the encoder is the arm's."""
+        own = {id(parameter) for parameter in self.arm.parameters()}
+        groups = {
+            name: list(getattr(self, name).parameters()) for name in ("encoder", "head", "arm")
+        }
+        groups["encoder"] = [
+            parameter for parameter in groups["encoder"] if id(parameter) not in own
+        ]
+        return {
+            name: [p for p in parameters if p.requires_grad] for name, parameters in groups.items()
+        }
+
+    def forward(
+        self, labels: Tensor, domains: Tensor, progress: float, task: str = "", **inputs: Tensor
+    ) -> tuple[Tensor, Tensor | float, dict[str, float]]:
+        """The task's loss, the arm's term, and the step's curves."""
+        count = len(inputs["attention_mask"]) - len(domains)
+        inputs = self.arm.alter(inputs, count, self.encoder)
+        mask = inputs["attention_mask"]
+        hidden, *lower = self.states(
+            [-1, self.arm.layer] if self.arm.layer >= 0 else [-1], **inputs
+        )
+        read = lower[0] if lower else hidden
+        labelled, head = mean_pool(hidden[:count], mask[:count]), self.head_of(task)
+        loss = head.loss(head(labelled if head.pooled else hidden[:count]), labels, mask[:count])
+        term, curves = self.arm(
+            Step(self, inputs, hidden, read, count, labels, domains, task, loss, progress)
+        )
+        norm = labelled.detach().norm(dim=-1).mean().item()
+        return loss, term, {"task_loss": loss.item(), "feature_norm": norm} | curves
+
+
+class Diverged(RuntimeError):
+    """The loss stopped being finite."""
+
+
+class JointTrainer(Trainer):
+    """`transformers.Trainer` on ready-made batches; keeps the curves, stops when the loss is not
+    finite.
+    """
+
+    def __init__(self, *args, clip: float, learning_rates: dict[str, float], **kwargs):
+        super().__init__(*args, **kwargs)
+        self.clip, self.learning_rates, self.curves = clip, learning_rates, []
+        self.parts = self.model.groups()
+        self.measured = set(
+            np.linspace(0, self.args.max_steps, MEASURED, endpoint=False, dtype=int)
+            + self.args.max_steps // 16
+        )
+
+    def get_train_dataloader(self) -> DataLoader:
+        return DataLoader(self.train_dataset, batch_size=None, shuffle=False)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        groups = [
+            {"params": self.parts[name], "lr": lr}
+            for name, lr in self.learning_rates.items()
+            if self.parts[name]
+        ]
+        self.optimizer = torch.optim.AdamW(
+            groups, weight_decay=self.args.weight_decay, eps=1e-8, fused=True
+        )
+        return self.optimizer
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_
+    ) -> Tensor:
+        step = self.state.global_step
+        with mixed_precision(self.args.device):
+            task_loss, term, curves = model(progress=step / self.state.max_steps, **inputs)
+        loss = task_loss + term
+        if isinstance(term, Tensor) and step in self.measured:
+            curves |= gradients(task_loss, term, self.parts["encoder"])
+        self.curves.append({"step": step} | curves)
+        if not torch.isfinite(loss):
+            raise Diverged(f"the loss is {loss.item()} at step {step}")
+        return loss
+
+    def training_step(self, *args, **kwargs) -> Tensor:
+        loss = super().training_step(*args, **kwargs)
+        for part in (self.parts["encoder"] + self.parts["head"], self.parts["arm"]):
+            norm = nn.utils.clip_grad_norm_(part, self.clip)
+            # before the optimiser's step, so that the weights stay numbers
+            if not torch.isfinite(norm):
+                raise Diverged(
+                    f"the gradient's norm is {norm.item()} at step {self.state.global_step}"
+                )
+        return loss
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What training left: the curves (one row a step, columns `CURVES`), why it stopped early, if
+    it did, and its seconds.
+    """
+
+    curves: pd.DataFrame
+    diverged: str | None
+    seconds: float
+
+
+def fit(
+    model: TaskModel,
+    data: JointBatches,
+    *,
+    learning_rate: float,
+    head_learning_rate: float,
+    weight_decay: float,
+    warmup: float,
+    max_grad_norm: float,
+    dropout: np.random.Generator,
+    discriminator_learning_rate: float = 1e-3,
+    device: str = "cpu",
+    micro_batch_size: int = 0,
+) -> Fit:
+    """Train `model` in place on all batches of `data`: fused AdamW, linear warm-up and decay.
+
+    Args:
+        model: see `TaskModel`.
+        data: one item a step.
+        learning_rate, head_learning_rate, discriminator_learning_rate: peak rates of encoder, head,
+            and the arm's modules.
+        weight_decay: of AdamW, on all parameters.
+        warmup: share of the steps with rising rate.
+        max_grad_norm: clipping of encoder and head together, and of the arm's modules.
+        dropout: generator that seeds torch for the whole run.
+        device: "cpu" or "cuda"; on the latter bfloat16 where that loses nothing (autocast).
+        micro_batch_size: sequences that go through the encoder at once, see `TaskModel.states`; 0
+            for all.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device='cuda': torch sees no GPU here; allowed: cpu")
+    model.micro_batch_size = micro_batch_size
+    rates = {
+        "encoder": learning_rate,
+        "head": head_learning_rate,
+        "arm": discriminator_learning_rate,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        seed = torch_seed(dropout) % 2**32
+        arguments = TrainingArguments(
+            output_dir=folder,
+            max_steps=len(data),
+            weight_decay=weight_decay,
+            warmup_steps=round(warmup * len(data)),
+            lr_scheduler_type="linear",
+            max_grad_norm=0.0,
+            seed=seed,
+            use_cpu=device == "cpu",
+            report_to="none",
+            save_strategy="no",
+            logging_strategy="no",
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            dataloader_pin_memory=device != "cpu",
+        )
+        trainer = JointTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=data,
+            clip=max_grad_norm,
+            learning_rates=rates,
+        )
+        trainer.remove_callback(PrinterCallback)
+        # one GPU a job: a batch is one, not to be split over several
+        trainer.args._n_gpu = min(1, trainer.args.n_gpu)
+        torch.manual_seed(seed)
+        diverged, started = None, time.perf_counter()
+        try:
+            trainer.train()
+        except Diverged as error:
+            diverged = str(error)
+    model.eval()
+    return Fit(
+        pd.DataFrame(trainer.curves).reindex(columns=CURVES),
+        diverged,
+        time.perf_counter() - started,
+    )

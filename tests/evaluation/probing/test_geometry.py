@@ -1,0 +1,77 @@
+"""Language means, maps and jackknife intervals: properties that do not depend on how they are
+computed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import t as student
+
+from xgrl.evaluation.probing import geometry
+
+LANGUAGES = np.repeat(["de", "en", "fr", "ru"], 60)
+
+
+def clouds(separation: float) -> np.ndarray:
+    """Normal clouds of 60 points in 32 dimensions, one a language, whose means lie `separation` out
+    in random directions.
+    """
+    rng = np.random.default_rng(0)
+    means = rng.normal(size=(4, 32))
+    return rng.normal(size=(240, 32)) + separation * (
+        means / np.linalg.norm(means, axis=1, keepdims=True)
+    ).repeat(60, axis=0)
+
+
+def test_mean_geometry_is_a_distance_without_scale():
+    x = clouds(6.0)
+    found = geometry.mean_geometry(x, LANGUAGES)
+    d = found.distances.to_numpy()
+    assert list(found.distances.columns) == ["de", "en", "fr", "ru"]
+    assert np.allclose(d, d.T) and np.allclose(np.diag(d), 0)
+    assert all(
+        d[i, j] <= d[i, k] + d[k, j] + 1e-12 for i in range(4) for j in range(4) for k in range(4)
+    )
+    assert np.allclose(d, geometry.mean_geometry(0.01 * x + 3, LANGUAGES).distances)
+    assert geometry.mean_geometry(clouds(0.0), LANGUAGES).share < 5 < found.share < 100
+    with pytest.raises(ValueError, match="collapsed"):
+        geometry.mean_geometry(np.repeat(np.eye(4), 60, axis=0), LANGUAGES)
+
+
+def test_project_keeps_most_variance_and_has_fixed_signs():
+    x = clouds(6.0)
+    plane = geometry.project(x)
+    values = np.linalg.svd(x - x.mean(0), compute_uv=False)
+    assert plane.shape == (240, 2) and np.allclose(plane.mean(0), 0)
+    assert np.allclose((plane**2).sum(0), values[:2] ** 2)
+    assert np.array_equal(plane, geometry.project(x.copy())) and np.allclose(
+        plane, geometry.project(x + 100)
+    )
+    assert np.allclose(np.abs(geometry.project(-x)), np.abs(plane))
+
+
+def test_jackknife_of_a_mean_is_the_t_interval_of_the_group_means():
+    x = np.random.default_rng(1).normal(size=200)
+    value, low, high = geometry.jackknife_interval(lambda index: x[index].mean(), 200)
+    groups = x.reshape(20, 10).mean(0)  # text i is in group i modulo 10
+    half = student.ppf(0.975, 9) * groups.std(ddof=1) / np.sqrt(10)
+    assert value == pytest.approx(x.mean()) and (low, high) == pytest.approx(
+        (x.mean() - half, x.mean() + half)
+    )
+
+
+def test_jackknife_covers_a_number_that_is_no_mean():
+    rng, covered = np.random.default_rng(2), 0
+    for _ in range(200):
+        x = rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=300)
+        _, low, high = geometry.jackknife_interval(
+            lambda index, x=x: np.corrcoef(x[index].T)[0, 1], 300
+        )
+        covered += low <= 0.6 <= high
+    assert covered > 178  # of 200 intervals of 95 %, fewer than that with probability .0007
+
+
+def test_jackknife_needs_a_text_a_group():
+    with pytest.raises(ValueError, match="9 texts; at least 10"):
+        geometry.jackknife_interval(lambda index: 0.0, 9)

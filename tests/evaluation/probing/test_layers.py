@@ -1,0 +1,160 @@
+"""Features of every layer at every stage, and the tables made of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from xgrl.evaluation.probing import layers, probes, similarity
+from xgrl.models.split import top
+from xgrl.training import diagnostics
+
+TEXTS = ["abcdefgh", "xy", "hello there", "q", "abc"]
+
+
+def letters(texts, truncation=True, max_length=128):
+    """One token a letter, called like a Hugging Face tokenizer."""
+    return {"input_ids": [[2 + ord(letter) % 28 for letter in text][:max_length] for text in texts]}
+
+
+def bert(seed: int) -> BertModel:
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=32,
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    return BertModel(config, add_pooling_layer=False).train()
+
+
+def alone(text: str, model: BertModel) -> np.ndarray:
+    """One text without padding: (layers + 1, d)."""
+    with torch.no_grad():
+        states = model.eval()(
+            torch.tensor(letters([text])["input_ids"]), output_hidden_states=True
+        ).hidden_states
+    return torch.stack(states).mean(2)[:, 0].numpy()
+
+
+def test_features_are_masked_means_in_the_order_of_the_texts():
+    model = bert(0)
+    found = layers.stage_features(TEXTS, {"public": model}, letters, batch_size=2)["public"]
+    assert found.shape == (4, 5, 16) and found.dtype == np.float32
+    for i, text in enumerate(TEXTS):
+        assert np.allclose(found[:, i], alone(text, model), atol=1e-5)
+    with pytest.raises(ValueError, match="no texts"):
+        layers.stage_features([], {"public": model}, letters)
+
+
+@pytest.mark.parametrize("frozen", [0, 1, 2])
+def test_frozen_layers_are_shared_bit_for_bit_and_the_others_are_the_stages_own(frozen):
+    public, trained = bert(0), bert(0)
+    with torch.no_grad():
+        for layer in trained.encoder.layer[frozen:]:
+            layer.output.dense.weight *= 30
+    found = layers.stage_features(
+        TEXTS, {"public": public, "tuned": top(trained, frozen)}, letters, frozen, batch_size=2
+    )
+    assert np.array_equal(found["tuned"][: frozen + 1], found["public"][: frozen + 1])
+    assert not any(np.allclose(found["tuned"][k], found["public"][k]) for k in range(frozen + 1, 4))
+    for i, text in enumerate(TEXTS):
+        assert np.allclose(found["tuned"][:, i], alone(text, trained), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict[str, np.ndarray]:
+    """Two stages of two layers: layer 1 differs, and hides the language in the second stage."""
+    rng = np.random.default_rng(0)
+    apart = rng.normal(size=(2, 120, 32)) + 6 * np.repeat(np.eye(3, 32), 40, axis=0)
+    return {"public": apart, "intermediate": np.stack([apart[0], rng.normal(size=(120, 32))])}
+
+
+LANGUAGES = np.repeat(["de", "en", "fr"], 40)
+
+
+def test_layer_table_holds_what_the_single_measures_say(stages):
+    table = layers.measure_layers(stages, LANGUAGES, seed=3).set_index(["stage", "layer"])
+    x = stages["intermediate"][1]
+    row, linear = table.loc["intermediate", 1], probes.language_probe(x, LANGUAGES, 3)
+    mlp = probes.language_probe(x, LANGUAGES, 3, "mlp")
+    assert (row.accuracy, row.low, row.high, row.chance, row.control, row.n_test) == (
+        linear.accuracy, linear.low, linear.high, linear.chance, linear.control, linear.n_test
+    )  # fmt: skip
+    assert (row.mlp_accuracy, row.mlp_selectivity, row.mlp_converged) == (
+        mlp.accuracy,
+        mlp.selectivity,
+        mlp.converged,
+    )
+    assert row["rank"] == pytest.approx(diagnostics.effective_rank(x))
+    assert row.norm == pytest.approx(np.linalg.norm(x, axis=1).mean())
+    assert row.cka == pytest.approx(similarity.cka(x, stages["public"][1]))
+    assert row.a_distance == probes.a_distance(x[40:80], np.delete(x, np.s_[40:80], axis=0), 3)
+    for name in ("accuracy", "mlp_accuracy", "norm", "rank", "cka"):
+        low, high = (
+            ("low", "high")
+            if name == "accuracy"
+            else (f"{name.removesuffix('_accuracy')}_{end}" for end in ("low", "high"))
+        )
+        assert row[low] <= row[name] <= row[high] and row[low] < row[high]
+
+
+def test_layer_table_says_that_the_language_went_and_repeats_what_did_not_move(stages):
+    table = layers.measure_layers(stages, LANGUAGES)
+    last = table[table.layer == 1].set_index("stage")
+    for prefix in ("", "mlp_"):
+        assert last.loc["intermediate", f"{prefix}high"] < last.loc["public", f"{prefix}low"]
+    assert last.cka["public"] == pytest.approx(1) and last.cka["intermediate"] < 0.3
+    first = table[table.layer == 0].drop(columns="stage")
+    assert (
+        first.iloc[0].equals(first.iloc[1])
+        and list(table.stage) == ["public"] * 2 + ["intermediate"] * 2
+    )
+    assert not table.isna().any().any()
+
+
+def parallel() -> tuple[pd.DataFrame, np.ndarray]:
+    """Six sentences in English, five of them in fr, four in de; features (1, 15, 8) where fr is a
+    copy and de is noise.
+    """
+    rng = np.random.default_rng(1)
+    ids = {"fr": list("abcde"), "en": list("fedcba"), "de": list("cdef")}
+    rows = [(i, language) for language, own in ids.items() for i in own]
+    english = {i: rng.normal(size=8) for i in "abcdef"}
+    x = np.stack([rng.normal(size=8) if language == "de" else english[i] for i, language in rows])
+    return pd.DataFrame(rows, columns=["id", "language"]), x[None]
+
+
+def test_translations_are_paired_by_id_and_seen_languages_come_first():
+    texts, x = parallel()
+    table = layers.measure_translations({"public": x, "tuned": x}, texts, seen=["en", "fr"])
+    assert (
+        table.language.tolist() == ["fr", "fr", "de", "de"]
+        and table.stage.tolist() == ["public", "tuned"] * 2
+    )
+    assert table.seen.tolist() == [True, True, False, False] and table.n.tolist() == [5, 5, 4, 4]
+    french, german = table[table.language == "fr"].iloc[0], table[table.language == "de"].iloc[0]
+    assert (
+        french.cosine == pytest.approx(1) and french.cka == pytest.approx(1) and german.cosine < 0.9
+    )
+    assert layers.measure_translations({"public": x}, texts, []).language.tolist() == ["de", "fr"]
+    # de has 3 left
+    assert layers.measure_translations({"public": x}, texts.iloc[:-1], []).language.tolist() == [
+        "fr"
+    ]
+    nothing = layers.measure_translations({"public": x[:, :0]}, texts.iloc[:0], [])
+    assert nothing.empty and list(nothing.columns) == list(table.columns)
+
+
+def test_translations_refuse_what_cannot_be_paired():
+    texts, x = parallel()
+    with pytest.raises(ValueError, match="no English, found de, fr"):
+        layers.measure_translations({"public": x}, texts[texts.language != "en"], [])
+    with pytest.raises(ValueError, match="none of de shares 4"):
+        layers.measure_translations({"public": x}, texts.iloc[5:-1], [])
+    with pytest.raises(ValueError, match="twice"):
+        layers.measure_translations({"public": x}, pd.concat([texts, texts[:1]]), [])

@@ -1,0 +1,302 @@
+"""Every format through real preparation, training, prediction and scores, on each architecture of
+encoder.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import ModernBertConfig, ModernBertModel, XLMRobertaConfig, XLMRobertaModel
+
+from small_study import prepare
+from xgrl.arms import vectors_of
+from xgrl.arms.base import Standard
+from xgrl.evaluation import metrics, predict
+from xgrl.models.encoder import load_encoder
+from xgrl.prepare.folder import Prepared
+from xgrl.runs import records
+from xgrl.tasks import find_task
+from xgrl.training import batches, trainer
+
+TRAINED = ["xnli", "xcopa", "udpos", "panx", "xquad", "mlqa", "lareqa", "mewslix"]
+PLAIN = ["tatoeba", "bucc2018"]
+STUDY = {
+    "intermediate": ["mnli", "squad2", "hellaswag", "ccg", "multitask"],
+    "targets": [*TRAINED, *PLAIN],
+    "languages": ["en", "de", "zh", "ru", "et", "th", "ar"],
+    "train_rows": 400,
+    "dev_rows": 60,
+    "test_rows": 20,
+    "retrieval_rows": 40,
+    "max_length": 48,
+    "trained_layers": -1,
+}
+SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+}
+IDS = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+
+
+def encoder_folder(kind: str, folder) -> str:
+    """A random encoder of another architecture over the fixture's words, as a folder that AutoModel
+    loads.
+    """
+    _, tokenizer = load_encoder("tiny")
+    torch.manual_seed(0)
+    sizes = SIZES | IDS | {"vocab_size": len(tokenizer)}
+    if kind == "xlm-r":
+        model = XLMRobertaModel(XLMRobertaConfig(**sizes, max_position_embeddings=132))
+    else:
+        model = ModernBertModel(
+            ModernBertConfig(**sizes, cls_token_id=0, sep_token_id=2, local_attention=8)
+        )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory) -> Prepared:
+    return prepare(tmp_path_factory.mktemp("bert"), **STUDY)
+
+
+@pytest.fixture(scope="module", params=["bert", "xlm-r", "modernbert"])
+def prepared(request, bert, tmp_path_factory) -> Prepared:
+    if request.param == "bert":
+        return bert
+    folder = tmp_path_factory.mktemp(request.param)
+    return prepare(folder, encoder=encoder_folder(request.param, folder / "encoder"), **STUDY)
+
+
+def untrained(prepared: Prepared, target: str) -> trainer.TaskModel:
+    encoder = prepared.encoder()
+    head = torch.nn.Identity()
+    if find_task(target, "target").format != "retrieval" or find_task(target, "target").trained:
+        head = trainer.new_head(
+            encoder.config.hidden_size, {"": prepared.head(target)}, np.random.default_rng(0)
+        )
+    return trainer.TaskModel(encoder, head, Standard())
+
+
+def fit(model: trainer.TaskModel, corpus, steps: int, **changes) -> trainer.Fit:
+    data = batches.JointBatches(corpus, steps, 16, np.random.default_rng(1), pad_id=1)
+    rates = {
+        "learning_rate": 3e-3,
+        "head_learning_rate": 1e-2,
+        "weight_decay": 0.01,
+        "warmup": 0.1,
+        "max_grad_norm": 1.0,
+    }
+    return trainer.fit(model, data, dropout=np.random.default_rng(2), **rates | changes)
+
+
+@pytest.mark.parametrize("target", TRAINED)
+def test_a_target_is_trained_predicted_and_scored_in_every_language(prepared, target, tmp_path):
+    model, place = untrained(prepared, target), f"target/{target}"
+    if prepared.has(f"{place}/first"):
+        assert fit(model, prepared.corpus(f"{place}/first"), 3).diverged is None
+    train = prepared.corpus(f"{place}/train")
+    assert train.labels is not None or train.targets is not None, "there is something to learn"
+    result = fit(model, train, 6)
+    assert result.diverged is None and np.isfinite(result.curves.task_loss).all()
+    frame, scores, calibration = predict.predict(model, prepared, target)
+    has_classes = find_task(target, "target").format in ("classification", "multiple_choice")
+    assert list(calibration) == (list(scores) if has_classes else [])
+    assert all(0 <= error <= 100 for error in calibration.values())
+    assert list(scores) == prepared.languages(target)
+    summary = predict.summarise(frame, scores)
+    assert all(0 <= value <= 100 for value in summary["scores"].values())
+    parameters = {"study": "s", "intermediate": "none", "arm": "none", "target": target, "seed": 0}
+    records.write_predictions(tmp_path, predict.complete(frame, parameters))
+    for language, rows in frame.groupby("language"):
+        corpus = prepared.corpus(
+            f"{place}/{'queries' if find_task(target, 'target').format == 'retrieval' else 'test'}-{language}"
+        )
+        assert rows["example_id"].tolist() == corpus.ids
+        if "matched" in rows:
+            sums = rows[list(records.COUNTS)].sum().to_numpy()
+            found = metrics.from_counts(find_task(target, "target").metric, sums)
+            assert found == pytest.approx(summary["scores"][language]), (
+                "counts give the official F1"
+            )
+        else:
+            assert rows["score"].mean() == pytest.approx(summary["scores"][language]), (
+                "an example's score is its share"
+            )
+
+
+@pytest.mark.parametrize("target", PLAIN)
+def test_plain_retrieval_needs_no_training_and_takes_any_layer(prepared, target):
+    model = untrained(prepared, target)
+    last, *_ = predict.predict(model, prepared, target, model.encoder.config.num_hidden_layers)
+    frame, scores, _ = predict.predict(model, prepared, target)
+    # which normalises once more after its last layer
+    if prepared.encoder().config.model_type != "modernbert":
+        assert frame.equals(last)
+    assert set(scores) == set(prepared.languages(target)) and "en" not in scores
+
+
+@pytest.mark.parametrize("task", ["mnli", "squad2", "hellaswag", "ccg"])
+def test_each_format_is_learned(bert, task):
+    name = f"intermediate/{task}"
+    encoder = bert.encoder()
+    head = trainer.new_head(
+        encoder.config.hidden_size, {"": bert.head(task, "intermediate")}, np.random.default_rng(0)
+    )
+    model = trainer.TaskModel(encoder, head, Standard())
+    train = bert.corpus(f"{name}/train")
+    before, count, majority = predict.check(model, bert.corpus(f"{name}/dev"))
+    result = fit(model, train, 200)
+    after, count, _ = predict.check(model, bert.corpus(f"{name}/dev"))
+    first, last = result.curves.task_loss.head(20).mean(), result.curves.task_loss.tail(20).mean()
+    assert last < 0.8 * first, (first, last)
+    assert after > before and 100 * after / count > majority, (before, after, count, majority)
+
+
+def test_a_mixture_draws_homogeneous_batches_and_shares_the_heads_it_should(bert):
+    parts = bert.parts("multitask")
+    assert parts == ["mnli", "squad2", "hellaswag", "ccg"] and bert.parts("mnli") == ["mnli"]
+    shared = {task: find_task(task, "intermediate").head or task for task in parts}
+    assert shared["mnli"] == find_task("anli", "intermediate").head == "three-way"
+    train = {task: bert.corpus(f"intermediate/{task}/train") for task in parts}
+    data = batches.JointBatches(train, 40, 4, np.random.default_rng(0), pad_id=1)
+    assert {data.tasks[i] for i in range(40)} == set(parts)
+    encoder = bert.encoder()
+    heads = {shared[task]: bert.head(task, "intermediate") for task in parts}
+    head = trainer.new_head(encoder.config.hidden_size, heads, np.random.default_rng(0))
+    model = trainer.TaskModel(encoder, head, Standard(), shared)
+    rates = {
+        "learning_rate": 1e-3,
+        "head_learning_rate": 1e-2,
+        "weight_decay": 0.01,
+        "warmup": 0.1,
+        "max_grad_norm": 1.0,
+    }
+    before = {name: [p.clone() for p in part.parameters()] for name, part in head.items()}
+    assert trainer.fit(model, data, dropout=np.random.default_rng(0), **rates).diverged is None
+    for name, part in head.items():
+        assert any(
+            not torch.equal(a, b) for a, b in zip(before[name], part.parameters(), strict=True)
+        ), f"{name} was not trained"
+    for task in parts:
+        right, count, majority = predict.check(model, bert.corpus(f"intermediate/{task}/dev"), task)
+        assert 0 <= right <= count and 0 <= majority <= 100
+
+
+def test_a_cached_prefix_serves_every_format(tmp_path):
+    whole = prepare(
+        tmp_path / "a", **STUDY | {"targets": ["udpos", "xquad"], "intermediate": ["hellaswag"]}
+    )
+    half = prepare(
+        tmp_path / "b",
+        **STUDY
+        | {"targets": ["udpos", "xquad"], "intermediate": ["hellaswag"], "trained_layers": 2},
+    )
+    for target in ("udpos", "xquad"):
+        found = []
+        for one in (whole, half):
+            encoder = one.encoder()
+            head = trainer.new_head(32, {"": one.head(target)}, np.random.default_rng(0))
+            model = trainer.TaskModel(one.trainable(encoder), head, Standard())
+            found.append(predict.predict(model, one, target)[0])
+        assert found[0]["prediction"].equals(found[1]["prediction"])
+
+
+def test_an_encoder_of_which_nothing_is_stored_finds_the_same(tmp_path):
+    one = prepare(
+        tmp_path,
+        **STUDY
+        | {"targets": ["udpos", "tatoeba"], "intermediate": ["hellaswag"], "trained_layers": 2},
+    )
+    for target, head in (("udpos", trainer.new_head(32, {"": one.head("udpos")}, np.random.default_rng(0))),
+                         ("tatoeba", torch.nn.Identity())):  # fmt: skip
+        found = []
+        for way in (one, one.uncached()):
+            model = trainer.TaskModel(way.trainable(way.encoder()), head, Standard())
+            found.append(predict.predict(model, way, target)[0])
+        assert found[0]["prediction"].equals(found[1]["prediction"])
+    assert (
+        one.uncached().corpus("target/udpos/dev").hidden
+        is None
+        is not one.corpus("target/udpos/dev").hidden
+    )
+
+
+def test_centring_undoes_an_offset_of_a_language(bert):
+    """Queries moved by a constant find what they found before, once each side's mean is taken away."""
+    change, moved = vectors_of("centring"), []
+
+    def with_offset(vectors):
+        moved.append(len(moved))
+        return change(vectors + 100.0 * (len(moved) % 2))
+
+    model = untrained(bert, "tatoeba")
+    plain, shifted = (
+        predict.predict(model, bert, "tatoeba", change=c)[0] for c in (change, with_offset)
+    )
+    assert len(moved) > 2 and (plain["prediction"] == shifted["prediction"]).mean() > 0.99
+
+
+def test_calibration_error():
+    right, sure = np.array([True, True, False, False]), np.array([0.95, 0.95, 0.95, 0.55])
+    assert predict.calibration_error(right, sure) == pytest.approx(
+        100 * (3 * abs(2 / 3 - 0.95) + 0.55) / 4
+    )
+    rng = np.random.default_rng(0)
+    sure = rng.uniform(0.3, 1, 50_000)
+    assert predict.calibration_error(rng.random(50_000) < sure, sure) < 1.0
+    assert predict.calibration_error(np.array([True]), np.array([1.0])) == 0
+
+
+def test_answers_are_cut_out_of_the_context(bert, monkeypatch):
+    model = untrained(bert, "xquad")
+    corpus = bert.corpus("target/xquad/test-de")
+    texts = predict.answer(model, corpus)
+    assert all(
+        text in context for text, context in zip(texts, corpus.column("context"), strict=True)
+    )
+    # every span scores 0, and so does no answer: only what is better than none is given
+    with torch.no_grad():
+        model.head.linear.weight.zero_()
+        model.head.linear.bias.zero_()
+    assert all(predict.answer(model, corpus, may_be_empty=True))
+    monkeypatch.setattr(predict, "_best_span", lambda scores, origin: (-1.0, (0, 1)))
+    assert predict.answer(model, corpus, may_be_empty=True) == [""] * len(corpus.ids)
+    assert all(predict.answer(model, corpus))
+
+
+def best_by_hand(scores, origin):
+    """Every legal pair of first and last token, one by one."""
+    inside = [i for i in range(len(origin)) if origin[i][0] >= 0]
+    legal = [
+        (scores[i, 0] + scores[j, 1], i, j)
+        for i in inside
+        for j in inside
+        if 0 <= j - i < predict.LONGEST_ANSWER
+    ]
+    value, i, j = max(legal)
+    return value, (origin[i][0], origin[j][1])
+
+
+def test_the_best_span_is_the_best_of_all(monkeypatch):
+    monkeypatch.setattr(predict, "BEST", 100)
+    monkeypatch.setattr(predict, "LONGEST_ANSWER", 4)
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        scores = rng.normal(size=(15, 2))
+        origin = np.array([[-1, -1]] * 4 + [[3 * i, 3 * i + 2] for i in range(10)] + [[-1, -1]])
+        value, span = predict._best_span(scores, origin)
+        expected = best_by_hand(scores, origin)
+        assert value == pytest.approx(expected[0]) and span == tuple(expected[1])
+
+
+def test_cells_of_the_table_can_be_read_back():
+    assert predict._text(["B-PER", "I-PER"]) == "B-PER I-PER"
+    assert json.loads(predict._text(["two words", "x"])) == ["two words", "x"]
+    assert predict._text("plain text") == "plain text" and predict._text(3) == "3"

@@ -1,0 +1,232 @@
+"""One job, one notebook: refused before it starts, or finished with its record, or failed with its
+traceback kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+import pytest
+from filelock import FileLock, Timeout
+
+from xgrl.execution import execute, placement
+from xgrl.runs import params, records
+
+
+def notebook(folder: Path, *cells: str) -> Path:
+    """A stand-in for 04_probe with the given cells after its parameters cell."""
+    defaults = params.JOBS["04_probe"]().model_dump()
+    first = nbformat.v4.new_code_cell(
+        "\n".join(f"{k} = {v!r}" for k, v in defaults.items()), metadata={"tags": ["parameters"]}
+    )
+    nb = nbformat.v4.new_notebook(cells=[first, *(nbformat.v4.new_code_cell(c) for c in cells)])
+    nb.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
+    path = folder / "04_probe.ipynb"
+    nbformat.write(nb, path)
+    return path
+
+
+RECORD = """
+from xgrl.runs import records
+folder = records.run_folder(outputs, study, "probe", intermediate=intermediate, arm=arm, seed=seed)
+started = records.start(folder, study)
+records.finish(folder, phase="probe", parameters={"study": study, "seed": seed}, metrics={}, started=started)
+"""
+
+
+def call(folder: Path, path: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [
+        sys.executable,
+        "-m",
+        "xgrl.execution.execute",
+        str(path),
+        str(folder / "out.ipynb"),
+        "-p",
+        "outputs",
+        str(folder / "outputs"),
+    ]
+    environment = os.environ | {"XGRL_WARM": "0"}
+    return subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, env=environment, timeout=240
+    )
+
+
+@pytest.fixture
+def record(tmp_path) -> Path:
+    return tmp_path / "outputs/smoke/probe/sarcasm/dann/seed-3/run.json"
+
+
+def test_a_finished_job(tmp_path, record):
+    done = call(tmp_path, notebook(tmp_path, RECORD), "-p", "seed", "3")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(record.read_text())["parameters"]["seed"] == 3
+    assert str(record) in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["1 / 0", RECORD], "ZeroDivisionError"),
+        (["import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", RECORD], "died|killed|Died"),
+        (["1"], "without writing"),
+    ],
+)
+def test_a_failed_job_exits_1_and_keeps_its_notebook(tmp_path, record, cells, said):
+    done = call(tmp_path, notebook(tmp_path, *cells), "-p", "seed", "3")
+    assert done.returncode == 1
+    assert any(word in done.stderr for word in said.split("|")), done.stderr
+    assert (tmp_path / "out.ipynb").exists() and not record.exists()
+
+
+def test_an_old_record_does_not_make_a_failed_job_look_finished(tmp_path, record):
+    records.write_json(record, {"schema": 1, "study": "smoke"})
+    done = call(tmp_path, notebook(tmp_path, "raise RuntimeError('no')"), "-p", "seed", "3")
+    assert done.returncode == 1 and not record.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("sed", "3", ["sed", "did you mean 'seed'"]),
+        ("seed", "three", ["seed", "three"]),
+        ("seed", "1e3", ["seed", "1e3"]),
+        ("seed", "-1", ["seed", "-1"]),
+        ("arm", "dan", ["dan", "did you mean 'dann'"]),
+        ("intermediate", "sarcam", ["did you mean 'sarcasm'"]),
+        ("threads", "0", ["threads", "0"]),
+    ],
+)
+def test_a_mistake_is_refused_before_a_kernel_starts(tmp_path, name, value, words):
+    done = call(tmp_path, notebook(tmp_path, RECORD), "-p", name, value)
+    assert done.returncode == 2
+    assert done.stderr.startswith("refused: ") and len(done.stderr.strip().splitlines()) == 1
+    assert all(word in done.stderr for word in words), done.stderr
+    assert not (tmp_path / "out.ipynb").exists() and not (tmp_path / "outputs").exists()
+
+
+def test_a_notebook_that_is_no_phase_of_the_study(tmp_path):
+    path = notebook(tmp_path, RECORD).rename(tmp_path / "04_prob.ipynb")
+    done = call(tmp_path, path)
+    assert done.returncode == 2 and "04_probe" in done.stderr
+    assert call(tmp_path, tmp_path / "nothing.ipynb").returncode == 2
+
+
+def test_names_are_checked_against_the_source():
+    with pytest.raises(execute.Refused, match=r"sources=\['files'\]; allowed: packages, fixture"):
+        execute.check_names({"intermediate": ["sarcasm"], "sources": ["files"]})
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_a_kernel_starts(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    values = {"outputs": str(tmp_path / "outputs"), "device": "cuda"}
+    with pytest.raises(
+        execute.Refused, match=r"device='cuda': nvidia-smi lists no GPU here.*allowed here: cpu"
+    ):
+        execute.run("notebooks/02_intermediate.ipynb", tmp_path / "out.ipynb", values)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_gpu_is_held_while_the_notebook_runs(tmp_path, monkeypatch):
+    import papermill
+
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'GPU 0: Fake (UUID: GPU-fake)'\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    folder = tmp_path / f"xgrl-gpus-{os.getuid()}"
+    seen = []
+
+    def notebook_runs(*args, parameters, **options):
+        with pytest.raises(Timeout), FileLock(folder / "GPU-fake.lock", timeout=0):
+            pass
+        seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+        home = execute.folder_of("02_intermediate", parameters)
+        records.finish(home, phase="intermediate", parameters=parameters, metrics={}, started=0.0)
+
+    monkeypatch.setattr(papermill, "execute_notebook", notebook_runs)
+    values = {"outputs": str(tmp_path / "outputs"), "device": "cuda"}
+    record = execute.run("notebooks/02_intermediate.ipynb", tmp_path / "out.ipynb", values)
+    assert seen == ["GPU-fake"] and "CUDA_VISIBLE_DEVICES" not in os.environ
+    assert json.loads(record.read_text())["device"] == "cuda"
+    with FileLock(folder / "GPU-fake.lock", timeout=0):
+        pass
+
+
+@pytest.mark.parametrize(
+    "name, threads", [("02_intermediate", "threads"), ("01_prepare", "workers")]
+)
+def test_more_threads_than_cores_are_refused(name, threads, tmp_path, monkeypatch):
+    monkeypatch.setattr(placement, "cores", lambda: 3)
+    with pytest.raises(
+        execute.Refused, match=rf"{threads}=4: 3 cores are available.*allowed here: 1 to 3"
+    ):
+        execute.run(
+            f"notebooks/{name}.ipynb",
+            tmp_path / "out.ipynb",
+            {"outputs": str(tmp_path / "outputs"), threads: 4},
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def as_another_user(tmp_path):
+    """The effective user is not the owner of the test's folder; as root only, who can become
+    somebody.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    for place in (tmp_path, *tmp_path.parents):
+        if not place.stat().st_mode & 0o001 and place.is_relative_to(tempfile.gettempdir()):
+            place.chmod(place.stat().st_mode | 0o055)
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+@pytest.mark.parametrize("below", ["", "packages"])
+def test_a_cache_of_somebody_else_is_refused_before_any_work(below, tmp_path, monkeypatch, request):
+    cache = tmp_path / "cache"
+    (cache / "packages").mkdir(parents=True)
+    cache.chmod(0o777 if below else 0o755)
+    monkeypatch.setenv("XGRL_CACHE", str(cache))
+    request.getfixturevalue("as_another_user")
+    with pytest.raises(
+        execute.Refused,
+        match=rf"cache {cache / below}: this user cannot write there .*root.*XGRL_CACHE",
+    ):
+        execute.check_machine("01_prepare", {})
+
+
+def test_a_cache_that_is_a_file_is_refused_with_exit_status_2(tmp_path):
+    (tmp_path / "cache").write_text("")
+    command = [
+        sys.executable,
+        "-m",
+        "xgrl.execution.execute",
+        "notebooks/01_prepare.ipynb",
+        str(tmp_path / "out.ipynb"),
+    ]
+    environment = os.environ | {"XGRL_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [*command, "-p", "outputs", str(tmp_path / "outputs")],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(
+        f"refused: cache {tmp_path / 'cache'}: this user cannot write there"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]

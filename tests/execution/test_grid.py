@@ -1,0 +1,177 @@
+"""Which runs a study has: every cell that an arm can serve, none that it cannot, and a reason for
+each of those.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from xgrl.execution.execute import Refused, check_job, check_study
+from xgrl.execution.grid import arms_with_texts, grid, reads
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def study(name="smoke", **changes):
+    config: dict = {}
+    for part in ("base", name):
+        update_config(config, yaml.safe_load((ROOT / "params" / f"{part}.yaml").read_text()))
+    update_config(config, changes)
+    return check_study(config)
+
+
+def test_the_smoke_study():
+    found = grid(study())
+    assert len(found.intermediate) == 2 * 2 * 2 + 2 and len(set(found.intermediate)) == len(
+        found.intermediate
+    )
+    assert ("intent", "none", "none", 1) in found.target and (
+        "emoji-names",
+        "none",
+        "none",
+        1,
+    ) not in found.target
+    assert ("intent", "sarcasm", "control", 0) in found.target  # probed after fine-tuning
+    assert ("emoji-names", "sarcasm", "control", 0) not in found.target
+    assert not found.left_out
+
+
+def test_arms_get_the_cells_they_can_serve_and_the_others_are_named():
+    arms = ["standard", "dann", "dann-0.01", "translated", "centring", "cdan"]
+    changes = {
+        "arms": arms,
+        "intermediate": ["sarcasm", "sentiment"],
+        "targets": ["intent", "emoji-names"],
+    }
+    found = grid(
+        study(
+            "laptop",
+            scientific=changes | {"probe_arms": []},
+            nuisance={"lambda_max": {"dann-0.01": 0.01}},
+        )
+    )
+    assert {task for task, arm, _ in found.intermediate if arm == "translated"} == {"sentiment"}
+    assert {task for task, arm, _ in found.intermediate if arm == "dann-0.01"} == {
+        "sarcasm",
+        "sentiment",
+    }
+    assert {target for target, _, arm, _ in found.target if arm == "centring"} == {"emoji-names"}
+    assert not any(arm == "centring" for _, arm, _ in found.intermediate)
+    assert len(found.left_out) == 2 and any("'translated'" in reason for reason in found.left_out)
+
+
+def test_a_name_that_is_both_an_intermediate_and_a_target_task():
+    found = grid(study("laptop", scientific={"intermediate": ["qa", "sarcasm"], "targets": ["qa", "intent"], "languages": [],
+                                             "arms": ["standard", "dann", "cdan"], "probe_arms": []}))  # fmt: skip
+    assert {task for task, arm, _ in found.intermediate if arm == "cdan"} == {"sarcasm"}
+    assert {target for target, _, arm, _ in found.target if arm == "cdan"} == {"qa", "intent"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scientific": {"arms": ["standard", "dann", "dann-0.01"]}}, "the same as 'dann'"),
+        (
+            {"scientific": {"arms": ["dann", "none", "centring"], "baseline": "none"}},
+            "takes the checkpoints of 'standard'",
+        ),
+        (
+            {
+                "scientific": {
+                    "arms": ["standard", "dann", "centring"],
+                    "targets": ["intent"],
+                    "languages": ["en", "de"],
+                }
+            },
+            "'intent' has none",
+        ),
+        (
+            {"scientific": {"arms": ["standard", "centring"], "treatment": "centring"}},
+            "'intent' has none",
+        ),
+        ({"nuisance": {"lambda_max": {"dan": 0.1}}}, "unknown arm 'dan'; did you mean 'dann'"),
+        ({"nuisance": {"domains": {"dann": "both"}}}, "binary"),
+        (
+            {
+                "nuisance": {"domains": {"wdgrl": "languages"}},
+                "scientific": {"arms": ["standard", "dann", "wdgrl"]},
+            },
+            "binary",
+        ),
+        ({"scientific": {"arms": ["standard", "dann", "daan"]}}, "did you mean 'dann'"),
+        ({"scientific": {"arms": ["standard", "dann", "../x"]}}, "arms.2"),
+        ({"scientific": {"probe_target": "wikilingua"}}, "not among the targets"),
+    ],
+)
+def test_what_a_study_may_not_ask_of_its_arms(changes, message):
+    with pytest.raises(ValueError, match=message):
+        study(**changes)
+
+
+def test_translated_needs_translations_of_some_task():
+    arms = {"arms": ["standard", "dann", "translated"], "probe_arms": []}
+    with pytest.raises(
+        ValueError,
+        match="needs translations of the training rows, and the study's sources have none of "
+        "'sarcasm'",
+    ):
+        study("laptop", scientific=arms)
+
+
+@pytest.mark.parametrize(
+    ("notebook", "values", "message"),
+    [
+        ("03_target", {"arm": "centring", "target": "intent"}, "'intent' has none"),
+        ("02_intermediate", {"arm": "wdgrl"}, "separates English from the rest"),
+        ("02_intermediate", {"arm": "centring"}, "trains nothing"),
+        ("02_intermediate", {"arm": "none"}, "trains nothing"),
+        ("02_intermediate", {"arm": "cdan", "intermediate": "qa"}, "serves classification only"),
+    ],
+)
+def test_a_job_that_an_arm_cannot_serve_is_refused(notebook, values, message):
+    with pytest.raises(Refused, match=message):
+        check_job(notebook, values)
+
+
+def test_every_study_file_is_a_study():
+    for path in sorted((ROOT / "params").glob("*.yaml")):
+        if path.stem != "base":
+            assert grid(study(path.stem)).target
+
+
+def test_01_changes_only_with_arms_that_need_texts_of_their_own():
+    few, more = (
+        {"arms": ["none", "standard", "dann"]},
+        {"arms": ["none", "standard", "dann", "shuffled", "robust-smoothing"]},
+    )
+    assert arms_with_texts(study(scientific=few)) == arms_with_texts(study(scientific=more)) == []
+    with_text = {"arms": ["standard", "dann", "lexical", "mlm", "mlm-0.3"]}
+    assert arms_with_texts(
+        study(scientific=with_text, nuisance={"lambda_max": {"mlm-0.3": 0.3}})
+    ) == ["mlm", "lexical"]
+
+
+def test_a_run_reads_the_parts_it_follows_from():
+    assert reads("intermediate", 2, tasks=["sarcasm"], arm="standard") == [
+        "encoder",
+        "intermediate/sarcasm",
+    ]
+    assert reads("intermediate", 2, tasks=["a", "b"], arm="dann-0.1")[1:] == [
+        "intermediate/a",
+        "intermediate/b",
+        "unlabelled",
+    ]
+    assert (
+        reads("intermediate", 2, tasks=["sentiment"], arm="translated")[-1]
+        == "intermediate/sentiment/translated"
+    )
+    assert reads("intermediate", 2, tasks=["sarcasm"], arm="mlm")[-2:] == [
+        "language-modelling",
+        "vocabulary",
+    ]
+    assert reads("target", -1, target="intent") == ["encoder", "target/intent", "vocabulary"]
+    assert reads("probe", 2) == ["encoder", "texts"]

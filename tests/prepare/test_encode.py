@@ -1,0 +1,159 @@
+"""Canonical rows as sequences: nothing is lost at a window's border, and every target points at its
+own text.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+from xgrl.models.encoder import load_encoder
+from xgrl.prepare.encode import IGNORED, STRIDE, encode, special_frame
+from xgrl.tasks.formats import validate
+from xgrl.tasks.sources.fixture import fixture_rows
+
+
+@pytest.fixture(scope="module", params=["tiny", "embedded"])
+def tokenizer(request):
+    return load_encoder(request.param)[1]
+
+
+def rows(format: str, name: str = "toy", labels=()) -> Dataset:
+    found = fixture_rows(name, format, "en", "test", labels)
+    return Dataset(validate(found, format, labels).table)
+
+
+LONG = (
+    "Die Brücke über den Fluß wurde 1903 gebaut, und zwar von zwei Brüdern aus Zürich. "
+    "東京タワーは1958年に完成した。"
+    "Её высота  составляет 332,9 метра; रात में वह चमकती है. "
+)
+
+
+def questions() -> Dataset:
+    """Real scripts, doubled blanks and an answer in every part of a long context."""
+    context = " ".join(LONG for _ in range(6))
+    answers = ["zwei Brüdern", "東京タワー", "332,9", "रात में", "Brücke über", "1958年"]
+    found = []
+    for i, text in enumerate(answers * 2):
+        start = context.index(text) if i < len(answers) else context.rindex(text)
+        found.append({"id": str(i), "question": "Wer, wo, was? " * (1 + 30 * (i == 3)), "context": context,
+                      "answers": {"text": [text], "answer_start": [start]}})  # fmt: skip
+    found.append(found[0] | {"id": "none", "answers": {"text": [], "answer_start": []}})
+    return Dataset(validate(found, "span_qa").table)
+
+
+@pytest.mark.parametrize("max_length", [32, 48, 96])
+def test_windows_cover_the_context_and_spans_point_at_the_answer(tokenizer, max_length):
+    found = questions()
+    encoded = encode(found, "span_qa", tokenizer, max_length)
+    assert encoded.tokens.lengths.max() <= max_length and len(encoded.first) == len(found) + 1
+    for i, row in enumerate(found):
+        covered, hits = np.zeros(len(row["context"]), bool), 0
+        for window in range(encoded.first[i], encoded.first[i + 1]):
+            start, end = encoded.tokens.offsets[window : window + 2]
+            origin, (a, b) = encoded.origin[start:end], encoded.targets[window]
+            for x, y in origin[origin[:, 0] >= 0]:
+                covered[x:y] = True
+            if b:
+                hits += 1
+                text = row["context"][origin[a, 0] : origin[b, 1]].strip()
+                answer = row["answers"]["text"][0]
+                # whole pieces, so a little more
+                assert answer in text and len(text) <= len(answer) + 12, (text, answer)
+        letters = np.array([not c.isspace() for c in row["context"]])
+        assert covered[letters].all(), "every letter of the context is in some window"
+        assert hits >= 1 if row["answers"]["text"] else hits == 0
+
+
+def test_neighbouring_windows_overlap(tokenizer):
+    encoded = encode(questions(), "span_qa", tokenizer, 64)
+    first, second = (
+        encoded.origin[encoded.tokens.offsets[w] : encoded.tokens.offsets[w + 1]] for w in (0, 1)
+    )
+    shared = set(map(tuple, first[first[:, 0] >= 0].tolist())) & set(
+        map(tuple, second[second[:, 0] >= 0].tolist())
+    )
+    assert 1 <= len(shared) <= STRIDE
+
+
+def test_words_keep_their_tags_over_windows(tokenizer):
+    labels = ("O", "B-X", "I-X", "B-Y")
+    sentences = [
+        {
+            "id": "a",
+            "tokens": ["Straße", "zu", "\u200b", "東京タワー", "incomprehensibilities"] * 9,
+            "tags": [0, 1, 2, 3, 0] * 9,
+        },
+        {"id": "b", "tokens": ["x"], "tags": [3]},
+    ]
+    found = Dataset(validate(sentences, "tagging", labels).table)
+    encoded = encode(found, "tagging", tokenizer, 24)
+    assert encoded.tokens.lengths.max() <= 24
+    before, after = special_frame(tokenizer)
+    for i, row in enumerate(found):
+        words, tags = [], []
+        for window in range(encoded.first[i], encoded.first[i + 1]):
+            start, end = encoded.tokens.offsets[window : window + 2]
+            ids, origin, targets = (
+                array[start:end] for array in (encoded.tokens.ids, encoded.origin, encoded.targets)
+            )
+            assert (
+                ids[: len(before)].tolist() == before
+                and ids[len(ids) - len(after) :].tolist() == after
+            )
+            assert ((origin >= 0) == (targets != IGNORED)).all()
+            words += origin[origin >= 0].tolist()
+            tags += targets[targets != IGNORED].tolist()
+        assert words == list(range(len(row["tokens"]))), "every word once, in order"
+        assert tags == row["tags"]
+
+
+def test_a_word_longer_than_a_window_is_cut_and_keeps_its_tag(tokenizer):
+    sentences = [
+        {"id": "a", "tokens": ["ab " * 0 + "incomprehensibilities" * 20, "x"], "tags": [1, 0]}
+    ]
+    encoded = encode(
+        Dataset(validate(sentences, "tagging", ("O", "X")).table), "tagging", tokenizer, 10
+    )
+    assert (
+        encoded.targets[encoded.targets != IGNORED].tolist() == [1, 0]
+        and encoded.tokens.lengths.max() <= 10
+    )
+
+
+def test_choices_and_pairs_are_sequences_of_one_example(tokenizer):
+    found = rows("multiple_choice")
+    encoded = encode(found, "multiple_choice", tokenizer, 64)
+    row = found[3]
+    for k, choice in enumerate(row["choices"]):
+        assert (
+            encoded.tokens[encoded.first[3] + k].tolist()
+            == tokenizer(row["prompt"], choice)["input_ids"]
+        )
+    assert encoded.labels.tolist() == found["label"]
+    pairs = rows("pairs")
+    encoded = encode(pairs, "pairs", tokenizer, 64)
+    assert encoded.tokens[2 * 5].tolist() == tokenizer(pairs[5]["text"])["input_ids"]
+    assert encoded.tokens[2 * 5 + 1].tolist() == tokenizer(pairs[5]["candidate"])["input_ids"]
+    again = encode(pairs.select([5, 7, 5]), "pairs", tokenizer, 64)
+    assert again.labels.tolist() == [0, 1, 0], "equal candidates have one number"
+
+
+def test_rows_with_and_without_second_text(tokenizer):
+    found = Dataset.from_dict(
+        {"id": ["1", "2"], "text": ["a b", "c"], "text_pair": ["d", ""], "label": [1, 0]}
+    )
+    encoded = encode(found, "classification", tokenizer, 32)
+    assert encoded.tokens[0].tolist() == tokenizer("a b", "d")[
+        "input_ids"
+    ] and encoded.labels.tolist() == [1, 0]
+    assert encoded.tokens[1].tolist() == tokenizer("c")["input_ids"]
+    bare = encode(found.select_columns(["id", "text"]), "retrieval", tokenizer, 32)
+    assert bare.labels is None and bare.tokens[0].tolist() == tokenizer("a b")["input_ids"]
+
+
+def test_a_length_that_the_encoder_cannot_take_is_refused(tokenizer):
+    with pytest.raises(ValueError, match=r"max_length=9000: the encoder takes at most"):
+        encode(rows("multiple_choice"), "multiple_choice", tokenizer, 9000)

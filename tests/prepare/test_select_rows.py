@@ -1,0 +1,164 @@
+"""Which rows a study uses: right candidates stay, sources in order of preference, what is left out
+is named.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from small_study import job
+from xgrl.evaluation import predict
+from xgrl.models.tokens import Tokens
+from xgrl.prepare import select_rows
+from xgrl.prepare.corpus import Corpus
+from xgrl.tasks import TABLES, find_task, mixture_parts
+
+
+def test_a_first_stage_and_a_mixture_bring_their_own_rows():
+    corpora, _ = select_rows.gather(
+        job(intermediate=["mnli", "squad2", "multitask"], targets=["xcopa"], languages=["et", "zh"])
+    )
+    assert "target/xcopa/first" in corpora and not any("multitask" in name for name in corpora)
+    assert (
+        select_rows.schema_of("target/xcopa/first")
+        == select_rows.schema_of("target/xcopa/train")
+        == "multiple_choice"
+    )
+    assert corpora["target/xcopa/test-et"]["id"] == corpora["target/xcopa/test-zh"]["id"], (
+        "XCOPA is parallel without English"
+    )
+    assert mixture_parts("multitask", ["mnli", "squad2", "multitask"]) == ["mnli", "squad2"]
+
+
+@pytest.mark.parametrize(("target", "rows"), [("lareqa", 12), ("mewslix", 25), ("bucc2018", 30)])
+def test_every_right_candidate_is_kept_and_others_fill_up(target, rows):
+    languages = ["en", "de", "ru"]
+    corpora, _ = select_rows.gather(
+        job(targets=[target], languages=languages, test_rows=10, retrieval_rows=rows)
+    )
+    pools = [found for name, found in corpora.items() if "/candidates" in name]
+    ids = {candidate for found in pools for candidate in found["id"]}
+    golds = [
+        gold
+        for name, found in corpora.items()
+        if "/queries" in name
+        for of in found["gold"]
+        for gold in of
+    ]
+    served = set(select_rows.target_languages(target, languages))
+    golds = [gold for gold in golds if target != "lareqa" or gold.rsplit("-", 1)[1] in served]
+    assert golds and set(golds) <= ids
+    assert all(len(found) <= max(rows, 10) for found in pools) and any(
+        len(found) == rows for found in pools
+    )
+    queries = [found["id"] for name, found in corpora.items() if "/queries" in name]
+    assert {len(ids) for ids in queries} == {10} and (
+        target != "lareqa" or all(ids == queries[0] for ids in queries)
+    )
+
+
+def test_each_task_comes_from_the_first_source_that_has_it(monkeypatch):
+    called = []
+    monkeypatch.setattr(
+        select_rows,
+        "load_task",
+        lambda name, language, split, source, path, role: called.append((source, path)),
+    )
+    for name, expected in (
+        ("sarcasm", ("packages", None)),
+        ("mnli", ("hub", None)),
+        ("ccg", ("files", "/data")),
+    ):
+        select_rows.load_rows(
+            find_task(name, "intermediate"),
+            "en",
+            "train",
+            {"sources": ["packages", "hub", "files"], "path": "/data"},
+        )
+        assert called[-1] == expected
+    with pytest.raises(
+        ValueError, match=r"sources=\['hub'\]: 'sarcasm' comes from packages, fixture only"
+    ):
+        select_rows.load_rows(
+            find_task("sarcasm", "intermediate"), "en", "train", {"sources": ["hub"], "path": ""}
+        )
+
+
+def test_rows_that_are_left_out_are_named_with_their_reasons(monkeypatch):
+    spoiled = [{"id": str(i), "text": "a b", "text_pair": "", "label": i % 2} for i in range(30)]
+    spoiled += [
+        {"id": "e", "text": " ", "text_pair": "", "label": 0},
+        {"id": "3", "text": "x", "text_pair": "", "label": 0},
+    ]
+    spoiled += [{"id": "l", "text": "x", "text_pair": "", "label": "ironic"}]
+    task = dataclasses.replace(
+        find_task("sarcasm", "intermediate"), loaders={"hub": lambda *_: spoiled}
+    )
+    monkeypatch.setitem(TABLES["intermediate"], "sarcasm", task)
+    corpora, left_out = select_rows.gather(
+        job(sources=["hub", "fixture"], intermediate=["sarcasm"], targets=["intent"])
+    )
+    assert len(corpora["intermediate/sarcasm/train"]) == 30
+    said = " ".join(left_out)
+    assert (
+        "1 empty text" in said
+        and "1 duplicate id" in said
+        and "1 unknown label 'ironic'" in said
+        and "30 rows remain" in said
+    )
+
+
+def test_a_test_set_that_shares_a_passage_with_training_is_found_in_every_format():
+    corpora, _ = select_rows.gather(
+        job(intermediate=["squad2", "hellaswag", "ccg"], targets=["xquad"], languages=["en", "de"])
+    )
+    for task in ("squad2", "hellaswag", "ccg"):
+        name = f"intermediate/{task}/train"
+        planted = corpora[name].select([7])
+        tests = {"target/xquad/test-en": corpora["target/xquad/test-en"], name: corpora[name]}
+        texts = select_rows.surface(planted, select_rows.schema_of(name))
+        table, leaked = select_rows.leakage(
+            {name: select_rows.surface(corpora[name], select_rows.schema_of(name))}, {"test": texts}
+        )
+        assert leaked[name][7] and table["exact"].sum() == 1, tests.keys()
+
+
+class Stub:
+    """What `predict._Search` gives, from vectors at hand."""
+
+    def __init__(self, queries, candidates, golds, groups):
+        self.vectors, self.golds, self.found = (queries, candidates), golds, groups
+
+    def queries(self, language, kind=""):
+        corpus = Corpus(
+            [f"q{i}" for i in range(len(self.golds))],
+            None,
+            Tokens(np.zeros(0, np.int32), np.zeros(1, np.int64)),
+        )
+        object.__setattr__(corpus, "column", lambda name: self.golds)
+        return corpus, self.vectors[0]
+
+    def candidates(self, language, kind=""):
+        return np.array([f"c{i}" for i in range(len(self.vectors[1]))]), self.vectors[1]
+
+    def groups(self, language, kind=""):
+        return self.found
+
+
+def test_equal_sentences_are_mined_once_and_are_in_no_result():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(6, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    golds = [[f"c{i}"] for i in range(6)]
+    apart = (np.arange(6), np.arange(6))
+    mined, known, _ = predict._pairs(Stub(vectors, vectors, golds, apart), "de")
+    assert set(mined) == known == {f"q{i}\tc{i}" for i in range(6)}
+    repeated = vectors.copy()
+    repeated[4] = repeated[1]  # query 4 has the text of query 1
+    groups = (np.array([0, 1, 2, 3, 1, 5]), np.arange(6))
+    mined, known, _ = predict._pairs(Stub(repeated, vectors, golds, groups), "de")
+    assert not {pair for pair in mined if pair.startswith(("q1\t", "q4\t"))} and len(known) == 6
+    assert {f"q{i}\tc{i}" for i in (0, 2, 3, 5)} <= set(mined)

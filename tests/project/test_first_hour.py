@@ -1,0 +1,198 @@
+"""The first hour: what `make` says to somebody whose machine lacks something, and an encoder of
+one's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from small_encoders import build
+from xgrl.runs import records
+from xgrl.tasks.sources.fixture import fixture_vocabulary
+
+ROOT = Path(__file__).resolve().parents[2]
+needs_make = pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+
+
+def program(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def tools(tmp_path) -> Path:
+    """A folder before everything else in PATH: a disk with 2.5 GB free, and a Python 3.11 whose pip
+    reaches nothing.
+    """
+    program(tmp_path / "bin" / "df", "echo header; echo disk 1 1 2500000 1% /")
+    unreachable = 'echo "no route to host" >&2; exit 1'
+    pip = (
+        f"mkdir -p $3/bin; printf '#!/bin/sh\\n{unreachable}\\n' > $3/bin/python; chmod +x "
+        f"$3/bin/python"
+    )
+    program(tmp_path / "bin" / "python3.11", f'[ "$2" != venv ] || {{ {pip}; exit; }}\necho 1')
+    return tmp_path / "bin"
+
+
+def make(tools: Path, *arguments: str) -> subprocess.CompletedProcess:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")} | {
+        "PATH": f"{tools}:{os.environ['PATH']}"
+    }
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=60
+    )
+
+
+@needs_make
+def test_too_little_disk_is_said_before_anything_is_installed(tools, tmp_path):
+    done = make(tools, "setup", f"VENV={tmp_path}/venv")
+    assert done.returncode and "needs about 3 GB here, 2 GB are free" in done.stdout
+    assert not (tmp_path / "venv").exists()
+
+
+@needs_make
+@pytest.mark.parametrize(("study", "stops"), [("arms", True), ("smoke", False)])
+def test_too_little_disk_is_said_before_a_study(tools, study, stops):
+    done = make(tools, "check-disk", f"STUDY={study}")
+    assert bool(done.returncode) == stops
+    assert (
+        bool(
+            re.search(
+                rf"too little disk: study {study} needs about \d+ GB here, 2 GB are free;",
+                done.stdout,
+            )
+        )
+        == stops
+    )
+    assert not make(tools, "check-disk", f"STUDY={study}", "DISK=0").returncode
+
+
+@needs_make
+def test_what_a_study_has_written_counts_as_there(tools):
+    program(tools / "du", "echo 20000000 outputs")
+    assert not make(tools, "check-disk", "STUDY=arms").returncode
+
+
+@needs_make
+def test_a_df_that_says_nothing_stops_nobody(tools):
+    program(tools / "df", "exit 1")
+    assert not make(tools, "check-disk", "STUDY=arms").returncode
+
+
+@needs_make
+def test_no_network_is_explained_below_what_pip_says(tools, tmp_path):
+    done = make(tools, "setup", f"VENV={tmp_path}/venv", "DISK=0")
+    assert (
+        done.returncode
+        and "no route to host" in done.stderr
+        and "PIP_INDEX_URL names a mirror" in done.stdout
+    )
+    assert not (tmp_path / "venv" / ".ready").exists()
+
+
+@needs_make
+def test_no_python_is_named(tools, tmp_path):
+    done = make(tools, "setup", f"VENV={tmp_path}/venv", "PYTHON=python3.11-none")
+    assert done.returncode and "python3.11-none not found: install Python 3.11" in done.stdout
+
+
+@needs_make
+def test_help_names_every_command_and_where_to_begin(tools):
+    text = make(tools, "help").stdout
+    assert "first time: make smoke" in text
+    for target in re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)[0].split():
+        assert target in ("check-jobs", "check-disk") or f"make {target} " in text
+
+
+@needs_make
+def test_verify_without_published_results_says_which_there_are(tools):
+    done = make(tools, "verify", "STUDY=smoke", f"--assume-old={'.venv/.ready'}")
+    assert (
+        done.returncode
+        and "no published results to compare with; there are some of: arms laptop" in done.stdout
+    )
+
+
+def test_the_readme_s_encoder_of_ones_own_goes_through_the_phases(tmp_path):
+    """A folder of save_pretrained with another architecture, named as the README names it."""
+    section = (ROOT / "README.md").read_text().split("### Your own encoder")[1].split("\n### ")[0]
+    fixed = yaml.safe_load(re.search(r"```yaml\n(.*?)```", section, re.S).group(1))["fixed"]
+    build("xlm-r").save_pretrained(tmp_path / "encoder")
+    words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *fixture_vocabulary()][:900]
+    backend = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>")
+    )
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    special = {
+        "bos_token": "<s>",
+        "pad_token": "<pad>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "mask_token": "<mask>",
+    }
+    PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_max_length=36, **special
+    ).save_pretrained(tmp_path / "encoder")
+    shared = {"outputs": str(tmp_path / "outputs"), "study": "mine"}
+    small = {
+        "train_rows": 60,
+        "dev_rows": 20,
+        "test_rows": 8,
+        "retrieval_rows": 8,
+        "unlabelled_rows": 20,
+        "probe_rows": 5,
+    }
+    trained = {"trained_layers": fixed["trained_layers"], "encoder": str(tmp_path / "encoder")}
+    for notebook, values in {
+        "01_prepare": small
+        | trained
+        | {"intermediate": ["sarcasm"], "targets": ["intent"], "languages": ["en", "de"]},
+        "02_intermediate": {"intermediate": "sarcasm", "arm": "dann", "steps": 5},
+    }.items():
+        command = [
+            sys.executable,
+            "-m",
+            "xgrl.execution.execute",
+            f"notebooks/{notebook}.ipynb",
+            str(tmp_path / f"{notebook}.ipynb"),
+        ]
+        command += ["--json", json.dumps(shared | values)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+    run = tmp_path / "outputs/mine/intermediate/sarcasm/dann/seed-0"
+    assert json.loads((run / "checkpoint/config.json").read_text())["model_type"] == "xlm-roberta"
+    assert set(records.read(run)["environment"]) == {"processor", "packages_sha256"}
+
+
+def test_what_reproduce_points_at_is_there():
+    text = (ROOT / "REPRODUCE.md").read_text()
+    paths = [
+        p
+        for p in re.findall(r"`([\w./-]+)`", text)
+        if p.startswith(("lib/", "params/", "notebooks/", "outputs/reference/"))
+    ]
+    paths += re.findall(r"`([A-Z]+(?:\.\w+)?|(?:requirements|environment)\.\w+)`", text)
+    assert len(paths) > 20 and not [path for path in paths if not (ROOT / path).exists()]
+    assert set(re.findall(r"make ([a-z]+)", text)) <= set(
+        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    )

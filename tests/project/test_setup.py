@@ -1,0 +1,95 @@
+"""The two ways to install agree, the tested versions are what is installed, and the public face is
+cheap to import.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def requirements() -> list[Requirement]:
+    lines = (
+        line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()
+    )
+    return [Requirement(line) for line in lines if line]
+
+
+def locked() -> dict[str, str]:
+    lines = (line.strip() for line in (ROOT / "requirements.lock").read_text().splitlines())
+    pins = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {canonicalize_name(name): pin for name, pin in pins}
+
+
+def test_conda_and_make_install_the_same():
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    (pip,) = [d["pip"] for d in conda if isinstance(d, dict)]
+    (recipe,) = [
+        line for line in (ROOT / "Makefile").read_text().splitlines() if "pip install" in line
+    ]
+    assert pip == ["-r requirements.txt", "-c requirements.lock", "-e ."]
+    assert recipe.strip().endswith(" ".join(pip))
+    assert not [
+        d for d in conda if isinstance(d, str) and d.split("=")[0] not in ("python", "pip", "make")
+    ]
+    (python,) = [d for d in conda if isinstance(d, str) and d.startswith("python")]
+    assert (
+        python
+        == "python=" + re.search(r"PYTHON \?= python(\S+)", (ROOT / "Makefile").read_text())[1]
+    )
+
+
+def test_one_list_of_dependencies():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["tool"]["setuptools"]["dynamic"]["dependencies"]["file"] == ["requirements.txt"]
+    pins = [str(r.specifier) for r in requirements() if r.name == "torch"]
+    assert len(pins) == 1 and pins[0].startswith("==") and "torch" not in locked()
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=lambda r: r.name)
+def test_what_was_tested_is_what_is_asked_for_and_what_is_installed(requirement):
+    name = canonicalize_name(requirement.name)
+    if name != "torch":
+        assert requirement.specifier.contains(locked()[name], prereleases=True)
+        assert version(name) == locked()[name]
+    assert requirement.specifier.contains(version(name).split("+")[0], prereleases=True)
+
+
+def test_importing_the_package_is_cheap():
+    code = (
+        "import sys, time; t = time.perf_counter(); import xgrl; print(time.perf_counter() - t, "
+        "'torch' in sys.modules)"
+    )
+    seconds, torch = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert float(seconds) < 0.5 and torch == "False"
+
+
+def test_every_make_target_that_the_readme_names_exists():
+    named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]+)", (ROOT / "README.md").read_text(), re.M))
+    made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert {"study", "smoke", "test", "lab", "bench", "help"} <= made
+    assert named <= made, named - made
+
+
+def test_the_readme_s_tables_are_those_of_the_code():
+    from benchmarks.estimate import table
+
+    from xgrl.tasks import task_table
+
+    text = (ROOT / "README.md").read_text()
+    for name, found in (("tasks", task_table()), ("estimate", table("paper"))):
+        block = text.partition(f"<!-- {name}:start -->")[2].partition(f"<!-- {name}:end -->")[0]
+        assert block.strip() == found.strip(), f"README's {name} table is not the code's"

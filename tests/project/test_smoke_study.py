@@ -1,0 +1,201 @@
+"""The smoke study through Snakemake and papermill: whole, resumable, and doing nothing twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from xgrl.runs import records
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.grid
+
+
+def command(folder: Path, *arguments: str, study: str = "smoke", **config: object) -> list[str]:
+    """The Makefile's command, with its outputs in `folder`."""
+    files = [str(ROOT / "params" / f"{name}.yaml") for name in ("base", study)]
+    extra = folder / "extra.yaml"
+    extra.write_text(json.dumps({"outputs": "outputs"} | config))
+    place = [
+        "--snakefile",
+        str(ROOT / "Snakefile"),
+        "--directory",
+        str(folder),
+        "--cores",
+        "2",
+        "--nolock",
+        "--rerun-incomplete",
+    ]
+    return [
+        sys.executable,
+        "-m",
+        "snakemake",
+        *place,
+        *arguments,
+        "--configfile",
+        *files,
+        str(extra),
+    ]
+
+
+def snakemake(folder: Path, *arguments: str, **config: object) -> subprocess.CompletedProcess:
+    """Run the study to its end, or what the arguments ask for."""
+    environment = os.environ | {"PYTHONHASHSEED": "0"}
+    return subprocess.run(
+        command(folder, *arguments, **config),
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=900,
+    )
+
+
+def finished(folder: Path) -> dict[Path, int]:
+    """The runs that have ended, with the time of their record in nanoseconds."""
+    return {path: path.stat().st_mtime_ns for path in (folder / "outputs").rglob("run.json")}
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory) -> tuple[Path, dict[Path, int]]:
+    """The smoke study, killed when a few runs had ended: its folder, and those runs."""
+    folder = tmp_path_factory.mktemp("grid")
+    environment = os.environ | {"PYTHONHASHSEED": "0"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(
+        command(folder), env=environment, start_new_session=True, **quiet
+    ) as process:
+        while process.poll() is None and len(finished(folder)) < 8:
+            time.sleep(0.2)
+        assert process.poll() is None, "the study ended before it could be killed"
+        os.killpg(process.pid, signal.SIGKILL)
+    return folder, finished(folder)
+
+
+@pytest.fixture(scope="module")
+def grid(interrupted) -> Path:
+    """The same study, called again and run to its end."""
+    folder, _ = interrupted
+    done = snakemake(folder, "--keep-going")
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+def runs(folder: Path, phase: str) -> dict[str, dict]:
+    base = folder / "outputs" / "smoke" / phase
+    return {
+        str(p.parent.relative_to(base)): json.loads(p.read_text())
+        for p in sorted(base.rglob("run.json"))
+    }
+
+
+def test_a_killed_study_resumes_and_keeps_what_had_ended(interrupted, grid):
+    _, before = interrupted
+    after = finished(grid)
+    again = [path for path, time_ns in before.items() if after[path] != time_ns]
+    # two jobs ran when it was killed; their records may have been written just then
+    assert len(again) <= 2, again
+
+
+def test_every_run_is_there_and_says_what_it_was(grid):
+    # 2 tasks x 2 seeds x (standard, dann), and control where it is probed (2 tasks x 1 seed)
+    assert len(runs(grid, "intermediate")) == 2 * 2 * 2 + 2
+    # 2 targets; without intermediate training the classification target has 2 seeds, retrieval one
+    # run; control is probed again after fine-tuning on one target (2 tasks x 1 seed)
+    assert len(runs(grid, "target")) == 2 * (2 * 2 * 2) + 2 + 1 + 2
+    kept = [
+        folder
+        for folder in runs(grid, "target")
+        if (grid / "outputs/smoke/target" / folder / "encoder").exists()
+    ]
+    assert sorted(kept) == sorted(
+        f"intent/{task}.{arm}/seed-0"
+        for task in ("sarcasm", "question-type")
+        for arm in ("control", "dann")
+    )
+    assert len(runs(grid, "probe")) == 2 * 2
+    for phase in ("intermediate", "target", "probe"):
+        for folder, record in runs(grid, phase).items():
+            assert record["status"] == "finished" and record["phase"] == phase
+            assert f"seed-{record['parameters']['seed']}" in folder
+            assert len(list((grid / "outputs/smoke" / phase / folder).glob("*.ipynb"))) == 1
+
+
+def test_the_report_stands_alone(grid):
+    analysis = grid / "outputs/smoke/analysis"
+    html = (analysis / "report.html").read_text()
+    assert "<script src=" not in html and 'href="http' not in html.split("<body")[0]
+    assert json.loads((analysis / "summary.json").read_text())
+    assert len(pd.read_csv(analysis / "results.csv")) > 80
+
+
+def test_intermediate_tasks_are_learned_and_transfer_is_between_chance_and_english(grid):
+    for folder, record in runs(grid, "intermediate").items():
+        assert record["metrics"]["learned"], folder
+    scores = pd.DataFrame([r["metrics"] | r["parameters"] for r in runs(grid, "target").values()])
+    intent = scores[scores.target == "intent"]
+    assert 100 / 24 < intent.macro.mean() < intent.english.mean()
+
+
+def test_a_finished_study_has_nothing_to_do(grid):
+    again = snakemake(grid)
+    assert again.returncode == 0 and "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_another_seed_runs_only_its_own_jobs(grid):
+    more = snakemake(grid, "-n", scientific={"seeds": [0, 1, 2]})
+    assert planned(more) == {"intermediate": 4, "target": 2 * 4 + 1, "analysis": 1, "report": 1}
+
+
+def planned(done: subprocess.CompletedProcess) -> dict[str, int]:
+    """Jobs by rule of a dry run."""
+    found = re.findall(r"^(\w+) +(\d+) *$", done.stdout + done.stderr, re.M)
+    return {rule: int(number) for rule, number in found if rule not in ("all", "total")}
+
+
+LANGUAGES = ["en", "de", "es", "fr", "ja", "ru"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "jobs"),
+    [
+        # the new target's own, no training
+        ({"targets": ["intent", "emoji-names", "sentiment"]}, {"target": 10}),
+        # every target has a new language
+        ({"languages": [*LANGUAGES, "it"]}, {"target": 2 * 8 + 2 + 1 + 2, "probe": 4}),
+        ({"languages": LANGUAGES}, {}),
+    ],
+)
+def test_another_target_or_language_runs_only_jobs_whose_data_changed(
+    grid, tmp_path, changed, jobs
+):
+    shutil.copytree(grid, tmp_path, dirs_exist_ok=True, symlinks=True)
+    first = snakemake(tmp_path, "--until", "prepare", scientific=changed)
+    assert first.returncode == 0, first.stderr[-3000:]
+    counts = planned(snakemake(tmp_path, "-n", scientific=changed))
+    assert counts == (jobs | {"analysis": 1, "report": 1} if jobs else {})
+
+
+def test_a_lost_run_is_made_again_bit_for_bit(grid):
+    folder = grid / "outputs/smoke/target/intent/sarcasm.dann/seed-1"
+    before = (folder / "predictions.parquet").read_bytes()
+    shutil.rmtree(folder)
+    target = str(folder.relative_to(grid) / "run.json")
+    done = snakemake(grid, target)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (folder / "predictions.parquet").read_bytes() == before
+    assert records.read(folder)["status"] == "finished"
+
+
+def test_a_mistake_is_refused_before_anything_runs(grid):
+    done = snakemake(grid, "-n", scientific={"arms": ["standard", "dann", "dan"]})
+    assert done.returncode != 0 and "did you mean 'dann'" in done.stdout + done.stderr

@@ -1,0 +1,122 @@
+"""A tiny encoder, made-up corpora and a run of an arm on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import BertConfig, BertModel
+
+from xgrl.arms import arm_class, line_of
+from xgrl.arms.base import ArmSettings
+from xgrl.models.heads import ClassificationHead
+from xgrl.models.split import Chain, prefix, top
+from xgrl.models.tokens import Tokens
+from xgrl.prepare.corpus import Corpus
+from xgrl.training import batches, trainer
+
+
+def encoder(dropout=0.1):
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=60,
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+        pad_token_id=1,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+    )
+    return BertModel(config, add_pooling_layer=False)
+
+
+def corpus(n, low, high, labels, seed=0):
+    """Random texts; label (or domain) k uses words of its own part of [low, high)."""
+    rng = np.random.default_rng(seed)
+    width = (high - low) // labels
+    y = np.arange(n) % labels
+    rows = [low + k * width + rng.integers(0, width, rng.integers(4, 12)) for k in y]
+    offsets = np.concatenate([[0], np.cumsum([len(r) for r in rows])]).astype(np.int64)
+    return Corpus(
+        [str(i) for i in range(n)],
+        y.astype(np.int64),
+        Tokens(np.concatenate(rows).astype(np.int32), offsets),
+    )
+
+
+@dataclass
+class Run:
+    model: trainer.TaskModel
+    fit: trainer.Fit
+    data: batches.JointBatches
+
+
+def pairs(n=40):
+    """Translation pairs: each English text is followed by its foreign one, the same words 25 ids
+    further on.
+    """
+    english = corpus(n, 5, 25, 2, seed=2)
+    texts = [row for i in range(n) for row in (english.tokens[i], english.tokens[i] + 25)]
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in texts])]).astype(np.int64)
+    tokens = Tokens(np.concatenate(texts).astype(np.int32), offsets)
+    return Corpus(
+        english.ids, np.arange(n), tokens, format="pairs", first=np.arange(0, 2 * n + 1, 2)
+    )
+
+
+def translations(labelled):
+    """Every labelled text in one other language, 25 ids further on."""
+    tokens = Tokens((labelled.tokens.ids + 25).astype(np.int32), labelled.tokens.offsets)
+    return Corpus([f"{name}|xx" for name in labelled.ids], labelled.labels, tokens)
+
+
+def tiny_run(
+    arm="standard",
+    steps=12,
+    seed=0,
+    lambda_max=0.1,
+    k=0,
+    base=None,
+    labelled=None,
+    unlabelled=None,
+    settings=None,
+    **rates,
+) -> Run:
+    base = base or encoder()
+    labelled = labelled or corpus(64, 5, 25, 2)
+    unlabelled = unlabelled or corpus(60, 25, 55, 2, seed=1)
+    streams = trainer.generators(2005, "task", seed=seed)
+    make = arm_class(arm)
+    text = line_of(arm).text
+    beside = {"translated": translations(labelled), "pairs": pairs()}.get(
+        text, unlabelled if text else None
+    )
+    extra = (beside, batches.told(text, beside, np.arange(2)), 8, streams["unlabelled"])
+    data = batches.JointBatches(
+        labelled, steps, 8, streams["order"], *extra, pad_id=1, translations=text == "translated"
+    )
+    head = trainer.initialised(
+        ClassificationHead, base.config.hidden_size, 2, generator=streams["head"]
+    )
+    arm_settings = (
+        ArmSettings(16, 2, lambda_max, classes=2, mask_id=4, special_ids=(0, 1, 2, 3, 4))
+        if settings is None
+        else settings
+    )
+    module = trainer.initialised(make, arm_settings, generator=streams["arm"])
+    whole = top(base, k) if line_of(arm).cached or not k else Chain(prefix(base, k), top(base, k))
+    model = trainer.TaskModel(module.attach(base, whole), head, module)
+    optimisation = dict(
+        learning_rate=1e-3,
+        head_learning_rate=1e-2,
+        discriminator_learning_rate=5e-3,
+        weight_decay=0.01,
+        warmup=0.1,
+        max_grad_norm=1.0,
+    )
+    return Run(
+        model, trainer.fit(model, data, dropout=streams["dropout"], **(optimisation | rates)), data
+    )

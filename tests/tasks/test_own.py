@@ -1,0 +1,209 @@
+"""Tasks of one's own: the README's example runs, every mistake in it is refused by file, line and
+what is allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xgrl.runs import records
+from xgrl.tasks.own import FILE, METRICS, OwnTask, own_tasks
+from xgrl.tasks.sources.fixture import fixture_rows
+from xgrl.tasks.sources.packages import SourceError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def readme() -> dict:
+    """The README's description of two tasks."""
+    section = (ROOT / "README.md").read_text().split("### Your own data")[1]
+    return yaml.safe_load(re.search(r"```yaml\n(.*?)```", section, re.S).group(1))
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """The README's two tasks with files of synthetic words, labels by name."""
+    described = readme()
+    for task in described["tasks"]:
+        task["folder"] = str(tmp_path / task["folder"])
+        for file in OwnTask.model_validate(task).files:
+            split, language, _ = file.name.split(".")
+            rows = fixture_rows(
+                task["name"],
+                "classification",
+                language,
+                split,
+                tuple(task["labels"]),
+                parallel=True,
+            )
+            file.parent.mkdir(parents=True, exist_ok=True)
+            lines = [row | {"label": task["labels"][row["label"]]} for row in rows[:300]]
+            file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "tasks.yaml").write_text(yaml.safe_dump(described))
+    return tmp_path
+
+
+def run(project: Path, notebook: str, **values: object) -> subprocess.CompletedProcess:
+    command = [
+        sys.executable,
+        "-m",
+        "xgrl.execution.execute",
+        f"notebooks/{notebook}.ipynb",
+        str(project / f"{notebook}.ipynb"),
+        "--json",
+    ]
+    environment = os.environ | {"XGRL_TASKS": str(project / "tasks.yaml"), "OMP_NUM_THREADS": "1"}
+    text = json.dumps({"outputs": str(project / "outputs"), "study": "mine"} | values)
+    return subprocess.run(
+        [*command, text], cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300
+    )
+
+
+STUDY = {
+    "sources": ["own", "fixture"],
+    "intermediate": ["urgency"],
+    "targets": ["support-topic"],
+    "languages": ["en", "de", "sw"],
+}
+
+
+def test_the_example_of_the_readme_goes_through_the_phases(project):
+    for notebook, values in {
+        "01_prepare": STUDY,
+        "02_intermediate": {"intermediate": "urgency", "arm": "dann", "steps": 20},
+        "03_target": {
+            "intermediate": "urgency",
+            "arm": "dann",
+            "target": "support-topic",
+            "steps": 20,
+        },
+    }.items():
+        done = run(project, notebook, **values)
+        assert done.returncode == 0, done.stderr[-3000:]
+    metrics = records.read(project / "outputs/mine/target/support-topic/urgency.dann/seed-0")[
+        "metrics"
+    ]
+    assert set(metrics["scores"]) == {"en", "de", "sw"}
+    card = (project / "outputs/mine/prepared/data_card.csv").read_text()
+    assert "own: files in" in card and "support-topic" in card
+
+
+def test_a_missing_file_is_refused_before_a_kernel_starts(project):
+    (project / "data/support-topic/test.sw.jsonl").unlink()
+    done = run(project, "01_prepare", **STUDY)
+    assert done.returncode == 2 and re.search(
+        r"refused: task 'support-topic': .*test\.sw\.jsonl missing", done.stderr
+    )
+    assert not (project / "outputs").exists()
+
+
+def test_a_description_that_is_none_is_refused_everywhere(project):
+    (project / "tasks.yaml").write_text("tasks: [{name: sarcasm, role: target, format: tagging}]")
+    done = run(project, "01_prepare")
+    assert (
+        done.returncode == 2
+        and "task 1 ('sarcasm')" in done.stderr
+        and "folder: missing" in done.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metrics": "accuracy"}, r"metrics='accuracy': unknown key; did you mean 'metric'\?"),
+        ({"format": "clasification"}, "format='clasification'.*'classification'"),
+        ({"labels": ["one"]}, "two or more different names"),
+        ({"labels": ["a", "a"]}, "two or more different names"),
+        ({"languages": ["en"]}, "at least one beside en"),
+        ({"languages": ["de", "de"]}, "each once"),
+        ({"languages": ["../de"]}, "languages.0='../de'"),
+        ({"metric": "squad"}, "metric='squad': allowed: accuracy"),
+        ({"role": "intermediate"}, "an intermediate task is trained on, in English"),
+        ({"format": "span_qa"}, "span_qa needs none"),
+        ({"name": "../x"}, "name='../x'"),
+        ({"max_length": 0}, "max_length=0"),
+    ],
+)
+def test_a_mistake_in_the_description_is_named(tmp_path, change, message):
+    entry = next(task for task in readme()["tasks"] if task["role"] == "target") | change
+    (tmp_path / "tasks.yaml").write_text(yaml.safe_dump({"tasks": [entry]}))
+    with pytest.raises(ValueError, match=message) as error:
+        own_tasks(tmp_path / "tasks.yaml")
+    assert "tasks.yaml, task 1" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_projects_own_file_can_be_read():
+    assert isinstance(own_tasks(FILE), list)
+
+
+@pytest.mark.parametrize(
+    "text", ["tasks: {a: 1}", "[1, 2]", "tasks: [1", "3", "tasks: [3]", "tasks: [null]"]
+)
+def test_a_file_that_describes_nothing_is_refused(tmp_path, text):
+    (tmp_path / "tasks.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"tasks\.yaml"):
+        own_tasks(tmp_path / "tasks.yaml")
+
+
+def own(folder: Path, format: str, **more: object) -> OwnTask:
+    return OwnTask(
+        name="x", role="target", format=format, folder=str(folder), languages=["en", "de"], **more
+    )
+
+
+LINES = {
+    "classification": {"id": "1", "text": "a", "label": "no"},
+    "multiple_choice": {"id": "1", "prompt": "a", "choices": ["b", "c"], "label": 1},
+    "span_qa": {
+        "id": "1",
+        "question": "a?",
+        "context": "b c",
+        "answers": {"text": ["c"], "answer_start": [2]},
+    },
+    "tagging": {"id": "1", "tokens": ["a", "b"], "tags": ["no", "yes"]},
+    "retrieval": {"id": "1", "text": "a"},
+}
+
+
+@pytest.mark.parametrize("format", METRICS)
+def test_a_line_of_every_format_is_read_and_a_wrong_one_is_named(tmp_path, format):
+    labels = {"labels": ["no", "yes"]} if format in ("classification", "tagging") else {}
+    task, split = own(tmp_path, format, **labels), "queries" if format == "retrieval" else "test"
+    file = task.file(split, "de")
+    file.write_text(json.dumps(LINES[format]) + "\n")
+    assert [row["id"] for row in task.rows(split, "de")] == ["1"]
+    for bad, message in (
+        (LINES[format] | {"lable": "no"}, "unknown column 'lable'; allowed: id"),
+        ({key: value for key, value in LINES[format].items() if key != "id"}, "expected 'id'"),
+        (LINES[format] | {"id": 7}, "id=7: expected text"),
+        *(
+            ((LINES[format] | {"label": "on"}, "label='on': allowed: no, yes; did you mean"),)
+            if format == "classification"
+            else ()
+        ),
+        *(
+            ((LINES[format] | {"tags": ["no", 5]}, "tags=5: allowed: no, yes"),)
+            if format == "tagging"
+            else ()
+        ),
+        ("no json", "expected a JSON object"),
+    ):
+        file.write_text(
+            json.dumps(LINES[format])
+            + "\n"
+            + (bad if isinstance(bad, str) else json.dumps(bad))
+            + "\n"
+        )
+        with pytest.raises(SourceError, match=rf"{split}\.de\.jsonl, line 2: .*{message}"):
+            list(task.rows(split, "de"))
+    file.unlink()
+    with pytest.raises(SourceError, match="does not exist"):
+        list(task.rows(split, "de"))

@@ -1,0 +1,695 @@
+"""`xgrl.tasks`: canonical rows, splits that cannot leak, refusals that help, and honest matching of
+unlabelled text.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import subprocess
+import sys
+import warnings
+from collections import Counter
+
+import numpy as np
+import pytest
+from datasets import ClassLabel, Dataset
+
+from xgrl.tasks import TABLES, TASKS, data_card, find_task, load_task, translation_languages
+from xgrl.tasks.embedded import multilingual
+from xgrl.tasks.embedded.commands import PER_TEMPLATE, commands, english_splits, frequent_intents
+from xgrl.tasks.embedded.fillers import FILLERS
+from xgrl.tasks.formats import FORMATS, features, validate
+from xgrl.tasks.leakage import SHORT, WORD, distinct, leakage, near_pairs, normalise
+from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
+from xgrl.tasks.sources.packages import SourceError
+from xgrl.tasks.unlabelled import LANGUAGES, load_unlabelled, match_lengths
+
+GOOD = {
+    "classification": {"id": "1", "text": "a", "text_pair": "", "label": 1},
+    "multiple_choice": {"id": "1", "prompt": "a", "choices": ["b", "c"], "label": 1},
+    "span_qa": {
+        "id": "1",
+        "question": "a?",
+        "context": "b c",
+        "answers": {"text": ["c"], "answer_start": [2]},
+    },
+    "tagging": {"id": "1", "tokens": ["a", "b"], "tags": [0, 1]},
+    "retrieval": {"id": "1", "text": "a", "text_pair": "", "gold": ["1"]},
+}
+BAD = [
+    ("classification", {"text": " \n"}, "empty text"),
+    ("classification", {"text": None}, "missing text"),
+    ("classification", {"text_pair": None}, "missing text_pair"),
+    ("classification", {"label": 2}, "label out of range"),
+    ("classification", {"label": -1}, "label out of range"),
+    ("multiple_choice", {"choices": ["b"]}, "too few choices"),
+    ("multiple_choice", {"label": 2}, "label out of range"),
+    ("span_qa", {"answers": {"text": ["c"], "answer_start": [1]}}, "answer not at its offset"),
+    ("tagging", {"tags": [0]}, "tokens and tags differ in number"),
+    ("tagging", {"tokens": [], "tags": []}, "empty tokens"),
+    ("tagging", {"tags": [0, 5]}, "label out of range"),
+    ("retrieval", {"text": ""}, "empty text"),
+]
+LABELLED = ("classification", "tagging")
+
+
+# Formats
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_good_row_becomes_a_dataset_of_its_format(format):
+    labels = ["x", "y"] if format in LABELLED else []
+    checked = validate([GOOD[format] | {"extra": 1}], format, labels)
+    rows = Dataset.from_list(checked.rows, features=features(format, labels))
+    assert (
+        rows.column_names == list(GOOD[format]) and rows[0] == GOOD[format] and not checked.dropped
+    )
+
+
+@pytest.mark.parametrize(("format", "change", "reason"), BAD)
+def test_a_bad_row_is_counted_under_its_reason(format, change, reason):
+    other = GOOD[format] | {"id": "2"}
+    checked = validate(
+        [GOOD[format] | change, other], format, ["x", "y"] if format in LABELLED else []
+    )
+    assert checked.rows == [other] and checked.dropped == {reason: 1}
+
+
+def test_an_id_counts_once_and_a_question_may_have_no_answer():
+    unanswerable = GOOD["span_qa"] | {"answers": {"text": [], "answer_start": []}}
+    checked = validate([unanswerable, unanswerable], "span_qa")
+    assert checked.rows == [unanswerable] and checked.dropped == {"duplicate id": 1}
+
+
+def test_an_unknown_format_is_refused():
+    with pytest.raises(ValueError, match=r"format='taging'.*did you mean 'tagging'"):
+        features("taging")
+
+
+# The tables and load_task, on the fixture
+
+
+def test_the_fixture_serves_every_task_language():
+    assert {language for task in TASKS.values() for language in task.languages} <= set(
+        FIXTURE_LANGUAGES
+    )
+
+
+@pytest.mark.parametrize(
+    ("role", "name"), [(role, name) for role, table in TABLES.items() for name in table]
+)
+def test_every_task_loads_from_the_fixture(role, name):
+    task = find_task(name, role)
+    if task.format == "mixture":
+        pytest.skip("a mixture has no rows of its own")
+    for split in task.splits:
+        language = "en" if split in ("train", "dev") else task.languages[-1]
+        rows = load_task(name, language, split, source="fixture", role=role)
+        assert (
+            rows.features == features(task.schema(split), task.labels)
+            and len(set(rows["id"])) == len(rows) > 0
+        )
+        if task.labels:
+            label = (
+                rows.features["tags"].feature
+                if task.format == "tagging"
+                else rows.features["label"]
+            )
+            assert isinstance(label, ClassLabel) and tuple(label.names) == task.labels
+
+
+@pytest.mark.parametrize("name", ["sarcasm", "mnli", "sentiment"])
+def test_translated_rows_have_the_ids_and_labels_of_the_english_ones(name):
+    english, german = (
+        load_task(name, *of, source="fixture", role="intermediate")
+        for of in (("en", "train"), ("de", "translated"))
+    )
+    assert (
+        german["id"] == english["id"]
+        and german["label"] == english["label"]
+        and german.features == english.features
+    )
+    words = [
+        [(row["text"] + " " + row["text_pair"]).split() for row in rows]
+        for rows in (english, german)
+    ]
+    assert [len(row) for row in words[0]] == [len(row) for row in words[1]]
+    same = np.mean(
+        [
+            a == b
+            for left, right in zip(*words, strict=True)
+            for a, b in zip(left, right, strict=True)
+        ]
+    )
+    assert 0.3 < same < 0.5, "cognates"
+    assert not set(german["text"]) & set(
+        load_task(name, "en", "dev", source="fixture", role="intermediate")["text"]
+    )
+
+
+def test_languages_of_translations_are_those_of_the_first_source_that_has_any():
+    task = find_task("mnli")
+    assert (
+        translation_languages(task, ["packages", "hub"])
+        == task.translated("hub")
+        != task.translated("fixture")
+    )
+    assert translation_languages(find_task("squad"), ["hub", "fixture"]) == ()
+    assert translation_languages(find_task("sentiment", "intermediate"), ["packages"])[0] == "pl"
+    assert not find_task("sentiment", "target").translated("fixture"), (
+        "a target is never trained on translations"
+    )
+
+
+def test_a_fixture_query_s_gold_candidate_has_its_id():
+    queries, candidates = (
+        load_task("emoji-names", "de", split, source="fixture")
+        for split in ("queries", "candidates")
+    )
+    assert set(queries["id"]) == set(candidates["id"])
+    assert (
+        candidates.to_list()
+        == load_task("emoji-names", "en", "candidates", source="fixture").to_list()
+    )
+
+
+def test_pairs_have_two_texts_and_others_one():
+    assert all(load_task("nli", source="fixture")["text_pair"])
+    assert not any(load_task("sarcasm", source="fixture")["text_pair"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "sentimnt"}, r"task='sentimnt': allowed: sarcasm, .*did you mean 'sentiment'"),
+        (
+            {"name": "sentiment", "language": "pr", "split": "test"},
+            r"language='pr': allowed: en, pl, .*did you mean",
+        ),
+        (
+            {"name": "sentiment", "split": "tset"},
+            r"split='tset': allowed: train, dev, test; did you mean 'test'",
+        ),
+        ({"name": "sentiment", "source": "hubb"}, r"source='hubb': allowed: packages, fixture"),
+        (
+            {"name": "sentiment", "language": "de", "split": "train"},
+            r"language='de' with split='train': training rows are English only",
+        ),
+        ({"name": "sarcasm", "split": "test"}, r"split='test': allowed: train, dev"),
+        (
+            {"name": "hellaswag", "split": "translated", "source": "fixture"},
+            r"split='translated': allowed: train, dev;",
+        ),
+        (
+            {"name": "mnli", "split": "translated", "source": "fixture"},
+            r"language='en': allowed: af, ar",
+        ),
+        (
+            {"name": "mnli", "language": "it", "split": "translated", "source": "hub"},
+            r"language='it': allowed: ar, bg",
+        ),
+        (
+            {"name": "question-type", "language": "de", "split": "translated"},
+            r"split='translated': allowed: train, dev;",
+        ),
+        ({"name": "emoji-names", "split": "test"}, r"split='test': allowed: queries, candidates"),
+        (
+            {"name": "emoji-names", "language": "en", "split": "queries"},
+            r"language='en': allowed: ar, de",
+        ),
+        (
+            {"name": "tatoeba", "language": "en", "split": "candidates"},
+            r"language='en': allowed: af, ar",
+        ),
+        (
+            {"name": "tatoeba", "language": "de", "split": "queries", "source": "files"},
+            r"path=None: source='files' needs the folder",
+        ),
+        (
+            {
+                "name": "tatoeba",
+                "language": "de",
+                "split": "queries",
+                "source": "files",
+                "path": "/nowhere",
+            },
+            r"path='/nowhere': not a folder",
+        ),
+        ({"name": "sentiment", "path": "somewhere"}, r"path='somewhere': source='files' needs"),
+    ],
+)
+def test_refusals_name_what_was_wrong_and_what_is_allowed(arguments, message):
+    arguments = {"source": "fixture"} | arguments if arguments["name"] == "tatoeba" else arguments
+    with pytest.raises(ValueError, match=message):
+        load_task(**arguments)
+
+
+def test_broken_rows_are_left_out_with_a_warning(monkeypatch):
+    monkeypatch.setattr(
+        "xgrl.tasks.fixture_rows",
+        lambda *_, **__: [GOOD["classification"], GOOD["classification"] | {"id": "2", "text": ""}],
+    )
+    with pytest.warns(UserWarning, match="sarcasm en train: left out 1 empty text; 1 rows remain"):
+        assert len(load_task("sarcasm", source="fixture")) == 1
+
+
+def test_the_data_card_says_what_the_fixture_is_and_counts_what_is_used():
+    rows = {
+        "intermediate/sarcasm/train": 300,
+        "target/sentiment/train": 300,
+        "target/sentiment/test-de": 40,
+    }
+    rows |= {
+        "target/sentiment/test-fr": 38,
+        "target/emoji-names/queries-de": 40,
+        "target/emoji-names/candidates": 40,
+    }
+    card = data_card(["sarcasm"], ["sentiment", "emoji-names"], ["fixture"], rows).set_index("task")
+    assert card["rows"].to_dict() == {
+        "sarcasm": "300 train",
+        "sentiment": "300 train, 38 to 40 test",
+        "emoji-names": "40 queries, 40 candidates",
+    }
+    assert set(card["licence"]) == {"none: synthetic"} and card["role"].tolist() == [
+        "intermediate",
+        "target",
+        "target",
+    ]
+
+
+def test_the_data_card_names_texts_without_a_task_and_what_may_be_done_with_them():
+    rows = {"unlabelled": 4000, "language-modelling": 3000, "pairs": 20, "parallel_texts": 10}
+    card = data_card(
+        ["sentiment"], [], ["packages"], rows | {"intermediate/sentiment/translated": 99}
+    ).set_index("task")
+    assert card["role"].to_dict() == {"sentiment": "intermediate"} | dict.fromkeys(rows, "text")
+    assert (
+        card.loc["sentiment", "rows"] == "99 translated"
+        and card.loc["unlabelled", "rows"] == "4,000"
+    )
+    assert (
+        "canary" in card.loc["unlabelled", "notes"]
+        and "canary" not in card.loc["language-modelling", "notes"]
+    )
+    assert (
+        card.loc["language-modelling", "licence"] == "Apache-2.0"
+        and card.loc["pairs", "format"] == "pairs"
+    )
+    hub = data_card([], [], ["hub"], rows).set_index("task")
+    assert (
+        hub.loc["unlabelled", "source"] == hub.loc["language-modelling", "source"]
+        and "XNLI" in hub.loc["pairs", "source"]
+    )
+
+
+# The files source
+
+
+def test_tatoeba_reads_the_files_by_either_code(shared):
+    folder = shared / "data" / "tatoeba"
+    german, english = (
+        load_task("tatoeba", "de", split, source="files", path=folder)
+        for split in ("queries", "candidates")
+    )
+    assert len(german) == len(english) == 1000 and german["id"] == english["id"]
+    assert (
+        load_task("tatoeba", "deu", "queries", source="files", path=folder).to_list()
+        == german.to_list()
+    )
+    assert german["text"][0] == (folder / "tatoeba.deu-eng.deu").read_text().split("\n")[0].strip()
+
+
+def test_tatoeba_refuses_sides_of_unequal_length(tmp_path):
+    (tmp_path / "tatoeba.deu-eng.deu").write_text("eins\nzwei\n")
+    (tmp_path / "tatoeba.deu-eng.eng").write_text("one\n")
+    with pytest.raises(SourceError, match=r"tatoeba\.deu-eng.*2 lines in \.deu but 1 in \.eng"):
+        load_task("tatoeba", "de", "queries", source="files", path=tmp_path)
+    with pytest.raises(
+        SourceError, match=r"tatoeba\.rus-eng\.rus does not exist; the folder holds"
+    ):
+        load_task("tatoeba", "ru", "queries", source="files", path=tmp_path)
+
+
+# Leakage
+
+
+def jaccard(a: str, b: str) -> float:
+    a, b = ({text[i : i + 3] for i in range(len(text) - 2)} for text in (a, b))
+    return len(a & b) / len(a | b)
+
+
+@pytest.mark.parametrize("alphabet", ["abcde", "漢字仮名交", "กขคงจ"])
+def test_near_pairs_finds_exactly_what_comparing_all_pairs_finds(alphabet):
+    random = np.random.default_rng(3)
+    words = ["".join(random.choice(list(alphabet), size=random.integers(1, 7))) for _ in range(12)]
+    base = [" ".join(random.choice(words, size=random.integers(3, 16))) for _ in range(60)]
+    edited = [
+        " ".join(w if random.random() < 0.92 else random.choice(words) for w in text.split())
+        for text in base
+    ]
+    found = set(zip(*(index.tolist() for index in near_pairs(base, edited)), strict=True))
+    long = [[len(WORD.findall(text)) >= SHORT for text in texts] for texts in (base, edited)]
+    wanted = {
+        (i, j)
+        for i, j in itertools.product(range(60), range(60))
+        if long[0][i] and long[1][j] and jaccard(base[i], edited[j]) >= 0.8
+    }
+    assert found == wanted and len(wanted) > 10
+
+
+def test_leakage_counts_exact_and_near_and_leaves_short_texts_to_exact():
+    train = {
+        "t": [
+            "The cat sat on the mat, quietly!",
+            "A short one",
+            "Quite another sentence altogether",
+            "...",
+        ]
+    }
+    test = {
+        "exact": ["the cat sat on the mat - QUIETLY", "nothing of the kind is in there", "..."],
+        "near": ["The cat sat on the mats, quietly", "A short one too"],
+        "short": ["a short one!"],
+        "none": [],
+    }
+    table, leaked = leakage(train, test)
+    table = table.set_index("test")
+    assert table["exact"].to_dict() == {"exact": 1, "near": 0, "short": 1, "none": 0}
+    assert table["near"].to_dict() == {"exact": 0, "near": 1, "short": 0, "none": 0}
+    assert table.loc["near", "examples"] == [
+        "The cat sat on the mat, quietly! | The cat sat on the mats, quietly"
+    ]
+    table, leaked_in_some = leakage(train, test, near_in={"short"})
+    assert table["near"].sum() == 0 and leaked_in_some["t"].sum() == 2 < leaked["t"].sum() + 1
+    kept = [text for text, found in zip(train["t"], leaked["t"], strict=True) if not found]
+    assert kept == ["Quite another sentence altogether", "..."]
+    assert leakage({"kept": kept}, test)[0][["exact", "near"]].to_numpy().sum() == 0
+
+
+def test_distinct_keeps_the_first_of_each_group_and_joins_groups_through_translations():
+    english = [
+        "I recommend this hotel to all",
+        "i recommend this hotel to all!",
+        "I recommend this hotel to alls",
+        "Go",
+        "Leave",
+        "",
+        "!",
+    ]
+    german = ["a", "b", "c", "Geh", "geh!", "d", "e"]
+    assert distinct(english).tolist() == [0, 3, 4]
+    assert distinct(english, german).tolist() == [0, 3]
+    assert distinct(english, german[:4]).tolist() == [0, 3, 4]
+
+
+def test_normalise_folds_width_case_and_punctuation():
+    assert normalise(" Ｈｅｌｌｏ,\u00a0 WORLD_!") == "hello world" and normalise("...") == ""
+
+
+# Unlabelled text
+
+
+def test_match_lengths_gives_every_language_the_same_lengths():
+    random = np.random.default_rng(0)
+    lengths = {language: random.integers(3, 60, size=4000) for language in ("en", "de", "ru")}
+    target = random.integers(5, 30, size=2000)
+    chosen = match_lengths(lengths, target, 600, np.random.default_rng(1))
+    for language, index in chosen.items():
+        assert (
+            len(set(index.tolist())) == 600
+            and (lengths[language][index] == lengths["en"][chosen["en"]]).all()
+        )
+    means = [lengths[language][index].mean() for language, index in chosen.items()]
+    assert abs(means[0] - target.mean()) < 1 and len(set(means)) == 1
+
+
+def test_match_lengths_takes_the_nearest_that_is_left():
+    chosen = match_lengths(
+        {"en": np.array([10, 12, 30])}, np.array([11, 11, 11]), 3, np.random.default_rng(0)
+    )
+    assert chosen["en"].tolist() == [0, 1, 2]
+
+
+def test_match_lengths_refuses_too_few_texts():
+    with pytest.raises(ValueError, match="language 'de' has 2 texts, fewer than the 3 wanted"):
+        match_lengths({"de": np.array([1, 2])}, np.array([1, 2, 3]), 3, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="target is empty"):
+        match_lengths({"de": np.array([1, 2])}, np.array([]), 1, np.random.default_rng(0))
+
+
+def test_unlabelled_text_of_the_fixture_and_refusals():
+    rows = load_unlabelled(["en", "th"], source="fixture")
+    assert Counter(rows["language"]) == {"en": 200, "th": 200} and len(set(rows["id"])) == 400
+    with pytest.raises(ValueError, match="language='th': allowed: de, en"):
+        load_unlabelled(["th"])
+    with pytest.raises(
+        ValueError,
+        match="source='hubb': allowed: packages, fixture, hub, files; did you mean 'hub'",
+    ):
+        load_unlabelled(["de"], source="hubb")
+    with pytest.raises(ValueError, match="give at least one"):
+        load_unlabelled([])
+
+
+# Real data
+
+
+@pytest.fixture(scope="module")
+def real() -> dict[tuple[str, str, str], Dataset]:
+    """Every split of every embedded task in a few languages."""
+    found = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, task in TASKS.items():
+            for split in task.splits if "packages" in task.loaders else ():
+                languages = (
+                    ("en",)
+                    if split in ("train", "dev")
+                    else [code for code in ("en", "de", "ja", "tr", "pt") if code in task.languages]
+                )
+                found |= {
+                    (name, language, split): load_task(name, language, split)
+                    for language in languages
+                }
+    return found
+
+
+@pytest.mark.embedded
+def test_sizes_are_those_of_the_data_card(real):
+    sizes = {key: len(rows) for key, rows in real.items()}
+    assert sizes["sarcasm", "en", "train"] + sizes["sarcasm", "en", "dev"] == pytest.approx(
+        28_614, rel=0.01
+    )
+    assert sizes["question-type", "en", "train"] + sizes[
+        "question-type", "en", "dev"
+    ] == pytest.approx(6_422, rel=0.02)
+    assert sizes["nli", "en", "train"] + sizes["nli", "en", "dev"] == 54_668
+    assert (
+        sizes["sentiment", "de", "test"]
+        == sizes["sentiment", "pt", "test"]
+        == sizes["sentiment", "en", "test"]
+        > 4_000
+    )
+    assert (
+        sizes["emoji-names", "ja", "queries"] == 1500
+        and sizes["wikilingua", "tr", "candidates"] == 152
+    )
+
+
+@pytest.mark.embedded
+def test_label_shares_are_the_known_ones(real):
+    share = lambda name: (
+        np.bincount(real[name, "en", "train"]["label"]).max() / len(real[name, "en", "train"])
+    )
+    assert 0.5 < share("sarcasm") < 0.55 and share("question-type") == pytest.approx(0.31, abs=0.02)
+    assert share("nli") == pytest.approx(27_242 / 54_668, abs=0.02)
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("name", ["sarcasm", "question-type", "sentiment"])
+def test_no_text_of_training_is_in_another_split(real, name):
+    train = {name: real[name, "en", "train"]["text"][:6000]}
+    others = {
+        f"{key[1]} {key[2]}": rows["text"]
+        for key, rows in real.items()
+        if key[0] == name and key[2] != "train"
+    }
+    assert leakage(train, others)[0][["exact", "near"]].to_numpy().sum() == 0
+
+
+@pytest.mark.embedded
+def test_nli_shares_no_page_between_train_and_dev(real):
+    pages = [
+        {text.partition(":")[0] for text in real["nli", "en", split]["text"]}
+        for split in ("train", "dev")
+    ]
+    assert not pages[0] & pages[1] and all(real["nli", "en", "train"]["text_pair"])
+
+
+@pytest.mark.embedded
+def test_sentiment_rows_are_parallel():
+    """Same ids and labels in every language, and the digits of a sentence survive its translation,
+    up to the last row used.
+    """
+    english = load_task("sentiment", "en", "test")
+    order = np.argsort([int(key.rpartition("-")[2]) for key in english["id"]])
+    last = [i for i in order[-1500:] if re.search(r"\d", english[int(i)]["text"])]
+    for language in multilingual.SENTIMENT[1:]:
+        rows = load_task("sentiment", language, "test")
+        assert rows["id"] == english["id"] and rows["label"] == english["label"]
+        same = [
+            sorted(re.findall(r"\d+", rows[int(i)]["text"]))
+            == sorted(re.findall(r"\d+", english[int(i)]["text"]))
+            for i in last
+        ]
+        assert np.mean(same) > 0.65, language
+
+
+@pytest.mark.embedded
+def test_intent_labels_come_from_english_and_languages_are_many():
+    assert frequent_intents() == multilingual.INTENTS and len(FILLERS) == 42
+    assert all(len(values) == 6 and all(values.values()) for values in FILLERS.values())
+
+
+@pytest.mark.embedded
+def test_intent_is_split_by_template_and_ordered_in_balance(real):
+    train, dev, test = (real["intent", "en", split] for split in ("train", "dev", "test"))
+    templates = [{key.split("-")[2] for key in rows["id"]} for rows in (train, dev, test)]
+    assert not (
+        templates[0] & templates[1] or templates[0] & templates[2] or templates[1] & templates[2]
+    )
+    assert (
+        set(train["label"])
+        == set(dev["label"])
+        == set(test["label"])
+        == set(range(len(multilingual.INTENTS)))
+    )
+    german = real["intent", "de", "test"]
+    total, first = Counter(german["label"]), Counter(german["label"][:240])
+    assert all(n >= max(first.values()) - 1 for label, n in first.items() if total[label] > n)
+    assert max(Counter(key.rpartition("-")[0] for key in german["id"]).values()) <= PER_TEMPLATE
+    assert not any(re.search(r"[\[\]{}<>|()]", text) for text in german["text"])
+    assert len({normalise(text) for text in german["text"]}) == len(german)
+
+
+@pytest.mark.embedded
+def test_intent_sentences_are_the_same_in_another_process():
+    code = (
+        "from xgrl.tasks.embedded import commands as c, multilingual as m; "
+        "print([r['text'] for r in c.commands('bn', m.INTENTS)][:50])"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONHASHSEED": "7"},
+    )
+    assert shown.stdout.strip() == str(
+        [row["text"] for row in commands("bn", multilingual.INTENTS)][:50]
+    )
+
+
+@pytest.mark.embedded
+def test_english_templates_are_split_for_every_intent():
+    splits = english_splits(commands("en", multilingual.INTENTS))
+    sizes = {split: len(templates) for split, templates in splits.items()}
+    assert sizes["train"] > 2.5 * sizes["test"] and sizes["test"] == sizes["dev"] > 100
+
+
+@pytest.mark.embedded
+def test_emoji_names_are_the_same_emoji_everywhere_and_unambiguous(real):
+    candidates = load_task("emoji-names", "en", "candidates")
+    assert len({normalise(text) for text in candidates["text"]}) == 1500
+    for language in ("de", "ja", "tr", "pt"):
+        assert set(real["emoji-names", language, "queries"]["id"]) == set(candidates["id"])
+    names = dict(zip(candidates["id"], candidates["text"], strict=True))
+    assert all(":" not in text and "_" not in text for text in names.values())
+
+
+@pytest.mark.embedded
+def test_wikilingua_gold_is_among_a_language_s_own_candidates(real):
+    for language in ("de", "ja", "tr", "pt"):
+        queries, candidates = (
+            real["wikilingua", language, "queries"],
+            real["wikilingua", language, "candidates"],
+        )
+        assert set(queries["id"]) <= set(candidates["id"]) and len(queries) >= 150
+        assert not any("smallUrl" in text for text in queries["text"])
+
+
+@pytest.mark.embedded
+def test_unlabelled_sentences_are_of_their_language_and_of_one_form():
+    common = {
+        "de": "der",
+        "en": "the",
+        "es": "los",
+        "fr": "les",
+        "it": "della",
+        "nl": "het",
+        "pl": "się",
+        "pt": "uma",
+        "ru": "на",
+    }
+    rows = load_unlabelled()
+    frame = rows.to_pandas()
+    assert (
+        set(frame["language"]) == set(LANGUAGES) and frame["language"].value_counts().min() > 20_000
+    )
+    assert (
+        frame["text"].str.fullmatch(r"[^\W\d_].*[.!?]").all()
+        and frame["text"].map(normalise).is_unique
+    )
+    for language, texts in frame.groupby("language")["text"]:
+        sample = " ".join(texts.iloc[:3000]).lower().split()
+        assert max(common, key=lambda code: sample.count(common[code])) == language
+
+
+@pytest.mark.embedded
+def test_unlabelled_text_is_in_no_test_set(real):
+    """Boundary and next-sentence have tests of their own: they are made from the same corpus."""
+    unlabelled = {"wikipedia": load_unlabelled(["en"])["text"][:5000]}
+    columns = {
+        key: [name for name in ("text", "prompt", "context") if name in rows.column_names]
+        for key, rows in real.items()
+    }
+    tests = {
+        " ".join(key): rows[columns[key][0]]
+        for key, rows in real.items()
+        if key[1] == "en"
+        and key[2] in ("test", "queries")
+        and columns[key]
+        and key[0] not in ("boundary", "next-sentence")
+    }
+    assert leakage(unlabelled, tests)[0][["exact", "near"]].to_numpy().sum() == 0
+
+
+@pytest.mark.embedded
+def test_a_second_load_gives_the_same_rows(real):
+    assert load_task("intent", "de", "test").to_list() == real["intent", "de", "test"].to_list()
+
+
+@pytest.mark.embedded
+def test_the_data_card_names_what_a_reader_must_know():
+    embedded = [
+        [name for name, task in table.items() if "packages" in task.loaders]
+        for table in TABLES.values()
+    ]
+    card = data_card(*embedded, ["packages"], {}).set_index("task")
+    assert card["source"].str.startswith("packages: ").all()
+    assert (
+        card.loc["sentiment", "notes"].str.contains("DeepL").all()
+        and "non-commercial" in card.loc["wikilingua", "licence"]
+    )
+    made = ("intent", "slots", "emoji-names", "wikilingua", "boundary", "next-sentence", "bitext")
+    assert all("constructed by us" in card.loc[name, "notes"] for name in made)
+    from_bigbench = [
+        t.name for table in TABLES.values() for t in table.values() if "bigbench" in t.packages
+    ]
+    assert (
+        len(from_bigbench) > 8
+        and card.loc[from_bigbench, "notes"].str.contains("canary").all()
+        and (card["licence"] != "").all()
+    )

@@ -1,0 +1,109 @@
+"""Diagnostics: warnings where something went wrong, gradients as autograd has them, operations as
+the formula has them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import binomtest
+
+from tiny_runs import corpus, encoder, tiny_run
+from xgrl.training import diagnostics, trainer
+
+
+def curves(accuracy, norms):
+    frame = pd.DataFrame(
+        {"step": range(len(accuracy)), "discriminator_accuracy": accuracy, "feature_norm": norms}
+    )
+    return frame.reindex(columns=trainer.CURVES)
+
+
+def test_diagnosis_warns_of_a_discriminator_below_chance_and_of_collapse():
+    metrics, warnings = diagnostics.diagnose(curves([22.0] * 50, [1.0] * 50), 50.0, 16)
+    assert (
+        metrics["discriminator_accuracy"] == 22.0
+        and len(warnings) == 1
+        and "below chance" in warnings[0]
+    )
+    assert diagnostics.diagnose(curves([49.0] * 50, [1.0] * 50), 50.0, 16)[1] == []
+    assert (
+        "collapsed" in diagnostics.diagnose(curves([60.0] * 50, [1.0] * 49 + [0.3]), 50.0, 16)[1][0]
+    )
+    metrics, warnings = diagnostics.diagnose(curves([np.nan] * 50, [1.0] * 50), 50.0, 16)
+    assert (
+        metrics["discriminator_accuracy"] is None
+        and metrics["discriminator_low"] is None
+        and not warnings
+    )
+
+
+def test_the_interval_of_the_discriminator_is_exact_and_over_the_last_fifth():
+    metrics, _ = diagnostics.diagnose(curves([0.0] * 40 + [75.0] * 10, [1.0] * 50), 50.0, 16)
+    low, high = binomtest(120, 160).proportion_ci(0.95, method="exact")
+    assert (metrics["discriminator_low"], metrics["discriminator_high"]) == pytest.approx(
+        (100 * low, 100 * high)
+    )
+
+
+def test_gradients_of_two_losses():
+    w = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+    unused = torch.nn.Parameter(torch.ones(2))
+    found = diagnostics.gradients((w**2).sum() / 2, -2 * w[0], [w, unused])
+    assert found == pytest.approx(
+        {"task_gradient_norm": 5, "arm_gradient_norm": 2, "gradient_cosine": -0.6}
+    )
+    assert diagnostics.gradients((w**2).sum(), unused.sum(), [w]) == {}
+    assert np.isnan(diagnostics.gradients((w**2).sum(), 0 * w.sum(), [w])["gradient_cosine"])
+
+
+def test_gradients_are_measured_where_an_arm_reaches_the_encoder_and_change_nothing(monkeypatch):
+    run = tiny_run("dann", steps=24)
+    measured = run.fit.curves.dropna(subset=["arm_gradient_norm"])
+    assert len(measured) == trainer.MEASURED
+    assert (
+        measured.arm_gradient_norm[1:] > 0
+    ).all() and measured.gradient_cosine.dropna().abs().max() <= 1
+    assert tiny_run("control", steps=24).fit.curves.arm_gradient_norm.isna().all()
+    monkeypatch.setattr(trainer, "MEASURED", 0)
+    other = tiny_run("dann", steps=24)
+    assert other.fit.curves.arm_gradient_norm.isna().all()
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(run.model.parameters(), other.model.parameters(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("rank", [1, 3, 7])
+def test_effective_rank_of_equal_directions_is_their_number(rank):
+    directions = np.linalg.qr(np.random.default_rng(0).normal(size=(9, rank)))[0].T
+    features = np.concatenate([directions, -directions])
+    assert diagnostics.effective_rank(features + 5) == pytest.approx(rank)
+    assert diagnostics.effective_rank(np.ones((4, 3))) == 0
+
+
+def test_operations_are_those_of_the_formula():
+    base = encoder(dropout=0.0)
+    run = tiny_run(base=base, steps=6)
+    d, f, layers = 16, 32, 3
+    expected = 0
+    for step in range(6):
+        rows, width = run.data[step]["attention_mask"].shape
+        expected += 3 * rows * width * layers * (2 * (4 * d * d + 2 * d * f) + 4 * width * d)
+    counted = diagnostics.training_flops(run.model, run.data)
+    # head, and lengths that differ from the middle step's
+    assert counted == pytest.approx(expected, rel=0.1)
+    assert (
+        diagnostics.training_flops(tiny_run("dann", steps=6).model, tiny_run("dann", steps=6).data)
+        > 1.7 * counted
+    )
+
+
+def test_counting_operations_leaves_the_weights_and_chance_alone():
+    run = tiny_run("dann", labelled=corpus(64, 5, 25, 2))
+    before, state = [p.clone() for p in run.model.parameters()], torch.get_rng_state()
+    diagnostics.training_flops(run.model, run.data)
+    assert all(torch.equal(a, b) for a, b in zip(before, run.model.parameters(), strict=True))
+    assert torch.equal(state, torch.get_rng_state()) and not run.model.training
