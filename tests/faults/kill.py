@@ -151,7 +151,7 @@ class Running:
         wrong = []
         for path in (self.folder / "outputs").rglob("run.json"):
             try:
-                records.check(path.parent)
+                records.verify_hashes(path.parent)
             except ValueError as error:
                 if path.exists():  # not just now taken away by the job that runs again
                     wrong.append(str(error))

@@ -119,12 +119,14 @@ def test_parameters_cell_equals_model_and_smoke_study(notebook):
 
 def test_unknown_parameter_is_refused_with_the_nearest_match():
     with pytest.raises(ValueError, match=r"learning_rat.*did you mean 'learning_rate'"):
-        params.check("02_intermediate", {"learning_rat": 0.1})
+        params.validate("02_intermediate", {"learning_rat": 0.1})
     with pytest.raises(ValueError, match="01_prepare"):
-        params.check("01_prepar", {})
+        params.validate("01_prepar", {})
 
 
 def test_arm_none_and_intermediate_none_belong_together():
     with pytest.raises(ValueError, match="none"):
-        params.check("03_target", {"arm": "none"})
-    assert params.check("03_target", {"arm": "none", "intermediate": "none"})["target"] == "intent"
+        params.validate("03_target", {"arm": "none"})
+    assert (
+        params.validate("03_target", {"arm": "none", "intermediate": "none"})["target"] == "intent"
+    )

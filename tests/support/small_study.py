@@ -24,7 +24,7 @@ SMALL = {
 
 
 def job(**changes) -> dict:
-    return params.check("01_prepare", SMALL | changes)
+    return params.validate("01_prepare", SMALL | changes)
 
 
 def prepare(folder, **changes) -> Prepared:

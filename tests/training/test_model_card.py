@@ -33,7 +33,7 @@ def prepared(tmp_path_factory):
 
 
 def job(notebook: str, **values: object) -> dict:
-    return params.check(notebook, {"study": "smoke", "arm": "dann", "seed": 4} | values)
+    return params.validate(notebook, {"study": "smoke", "arm": "dann", "seed": 4} | values)
 
 
 def written(prepared, folder, card=None):

@@ -148,7 +148,7 @@ def check_study(config: dict[str, Any]) -> params.Study:
 def check_job(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
     """The complete parameters of one job, checked; `Refused` names what is wrong."""
     try:
-        values = params.check(notebook, values)
+        values = params.validate(notebook, values)
     except ValueError as error:
         raise Refused(str(error)) from None
     check_names(values)

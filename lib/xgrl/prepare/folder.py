@@ -64,7 +64,7 @@ class Prepared:
         found = records.read(folder)["study"]
         if found != study:
             raise ValueError(f"{folder} was prepared for study {found!r}, not {study!r}")
-        records.check(
+        records.verify_hashes(
             folder, "encoder", "languages.csv", "probe_texts.parquet", "parallel_texts.parquet"
         )
         return cls(folder)
@@ -88,7 +88,7 @@ class Prepared:
         """The record of a finished run; ValueError where it is damaged or was trained on prepared
         data no longer there.
         """
-        record = records.check(folder)
+        record = records.verify_hashes(folder)
         for name, found in record["inputs"].items():
             part = name.removeprefix("prepared/")
             if part != name and self.contents.get(part) != found:
@@ -102,7 +102,7 @@ class Prepared:
         """A corpus by its name, as ``intermediate/sarcasm/train``; ValueError where a file of it is
         damaged.
         """
-        records.check(self.folder, name, record=self.record)
+        records.verify_hashes(self.folder, name, record=self.record)
         found = load_corpus(self.folder / name)
         return found if self.cached else replace(found, hidden=None)
 

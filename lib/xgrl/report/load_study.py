@@ -103,7 +103,7 @@ def collect(study_dir: str | Path) -> Study:
     layers, maps, parallel = (_joined(parts) for parts in probed.values())
     facts = folder / "prepared" / "languages.csv"
     if facts.with_name("run.json").exists():
-        records.check(facts.parent, facts.name)
+        records.verify_hashes(facts.parent, facts.name)
     languages = (
         pd.read_csv(facts, keep_default_na=False, na_values=[""])
         if facts.exists()
@@ -135,7 +135,7 @@ def _run(path: Path, folder: Path, *files: str) -> tuple[dict[str, Any], dict[st
     """One run.json as a flat row, and the keys that its tables get; the run's `files`, or all, are
     checked against it.
     """
-    record = records.check(path, *files)
+    record = records.verify_hashes(path, *files)
     given = record["parameters"]
     keys = {key: given[key] for key in ("intermediate", "arm", "seed")}
     row = {

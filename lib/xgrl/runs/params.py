@@ -389,7 +389,7 @@ class Study(Closed):
             )
             pool["keep_encoder"] = probed == (s.probe_target, True, True)
         fields = JOBS[notebook].model_fields
-        return check(notebook, {k: pool[k] for k in fields})
+        return validate(notebook, {k: pool[k] for k in fields})
 
 
 def nearest_names(name: str, allowed: Iterable[str]) -> str:
@@ -457,7 +457,7 @@ def load_study(config: dict[str, Any]) -> Study:
         ) from None
 
 
-def check(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
+def validate(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
     """The complete parameters of one notebook, defaults filled in; ValueError names key, value and
     what is allowed.
     """

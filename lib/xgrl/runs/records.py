@@ -4,8 +4,8 @@ finished.
 Everything is written to a temporary name in the same folder, synced, and moved into place with
 `os.replace`, which is atomic on one file system. ``run.json`` is written last; a run counts as
 finished only when it is there. It holds the SHA-256 of every file of the run and of itself, and
-whoever reads one of them checks it (`read`, `check`): a flipped bit in weights or scores would else
-go unnoticed.
+whoever reads one of them checks it (`read`, `verify_hashes`): a flipped bit in weights or scores
+would else go unnoticed.
 """
 
 from __future__ import annotations
@@ -265,7 +265,9 @@ def read(folder: str | Path) -> dict[str, Any]:
     return record
 
 
-def check(folder: str | Path, *names: str, record: dict[str, Any] | None = None) -> dict[str, Any]:
+def verify_hashes(
+    folder: str | Path, *names: str, record: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Compare a finished run's files with the SHA-256 in its record, which is returned.
 
     Args:
