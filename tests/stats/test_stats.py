@@ -281,6 +281,24 @@ def test_exact_binomial_agrees_with_scipy():
         stats.exact_binomial(8, 7)
 
 
+def test_t_interval_is_that_of_the_one_sample_t_test_for_every_row():
+    values = rng(9).normal(3, 2, size=(4, 5, 11))
+    reference = scipy_stats.ttest_1samp(values, 0, axis=-1).confidence_interval(0.9)
+    mean, low, high = stats.t_interval(values, 0.9)
+    np.testing.assert_allclose(mean, values.mean(-1), rtol=1e-14)
+    np.testing.assert_allclose((low, high), (reference.low, reference.high), rtol=1e-12)
+    half = stats.t_half_width(values[0, 0].std(ddof=1) / math.sqrt(11), 10, 0.9)
+    assert stats.t_interval(values[0, 0], 0.9)[2] == pytest.approx(mean[0, 0] + half)
+
+
+def test_t_interval_leaves_out_what_is_missing_and_says_nothing_from_one_value():
+    full = rng(10).normal(size=7)
+    holed = np.insert(full, [0, 3], np.nan)
+    assert stats.t_interval(holed) == pytest.approx(stats.t_interval(full), rel=1e-14)
+    rows = stats.t_interval([[1.5, np.nan], [np.nan, np.nan]])
+    np.testing.assert_array_equal(rows, [[1.5, np.nan], [np.nan] * 2, [np.nan] * 2])
+
+
 def test_mcnemar_is_symmetric_and_one_without_discordance():
     assert stats.mcnemar(4, 9) == stats.mcnemar(9, 4)
     assert stats.mcnemar(0, 0) == (1.0, 1.0) and stats.mcnemar(6, 6) == (1.0, 1.0)

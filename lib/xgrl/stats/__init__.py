@@ -15,13 +15,13 @@ from .effects import (
     EffectSizes,
     cliffs_delta,
     effect_sizes,
-    exact_binomial,
     expected_best,
     iqm,
     mcnemar,
     violation_ratio,
 )
 from .equivalence import rope, tost
+from .intervals import exact_binomial, t_half_width, t_interval
 from .multiplicity import PartialConjunction, benjamini_hochberg, holm, partial_conjunction
 from .operating import Design, family_rates, verdict_rates
 from .power import blocks_needed, minimal_effect, power_at
@@ -69,6 +69,8 @@ __all__ = [
     "power_at",
     "rope",
     "sign_flip",
+    "t_half_width",
+    "t_interval",
     "tost",
     "verdict_rates",
     "violation_ratio",

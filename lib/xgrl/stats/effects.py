@@ -1,8 +1,7 @@
 """How large, in the field's units: points, standardised differences, probability of improvement,
 discordant pairs.
 
-Source: Hedges (1981), J. Educational Statistics 6:107-128 (exact J); Clopper & Pearson (1934),
-Biometrika 26:404-413; Cliff (1993), Psychological Bulletin 114:494-509; McNemar (1947),
+Source: Hedges (1981), J. Educational Statistics 6:107-128 (exact J); Cliff (1993), Psychological Bulletin 114:494-509; McNemar (1947),
 Psychometrika 12:153-157; Fagerland et al. (2013), BMC Med. Res. Methodology 13:91 (mid-p); Agarwal
 et al. (2021), NeurIPS (interquartile mean); del Barrio et al. (2018) and Dror et al. (2019), ACL
 (almost stochastic order); Dodge et al. (2019), EMNLP, and Tang et al. (2020), EMNLP (expected
@@ -17,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import comb, gammaln
-from scipy.stats import beta, binom, trim_mean
+from scipy.stats import binom, trim_mean
 
 from .checks import finite
+from .intervals import exact_binomial
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,6 @@ class EffectSizes:
     p_improve_interval: tuple[float, float]
     cliffs_delta_unpaired: float = float("nan")
     violation_unpaired: float = float("nan")
-
-
-def exact_binomial(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Clopper-Pearson interval of a proportion from k successes in n trials. Raises ValueError
-    unless 0 <= k <= n.
-    """
-    if not 0 <= k <= n or n < 1:
-        raise ValueError(f"exact_binomial: found {k} of {n}, need 0 <= k <= n and n >= 1")
-    tail = (1 - level) / 2
-    low = 0.0 if k == 0 else float(beta.ppf(tail, k, n - k + 1))
-    high = 1.0 if k == n else float(beta.ppf(1 - tail, k + 1, n - k))
-    return low, high
 
 
 def effect_sizes(m: ArrayLike, level: float = 0.95) -> EffectSizes:
