@@ -13,8 +13,9 @@ from pathlib import Path
 
 from xgrl.arms import line_of, method_of
 from xgrl.execution.execute import check_study
-from xgrl.execution.grid import arms_with_texts, grid, reads
+from xgrl.execution.grid import arms_with_texts, grid
 from xgrl.execution.placement import check_cores
+from xgrl.prepare.parts import input_parts
 from xgrl.tasks import OWN, mixture_parts
 
 import nbformat  # after xgrl.execution.execute, which spares it a slow import
@@ -64,7 +65,7 @@ def run_of(phase, *names, seed):
 
 def contents(phase, **of):
     """What a run reads of the prepared folder, as small files of hashes: one that is written anew but equal reruns nothing."""
-    return [f"{ROOT}/prepared/contents/{part}.sha256" for part in reads(phase, study.fixed.trained_layers, **of)]
+    return [f"{ROOT}/prepared/contents/{part}.sha256" for part in input_parts(phase, study.fixed.trained_layers, **of)]
 
 
 def read_in_training(wildcards):

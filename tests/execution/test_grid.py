@@ -11,7 +11,7 @@ import yaml
 from snakemake.utils import update_config
 
 from xgrl.execution.execute import Refused, check_job, check_study
-from xgrl.execution.grid import arms_with_texts, grid, reads
+from xgrl.execution.grid import arms_with_texts, grid
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -153,25 +153,3 @@ def test_01_changes_only_with_arms_that_need_texts_of_their_own():
     assert arms_with_texts(
         study(scientific=with_text, nuisance={"lambda_max": {"mlm-0.3": 0.3}})
     ) == ["mlm", "lexical"]
-
-
-def test_a_run_reads_the_parts_it_follows_from():
-    assert reads("intermediate", 2, tasks=["sarcasm"], arm="standard") == [
-        "encoder",
-        "intermediate/sarcasm",
-    ]
-    assert reads("intermediate", 2, tasks=["a", "b"], arm="dann-0.1")[1:] == [
-        "intermediate/a",
-        "intermediate/b",
-        "unlabelled",
-    ]
-    assert (
-        reads("intermediate", 2, tasks=["sentiment"], arm="translated")[-1]
-        == "intermediate/sentiment/translated"
-    )
-    assert reads("intermediate", 2, tasks=["sarcasm"], arm="mlm")[-2:] == [
-        "language-modelling",
-        "vocabulary",
-    ]
-    assert reads("target", -1, target="intent") == ["encoder", "target/intent", "vocabulary"]
-    assert reads("probe", 2) == ["encoder", "texts"]

@@ -8,7 +8,6 @@ and treatment must serve everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from xgrl.arms import ARMS, is_arm, line_of, method_of, refusal
@@ -131,39 +130,6 @@ def grid(study: Study) -> Grid:
     ]
     fine_tuned = [(s.probe_target, *cell) for cell in probed] if s.probe_target else []
     return Grid(_once(trained + probed), _once(applied + fine_tuned), probed, left_out)
-
-
-def reads(
-    phase: str,
-    trained_layers: int,
-    *,
-    tasks: Iterable[str] = (),
-    arm: str = "none",
-    target: str = "",
-) -> list[str]:
-    """The parts of the prepared folder that a run follows from, in order.
-
-    Args:
-        phase: intermediate, target or probe.
-        trained_layers: as in the study file; where the embeddings are trained too (-1) the
-            vocabulary counts.
-        tasks: the intermediate tasks that are trained on, those of a mixture.
-        arm, target: of the run, where it has them.
-    """
-    found = ["encoder", *(f"intermediate/{task}" for task in tasks)]
-    text = line_of(arm).text if phase == "intermediate" else ""
-    if text:
-        found += (
-            [f"intermediate/{task}/{text}" for task in tasks] if text == "translated" else [text]
-        )
-    if target:
-        found.append(f"target/{target}")
-    if phase == "probe":
-        found.append("texts")
-    # which predicts words of the study's vocabulary
-    if trained_layers == -1 or text == "language-modelling":
-        found.append("vocabulary")
-    return found
 
 
 def _once(cells: list) -> list:

@@ -13,7 +13,7 @@ fixed order, never by whichever job comes first.
     prepared/language-modelling|pairs, prepared/intermediate/<task>/translated      texts of single arms, where a study has them
     prepared/probe_texts.parquet, parallel_texts.parquet, languages.csv             what checkpoints are measured with
     prepared/<corpus>/                     rows.parquet, tokens.npy, offsets.npy, ..., hidden.npy: see `xgrl.prepare.corpus`
-    prepared/contents/<part>.sha256        what a part of all this holds, see `xgrl.execution.grid.reads`
+    prepared/contents/<part>.sha256        what a part of all this holds, see `xgrl.prepare.parts`
 
 A job depends on the parts that it reads, not on the whole folder: when a target or a language is
 added, 01 runs again, and then only jobs of which some part changed.
@@ -36,11 +36,11 @@ from transformers import AutoModel, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from xgrl.arms import line_of
-from xgrl.execution.grid import reads
 from xgrl.models.encoder import SAFELY
 from xgrl.models.split import Chain, prefix, top
 from xgrl.models.tokens import with_words
 from xgrl.prepare.corpus import Corpus, load_corpus
+from xgrl.prepare.parts import input_parts
 from xgrl.prepare.prefix_cache import wordless
 from xgrl.runs import records
 from xgrl.tasks import find_task, mixture_parts
@@ -80,9 +80,9 @@ class Prepared:
         return self.record["metrics"]["contents"]
 
     def inputs(self, phase: str, **of: Any) -> dict[str, str]:
-        """What a run follows from, for its run.json: hashes by part, see `reads`."""
-        read = reads(phase, self.record["parameters"]["trained_layers"], **of)
-        return {f"prepared/{part}": self.contents[part] for part in read}
+        """What a run follows from, for its run.json: hashes by part, see `input_parts`."""
+        parts = input_parts(phase, self.record["parameters"]["trained_layers"], **of)
+        return {f"prepared/{part}": self.contents[part] for part in parts}
 
     def check_inputs(self, folder: Path) -> dict[str, Any]:
         """The record of a finished run; ValueError where it is damaged or was trained on prepared
