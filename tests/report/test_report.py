@@ -84,6 +84,17 @@ def test_readme_table_has_all_numbers(summary):
     difference = comparison.per_task.set_index("target").loc["intent"]
     shown = next(row for row in rows if row.startswith("| intent"))
     assert f"{difference.treatment:.1f}" in shown and f"{difference.theta:+.2f}" in shown
+    claim = text.splitlines()[0]
+    assert claim.endswith(f"{comparison}**") and len(comparison.per_intermediate) == 2
+    for row in comparison.per_intermediate.itertuples():
+        assert f"{row.intermediate} {row.theta:+.2f} [{row.low:+.2f}, {row.high:+.2f}]" in claim
+
+
+def test_readme_says_when_p_cannot_be_smaller(summary):
+    values = json.loads(json.dumps(summary[0]))
+    for p, said in ((2 / 2**6, True), (3 / 2**6, False)):
+        values["comparison"]["p"] = p
+        assert ("smallest that a sign flip" in cli.readme_table(values)) == said
 
 
 def test_readme_table_survives_an_interval_that_cannot_be_estimated(summary):

@@ -124,8 +124,8 @@ def _escaped(text: str) -> str:
 
 
 def readme_table(summary: dict[str, Any]) -> str:
-    """Markdown of summary.json: the verdict, then one row a target with arms, difference, 95 %
-    interval and p.
+    """Markdown of summary.json: the verdict with the effect after each intermediate task, then one
+    row a target with arms, difference, 95 % interval and p, and whether p is at its floor.
     """
     arms = summary["arms"]
     head = [
@@ -134,7 +134,8 @@ def readme_table(summary: dict[str, Any]) -> str:
         f"{summary['treatment']} - {summary['baseline']}, points [95 %]",
         "p",
     ]
-    lines = [f"**{summary['verdict']}**", "", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    lines = [f"**{_scope(summary)}{summary['verdict']}**", ""]
+    lines += [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for row in summary["table"]:
         cells = [row["target"], *(_score(row, arm) for arm in arms), _interval(row), _p(row["p"])]
         lines.append(f"| {' | '.join(cells)} |")
@@ -146,7 +147,17 @@ def readme_table(summary: dict[str, Any]) -> str:
         f"{summary['blocks']} blocks (intermediate task x seed). Macro average over zero-shot "
         f"languages, English apart."
     )
-    return "\n".join([*lines, "", f"{blocks} p of single targets adjusted by Holm. {cost}"]) + "\n"
+    p = "p of single targets adjusted by Holm."
+    if summary["comparison"]["p"] == 2 / 2 ** summary["blocks"]:
+        p = f"The p above is the smallest that a sign flip over so many blocks can give; {p}"
+    return "\n".join([*lines, "", f"{blocks} {p} {cost}"]) + "\n"
+
+
+def _scope(summary: dict[str, Any]) -> str:
+    """What a verdict holds for: the intermediate tasks, each with its own effect and interval."""
+    rows = summary["comparison"]["per_intermediate"]
+    effects = "; ".join(f"{row['intermediate']} {_interval(row)}" for row in rows)
+    return f"For the intermediate tasks tried here ({effects}): "
 
 
 def arms_table(summary: dict[str, Any]) -> str:
@@ -156,6 +167,7 @@ def arms_table(summary: dict[str, Any]) -> str:
     baseline = summary["baseline"]
     head = [
         "arm", "targets, intermediate tasks", f"arm - {baseline}, points [95 %]", "p", "p, maxT over all arms",
+        "p, Holm over all arms",
         f"FLOPs / {baseline}", f"seconds / {baseline}",
     ]  # fmt: skip
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
@@ -174,6 +186,7 @@ def arms_table(summary: dict[str, Any]) -> str:
             _interval(row),
             _p(row["p"]),
             _p(row["p_max_t"]),
+            _p(row["p_holm"]),
         ]
         lines.append(
             f"| "
