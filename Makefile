@@ -21,7 +21,7 @@ PREPARED = outputs/$(STUDY)/prepared/run.json
 REPORT = outputs/$(STUDY)/analysis/report.html
 STUDY_FILES = params/base.yaml params/$(STUDY).yaml notebooks/01_prepare.ipynb
 OVERTAKEN = $(if $(wildcard $(PREPARED)),[ -n "$$(find $(STUDY_FILES) -newer $(PREPARED) $(if $(wildcard $(REPORT)),-newer $(REPORT)))" ],false)
-# GB that a study's outputs and the cache take, measured (README; paper: estimated); the installation: SPACE_setup. make DISK=0 ... goes on without a check.
+# GB that a study's outputs and the cache take, measured (docs/speed.md; paper: estimated); the installation: SPACE_setup. make DISK=0 ... goes on without a check.
 SPACE_setup = 3
 SPACE_smoke = 1
 SPACE_laptop = 10
@@ -102,10 +102,10 @@ verify: $(READY)  ## compare outputs/STUDY with the published outputs/reference/
 	@$(BIN)/python -m xgrl.report.cli verify outputs/$(STUDY) outputs/reference/$(STUDY) && echo "next: the same result; README.md says what it means" \
 	|| { code=$$?; [ $$code -ne 1 ] || echo "next: another kind of processor differs in the last bits (REPRODUCE.md: what differences mean); the report has this study's own numbers"; exit $$code; }
 
-publish: $(READY)  ## make outputs/STUDY the published results, and the README's table from it
+publish: $(READY)  ## make outputs/STUDY the published results, and the table in README.md or docs/ from it
 	$(BIN)/python -m xgrl.report.cli publish outputs/$(STUDY) outputs/reference/$(STUDY)
-	$(BIN)/python -m xgrl.report.cli readme outputs/reference/$(STUDY)/analysis/summary.json README.md
-	@echo "next: git diff README.md outputs/reference, read it, commit it"
+	$(BIN)/python -m xgrl.report.cli readme outputs/reference/$(STUDY)/analysis/summary.json $(if $(filter arms,$(STUDY)),docs/arms.md,README.md)
+	@echo "next: git diff README.md docs outputs/reference, read it, commit it"
 
 check-hub: $(READY)  ## two rows of every benchmark data set on the hub (needs a network, or XGRL_HUB_MIRROR)
 	$(BIN)/python -m xgrl.tasks.check_hub

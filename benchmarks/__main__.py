@@ -8,7 +8,7 @@ Sides of a comparison run alternately, each in a process of its own with stated 
 ratios are kept. Needs the laptop study's prepared folder and makes it if it is missing. Writes
 ``outputs/bench.json``, ``{name: {value, target, unit, note}}``, and the figure
 ``outputs/bench.png``; a run of some parts replaces only their rows. `publish` copies both to
-``outputs/reference`` and writes the table into README.md.
+``outputs/reference`` and writes the table into docs/speed.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from benchmarks.figure import bench_figure
 from benchmarks.running import machine
 from xgrl.report.figures import save
 
-OUTPUTS, REFERENCE, README = Path("outputs"), Path("outputs/reference"), Path("README.md")
+OUTPUTS, REFERENCE, PAGE = Path("outputs"), Path("outputs/reference"), Path("docs/speed.md")
 PREPARED = OUTPUTS / "laptop/prepared/run.json"
 PARTS: dict[str, Callable] = {
     "jobs": training.jobs,
@@ -52,9 +52,9 @@ def keep(rows: dict, points: dict) -> dict:
 
 
 def publish() -> None:
-    """The table, its points and the figure as the published ones, and the README's copy."""
+    """The table, its points and the figure as the published ones, and the page's copy."""
     whole = json.loads((OUTPUTS / "bench.json").read_text())
-    table.write_readme(whole, README)
+    table.write_page(whole, PAGE)
     for name in ("bench.json", "bench_points.json", "bench.png"):
         shutil.copyfile(OUTPUTS / name, REFERENCE / name)
 

@@ -1,4 +1,4 @@
-"""The table of what was measured: names and targets, the merge of partial runs, the README's copy,
+"""The table of what was measured: names and targets, the merge of partial runs, the copy in docs,
 and growth as an exponent.
 
 ``outputs/bench.json`` is ``{name: {value, target, unit, note}}``; ``outputs/bench_points.json`` has
@@ -138,7 +138,7 @@ def line(name: str, row: Mapping[str, Any]) -> str:
 
 
 def markdown(table: Mapping[str, Any]) -> str:
-    """The README's table: what, value, target, note; a value that misses its target is in bold."""
+    """The page's table: what, value, target, note; a value that misses its target is in bold."""
     lines = [
         "| what | measured | target | how, and what limits it |",
         "| --- | ---: | ---: | --- |",
@@ -157,8 +157,8 @@ def markdown(table: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", table[MACHINE]["note"]] if MACHINE in table else lines) + "\n"
 
 
-def write_readme(table: Mapping[str, Any], path: str | Path) -> None:
-    """Put the table between its two markers of a README; ValueError where it has not each of them
+def write_page(table: Mapping[str, Any], path: str | Path) -> None:
+    """Put the table between its two markers of a page; ValueError where it has not each of them
     once.
     """
     text, (start, end) = Path(path).read_text(), MARKERS

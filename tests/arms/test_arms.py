@@ -405,9 +405,9 @@ def test_what_an_arm_cannot_be_built_from():
         arm_class("wdgrl")(ArmSettings(8, 3, 0.1))
 
 
-def test_an_arm_of_ones_own_as_the_readme_shows_it(tmp_path, monkeypatch, root):
+def test_an_arm_of_ones_own_as_the_page_shows_it(tmp_path, monkeypatch, root):
     """One file and one line in the table."""
-    section = (root / "README.md").read_text().split("### Your own arm")[1].split("\n## ")[0]
+    section = (root / "docs/own.md").read_text().split("## Your own arm")[1].split("\n## ")[0]
     code, line = re.findall(r"```python\n(.*?)```", section, re.S)
     (tmp_path / "coral.py").write_text(code)
     monkeypatch.setattr(arms, "__path__", [*arms.__path__, str(tmp_path)])

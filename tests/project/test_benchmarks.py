@@ -99,17 +99,17 @@ def test_less_is_better_elsewhere_and_no_target_is_neither():
     )
 
 
-def test_readme_gets_the_table_between_its_markers_and_nothing_else_changes(tmp_path):
+def test_page_gets_the_table_between_its_markers_and_nothing_else_changes(tmp_path):
     start, end = table.MARKERS
-    readme = tmp_path / "README.md"
-    readme.write_text(f"# a\n{start}\nold\n{end}\n# b\n")
+    page = tmp_path / "speed.md"
+    page.write_text(f"# a\n{start}\nold\n{end}\n# b\n")
     rows = (
         table.entry("sgemm_share", 0.7, "why")
         | table.entry("analysis_s", 9, "n")
         | {table.MACHINE: ROW | {"note": "a machine"}}
     )
-    table.write_readme(rows, readme)
-    text = readme.read_text()
+    table.write_page(rows, page)
+    text = page.read_text()
     assert (
         text.startswith(f"# a\n{start}\n| what ")
         and text.endswith(f"\n\na machine\n{end}\n# b\n")
@@ -119,22 +119,22 @@ def test_readme_gets_the_table_between_its_markers_and_nothing_else_changes(tmp_
     assert "| **0.7** | ≥ 0.8 | why |" in text and "| 9 s | ≤ 60 s | n |" in text
     assert "| machine" not in text
     again = text
-    table.write_readme(rows, readme)
-    assert readme.read_text() == again
-    readme.write_text("no markers")
+    table.write_page(rows, page)
+    assert page.read_text() == again
+    page.write_text("no markers")
     with pytest.raises(ValueError, match="once each"):
-        table.write_readme(rows, readme)
+        table.write_page(rows, page)
 
 
 def test_published_is_what_was_measured(tmp_path, monkeypatch):
     for name, place in {
         "OUTPUTS": "outputs",
         "REFERENCE": "outputs/reference",
-        "README": "README.md",
+        "PAGE": "speed.md",
     }.items():
         monkeypatch.setattr(bench, name, tmp_path / place)
     (tmp_path / "outputs/reference").mkdir(parents=True)
-    (tmp_path / "README.md").write_text("\n".join(table.MARKERS))
+    (tmp_path / "speed.md").write_text("\n".join(table.MARKERS))
     rows, points = growing.growth(
         "training_examples", [(n, n, 0.0 if n < 3 else n) for n in (1, 2, 3, 4)], "n"
     )
@@ -144,7 +144,7 @@ def test_published_is_what_was_measured(tmp_path, monkeypatch):
         assert (tmp_path / "outputs/reference" / name).read_bytes() == (
             tmp_path / "outputs" / name
         ).read_bytes()
-    assert "why" in (tmp_path / "README.md").read_text()
+    assert "why" in (tmp_path / "speed.md").read_text()
 
 
 def test_figure_has_a_bar_for_each_target_and_a_line_for_each_growth():

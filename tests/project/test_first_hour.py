@@ -127,9 +127,9 @@ def test_verify_without_published_results_says_which_there_are(tools):
     )
 
 
-def test_the_readme_s_encoder_of_ones_own_goes_through_the_phases(tmp_path):
-    """A folder of save_pretrained with another architecture, named as the README names it."""
-    section = (ROOT / "README.md").read_text().split("### Your own encoder")[1].split("\n### ")[0]
+def test_the_documented_encoder_of_ones_own_goes_through_the_phases(tmp_path):
+    """A folder of save_pretrained with another architecture, named as docs/own.md names it."""
+    section = (ROOT / "docs/own.md").read_text().split("## Your own encoder")[1].split("\n## ")[0]
     fixed = yaml.safe_load(re.search(r"```yaml\n(.*?)```", section, re.S).group(1))["fixed"]
     build("xlm-r").save_pretrained(tmp_path / "encoder")
     words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *fixture_vocabulary()][:900]

@@ -59,7 +59,7 @@ def test_results_are_those_of_the_runs(folder):
 def test_the_table_of_arms_is_generated_from_the_published_summary():
     summary = json.loads((ROOT / "outputs/reference/arms/analysis/summary.json").read_text())
     start, end = cli.ARM_MARKERS
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs/arms.md").read_text()
     assert text.split(start)[1].split(end)[0].strip() == cli.arms_table(summary).strip()
 
 

@@ -1,4 +1,4 @@
-"""Tasks of one's own: the README's example runs, every mistake in it is refused by file, line and
+"""Tasks of one's own: the documented example runs, every mistake in it is refused by file, line and
 what is allowed.
 """
 
@@ -23,14 +23,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def readme() -> dict:
-    """The README's description of two tasks."""
-    section = (ROOT / "README.md").read_text().split("### Your own data")[1]
+    """The two tasks that docs/own.md describes."""
+    section = (ROOT / "docs/own.md").read_text().split("## Your own data")[1]
     return yaml.safe_load(re.search(r"```yaml\n(.*?)```", section, re.S).group(1))
 
 
 @pytest.fixture
 def project(tmp_path) -> Path:
-    """The README's two tasks with files of synthetic words, labels by name."""
+    """The documented two tasks with files of synthetic words, labels by name."""
     described = readme()
     for task in described["tasks"]:
         task["folder"] = str(tmp_path / task["folder"])

@@ -217,7 +217,7 @@ def data_card(
 
 
 def task_table() -> str:
-    """All tasks as a Markdown table: what stands in the README."""
+    """All tasks as a Markdown table: what stands in docs/tasks.md."""
     lines = [
         "| task | role | format | score | languages | sources |",
         "| --- | --- | --- | --- | --- | --- |",
