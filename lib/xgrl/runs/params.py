@@ -15,9 +15,9 @@ Two kinds of models, both frozen and closed (an unknown key is an error):
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -28,6 +28,7 @@ from pydantic import (
     model_validator,
 )
 
+T = TypeVar("T", bound=BaseModel)
 NAME, NAME_OR_NONE = r"^[A-Za-z0-9][A-Za-z0-9_-]*$", r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$"
 ARM = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 FOLDER = r"^[^{}\x00-\x1f\x7f]+$"  # braces are wildcards to Snakemake
@@ -54,7 +55,13 @@ Sources = Annotated[
 ]
 Layer = Annotated[int, Field(ge=-1)]
 Weight = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
-
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Length = Annotated[int, Field(ge=8, le=8192)]  # tokens
+Workers = Annotated[int, Field(ge=1, le=64)]
+Draws = Annotated[int, Field(ge=0, le=100_000)]
+Device = Literal["cpu", "cuda"]
+NameOrNone = Annotated[str, StringConstraints(pattern=NAME_OR_NONE)]
 
 # settings that an arm may have of its own
 BY_ARM = ("lambda_max", "domains", "discriminator_features", "discriminator_layer")
@@ -71,28 +78,22 @@ class Closed(BaseModel):
 class Optimisation(Closed):
     """What one training stage needs; the same for every arm."""
 
-    steps: dict[Name, Count] = Field(
-        description="optimiser steps by task; 'default' for the others, '<task>-first' for a first stage"
-    )
-    batch_size: dict[Name, Count] = Field(
-        description="labelled examples a step, by task; 'default' for the others"
-    )
+    # optimiser steps by task; 'default' for the others, '<task>-first' for a first stage
+    steps: dict[Name, Count]
+    batch_size: dict[Name, Count]  # labelled examples a step, by task; 'default' for the others
     learning_rate: Rate
     head_learning_rate: Rate
     weight_decay: Weight
-    warmup: Annotated[float, Field(ge=0, le=1)] = Field(
-        description="share of the steps with rising learning rate"
-    )
-    max_grad_norm: Annotated[float, Field(gt=0)]
+    warmup: Share  # share of the steps with rising learning rate
+    max_grad_norm: Positive
 
     def flat(self, task: str) -> dict[str, Any]:
         """The values for one task, with its own steps and batch size."""
-        steps, sizes = self.steps, self.batch_size
-        own = {
-            "steps": steps.get(task, steps.get("default")),
-            "batch_size": sizes.get(task, sizes.get("default")),
-        }
-        return self.model_dump() | own | {"first_steps": steps.get(f"{task}-first", 0)}
+        own = {"first_steps": self.steps.get(f"{task}-first", 0)}
+        for key in ("steps", "batch_size"):
+            by_task = getattr(self, key)
+            own[key] = by_task.get(task, by_task.get("default"))
+        return self.model_dump() | own
 
 
 class Scientific(Closed):
@@ -101,19 +102,16 @@ class Scientific(Closed):
     intermediate: Annotated[Names, Field(min_length=1)]
     arms: Annotated[Arms, Field(min_length=2)]
     targets: Annotated[Names, Field(min_length=1)]
-    languages: Names = Field(description="target languages; empty = every language of each target")
+    languages: Names  # target languages; empty = every language of each target
     unlabelled_languages: Annotated[Names, Field(min_length=2)]
     seeds: Annotated[list[Seed], Field(min_length=1)]
     baseline: Arm
     treatment: Arm
-    margin: Annotated[float, Field(gt=0)] = Field(
-        description="equivalence margin in points, fixed in advance"
-    )
-    probe_arms: Arms = Field(description="arms whose checkpoints are probed")
+    margin: Positive  # equivalence margin in points, fixed in advance
+    probe_arms: Arms  # arms whose checkpoints are probed
     probe_seeds: list[Seed]
-    probe_target: Annotated[str, StringConstraints(pattern=NAME_OR_NONE)] = Field(
-        description="target after whose fine-tuning checkpoints are probed again; empty = none"
-    )
+    # target after whose fine-tuning checkpoints are probed again; empty = none
+    probe_target: NameOrNone
 
 
 class Nuisance(Closed):
@@ -122,29 +120,21 @@ class Nuisance(Closed):
     intermediate: Optimisation
     target: Optimisation
     unlabelled_batch_size: Count
-    discriminator_learning_rate: Rate = Field(
-        description="of whatever an arm trains beside encoder and head"
-    )
-    lambda_max: dict[Arm, Weight] = Field(
-        description="an arm's strength, by arm; 'default' for the others"
-    )
-    domains: dict[Arm, Domains] = Field(description="what a discriminator tells apart, by arm")
-    discriminator_features: dict[Arm, Features] = Field(
-        description="what it sees of a text, by arm"
-    )
-    discriminator_layer: dict[Arm, Layer] = Field(
-        description="layer that it reads, by arm; -1 = last"
-    )
+    discriminator_learning_rate: Rate  # of whatever an arm trains beside encoder and head
+    lambda_max: dict[Arm, Weight]  # an arm's strength, by arm; 'default' for the others
+    domains: dict[Arm, Domains]  # what a discriminator tells apart, by arm
+    discriminator_features: dict[Arm, Features]  # what it sees of a text, by arm
+    discriminator_layer: dict[Arm, Layer]  # layer that it reads, by arm; -1 = last
 
     def of_arm(self, arm: str, method: str) -> dict[str, Any]:
         """The values for one arm: its own, else those of the method it is a variant of, else the
         default.
         """
-        found = {}
-        for key in BY_ARM:
-            values = getattr(self, key)
-            found[key] = values.get(arm, values.get(method, values["default"]))
-        return found
+        by_key = {key: getattr(self, key) for key in BY_ARM}
+        return {
+            key: values.get(arm, values.get(method, values["default"]))
+            for key, values in by_key.items()
+        }
 
 
 class Fixed(Closed):
@@ -153,30 +143,24 @@ class Fixed(Closed):
     encoder: Annotated[str, Field(min_length=1)]
     sources: Sources
     path: str
-    trained_layers: Layer = Field(description="top layers that are trained; -1 = all")
-    retrieval_layer: Layer = Field(
-        description="layer whose mean pool searches where no dual encoder is trained; -1 = last"
-    )
-    mixture_cap: Count = Field(
-        description="largest size at which a task counts in the multi-task mixture"
-    )
-    max_length: Annotated[int, Field(ge=8, le=8192)]
+    trained_layers: Layer  # top layers that are trained; -1 = all
+    # layer whose mean pool searches where no dual encoder is trained; -1 = last
+    retrieval_layer: Layer
+    mixture_cap: Count  # largest size at which a task counts in the multi-task mixture
+    max_length: Length
     train_rows: Count
     dev_rows: Count
     test_rows: Count
     retrieval_rows: Count
     unlabelled_rows: Count
     probe_rows: Count
-    prepare_workers: Annotated[int, Field(ge=1, le=64)]
-    threads: Annotated[int, Field(ge=1, le=64)]
-    device: Literal["cpu", "cuda"]
-    micro_batch_size: Parts = Field(
-        description="sequences that go through the encoder at once in training; 0 = all of a batch"
-    )
-    memory_mb: Count = Field(
-        description="what a job asks a cluster for; 01 asks for half as much again"
-    )
-    runtime_minutes: Count = Field(description="longest time a job asks a cluster for")
+    prepare_workers: Workers
+    threads: Workers
+    device: Device
+    # sequences that go through the encoder at once in training; 0 = all of a batch
+    micro_batch_size: Parts
+    memory_mb: Count  # what a job asks a cluster for; 01 asks for half as much again
+    runtime_minutes: Count  # longest time a job asks a cluster for
     master_seed: Seed
 
 
@@ -199,14 +183,14 @@ class PrepareJob(Job):
     unlabelled_languages: Names = ["en", "de", "es", "fr"]
     arms: Arms = []
     trained_layers: Layer = 2
-    max_length: Annotated[int, Field(ge=8, le=8192)] = 32
+    max_length: Length = 32
     train_rows: Count = 300
     dev_rows: Count = 100
     test_rows: Count = 40
     retrieval_rows: Count = 40
     unlabelled_rows: Count = 100
     probe_rows: Count = 40
-    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    workers: Workers = 1
     master_seed: Seed = 2005
 
 
@@ -219,10 +203,10 @@ class TrainingJob(Job):
     learning_rate: Rate = 1.0e-3
     head_learning_rate: Rate = 1.0e-2
     weight_decay: Weight = 0.01
-    warmup: Annotated[float, Field(ge=0, le=1)] = 0.1
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    threads: Annotated[int, Field(ge=1, le=64)] = 1
-    device: Literal["cpu", "cuda"] = "cpu"
+    warmup: Share = 0.1
+    max_grad_norm: Positive = 1.0
+    threads: Workers = 1
+    device: Device = "cpu"
     micro_batch_size: Parts = 0
     master_seed: Seed = 2005
 
@@ -249,17 +233,15 @@ class TargetJob(TrainingJob):
     intermediate: Name = "sarcasm"
     arm: Arm = "dann"
     target: Name = "intent"
-    first_steps: Annotated[int, Field(ge=0)] = 0
+    first_steps: Parts = 0
     retrieval_layer: Layer = -1
     keep_encoder: bool = True
 
     @model_validator(mode="after")
     def _none_is_none(self) -> TargetJob:
         if (self.arm == "none") != (self.intermediate == "none"):
-            raise ValueError(
-                f"intermediate={self.intermediate!r} with arm={self.arm!r}: either both are "
-                f"'none' or neither is"
-            )
+            named = f"intermediate={self.intermediate!r} with arm={self.arm!r}"
+            raise ValueError(f"{named}: either both are 'none' or neither is")
         return self
 
 
@@ -269,8 +251,8 @@ class ProbeJob(Job):
     intermediate: Name = "sarcasm"
     arm: Arm = "dann"
     seed: Seed = 0
-    probe_target: Annotated[str, StringConstraints(pattern=NAME_OR_NONE)] = "intent"
-    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    probe_target: NameOrNone = "intent"
+    threads: Workers = 1
 
 
 class AnalysisJob(Job):
@@ -278,8 +260,8 @@ class AnalysisJob(Job):
 
     baseline: Arm = "standard"
     treatment: Arm = "dann"
-    margin: Annotated[float, Field(gt=0)] = 1.0
-    calibration_draws: Annotated[int, Field(ge=0, le=100_000)] = 200
+    margin: Positive = 1.0
+    calibration_draws: Draws = 200
 
 
 JOBS: dict[str, type[Job]] = {
@@ -296,66 +278,56 @@ class Study(Closed):
 
     study: Name
     outputs: Folder
-    calibration_draws: Annotated[int, Field(ge=0, le=100_000)]
+    calibration_draws: Draws
     scientific: Scientific
     nuisance: Nuisance
     fixed: Fixed
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
+        for contradiction in self._contradictions():
+            raise ValueError(contradiction)
+        return self
+
+    def _contradictions(self) -> Iterator[str]:
+        """What no type says: one sentence for each value that does not go with the others."""
         s, n, f = self.scientific, self.nuisance, self.fixed
-        for key in (
-            "intermediate",
-            "arms",
-            "targets",
-            "languages",
-            "unlabelled_languages",
-            "seeds",
-            "probe_arms",
-        ):
+        distinct = "intermediate arms targets languages unlabelled_languages seeds probe_arms"
+        for key in distinct.split():
             values = getattr(s, key)
             if len(set(values)) != len(values):
-                raise ValueError(f"scientific.{key}: {values} names something twice")
+                yield f"scientific.{key}: {values} names something twice"
         for key in ("baseline", "treatment"):
-            if getattr(s, key) not in s.arms:
-                raise ValueError(
-                    f"scientific.{key}: {getattr(s, key)!r} is not among the arms {s.arms}"
-                )
+            if (arm := getattr(s, key)) not in s.arms:
+                yield f"scientific.{key}: {arm!r} is not among the arms {s.arms}"
         if s.baseline == s.treatment:
-            raise ValueError(f"scientific.treatment: {s.treatment!r} is the baseline itself")
+            yield f"scientific.treatment: {s.treatment!r} is the baseline itself"
         if "en" not in s.unlabelled_languages:
-            raise ValueError(
+            yield (
                 "scientific.unlabelled_languages: 'en' is missing; the discriminator tells "
                 "English from others"
             )
         if s.probe_target and s.probe_target not in s.targets:
-            raise ValueError(
-                f"scientific.probe_target: {s.probe_target!r} is not among the targets {s.targets}"
-            )
+            yield f"scientific.probe_target: {s.probe_target!r} is not among the targets {s.targets}"
         if not set(s.probe_seeds) <= set(s.seeds):
-            raise ValueError(
-                f"scientific.probe_seeds: {s.probe_seeds} are not all among the seeds {s.seeds}"
-            )
+            yield f"scientific.probe_seeds: {s.probe_seeds} are not all among the seeds {s.seeds}"
         for stage, tasks in (("intermediate", s.intermediate), ("target", s.targets)):
             for key in ("steps", "batch_size"):
                 given = getattr(getattr(n, stage), key)
                 if missing := [t for t in tasks if t not in given and "default" not in given]:
-                    raise ValueError(
-                        f"nuisance.{stage}.{key}: nothing for {missing} and no 'default'"
-                    )
+                    yield f"nuisance.{stage}.{key}: nothing for {missing} and no 'default'"
         if ("files" in f.sources) != bool(f.path):
-            raise ValueError(
+            yield (
                 f"fixed.path={f.path!r}: source 'files' needs the folder that holds them, other "
                 f"sources have none"
             )
-        return self
 
     def job(self, notebook: str, method: str = "", **wildcards: Any) -> dict[str, Any]:
         """The flat parameters of one notebook's job.
 
         Args:
             notebook: its name without suffix, a key of `JOBS`.
-            method: the line of the table of arms that the wildcard ``arm`` belongs to, "" where
+            method: the row of the table of arms that the wildcard ``arm`` belongs to, "" where
                 there is none.
             wildcards: what tells this job from the others (``intermediate``, ``arm``, ``target``,
                 ``seed``).
@@ -364,32 +336,17 @@ class Study(Closed):
             a dict that validates as ``JOBS[notebook]``, every field present.
         """
         s, n, f = self.scientific, self.nuisance, self.fixed
-        pool: dict[str, Any] = {
-            "study": self.study,
-            "outputs": self.outputs,
-            "calibration_draws": self.calibration_draws,
-        }
-        pool |= s.model_dump() | f.model_dump()
-        pool |= {k: getattr(n, k) for k in ("unlabelled_batch_size", "discriminator_learning_rate")}
-        pool |= {
-            "workers": f.prepare_workers,
-            "arms": [],
-        }  # of 01: `xgrl.execution.grid.arms_with_texts`
-        pool |= wildcards
+        values: dict[str, Any] = self.model_dump() | n.model_dump() | s.model_dump()
+        values |= f.model_dump() | {"workers": f.prepare_workers, "arms": []}
+        values |= wildcards  # the arms of 01: `xgrl.execution.grid.arms_with_texts`
         if notebook == "02_intermediate":
-            pool |= n.intermediate.flat(wildcards["intermediate"]) | n.of_arm(
-                wildcards["arm"], method
-            )
+            values |= n.intermediate.flat(values["intermediate"])
+            values |= n.of_arm(values["arm"], method)
         if notebook == "03_target":
-            pool |= n.target.flat(wildcards["target"])
-            probed = (
-                wildcards["target"],
-                wildcards["arm"] in s.probe_arms,
-                wildcards["seed"] in s.probe_seeds,
-            )
-            pool["keep_encoder"] = probed == (s.probe_target, True, True)
-        fields = JOBS[notebook].model_fields
-        return validate(notebook, {k: pool[k] for k in fields})
+            values |= n.target.flat(values["target"])
+            probed = values["arm"] in s.probe_arms and values["seed"] in s.probe_seeds
+            values["keep_encoder"] = probed and values["target"] == s.probe_target
+        return validate(notebook, {key: values[key] for key in JOBS[notebook].model_fields})
 
 
 def nearest_names(name: str, allowed: Iterable[str]) -> str:
@@ -404,39 +361,32 @@ def nearest_names(name: str, allowed: Iterable[str]) -> str:
 
 def explain(error: ValidationError, model: type[BaseModel], what: str) -> str:
     """What a model found wrong, in one line: keys, values, and what is allowed."""
-    lines = []
-    for e in error.errors():
-        key = ".".join(
-            part if isinstance(part, str) and part.isprintable() else repr(part)
-            for part in e["loc"]
-        )
-        if e["type"] == "extra_forbidden":
-            owner: Any = model
-            for part in e["loc"][:-1]:
-                owner = owner.model_fields[part].annotation
-            lines.append(
-                f"{key}={_shown(e['input'])}: unknown key; "
-                f"{nearest_names(e['loc'][-1], owner.model_fields)}"
-            )
-        elif e["type"] == "missing":
-            lines.append(f"{key}: missing")
-        elif not key:
-            lines.append(e["msg"].removeprefix("Value error, "))
-        else:
-            lines.append(f"{key}={_shown(e['input'])} ({type(e['input']).__name__}): {_reason(e)}")
-    return f"{what}: " + "; ".join(lines)
+    return f"{what}: " + "; ".join(_explain_one(each, model) for each in error.errors())
+
+
+def _explain_one(error: Any, model: Any) -> str:
+    path, value = error["loc"], error["input"]
+    key = ".".join(k if isinstance(k, str) and k.isprintable() else repr(k) for k in path)
+    if error["type"] == "extra_forbidden":
+        for name in path[:-1]:
+            model = model.model_fields[name].annotation
+        return f"{key}={_shown(value)}: unknown key; {nearest_names(path[-1], model.model_fields)}"
+    if error["type"] == "missing":
+        return f"{key}: missing"
+    if not key:
+        return error["msg"].removeprefix("Value error, ")
+    return f"{key}={_shown(value)} ({type(value).__name__}): {_reason(error)}"
 
 
 def _reason(error: Any) -> str:
     """What pydantic found, and where YAML or a pattern is behind it, what to write."""
-    said = PATTERNS.get(error.get("ctx", {}).get("pattern", ""), error["msg"])
+    reason = PATTERNS.get(error.get("ctx", {}).get("pattern", ""), error["msg"])
     if error["type"] in ("float_type", "int_type") and isinstance(error["input"], str):
         with suppress(ValueError):
             float(error["input"])
-            return (
-                f"{said}; YAML reads this as text: write 1.0e-3 with a dot, whole numbers in digits"
-            )
-    return said
+            hint = "YAML reads this as text: write 1.0e-3 with a dot, whole numbers in digits"
+            return f"{reason}; {hint}"
+    return reason
 
 
 def _shown(value: Any) -> str:
@@ -446,15 +396,10 @@ def _shown(value: Any) -> str:
 
 
 def load_study(config: dict[str, Any]) -> Study:
-    """A checked `Study` from the merged mapping of the study files; ValueError names key, value and
+    """A valid `Study` from the merged mapping of the study files; ValueError names key, value and
     what is allowed.
     """
-    try:
-        return Study.model_validate(config)
-    except ValidationError as error:
-        raise ValueError(
-            explain(error, Study, f"study file {config.get('study', '?')!r}")
-        ) from None
+    return _parsed(Study, config, f"study file {config.get('study', '?')!r}")
 
 
 def validate(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -462,10 +407,13 @@ def validate(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
     what is allowed.
     """
     if notebook not in JOBS:
-        raise ValueError(
-            f"notebook={notebook!r}: no such notebook; {nearest_names(notebook, JOBS)}"
-        )
+        nearest = nearest_names(notebook, JOBS)
+        raise ValueError(f"notebook={notebook!r}: no such notebook; {nearest}")
+    return _parsed(JOBS[notebook], values, notebook).model_dump()
+
+
+def _parsed(model: type[T], values: dict[str, Any], what: str) -> T:
     try:
-        return JOBS[notebook].model_validate(values).model_dump()
+        return model.model_validate(values)
     except ValidationError as error:
-        raise ValueError(explain(error, JOBS[notebook], notebook)) from None
+        raise ValueError(explain(error, model, what)) from None
