@@ -16,7 +16,16 @@ from transformers import AutoModel
 from small_encoders import build
 from tiny_runs import corpus, encoder, tiny_run
 from xgrl import arms
-from xgrl.arms import ARMS, arm_class, check_encoder, line_of, method_of, refusal, vectors_of
+from xgrl.arms import (
+    ARMS,
+    arm_class,
+    arms_in_order,
+    check_encoder,
+    line_of,
+    method_of,
+    refusal,
+    vectors_of,
+)
 from xgrl.arms.base import Arm, ArmSettings, Step
 from xgrl.arms.lexical import triplet_loss
 from xgrl.models.encoder import load_encoder, save_checkpoint
@@ -435,3 +444,13 @@ def test_encoders_that_an_arm_cannot_use():
         check_encoder(["lexical"], build("modernbert"), tokenizer)
     with pytest.raises(ValueError, match="need a deeper encoder than one of 2"):
         check_encoder(["lexical"], load_encoder("tiny", layers=2)[0], tokenizer)
+
+
+def test_arms_stand_in_the_order_of_the_table_and_variants_by_their_number():
+    given = ["mlm", "dann-0.1", "centring", "dann", "none", "dann-0.01", "robust-smoothing"]
+    assert arms_in_order([*given, "standard", "dann-binary", "control"]) == [
+        "none", "standard", "control", "dann", "dann-0.01", "dann-0.1", "dann-binary", "mlm",
+        "robust-smoothing", "centring",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="unknown"):
+        arms_in_order(["dan"])

@@ -13,7 +13,7 @@ import pytest
 
 from simulate import simulate, write_run
 from xgrl import stats
-from xgrl.report import completeness, load_study, tables
+from xgrl.report import checks, load_study, tables
 
 OWN = "adversary acted (own discriminator)"
 
@@ -213,38 +213,18 @@ def test_probes_after_fine_tuning_stay_apart(study):
     # were they looked at, the adversary would seem to have done nothing
     assert (after.accuracy == 97.0).all()
     fresh = (
-        completeness.checks(study, "standard", "dann")
+        checks.manipulation_checks(study, "standard", "dann")
         .set_index("question")
         .loc["adversary acted (fresh probe, last layer)"]
     )
     assert fresh.ok
 
 
-def test_arms_stand_in_the_order_of_the_table_and_variants_by_their_number():
-    given = [
-        "mlm",
-        "dann-0.1",
-        "centring",
-        "dann",
-        "none",
-        "dann-0.01",
-        "robust-smoothing",
-        "standard",
-        "dann-binary",
-        "control",
-    ]
-    assert completeness.arms_in_order(given) == [
-        "none", "standard", "control", "dann", "dann-0.01", "dann-0.1", "dann-binary", "mlm", "robust-smoothing", "centring",
-    ]  # fmt: skip
-    with pytest.raises(ValueError, match="unknown"):
-        completeness.arms_in_order(["dan"])
-
-
 def test_manipulation_checks_pass_where_the_experiment_worked(study):
-    checked = completeness.checks(study, "standard", "dann")
-    assert checked.ok.all() and completeness.failures(checked, study.audit) == []
+    checked = checks.manipulation_checks(study, "standard", "dann")
+    assert checked.ok.all() and checks.failures(checked, study.audit) == []
     assert set(checked.question) == {
-        "task learned", "discriminator not out-run", OWN,
+        "task learned", "discriminator not outpaced", OWN,
         "adversary acted (fresh probe, last layer)", "room to move",
     }  # fmt: skip
 
@@ -253,7 +233,7 @@ def test_manipulation_checks_pass_where_the_experiment_worked(study):
     ("path", "metrics", "question", "subject"),
     [
         ("intermediate/sarcasm/standard/seed-1", {"learned": False, "dev_low": 49.0}, "task learned", "sarcasm"),
-        ("intermediate/sarcasm/dann/seed-1", {"discriminator_accuracy": 10.0}, "discriminator not out-run", "dann"),
+        ("intermediate/sarcasm/dann/seed-1", {"discriminator_accuracy": 10.0}, "discriminator not outpaced", "dann"),
         ("intermediate/sarcasm/dann/seed-1", {"discriminator_accuracy": 91.0}, OWN, "dann against control"),
         ("target/intent/none/seed-0", {"macro": 150.0}, "room to move", "intent"),
         ("target/intent/none/seed-0", {"macro": -20.0}, "room to move", "intent"),
@@ -262,17 +242,17 @@ def test_manipulation_checks_pass_where_the_experiment_worked(study):
 def test_each_manipulation_check_can_fail(copy, path, metrics, question, subject):
     edit(copy / path, **metrics)
     data = load_study.collect(copy)
-    checked = completeness.checks(data, "standard", "dann")
+    checked = checks.manipulation_checks(data, "standard", "dann")
     assert checked.loc[~checked.ok, ["question", "subject"]].to_numpy().tolist() == [
         [question, subject]
     ]
-    assert completeness.failures(checked, data.audit) == [f"{question}: {subject}"]
+    assert checks.failures(checked, data.audit) == [f"{question}: {subject}"]
 
 
 def test_fresh_probe_check_fails_where_language_is_as_plain_as_before(copy):
     for path in copy.glob("probe/*/dann/*"):
         shutil.copy(str(path / "layers.csv").replace("dann", "control"), path / "layers.csv")
-    checked = completeness.checks(load_study.collect(copy), "standard", "dann")
+    checked = checks.manipulation_checks(load_study.collect(copy), "standard", "dann")
     assert checked.question[~checked.ok].tolist() == ["adversary acted (fresh probe, last layer)"]
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from simulate import simulate
 from xgrl import stats
-from xgrl.report import cli, completeness, load_study
+from xgrl.report import checks, cli, load_study
 from xgrl.report.plan import deviations, find_plan
 from xgrl.runs import records
 
@@ -29,7 +29,7 @@ def summary(tmp_path_factory):
         study.predictions, margin=1.0, plan={"failed_checks": ["task learned: nli"]}
     )
     return cli.summarise(
-        study, comparison, completeness.checks(study, "standard", "dann")
+        study, comparison, checks.manipulation_checks(study, "standard", "dann")
     ), comparison
 
 
@@ -112,7 +112,9 @@ def test_arms_beside_the_compared_ones_stay_out_of_the_readme_and_an_absent_scor
     runs = study.runs[(study.runs.arm != "none") | (study.runs.target != "intent")]
     study = load_study.Study(**{**vars(study), "runs": runs})
     values = cli.summarise(
-        study, stats.compare(study.predictions), completeness.checks(study, "standard", "dann")
+        study,
+        stats.compare(study.predictions),
+        checks.manipulation_checks(study, "standard", "dann"),
     )
     assert (
         values["arms"] == ["none", "standard", "dann"]
@@ -133,7 +135,7 @@ def test_control_has_a_column_only_where_it_has_every_target(tmp_path):
         part = load_study.Study(**{**vars(study), "runs": frame})
         comparison, checked = (
             stats.compare(study.predictions),
-            completeness.checks(part, "standard", "dann"),
+            checks.manipulation_checks(part, "standard", "dann"),
         )
         assert cli.summarise(part, comparison, checked)["arms"] == arms
 
@@ -154,7 +156,7 @@ def test_latex_table_has_every_row_and_column(summary):
 def test_further_parts_of_the_report_become_plain(summary, tmp_path):
     study = load_study.collect(simulate(tmp_path, seeds=(0, 1)))
     comparison = stats.compare(study.predictions)
-    checked = completeness.checks(study, "standard", "dann")
+    checked = checks.manipulation_checks(study, "standard", "dann")
     values = cli.summarise(
         study, comparison, checked, doses=pd.DataFrame({"a": [1.0, math.nan]}), plan=None
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
+from math import inf
 from typing import Any
 
 # formats of intermediate tasks
@@ -77,6 +78,23 @@ def method_of(arm: str) -> str:
             f"arm={arm!r}: unknown; allowed: {', '.join(ARMS)}, or one of them with -suffix"
         )
     return max((name for name in ARMS if arm == name or arm.startswith(f"{name}-")), key=len)
+
+
+def arms_in_order(arms: Iterable[str]) -> list[str]:
+    """Arms as they stand in tables: in the order of `ARMS`, a method before its variants, these by
+    number or name.
+    """
+
+    def key(arm: str) -> tuple:
+        method = method_of(arm)
+        suffix = arm[len(method) + 1 :]
+        try:
+            number = float(suffix)
+        except ValueError:
+            number = inf
+        return list(ARMS).index(method), bool(suffix), number, suffix
+
+    return sorted(arms, key=key)
 
 
 def line_of(arm: str) -> Line:

@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from xgrl import stats
-from xgrl.report.completeness import arms_in_order
+from xgrl.arms import arms_in_order
 from xgrl.report.html import html
 from xgrl.report.load_study import Study
 from xgrl.report.reference import publish, run_records, verify, verify_verdict

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from xgrl.report.completeness import KEYS, audit
 from xgrl.runs import records
+from xgrl.runs.params import BY_ARM
 
-# of an arm, where a run records them
-SETTINGS = ("lambda_max", "domains", "discriminator_features", "discriminator_layer")
+KEPT = ("study", "phase", "status", "wall_seconds", "peak_memory_mb", "device", "threads")
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class Study:
     languages: pd.DataFrame
     audit: pd.DataFrame
 
+    def of_phase(self, phase: str, *columns: str) -> pd.DataFrame:
+        """The runs of a phase, with these columns: NaN where none recorded one."""
+        runs = self.runs[self.runs.phase == phase]
+        return runs.reindex(columns=[*dict.fromkeys([*runs.columns, *columns])])
+
 
 def collect(study_dir: str | Path) -> Study:
     """Read every finished run of a study.
@@ -60,140 +65,103 @@ def collect(study_dir: str | Path) -> Study:
             folder's, or predictions that carry other keys than their run.
     """
     folder = Path(study_dir)
-    runs, curves, tables, notes = [], [], [], []
-    probed: dict[str, list[pd.DataFrame]] = {"layers": [], "map": [], "parallel": []}
-    for path in sorted(folder.glob("intermediate/*/*/seed-*/")) + sorted(
-        folder.glob("target/*/*/seed-*/")
-    ):
-        if not (path / "run.json").exists():
-            notes.append(
-                ("every run finished", f"{path.relative_to(folder)} has no run.json", False)
-            )
-            continue
-        row, keys = _run(path, folder, "curves.csv", "predictions.parquet")
-        runs.append(row)
-        if row["phase"] == "intermediate" and (path / "curves.csv").exists():
-            curves.append(pd.read_csv(path / "curves.csv").assign(**keys))
-        if row["phase"] == "target" and (path / "predictions.parquet").exists():
+    runs, notes, predictions = [], [], []
+    tables: dict[str, list[pd.DataFrame]] = {"curves": [], "layers": [], "map": [], "parallel": []}
+    phases = ("intermediate", "target", "probe")
+    for path in [path for name in phases for path in sorted(folder.glob(f"{name}/*/*/seed-*/"))]:
+        row, named = {}, path.relative_to(folder)
+        if (path / "run.json").exists():
+            row = _run(path, folder)
+            runs.append(row)
+        elif named.parts[0] != "probe":
+            notes.append(("every run finished", f"{named} has no run.json", False))
+        keys = {key: row.get(key) for key in ("intermediate", "arm", "seed")}
+        for name, read in tables.items():
+            wanted = row.get("phase") == ("intermediate" if name == "curves" else "probe")
+            if wanted and (path / f"{name}.csv").exists():
+                read.append(_csv(path / f"{name}.csv").assign(**keys))
+        if row.get("phase") == "target" and (path / "predictions.parquet").exists():
             table = _predictions(path / "predictions.parquet", row)
             row |= _facts(table, row.get("metric", "accuracy"))
-            tables.append(_keyed(table.drop_columns("gold"), row))
-    for path in sorted(folder.glob("probe/*/*/seed-*/run.json")):
-        row, keys = _run(path.parent, folder)
-        runs.append(row)
-        for name, parts in probed.items():
-            if (path.parent / f"{name}.csv").exists():
-                parts.append(
-                    pd.read_csv(
-                        path.parent / f"{name}.csv", keep_default_na=False, na_values=[""]
-                    ).assign(**keys)
-                )
-    if not tables:
-        raise records.NotFinished(
-            f"{folder}: no finished target run with predictions. {records.FIRST}"
-        )
+            predictions.append(_keyed(table.drop_columns("gold"), row))
+    if not predictions:
+        missing = f"{folder}: no finished target run with predictions. {records.FIRST}"
+        raise records.NotFinished(missing)
     frame = pd.DataFrame(runs)
     if set(frame.study) != {folder.name}:
-        raise ValueError(
-            f"{folder} mixes studies: found {', '.join(sorted(frame.study.unique()))}, need "
-            f"{folder.name} only"
-        )
-    predictions = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
-    predictions = predictions.to_pandas(self_destruct=True, split_blocks=True)
-    layers, maps, parallel = (_joined(parts) for parts in probed.values())
-    facts = folder / "prepared" / "languages.csv"
-    if facts.with_name("run.json").exists():
-        records.verify_hashes(facts.parent, facts.name)
-    languages = (
-        pd.read_csv(facts, keep_default_na=False, na_values=[""])
-        if facts.exists()
-        else pd.DataFrame()
+        studies = ", ".join(sorted(frame.study.unique()))
+        raise ValueError(f"{folder} mixes studies: found {studies}, need {folder.name} only")
+    scores = pa.concat_tables(predictions, promote_options="default").unify_dictionaries()
+    curves, layers, maps, parallel = (
+        pd.concat(read, ignore_index=True) if read else pd.DataFrame() for read in tables.values()
     )
     layers = layers.reindex(columns=[*dict.fromkeys([*layers.columns, "stage"])])
-    # where only that was probed
+    # a run of before fine-tuned checkpoints were probed
     layers["stage"] = layers["stage"].astype(object).fillna("intermediate")
-    checked = audit(frame, notes)
     return Study(
-        folder.name,
-        folder,
-        frame,
-        _joined(curves),
-        predictions,
-        layers,
-        maps,
-        parallel,
-        languages,
-        checked,
+        name=folder.name,
+        folder=folder,
+        runs=frame,
+        curves=curves,
+        predictions=scores.to_pandas(self_destruct=True, split_blocks=True),
+        probes=layers,
+        maps=maps,
+        parallel=parallel,
+        languages=_languages(folder / "prepared"),
+        audit=audit(frame, notes),
     )
 
 
-def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+def _csv(path: Path) -> pd.DataFrame:
+    """A table whose "nan" and "NA" are text (a language, an arm), and whose empty cells are NaN."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
-def _run(path: Path, folder: Path, *files: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One run.json as a flat row, and the keys that its tables get; the run's `files`, or all, are
-    checked against it.
-    """
-    record = records.verify_hashes(path, *files)
+def _languages(prepared: Path) -> pd.DataFrame:
+    if (prepared / "run.json").exists():
+        records.verify_hashes(prepared, "languages.csv")
+    path = prepared / "languages.csv"
+    return _csv(path) if path.exists() else pd.DataFrame()
+
+
+def _run(path: Path, folder: Path) -> dict[str, Any]:
+    """One run.json as a flat row; the files that are read of the run are verified against it."""
+    large = ("curves.csv", "predictions.parquet")  # of a probe all files are small
+    probed = path.relative_to(folder).parts[0] == "probe"
+    record = records.verify_hashes(path, *(() if probed else large))
     given = record["parameters"]
-    keys = {key: given[key] for key in ("intermediate", "arm", "seed")}
-    row = {
-        key: record[key]
-        for key in (
-            "study",
-            "phase",
-            "status",
-            "wall_seconds",
-            "peak_memory_mb",
-            "device",
-            "threads",
-        )
-    }
-    row |= keys | {"target": given.get("target", ""), "warnings": record["warnings"]}
-    where = {
-        "intermediate": f"intermediate/{row['intermediate']}/{row['arm']}",
-        "target": f"target/{row['target']}/"
-        + ("none" if row["arm"] == "none" else f"{row['intermediate']}.{row['arm']}"),
-        "probe": f"probe/{row['intermediate']}/{row['arm']}",
-    }.get(record["phase"], "")
-    found = str(path.relative_to(folder)).rstrip("/")
-    if found != f"{where}/seed-{row['seed']}":
-        raise ValueError(
-            f"{path}: holds the run of {where}/seed-{row['seed']}; a run's folder says which run "
-            f"it is"
-        )
-    row |= {key: given[key] for key in SETTINGS if key in given}
-    return row | {"versions": json.dumps(record["versions"], sort_keys=True)} | record[
-        "metrics"
-    ], keys
+    row = {key: record[key] for key in KEPT}
+    row |= {key: given[key] for key in ("intermediate", "arm", "seed")}
+    row |= {"target": given.get("target", ""), "warnings": record["warnings"]}
+    own = records.run_folder("", "", row["phase"], **{key: row[key] for key in KEYS})
+    if path.relative_to(folder) != own:
+        raise ValueError(f"{path}: holds the run of {own}; a run's folder says which run it is")
+    row |= {key: given[key] for key in BY_ARM if key in given}
+    row["versions"] = json.dumps(record["versions"], sort_keys=True)
+    return row | record["metrics"]
 
 
 def _predictions(path: Path, row: dict[str, Any]) -> pa.Table:
     """One run's predictions, refused where their own keys are not the run's."""
-    schema = pq.read_schema(path).names
-    keys = [key for key in ("study", *KEYS) if key in schema]
-    for key, column in zip(
-        keys, pq.read_table(path, columns=keys, read_dictionary=keys).itercolumns(), strict=True
-    ):
-        found = set(column.unique().to_pylist())
-        if found - {row[key]}:
-            raise ValueError(
-                f"{path}: found rows of {key} {', '.join(map(str, sorted(found)))}, need "
-                f"{row[key]!r} only"
-            )
+    names = pq.read_schema(path).names
+    keys = [key for key in ("study", *KEYS) if key in names]
+    stored = pq.read_table(path, columns=keys, read_dictionary=keys)
+    for key in keys:
+        values = set(stored[key].unique().to_pylist())
+        if values - {row[key]}:
+            values = ", ".join(map(str, sorted(values)))
+            raise ValueError(f"{path}: found rows of {key} {values}, need {row[key]!r} only")
     columns = ["language", "example_id", "gold", "score"]
-    counts = [name for name in records.COUNTS if name in schema]
+    counts = [name for name in records.COUNTS if name in names]
     return pq.read_table(path, columns=[*columns, *counts], read_dictionary=columns[:3])
 
 
 def _keyed(table: pa.Table, row: dict[str, Any]) -> pa.Table:
     """The run's keys as columns of one byte a row."""
-    nought = pa.array(np.zeros(len(table), dtype=np.int8))
+    first = pa.array(np.zeros(len(table), dtype=np.int8))
     for key in ("study", *KEYS):
-        table = table.append_column(
-            key, pa.DictionaryArray.from_arrays(nought, pa.array([row[key]]))
-        )
+        column = pa.DictionaryArray.from_arrays(first, pa.array([row[key]]))
+        table = table.append_column(key, column)
     return table
 
 
@@ -203,13 +171,10 @@ def _facts(table: pa.Table, metric: str) -> dict[str, Any]:
     """
     frame = table.select(["language", "example_id", "gold", "score"]).to_pandas()
     foreign = frame[frame.language != "en"]
-    # what always saying the same scores; with tags, spans and rankings next to nothing
-    guess = [0.0]
+    guess = [0.0]  # what always saying the same scores; next to nothing with tags, spans, rankings
     if metric == "accuracy":
-        guess = [
-            100 * part.gold.value_counts(normalize=True).iloc[0]
-            for _, part in foreign.groupby("language", observed=True)
-        ]
+        by_language = foreign.groupby("language", observed=True).gold
+        guess = [100 * gold.value_counts(normalize=True).iloc[0] for _, gold in by_language]
     ids = pd.util.hash_pandas_object(frame[["language", "example_id"]], index=False).to_numpy()
     return {
         "rows": len(frame),

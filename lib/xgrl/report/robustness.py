@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from xgrl import stats
-from xgrl.arms import method_of
+from xgrl.arms import arms_in_order, method_of
 from xgrl.evaluation.metrics.counts import f1_of
-from xgrl.report.completeness import arms_in_order
-from xgrl.report.load_study import SETTINGS, Study
+from xgrl.report.load_study import Study
 from xgrl.runs import records
+from xgrl.runs.params import BY_ARM
 from xgrl.stats.audit import aligned
 
 
@@ -121,8 +121,8 @@ def doses(study: Study, treatment: str) -> pd.DataFrame:
     lambda.
     """
     runs = study.runs[study.runs.phase == "intermediate"]
-    runs = runs.reindex(columns=[*dict.fromkeys([*runs.columns, *SETTINGS])])
-    settings = runs.drop_duplicates("arm").set_index("arm")[list(SETTINGS)].astype(object)
+    runs = runs.reindex(columns=[*dict.fromkeys([*runs.columns, *BY_ARM])])
+    settings = runs.drop_duplicates("arm").set_index("arm")[list(BY_ARM)].astype(object)
     settings = settings[settings.lambda_max.notna()]
     if treatment not in settings.index:
         return pd.DataFrame(columns=["arm", "lambda_max"])

@@ -13,7 +13,9 @@ import pandas as pd
 from scipy.stats import t as student
 
 from xgrl import stats
-from xgrl.report.completeness import BELOW_CHANCE, KEYS, arms_in_order
+from xgrl.arms import arms_in_order
+from xgrl.report.checks import BELOW_CHANCE
+from xgrl.report.completeness import KEYS
 from xgrl.report.load_study import Study
 
 COSTS = ("examples", "tokens", "padded_tokens", "flops", "seconds", "job_seconds")

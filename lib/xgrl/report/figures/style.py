@@ -24,8 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.stats import t as student
 
-from xgrl.arms import method_of
-from xgrl.report.completeness import arms_in_order
+from xgrl.arms import arms_in_order, method_of
 from xgrl.runs.records import write_bytes
 
 STYLE = {

@@ -1,0 +1,83 @@
+"""Manipulation checks: did the experiment work, so that a comparison says something?
+
+They stand before any comparison, which says nothing about adversarial training where an
+intermediate task was not learned, the adversary did nothing, or a target had no room to move
+(Phang et al. 2020 report the first at full size).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from xgrl.report.load_study import Study
+
+CEILING = 95.0  # percent; above it a target cannot show an effect of a few points
+BELOW_CHANCE = 0.8  # a discriminator under this share of chance was outpaced, not confused
+
+
+def manipulation_checks(study: Study, baseline: str, treatment: str) -> pd.DataFrame:
+    """Manipulation checks, without which the comparison says nothing: columns question, subject,
+    found, ok.
+
+    Args:
+        study: from `xgrl.report.load_study.collect`.
+        baseline, treatment: arms that are compared; arm control, where it ran, is what the
+            adversary is held against.
+    """
+    runs, rows = study.runs, []
+    trained = runs[runs.phase == "intermediate"]
+    for task, own in trained[trained.arm.isin([baseline, treatment])].groupby("intermediate"):
+        low = own.loc[own.dev_low.idxmin()]
+        found = (
+            f"{int(own.learned.sum())} of {len(own)} runs; lowest {low.dev_accuracy:.1f} % "
+            f"[{low.dev_low:.1f}, {low.dev_high:.1f}], majority class {low.majority_accuracy:.1f} %"
+        )
+        rows.append(("task learned", task, found, bool(own.learned.all())))
+    opposed = trained[trained.arm == treatment].dropna(subset=["discriminator_accuracy"])
+    if len(opposed):
+        accuracy, chance = opposed.discriminator_accuracy, opposed.discriminator_chance
+        under = int((accuracy < BELOW_CHANCE * chance).sum())
+        found = (
+            f"{accuracy.mean():.1f} % (chance {chance.mean():.1f} %); {under} of {len(opposed)} "
+            f"runs well below chance"
+        )
+        rows.append(("discriminator not outpaced", treatment, found, under == 0))
+    reference = "control" if "control" in set(trained.arm) else baseline
+    own = _differences(trained, "discriminator_accuracy", reference, treatment)
+    if len(own):
+        lower = int((own < 0).sum())
+        found = f"{own.mean():+.1f} points; lower in {lower} of {len(own)} blocks"
+        subject = f"{treatment} against {reference}"
+        rows.append(("adversary acted (own discriminator)", subject, found, lower == len(own)))
+    probes = study.probes[study.probes.stage == "intermediate"]  # before fine-tuning on a target
+    last = probes[probes.layer == probes.layer.max()] if len(probes) else probes
+    probed = reference if len(last) and reference in set(last.arm) else baseline
+    fresh = _differences(last, "accuracy", probed, treatment) if len(last) else ()
+    if len(fresh):
+        used = last[last.arm.isin([probed, treatment])]
+        variance = (used.accuracy * (100 - used.accuracy) / used.n_test).mean()
+        half = 1.96 * np.sqrt(variance * 2 / len(fresh))
+        found = f"{fresh.mean():+.1f} ± {half:.1f} points in {len(fresh)} blocks"
+        acted, subject = bool(fresh.mean() + half < 0), f"{treatment} against {probed}"
+        rows.append(("adversary acted (fresh probe, last layer)", subject, found, acted))
+    for target, own in runs[(runs.phase == "target") & (runs.arm == "none")].groupby("target"):
+        macro, guess = own.macro.mean(), own.majority.mean()
+        found = f"{macro:.1f} % without intermediate training; guessing {guess:.1f} %"
+        rows.append(("room to move", target, found, guess < macro < CEILING))
+    return pd.DataFrame(rows, columns=["question", "subject", "found", "ok"])
+
+
+def _differences(runs: pd.DataFrame, value: str, reference: str, treatment: str) -> np.ndarray:
+    """Treatment minus reference in every block that has both, (blocks,)."""
+    table = runs.pivot(index=["intermediate", "seed"], columns="arm", values=value)
+    table = table.reindex(columns=[reference, treatment])
+    return (table[treatment] - table[reference]).dropna().to_numpy(dtype=float)
+
+
+def failures(checked: pd.DataFrame, audit: pd.DataFrame) -> list[str]:
+    """What must stand in the verdict: one short phrase a failed manipulation check or audit row."""
+    failed = [f"{row.question}: {row.subject}" for row in checked[~checked.ok].itertuples()]
+    return failed + [
+        f"data audit, {row.check}: {row.found}" for row in audit[~audit.ok].itertuples()
+    ]
