@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.running import shell, spread, timed
 from benchmarks.table import entry
 from xgrl.runs import records
-from xgrl.tasks.sources.cache import cache_folder
+from xgrl.runs.cache import cache_folder
 
 LESS = {  # of the laptop study: one task a stage
     "study": "bench",

@@ -22,7 +22,7 @@ from kill import ROOT, SMALL, Running, disturbed, undisturbed
 
 from xgrl.prepare.folder import Prepared
 from xgrl.report.load_study import collect
-from xgrl.tasks.sources import cache
+from xgrl.runs import cache
 
 pytestmark = [
     pytest.mark.grid,
@@ -271,7 +271,7 @@ def test_a_flipped_bit_is_found_where_the_file_is_read(copy, pattern):
     READ[pattern](copy)
 
 
-def test_a_damaged_table_of_the_cache_is_built_anew(tmp_path, monkeypatch, capsys):
+def test_a_damaged_table_of_the_cache_is_made_anew(tmp_path, monkeypatch, capsys):
     import pyarrow as pa
 
     monkeypatch.setenv("XGRL_CACHE", str(tmp_path))
@@ -287,7 +287,7 @@ def test_a_damaged_table_of_the_cache_is_built_anew(tmp_path, monkeypatch, capsy
     for count in range(20):
         flip(file, rng)
         assert cache.cached_table("some-rows", build) == table and len(built) == count + 2
-        assert f"{file} is damaged and is built anew" in capsys.readouterr().err
+        assert f"{file} is damaged and is made anew" in capsys.readouterr().err
     file.write_bytes(file.read_bytes()[:100])
     assert cache.cached_table("some-rows", build) == table
 

@@ -17,7 +17,7 @@ from xgrl.prepare import arm_texts, select_rows
 from xgrl.prepare.write import encode_all
 from xgrl.tasks import find_task, load_task, messages
 from xgrl.tasks.leakage import normalise
-from xgrl.tasks.sources.packages import SourceError
+from xgrl.tasks.sources import SourceError
 
 ALL = ["standard", "dann", "mlm", "lexical", "translated"]
 NEW = {

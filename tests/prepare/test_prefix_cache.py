@@ -80,7 +80,7 @@ def test_a_damaged_entry_is_computed_anew(tmp_path, cache, capfd):
     entry.unlink()
     entry.write_bytes(expected[:-1] + bytes([expected[-1] ^ 1]))
     assert not prefix_cache.frozen_states(lower, tokens(), tmp_path / "b.npy")
-    assert "damaged and is computed anew" in capfd.readouterr().err
+    assert "damaged and is made anew" in capfd.readouterr().err
     assert (tmp_path / "b.npy").read_bytes() == expected == next(cache.glob("*.npy")).read_bytes()
 
 

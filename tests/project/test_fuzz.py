@@ -31,7 +31,7 @@ from xgrl.runs import params, records
 from xgrl.tasks import TASKS, load_task
 from xgrl.tasks.formats import validate
 from xgrl.tasks.hub import HUB, sources
-from xgrl.tasks.sources.packages import SourceError
+from xgrl.tasks.sources import SourceError
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}

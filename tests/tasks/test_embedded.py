@@ -201,7 +201,7 @@ def test_foreign_questions_are_questions_and_stand_outside_their_passage(real):
 @pytest.mark.embedded
 def test_hardly_a_hindi_question_is_a_translation_of_the_english_training_passages(real, shared):
     file = json.loads((shared / "data" / "xquad" / "xquad.hi.json").read_text())
-    squash = lambda text: re.sub(r"\W", "", text)  # noqa: E731
+    squash = lambda text: re.sub(r"\W", "", text)
     known = {
         squash(q["question"])
         for article in file["data"]
@@ -347,7 +347,7 @@ def test_slots_and_their_locales_are_those_of_the_rule():
 def test_document_targets_say_what_the_file_says(real, language):
     first = documents.FILED.index(language) * 1000
     articles = english.examples("paragraph_segmentation")[first : first + 1000]
-    place = lambda row: tuple(map(int, row["id"].rsplit("-", 2)[1:]))  # noqa: E731
+    place = lambda row: tuple(map(int, row["id"].rsplit("-", 2)[1:]))
     lines = lambda article: [
         " ".join(line.split()) for line in articles[article]["input"].split("\n")
     ]

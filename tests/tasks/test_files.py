@@ -34,8 +34,8 @@ from file_layouts import (
 from xgrl.tasks import TASKS, load_task
 from xgrl.tasks.files import TATOEBA, ccg_labels
 from xgrl.tasks.rows import answer_pair, held_out, marked_mention, sentence_spans
+from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import find, read_columns, read_lines, read_records
-from xgrl.tasks.sources.packages import SourceError
 
 load = partial(load_task, source="files")
 

@@ -23,9 +23,8 @@ from xgrl.tasks.formats import features
 from xgrl.tasks.hub import HUB, sources
 from xgrl.tasks.parallel import load_parallel
 from xgrl.tasks.sentences import LONGEST, SHORTEST, passing, sentences
-from xgrl.tasks.sources import hub
+from xgrl.tasks.sources import SourceError, hub
 from xgrl.tasks.sources.hub import PARQUET, Part, load_part
-from xgrl.tasks.sources.packages import SourceError
 from xgrl.tasks.unlabelled import load_unlabelled
 
 SPLITS = [(name, split) for name, splits in HUB.items() for split in splits]
@@ -392,7 +391,7 @@ def test_a_stream_that_breaks_off_is_refused(clone, monkeypatch):
 
 def test_without_network_the_reason_comes_at_once():
     code = (
-        "from xgrl.tasks.sources.hub import *\nfrom xgrl.tasks.sources.packages import SourceError\n"
+        "from xgrl.tasks.sources.hub import *\nfrom xgrl.tasks.sources import SourceError\n"
         "try: load_part(Part('facebook/xnli', 'de', 'test'))\nexcept SourceError as error: "
         "print(error)"
     )

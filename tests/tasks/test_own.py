@@ -16,8 +16,8 @@ import yaml
 
 from xgrl.runs import records
 from xgrl.tasks.own import FILE, METRICS, OwnTask, own_tasks
+from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.fixture import fixture_rows
-from xgrl.tasks.sources.packages import SourceError
 
 ROOT = Path(__file__).resolve().parents[2]
 

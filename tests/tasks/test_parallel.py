@@ -14,7 +14,7 @@ from xgrl.tasks.leakage import leakage, normalise
 from xgrl.tasks.messages import load_messages
 from xgrl.tasks.parallel import SOURCES, load_parallel
 from xgrl.tasks.sentences import SENTENCE
-from xgrl.tasks.sources.packages import SourceError
+from xgrl.tasks.sources import SourceError
 from xgrl.tasks.unlabelled import load_unlabelled
 
 # Without data

@@ -22,8 +22,8 @@ from xgrl.tasks.embedded.commands import PER_TEMPLATE, commands, english_splits,
 from xgrl.tasks.embedded.fillers import FILLERS
 from xgrl.tasks.formats import FORMATS, features, validate
 from xgrl.tasks.leakage import SHORT, WORD, distinct, leakage, near_pairs, normalise
+from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
-from xgrl.tasks.sources.packages import SourceError
 from xgrl.tasks.unlabelled import LANGUAGES, load_unlabelled, match_lengths
 
 GOOD = {

@@ -42,7 +42,7 @@ import pandas as pd
 from xgrl.prepare.select_rows import load_rows
 from xgrl.runs.records import read, replace_folder, run_folder
 from xgrl.tasks import TASKS
-from xgrl.tasks.sources.packages import SourceError
+from xgrl.tasks.sources import SourceError
 
 NUMBERED = re.compile(r"(.*?)(\d+)")
 FROM_ENGLISH = " en-xx"  # the direction of a retrieval, at the end of an example id

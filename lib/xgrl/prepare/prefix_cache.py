@@ -17,7 +17,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from transformers import PreTrainedModel
 from xgrl.models.split import prefix_states
 from xgrl.models.tokens import Tokens
 from xgrl.runs import records
-from xgrl.tasks.sources.cache import cache_folder
+from xgrl.runs.cache import cache_folder, is_kept, keep
 
 # endings of settings that no hidden state depends on
 VOCABULARY = ("vocab_size", "_token_id", "_name_or_path", "xgrl_base")
@@ -44,16 +43,14 @@ def frozen_states(lower: PreTrainedModel, tokens: Tokens, path: str | Path) -> b
         return False
     path, kept = Path(path), cache_folder() / "prefix" / f"{_key(lower, tokens)}.npy"
     with suppress(OSError, ValueError):  # whatever is wrong with an entry, it can be computed anew
-        if records.hash_file(kept) == kept.with_suffix(".sha256").read_text():
+        if is_kept(kept):
             records.write(path, lambda temporary: _link(kept, temporary))
             os.utime(kept)  # when it was last used
             return True
-        print(f"xgrl: {kept} is damaged and is computed anew", file=sys.stderr)
     prefix_states(lower, tokens, path)
     if path.stat().st_size <= limit():
         with suppress(OSError):  # a full or read-only cache stops nobody
-            records.write(kept, lambda temporary: _link(path, temporary))
-            records.write_bytes(kept.with_suffix(".sha256"), records.hash_file(path).encode())
+            keep(kept, lambda temporary: _link(path, temporary))
     return False
 
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from xgrl.runs.cache import cached_table
 from xgrl.tasks import messages, parallel, unlabelled
 from xgrl.tasks.files import TATOEBA
 from xgrl.tasks.formats import Task, code_version, named, validate
 from xgrl.tasks.intermediate import INTERMEDIATE
 from xgrl.tasks.own import OwnTask, own_tasks
-from xgrl.tasks.sources.cache import cached_table
 from xgrl.tasks.sources.fixture import fixture_rows
 from xgrl.tasks.sources.packages import pin
 from xgrl.tasks.targets import TARGETS

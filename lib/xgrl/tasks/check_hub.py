@@ -15,8 +15,8 @@ import pandas as pd
 from xgrl.tasks import find_task
 from xgrl.tasks.formats import validate
 from xgrl.tasks.hub import HUB, read, sources
+from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.hub import Part, explained, load_part
-from xgrl.tasks.sources.packages import SourceError
 
 ROWS = 2
 WIDTH = 100  # characters of a row that are shown

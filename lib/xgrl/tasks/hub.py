@@ -33,8 +33,8 @@ from xgrl.tasks.rows import (
     tagging_row,
     xcopa_row,
 )
+from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.hub import PARQUET, Part, load_part
-from xgrl.tasks.sources.packages import SourceError
 
 BATCH = 1000  # rows that are Python objects at a time
 TAGS = ("pos_tags", "ner_tags", "upos", "tags")

@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from xgrl.runs.cache import cached_table
 from xgrl.tasks import unlabelled
 from xgrl.tasks.formats import code_version, named
 from xgrl.tasks.sentences import passing, sentences
-from xgrl.tasks.sources.cache import cached_table
 from xgrl.tasks.sources.packages import pin, read_matching
 
 if TYPE_CHECKING:

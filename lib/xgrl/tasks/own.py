@@ -20,8 +20,8 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from xgrl.runs.params import Closed, Count, Name, explain
 from xgrl.tasks.formats import Row, Task, features, named
+from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import build_rows, read_jsonl
-from xgrl.tasks.sources.packages import SourceError
 
 FILE = Path(__file__).parents[3] / "params" / "own" / "tasks.yaml"
 METRICS = {  # that fit a format, the usual one first

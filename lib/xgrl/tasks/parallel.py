@@ -22,17 +22,18 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from xgrl.runs.cache import cached_table
 from xgrl.tasks.embedded import multilingual
 from xgrl.tasks.embedded.english import CANARY
 from xgrl.tasks.files import TATOEBA, XNLI_LANGUAGES, tatoeba
 from xgrl.tasks.formats import Row, code_version, named
 from xgrl.tasks.leakage import normalise
-from xgrl.tasks.sources.cache import cached_table
+from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import ANEW, find, find_all, read_columns
 from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
 from xgrl.tasks.sources.fixture import fixture_parallel
 from xgrl.tasks.sources.hub import Part, load_part
-from xgrl.tasks.sources.packages import SourceError, pin
+from xgrl.tasks.sources.packages import pin
 from xgrl.tasks.unlabelled import EVERY
 
 if TYPE_CHECKING:

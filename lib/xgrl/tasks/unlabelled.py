@@ -24,16 +24,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xgrl.runs.cache import cached_table
 from xgrl.tasks.embedded import documents
 from xgrl.tasks.embedded.english import CANARY
 from xgrl.tasks.formats import CHUNK, code_version, named
 from xgrl.tasks.sentences import LONGEST, SHORTEST, passing, sentences
-from xgrl.tasks.sources.cache import cached_table
+from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import find, read_lines
 from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
 from xgrl.tasks.sources.fixture import fixture_unlabelled
 from xgrl.tasks.sources.hub import Part, explained, load_part
-from xgrl.tasks.sources.packages import SourceError, pin, read_member
+from xgrl.tasks.sources.packages import pin, read_member
 from xgrl.tasks.targets import TARGETS
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ embedded intermediate tasks.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -14,7 +13,7 @@ import numpy as np
 
 from xgrl.tasks.formats import Row
 from xgrl.tasks.leakage import distinct
-from xgrl.tasks.sources.packages import open_member, read_member
+from xgrl.tasks.sources.packages import read_json, read_jsonl
 
 BIGBENCH = "bigbench/benchmark_tasks"
 CANARY = "BIG-bench canary string: not for language-model training"
@@ -28,7 +27,7 @@ VERDICTS = ("True", "False", "Neither")
 @cache
 def examples(folder: str) -> list[Row]:
     """The examples of one BIG-bench JSON task."""
-    return json.loads(read_member("bigbench", f"{BIGBENCH}/{folder}/task.json"))["examples"]
+    return read_json("bigbench", f"{BIGBENCH}/{folder}/task.json")["examples"]
 
 
 def held_out(n: int, name: str, *shares: float) -> list[np.ndarray]:
@@ -45,8 +44,7 @@ def held_out(n: int, name: str, *shares: float) -> list[np.ndarray]:
 
 @cache
 def _sarcasm_rows() -> list[Row]:
-    with open_member("evals", "evals/registry/data/sarcasm/samples.jsonl") as stream:
-        samples = [json.loads(line) for line in stream]
+    samples = read_jsonl("evals", "evals/registry/data/sarcasm/samples.jsonl")
     texts = [sample["input"][1]["content"].strip() for sample in samples]
     return [
         {"id": f"sarcasm-{i}", "text": texts[i], "text_pair": "", "label": int(samples[i]["ideal"])}

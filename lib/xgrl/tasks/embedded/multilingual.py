@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from xgrl.runs.cache import cached_table
 from xgrl.tasks.embedded.english import examples, held_out
 from xgrl.tasks.formats import Row, code_version
 from xgrl.tasks.leakage import UNSEGMENTED, distinct, normalise
-from xgrl.tasks.sources.cache import cached_table
 from xgrl.tasks.sources.packages import pin, read_member
 
 SENTIMENT = ("en", "pl", "de", "es", "fr", "it", "ja", "nl", "pt", "ru", "zh")

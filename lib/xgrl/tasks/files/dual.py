@@ -15,8 +15,8 @@ from pathlib import Path
 from xgrl.tasks.files.spans import squad
 from xgrl.tasks.formats import Row
 from xgrl.tasks.rows import answer_pair, entity_row, mention_pair, mention_row, sentence_of
+from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import build_rows, find, find_all, read_json, read_jsonl
-from xgrl.tasks.sources.packages import SourceError
 
 LAREQA = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from xgrl.tasks.formats import Row
 from xgrl.tasks.rows import duplicate_row, nli_row
+from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import (
     ANEW,
     build_rows,
@@ -30,7 +31,6 @@ from xgrl.tasks.sources.files import (
     read_records,
     withheld,
 )
-from xgrl.tasks.sources.packages import SourceError
 
 XNLI_MT = (
     "XNLI-MT-1.0/multinli/multinli.train.{}.tsv",

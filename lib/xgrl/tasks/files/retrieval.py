@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xgrl.tasks.formats import Row
+from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import build_rows, find, find_all, read_columns, read_lines, withheld
-from xgrl.tasks.sources.packages import SourceError
 
 TATOEBA = {
     "af": "afr", "ar": "ara", "az": "aze", "bg": "bul", "bn": "ben", "de": "deu", "el": "ell", "es": "spa", "et": "est",

@@ -23,8 +23,8 @@ from pathlib import Path
 
 from xgrl.tasks.formats import Row
 from xgrl.tasks.rows import TYDI, held_out, squad_rows
+from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import find, read_json, withheld
-from xgrl.tasks.sources.packages import SourceError
 
 
 def squad(language: str, split: str, path: Path | None) -> Iterator[Row]:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from xgrl.tasks.formats import Row
 from xgrl.tasks.rows import tagging_row
+from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import (
     ANEW,
     build_rows,
@@ -34,7 +35,6 @@ from xgrl.tasks.sources.files import (
     withheld,
     wrong_columns,
 )
-from xgrl.tasks.sources.packages import SourceError
 
 CONLLU = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 WordTag = tuple[str, str] | None

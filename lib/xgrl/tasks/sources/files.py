@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from xgrl.tasks.sources.packages import SourceError
+from xgrl.tasks.sources import SourceError
 
 Record = dict[str, Any]
 Numbered = Iterable[tuple[int, Any]]  # (line number from 1, what the line holds)

