@@ -23,7 +23,7 @@ class Handle:
 def lines(monkeypatch):
     handle = Handle()
     monkeypatch.setattr(progress, "_in_kernel", lambda: True)
-    monkeypatch.setattr(progress, "_display", lambda content: handle)
+    monkeypatch.setattr(progress, "_display", lambda: handle)
     return handle.lines
 
 
@@ -37,7 +37,7 @@ def test_items_are_the_same_by_index_and_in_a_loop(lines):
 def test_the_last_line_has_no_time_and_between_are_at_most_two_a_second(lines, monkeypatch):
     clock = iter(range(0, 1000))
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock) / 10)
-    line = progress.Line("training step", 100)
+    line = progress.ProgressLine("training step", 100)
     for done in range(1, 101):
         line.update(done)
     assert lines[-1] == "training step 100 of 100"

@@ -78,9 +78,23 @@ def test_another_study_in_the_folder_is_refused_and_kept(tmp_path):
     assert json.loads((tmp_path / "run.json").read_text())["study"] == "other"
 
 
+def test_a_run_of_an_earlier_layout_is_replaced_and_never_read(tmp_path):
+    records.write_json(tmp_path / "run.json", {"schema": 1, "study": "mine", "files": {}})
+    with pytest.raises(ValueError, match="schema 1, this one reads 2"):
+        records.verify_hashes(tmp_path)
+    records.start(tmp_path, "mine")
+    assert not (tmp_path / "run.json").exists()
+
+
 @pytest.mark.parametrize(
     ("content", "word"),
-    [(None, "not finished"), ("{", "not readable"), ('{"schema": 99}', "schema")],
+    [
+        (None, "not finished"),
+        ("{", "not readable"),
+        ('{"schema": 99}', "schema"),
+        ('{"schema": 1, "study": "mine"}', "make study STUDY=mine: it is made anew"),
+        ("{}", "another version"),
+    ],
 )
 def test_unreadable_records(tmp_path, content, word):
     if content is not None:
@@ -166,11 +180,12 @@ def test_a_notebook_shows_what_is_missing_without_a_traceback(tmp_path, capsys):
 
     shell = InteractiveShell()
     for line in (
-        "from xgrl import records, collecting",
+        "from xgrl.runs import records",
+        "from xgrl.report.load_study import collect",
         f"records.read({str(tmp_path / 'prepared')!r})",
     ):
         shell.run_cell(line, store_history=False)
-    shell.run_cell(f"collecting.collect({str(tmp_path / 'smoke')!r})", store_history=False)
+    shell.run_cell(f"collect({str(tmp_path / 'smoke')!r})", store_history=False)
     shown = capsys.readouterr().out
     assert (
         shown.count("make smoke") == 2 and "Traceback" not in shown and len(shown.splitlines()) == 2

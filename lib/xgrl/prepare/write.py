@@ -25,7 +25,7 @@ from xgrl.prepare.encode import encode
 from xgrl.prepare.prefix_cache import frozen_states, prune
 from xgrl.prepare.select_rows import schema_of
 from xgrl.runs import records
-from xgrl.runs.progress import Line, watch
+from xgrl.runs.progress import ProgressLine, watch
 from xgrl.tasks import find_task
 
 
@@ -170,7 +170,7 @@ def _in_processes(jobs: list[tuple], workers: int) -> None:
     processes = [context.Process(target=work) for _ in range(workers)]
     for process in processes:
         process.start()
-    line = Line("frozen layers: corpus", len(jobs))
+    line = ProgressLine("frozen layers: corpus", len(jobs))
     for process in processes:
         while process.exitcode is None:
             process.join(timeout=1)

@@ -307,8 +307,8 @@ class Study(Closed):
                 "scientific.unlabelled_languages: 'en' is missing; the discriminator tells "
                 "English from others"
             )
-        if s.probe_target and s.probe_target not in s.targets:
-            yield f"scientific.probe_target: {s.probe_target!r} is not among the targets {s.targets}"
+        if (target := s.probe_target) and target not in s.targets:
+            yield f"scientific.probe_target: {target!r} is not among the targets {s.targets}"
         if not set(s.probe_seeds) <= set(s.seeds):
             yield f"scientific.probe_seeds: {s.probe_seeds} are not all among the seeds {s.seeds}"
         for stage, tasks in (("intermediate", s.intermediate), ("target", s.targets)):

@@ -1,7 +1,8 @@
 """Progress of a long step: one line of text in a notebook, replaced in place.
 
-A saved notebook keeps the last line only, and that is the same whenever the same work was done: no
-bar, no time. Outside a notebook's kernel nothing is shown, and nothing that is watched is changed.
+A saved notebook keeps the last line only, and that is the same whenever the same work was done:
+what tqdm leaves there holds a time and a rate, or is a widget. Outside a notebook's kernel nothing
+is shown, and nothing that is watched is changed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ EVERY = 0.5  # seconds between two lines
 T = TypeVar("T")
 
 
-class Line:
+class ProgressLine:
     """The line "`what` 12 of 60", with the time that is left while there is any.
 
     Args:
@@ -26,7 +27,7 @@ class Line:
     def __init__(self, what: str, total: int):
         self.what, self.total = what, total
         self.started = self.shown = time.monotonic()
-        self.handle = _display({"text/plain": ""}) if _in_kernel() and total else None
+        self.handle = _display() if total and _in_kernel() else None
         self.update(0)
 
     def update(self, done: int) -> None:
@@ -42,11 +43,17 @@ class Line:
         self.handle.update({"text/plain": text}, raw=True)
 
 
-class Watched(Generic[T]):
-    """A sequence that shows how far it was read; see `watch`."""
+class watch(Generic[T]):
+    """The same items, with a line of progress in the notebook's cell while they are read, one after
+    another.
+
+    Args:
+        items: a sequence, or a map-style data set.
+        what: what is counted, as "training step".
+    """
 
     def __init__(self, items: Sequence[T], what: str):
-        self.items, self.line = items, Line(what, len(items))
+        self.items, self.line = items, ProgressLine(what, len(items))
 
     def __len__(self) -> int:
         return len(self.items)
@@ -62,24 +69,13 @@ class Watched(Generic[T]):
             self.line.update(index + 1)
 
 
-def watch(items: Sequence[T], what: str) -> Watched[T]:
-    """The same items, with a line of progress in the notebook's cell while they are read, one after
-    another.
-
-    Args:
-        items: a sequence, or a map-style data set.
-        what: what is counted, as "training step".
-    """
-    return Watched(items, what)
-
-
 def _in_kernel() -> bool:
     """Is this a notebook's kernel?"""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     return hasattr(shell, "kernel")
 
 
-def _display(content: dict[str, str]):
+def _display():
     from IPython.display import display
 
-    return display(content, raw=True, display_id=True)
+    return display({"text/plain": ""}, raw=True, display_id=True)

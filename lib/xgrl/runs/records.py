@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,18 +31,13 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 1
+# what a run's folder holds and what it is called; 1: before the library's rooms
+SCHEMA = 2
 STATUSES = ("finished", "diverged")
 PREDICTION_COLUMNS = {
-    "study": str,
-    "intermediate": str,
-    "arm": str,
-    "target": str,
+    **dict.fromkeys(("study", "intermediate", "arm", "target"), str),
     "seed": int,
-    "language": str,
-    "example_id": str,
-    "gold": str,
-    "prediction": str,
+    **dict.fromkeys(("language", "example_id", "gold", "prediction"), str),
     "score": float,
 }
 # further columns where the metric is an F1 over all examples
@@ -49,21 +45,13 @@ COUNTS = ("matched", "predicted", "expected")
 LATER = (".ipynb", ".html")  # what others add to a finished run: the executed notebook, the report
 FIRST = (
     "First run the notebook that writes it (01: prepared, 02: intermediate, 03: target, 04: "
-    "probe), or the whole study: "
-    "make smoke for the study smoke, else make study STUDY=its-name"
+    "probe), or the whole study: make smoke for the study smoke, else make study STUDY=its-name"
 )
 AGAIN = "delete {} and say make study again: it is made anew"
 PACKAGES = (
-    "torch",
-    "transformers",
-    "datasets",
-    "tokenizers",
-    "numpy",
-    "scipy",
-    "pandas",
-    "papermill",
+    "torch", "transformers", "datasets", "tokenizers", "numpy", "scipy", "pandas", "papermill",
     "snakemake",
-)
+)  # fmt: skip
 
 
 def write(path: str | Path, writer: Callable[[Path], Any]) -> Path:
@@ -125,25 +113,17 @@ def replace_folder(path: str | Path, writer: Callable[[Path], Any]) -> Path:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()  # of a numpy scalar: the plain one
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def run_folder(
-    outputs: str | Path,
-    study: str,
-    phase: str,
-    *,
-    intermediate: str = "",
-    arm: str = "",
-    seed: int = 0,
-    target: str = "",
-) -> Path:
+    outputs: str | Path, study: str, phase: str, *,
+    intermediate: str = "", arm: str = "", seed: int = 0, target: str = "",
+) -> Path:  # fmt: skip
     """The folder of one run (design: one folder a run, named by its parameters).
 
     Args:
@@ -155,7 +135,7 @@ def run_folder(
     """
     root = Path(outputs) / study
     if phase in ("prepare", "analysis"):
-        return root / {"prepare": "prepared"}.get(phase, phase)
+        return root / ("prepared" if phase == "prepare" else phase)
     if phase == "target":
         checkpoint = "none" if arm == "none" else f"{intermediate}.{arm}"
         return root / phase / target / checkpoint / f"seed-{seed}"
@@ -173,21 +153,20 @@ def start(folder: str | Path, study: str) -> float:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    record = folder / "run.json"
-    if record.exists():
-        found = read(folder)["study"]
-        if found != study:
+    path = folder / "run.json"
+    if path.exists():
+        if (other := _parsed(path).get("study")) != study:
             raise ValueError(
-                f"{folder} holds a run of study {found!r}, not {study!r}; give the study another "
+                f"{folder} holds a run of study {other!r}, not {study!r}; give the study another "
                 f"name or folder"
             )
-        record.unlink()
+        path.unlink()
     # temporary files of `write`
-    for left in [path for path in folder.rglob(".*") if path.name != ".ipynb_checkpoints"]:
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
+    for left_over in [path for path in folder.rglob(".*") if path.name != ".ipynb_checkpoints"]:
+        if left_over.is_dir() and not left_over.is_symlink():
+            shutil.rmtree(left_over, ignore_errors=True)
         else:
-            left.unlink(missing_ok=True)
+            left_over.unlink(missing_ok=True)
     return time.monotonic()
 
 
@@ -248,10 +227,25 @@ class NotFinished(ValueError):
 
 
 def read(folder: str | Path) -> dict[str, Any]:
-    """The record of a finished run; `NotFinished` when it is missing, ValueError when it is damaged
-    or of another schema.
+    """The record of a finished run.
+
+    Raises:
+        NotFinished: it is missing.
+        ValueError: it is damaged, or of an earlier or later layout of the run's folder.
     """
     path = Path(folder) / "run.json"
+    record = _parsed(path)
+    if (schema := record.get("schema")) != SCHEMA:
+        raise ValueError(
+            f"{path}: written by another version of this program (schema {schema!r}, this one "
+            f"reads {SCHEMA}); say make study STUDY={record.get('study', 'its-name')}: it is made "
+            f"anew. To read it as it is, take the version that wrote it"
+        )
+    return record
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    """A record of any layout whose own hash is right."""
     try:
         record = json.loads(path.read_text())
     except FileNotFoundError:
@@ -260,8 +254,6 @@ def read(folder: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not readable as JSON ({error}); {AGAIN.format(path)}") from None
     if not isinstance(record, dict) or record.get("sha256", _seal(record)) != _seal(record):
         raise ValueError(f"{path} is damaged: its own sha256 is another; {AGAIN.format(path)}")
-    if record.get("schema") != SCHEMA:
-        raise ValueError(f"{path}: schema {record.get('schema')!r}, this version reads {SCHEMA}")
     return record
 
 
@@ -281,10 +273,11 @@ def verify_hashes(
     """
     folder = Path(folder)
     record = record or read(folder)
+    todo = AGAIN.format(folder / "run.json")
     for name, expected in record.get("files", {}).items():
         if names and not any(name == wanted or name.startswith(f"{wanted}/") for wanted in names):
             continue
-        path, todo = folder / name, AGAIN.format(folder / "run.json")
+        path = folder / name
         try:
             stat = path.stat()
         except FileNotFoundError:
@@ -298,17 +291,14 @@ def verify_hashes(
 
 def _files(folder: Path) -> dict[str, str]:
     """SHA-256 of the files of a run by name."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if (
-            path.is_file()
-            and path.suffix not in LATER
-            and not any(part.startswith(".") for part in name.parts)
-        ):
-            found[str(name)] = hash_file(path)
-    found.pop("run.json", None)
-    return found
+    names = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {
+        str(name): hash_file(folder / name)
+        for name in names
+        if name.suffix not in LATER
+        and str(name) != "run.json"
+        and not any(component.startswith(".") for component in name.parts)
+    }
 
 
 def hash_file(path: str | Path) -> str:
@@ -325,10 +315,8 @@ def _sha256(path: Path, *state: int) -> str:
 
 def _seal(record: dict[str, Any]) -> str:
     """SHA-256 of a record without its own."""
-    text = json.dumps(
-        {key: value for key, value in record.items() if key != "sha256"}, sort_keys=True
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
+    others = {key: value for key, value in record.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
 
 def write_predictions(folder: str | Path, frame: pd.DataFrame) -> Path:
@@ -343,17 +331,13 @@ def write_predictions(folder: str | Path, frame: pd.DataFrame) -> Path:
         raise ValueError(f"predictions have columns {list(frame.columns)}, expected {list(types)}")
     if frame.empty:
         raise ValueError("predictions are empty")
-    if (twice := frame.duplicated(["language", "example_id"])).any():
-        raise ValueError(
-            f"predictions name an example twice: "
-            f"{frame.loc[twice, ['language', 'example_id']].iloc[0].tolist()}"
-        )
+    examples = frame[["language", "example_id"]]
+    if (twice := examples.duplicated()).any():
+        raise ValueError(f"predictions name an example twice: {examples[twice].iloc[0].tolist()}")
     if not np.isfinite(frame["score"]).all():
         raise ValueError("predictions hold a score that is not finite")
-    return write(
-        Path(folder) / "predictions.parquet",
-        lambda p: frame.astype(types).to_parquet(p, index=False),
-    )
+    typed = frame.astype(types)
+    return write(Path(folder) / "predictions.parquet", lambda p: typed.to_parquet(p, index=False))
 
 
 def peak_memory_mb() -> float:
@@ -362,37 +346,37 @@ def peak_memory_mb() -> float:
     Linux's own high-water mark where there is one: `ru_maxrss` of a process starts at what its
     parent had.
     """
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
-    except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if kilobytes := _proc("/proc/self/status", "VmHWM").split():
+        return int(kilobytes[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _proc(path: str, name: str) -> str:
+    """The value of the first line "`name`: value" of a file of Linux, "" where there is none."""
+    with suppress(OSError):
+        for line in Path(path).read_text().splitlines():
+            if line.startswith(name):
+                return line.partition(":")[2].strip()
+    return ""
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "machine": platform.machine()}
+    versions = {"python": platform.python_version(), "machine": platform.machine()}
     for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def _processor() -> str:
     """The processor's name: equal bits are promised on one kind of it only."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(
-            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
+    return _proc("/proc/cpuinfo", "model name") or platform.processor() or "unknown"
 
 
 def _installed() -> str:
     """SHA-256 of names and versions of all installed packages, as their folders are called
     (``numpy-2.4.6.dist-info``).
     """
-    names = {path.name for place in sys.path if place for path in Path(place).glob("*.dist-info")}
+    folders = [Path(folder) for folder in sys.path if folder]
+    names = {path.name for folder in folders for path in folder.glob("*.dist-info")}
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
