@@ -11,7 +11,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from xgrl.arms import line_of, method_of
+from xgrl.arms import arm_spec, method_of
 from xgrl.execution.execute import check_study
 from xgrl.execution.grid import arms_with_texts, grid
 from xgrl.execution.placement import check_cores
@@ -76,7 +76,7 @@ def read_in_training(wildcards):
 def checkpoint_run(wildcards):
     """The run whose checkpoint a target starts from; none for the public encoder."""
     task, _, arm = wildcards.checkpoint.partition(".")
-    return run_of("intermediate", task, line_of(arm).checkpoint or arm, seed=wildcards.seed) if arm else []
+    return run_of("intermediate", task, arm_spec(arm).checkpoint or arm, seed=wildcards.seed) if arm else []
 
 
 def fine_tuned(wildcards):

@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 from snakemake.utils import update_config
 
-from xgrl.arms import line_of
+from xgrl.arms import arm_spec
 from xgrl.execution.execute import check_study
 from xgrl.runs.params import Study
 from xgrl.tasks import find_task, mixture_parts
@@ -84,7 +84,7 @@ def rows(study: Study) -> list[tuple[str, int, float, float]]:
     found = []
     for task in s.intermediate:
         tokens, operations = intermediate(study, task)
-        weights = [2 if line_of(arm).text else 1 for arm in trained]
+        weights = [2 if arm_spec(arm).text else 1 for arm in trained]
         found.append(
             (
                 f"intermediate {task}",

@@ -37,6 +37,7 @@ def ours(arm: str, cached: bool) -> dict[str, float]:
     from xgrl.arms import arm_class
     from xgrl.arms.base import ArmSettings
     from xgrl.evaluation.predict import check
+    from xgrl.models.task_model import TaskModel
     from xgrl.prepare.folder import Prepared
     from xgrl.training import batches, trainer
 
@@ -59,7 +60,7 @@ def ours(arm: str, cached: bool) -> dict[str, float]:
         encoder.config.hidden_size, {"": prepared.head(TASK, "intermediate")}, streams["head"]
     )
     settings = ArmSettings(encoder.config.hidden_size, len(prepared.unlabelled_languages), 0.05)
-    model = trainer.TaskModel(
+    model = TaskModel(
         prepared.trainable(encoder),
         head,
         trainer.initialised(make, settings, generator=streams["arm"]),

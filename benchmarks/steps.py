@@ -29,6 +29,7 @@ from xgrl.arms import arm_class
 from xgrl.arms.base import ArmSettings
 from xgrl.evaluation.predict import check
 from xgrl.models.encoder import load_encoder
+from xgrl.models.task_model import TaskModel
 from xgrl.models.tokens import Tokens
 from xgrl.prepare.corpus import Corpus
 from xgrl.prepare.folder import Prepared
@@ -64,12 +65,12 @@ def operations(lengths: np.ndarray, layers: int, width: int, inner: int) -> floa
 
 def setting(
     prepared: Prepared, encoder: nn.Module, trained: nn.Module, task: str = SHORT
-) -> tuple[trainer.TaskModel, dict]:
+) -> tuple[TaskModel, dict]:
     """A standard-arm model over `trained` for a task "role/name", and its random streams."""
     streams, width = trainer.generators(2005, task, seed=0), encoder.config.hidden_size
     head = trainer.new_head(width, {"": prepared.head(*task.split("/")[::-1])}, streams["head"])
     settings = ArmSettings(width, len(prepared.unlabelled_languages), 0.05)
-    return trainer.TaskModel(
+    return TaskModel(
         trained,
         head,
         trainer.initialised(arm_class("standard"), settings, generator=streams["arm"]),
@@ -77,7 +78,7 @@ def setting(
 
 
 def fitted(
-    model: trainer.TaskModel, corpus: Corpus, steps: int, batch: int, streams: dict, pad: int
+    model: TaskModel, corpus: Corpus, steps: int, batch: int, streams: dict, pad: int
 ) -> tuple[float, dict]:
     """Seconds of so many steps, after two that do not count; what was seen."""
     warm = batches.JointBatches(corpus, 2, batch, np.random.default_rng(0), pad_id=pad)

@@ -5,6 +5,8 @@ as their equations say.
 from __future__ import annotations
 
 import re
+import sys
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,12 +21,12 @@ from xgrl import arms
 from xgrl.arms import (
     ARMS,
     arm_class,
+    arm_classes,
+    arm_spec,
     arms_in_order,
     check_encoder,
-    line_of,
     method_of,
     refusal,
-    vectors_of,
 )
 from xgrl.arms.base import Arm, ArmSettings, Step
 from xgrl.arms.lexical import triplet_loss
@@ -32,7 +34,7 @@ from xgrl.models.encoder import load_encoder, save_checkpoint
 from xgrl.models.heads import ClassificationHead, mean_pool
 from xgrl.tasks import find_task
 
-TRAINED = [name for name, line in ARMS.items() if line.where]
+TRAINED = [name for name, spec in ARMS.items() if spec.trains]
 
 
 def weights(model):
@@ -348,11 +350,11 @@ def test_an_arm_that_writes_into_the_lower_layers_says_so():
 
 
 def test_centring_takes_the_languages_mean_away():
-    centre = vectors_of("centring")
+    centre = arm_spec("centring").vectors
     vectors = np.random.default_rng(0).normal(size=(7, 3)) + 10
     np.testing.assert_allclose(centre(vectors).mean(0), 0, atol=1e-12)
     np.testing.assert_array_equal(centre(vectors[:1]), vectors[:1])
-    assert vectors_of("standard") is None
+    assert arm_spec("standard").vectors is None
 
 
 # The table
@@ -375,19 +377,17 @@ def test_variants_belong_to_the_longest_name_that_fits():
         method_of("dann-0.01") == "dann"
         and method_of("robust-adversarial-0.3") == "robust-adversarial"
     )
-    assert line_of("dann-tokens") is ARMS["dann"] and arm_class("dann-tokens") is arm_class("dann")
+    assert arm_spec("dann-tokens") is ARMS["dann"] and arm_class("dann-tokens") is arm_class("dann")
 
 
 def test_every_arm_of_the_table_exists_and_explains_itself():
-    for name, line in ARMS.items():
-        if line.where:
+    assert list(arm_classes()) == TRAINED
+    for name, spec in ARMS.items():
+        if spec.trains:
             assert issubclass(arm_class(name), Arm)
-        if line.where or line.vectors:
-            module = __import__(
-                f"xgrl.arms.{(line.where or line.vectors).split(':')[0]}", fromlist=["x"]
-            )
-            assert "Source" in module.__doc__ or name == "standard"
-        assert bool(line.vectors) == bool(line.checkpoint)
+        if made := arm_class(name) if spec.trains else spec.vectors:
+            assert "Source" in sys.modules[made.__module__].__doc__ or name == "standard"
+        assert bool(spec.vectors) == bool(spec.checkpoint)
 
 
 def test_arms_are_refused_for_what_they_cannot_serve():
@@ -415,13 +415,15 @@ def test_what_an_arm_cannot_be_built_from():
 
 
 def test_an_arm_of_ones_own_as_the_page_shows_it(tmp_path, monkeypatch, root):
-    """One file and one line in the table."""
+    """One file, and its two lines beside the table."""
     section = (root / "docs/own.md").read_text().split("## Your own arm")[1].split("\n## ")[0]
     code, line = re.findall(r"```python\n(.*?)```", section, re.S)
     (tmp_path / "coral.py").write_text(code)
     monkeypatch.setattr(arms, "__path__", [*arms.__path__, str(tmp_path)])
-    for name, its_line in eval("{" + line + "}", {"Line": arms.Line}).items():
-        monkeypatch.setitem(ARMS, name, its_line)
+    for name, spec in eval("{" + line + "}", {"ArmSpec": arms.ArmSpec}).items():
+        monkeypatch.setitem(ARMS, name, spec)
+    classes = arms.arm_classes() | {"coral": import_module("xgrl.arms.coral").CORAL}
+    monkeypatch.setattr(arms, "arm_classes", lambda: classes)
     run, other = (
         tiny_run("coral", steps=60, lambda_max=30.0),
         tiny_run("coral", steps=60, lambda_max=0.0),

@@ -16,6 +16,7 @@ from xgrl.arms import vectors_of
 from xgrl.arms.base import Standard
 from xgrl.evaluation import metrics, predict
 from xgrl.models.encoder import load_encoder
+from xgrl.models.task_model import TaskModel
 from xgrl.prepare.folder import Prepared
 from xgrl.runs import records
 from xgrl.tasks import find_task
@@ -74,17 +75,17 @@ def prepared(request, bert, tmp_path_factory) -> Prepared:
     return prepare(folder, encoder=encoder_folder(request.param, folder / "encoder"), **STUDY)
 
 
-def untrained(prepared: Prepared, target: str) -> trainer.TaskModel:
+def untrained(prepared: Prepared, target: str) -> TaskModel:
     encoder = prepared.encoder()
     head = torch.nn.Identity()
     if find_task(target, "target").format != "retrieval" or find_task(target, "target").trained:
         head = trainer.new_head(
             encoder.config.hidden_size, {"": prepared.head(target)}, np.random.default_rng(0)
         )
-    return trainer.TaskModel(encoder, head, Standard())
+    return TaskModel(encoder, head, Standard())
 
 
-def fit(model: trainer.TaskModel, corpus, steps: int, **changes) -> trainer.Fit:
+def fit(model: TaskModel, corpus, steps: int, **changes) -> trainer.Fit:
     data = batches.JointBatches(corpus, steps, 16, np.random.default_rng(1), pad_id=1)
     rates = {
         "learning_rate": 3e-3,
@@ -149,7 +150,7 @@ def test_each_format_is_learned(bert, task):
     head = trainer.new_head(
         encoder.config.hidden_size, {"": bert.head(task, "intermediate")}, np.random.default_rng(0)
     )
-    model = trainer.TaskModel(encoder, head, Standard())
+    model = TaskModel(encoder, head, Standard())
     train = bert.corpus(f"{name}/train")
     before, count, majority = predict.check(model, bert.corpus(f"{name}/dev"))
     result = fit(model, train, 200)
@@ -170,7 +171,7 @@ def test_a_mixture_draws_homogeneous_batches_and_shares_the_heads_it_should(bert
     encoder = bert.encoder()
     heads = {shared[task]: bert.head(task, "intermediate") for task in parts}
     head = trainer.new_head(encoder.config.hidden_size, heads, np.random.default_rng(0))
-    model = trainer.TaskModel(encoder, head, Standard(), shared)
+    model = TaskModel(encoder, head, Standard(), shared)
     rates = {
         "learning_rate": 1e-3,
         "head_learning_rate": 1e-2,
@@ -203,7 +204,7 @@ def test_a_cached_prefix_serves_every_format(tmp_path):
         for one in (whole, half):
             encoder = one.encoder()
             head = trainer.new_head(32, {"": one.head(target)}, np.random.default_rng(0))
-            model = trainer.TaskModel(one.trainable(encoder), head, Standard())
+            model = TaskModel(one.trainable(encoder), head, Standard())
             found.append(predict.predict(model, one, target)[0])
         assert found[0]["prediction"].equals(found[1]["prediction"])
 
@@ -218,7 +219,7 @@ def test_an_encoder_of_which_nothing_is_stored_finds_the_same(tmp_path):
                          ("tatoeba", torch.nn.Identity())):  # fmt: skip
         found = []
         for way in (one, one.uncached()):
-            model = trainer.TaskModel(way.trainable(way.encoder()), head, Standard())
+            model = TaskModel(way.trainable(way.encoder()), head, Standard())
             found.append(predict.predict(model, way, target)[0])
         assert found[0]["prediction"].equals(found[1]["prediction"])
     assert (

@@ -18,9 +18,10 @@ from small_encoders import build
 from xgrl.evaluation.retrieval import nearest
 from xgrl.models import encoder, split
 from xgrl.models.tokens import kept_ids, remap, tokenise, trim
-from xgrl.prepare import corpus
+from xgrl.prepare.corpus import Corpus
 from xgrl.tasks.sources import packages
 from xgrl.tasks.sources.fixture import fixture_vocabulary
+from xgrl.training.batches import collate
 
 
 def words(count: int, seed: int = 0) -> list[str]:
@@ -121,7 +122,7 @@ def test_a_trimmed_checkpoint_loads_plainly_and_gets_its_vocabulary_back(tmp_pat
             parameter += 0.01
     folder = encoder.save_checkpoint(trimmed, tmp_path / "checkpoint", kept, "tiny")
     plain = loads_plainly(folder)
-    batch = corpus.collate([(corpus.Corpus([], None, remap(tokens, kept)), range(12))], 1)
+    batch = collate([(Corpus([], None, remap(tokens, kept)), range(12))], 1)
     with torch.no_grad():
         assert torch.equal(plain(**batch).last_hidden_state, trimmed(**batch).last_hidden_state)
 

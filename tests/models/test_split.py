@@ -12,7 +12,9 @@ from transformers import BertConfig, BertModel
 
 from small_encoders import BUILD, IDS, SIZES, build, ragged
 from xgrl.models import split
-from xgrl.prepare import corpus
+from xgrl.prepare.corpus import Corpus
+from xgrl.prepare.prefix_cache import prefix_states
+from xgrl.training.batches import collate
 
 
 @pytest.mark.parametrize("kind", BUILD)
@@ -20,7 +22,7 @@ from xgrl.prepare import corpus
 @torch.no_grad()
 def test_prefix_then_top_is_the_whole_model_bit_for_bit(kind, k):
     model = build(kind)
-    batch = corpus.collate([(corpus.Corpus([], None, ragged()), range(4))], 1)
+    batch = collate([(Corpus([], None, ragged()), range(4))], 1)
     whole = model(**batch, output_hidden_states=True)
     lower, upper = split.prefix(model, k), split.top(model, k)
     hidden = lower(**batch).last_hidden_state
@@ -41,11 +43,9 @@ def test_prefix_then_top_is_the_whole_model_bit_for_bit(kind, k):
 def test_states_from_disk_give_what_the_whole_model_gives(kind, tmp_path):
     """Padding holds zeros then, not the prefix's output; no real token may notice."""
     model, tokens = build(kind), ragged((9, 9, 9, 5))
-    path = split.prefix_states(split.prefix(model, 2), tokens, tmp_path / "hidden.npy")
-    stored = corpus.collate(
-        [(corpus.Corpus([], None, tokens, np.load(path, mmap_mode="r")), range(4))]
-    )
-    batch = corpus.collate([(corpus.Corpus([], None, tokens), range(4))], 1)
+    path = prefix_states(split.prefix(model, 2), tokens, tmp_path / "hidden.npy")
+    stored = collate([(Corpus([], None, tokens, np.load(path, mmap_mode="r")), range(4))])
+    batch = collate([(Corpus([], None, tokens), range(4))], 1)
     given, wanted = (
         split.top(model, 2)(**stored).last_hidden_state,
         model(**batch).last_hidden_state,
@@ -63,7 +63,7 @@ def test_training_the_top_trains_the_model_and_nothing_below(kind):
     assert all(parameter.requires_grad for parameter in model.parameters()), (
         "a prefix must not freeze the model itself"
     )
-    batch = corpus.collate([(corpus.Corpus([], None, ragged()), range(4))], 1)
+    batch = collate([(Corpus([], None, ragged()), range(4))], 1)
     optimiser = torch.optim.SGD(upper.parameters(), lr=0.1)
     hidden = lower(**batch).last_hidden_state
     upper(inputs_embeds=hidden, attention_mask=batch["attention_mask"]).last_hidden_state.pow(
@@ -103,12 +103,10 @@ def test_prefix_states_follow_from_the_corpus_alone(tmp_path):
     model, tokens = build("bert"), ragged(np.random.default_rng(1).integers(2, 30, 50))
     # left in training mode by mistake: dropout must be off all the same
     lower = split.prefix(model, 2).train()
-    first = np.load(split.prefix_states(lower, tokens, tmp_path / "a.npy", max_tokens_per_batch=64))
+    first = np.load(prefix_states(lower, tokens, tmp_path / "a.npy", max_tokens_per_batch=64))
     torch.manual_seed(99)
     second = np.load(
-        split.prefix_states(
-            split.prefix(model, 2), tokens, tmp_path / "b.npy", max_tokens_per_batch=64
-        )
+        prefix_states(split.prefix(model, 2), tokens, tmp_path / "b.npy", max_tokens_per_batch=64)
     )
     assert first.shape == (len(tokens.ids), 32) and first.dtype == np.float32
     assert np.array_equal(first, second)

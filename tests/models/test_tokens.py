@@ -11,8 +11,9 @@ import torch
 from small_encoders import build, ragged
 from xgrl.models.encoder import load_encoder
 from xgrl.models.tokens import CHUNK, Tokens, kept_ids, remap, restore, tokenise, trim
-from xgrl.prepare import corpus
+from xgrl.prepare.corpus import Corpus
 from xgrl.tasks.sources.fixture import fixture_vocabulary
+from xgrl.training.batches import collate, length_buckets
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +82,8 @@ def train(model, tokens, pad, clip: float, steps: int = 6):
     model = model.train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1, fused=True)
     norms = []
-    for index in corpus.batches(tokens.lengths, 4, steps, np.random.default_rng(1)):
-        output = model(
-            **corpus.collate([(corpus.Corpus([], None, tokens), index)], pad)
-        ).last_hidden_state
+    for index in length_buckets(tokens.lengths, 4, steps, np.random.default_rng(1)):
+        output = model(**collate([(Corpus([], None, tokens), index)], pad)).last_hidden_state
         output.pow(4).mean().mul(3).backward()
         norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), clip)))
         optimiser.step()
@@ -125,8 +124,8 @@ def test_trim_leaves_the_original_alone_and_restore_undoes_it():
     tokens = ragged([7, 5])
     kept = kept_ids([tokens], [0, 1, 2, 3])
     trimmed = trim(full, kept).eval()
-    batch = corpus.collate([(corpus.Corpus([], None, tokens), [0, 1])], 1)
-    small = corpus.collate([(corpus.Corpus([], None, remap(tokens, kept)), [0, 1])], 1)
+    batch = collate([(Corpus([], None, tokens), [0, 1])], 1)
+    small = collate([(Corpus([], None, remap(tokens, kept)), [0, 1])], 1)
     with torch.no_grad():
         assert torch.equal(full(**batch).last_hidden_state, trimmed(**small).last_hidden_state)
         trimmed.get_input_embeddings().weight += 1

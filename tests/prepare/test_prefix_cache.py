@@ -31,7 +31,7 @@ def tokens(seed: int = 0) -> Tokens:
 def test_a_second_call_gives_the_same_bits_without_computing(kind, tmp_path, monkeypatch):
     lower = split.prefix(build(kind), 2)
     assert prefix_cache.frozen_states(lower, tokens(), tmp_path / "a.npy") is False
-    expected = np.load(split.prefix_states(lower, tokens(), tmp_path / "expected.npy"))
+    expected = np.load(prefix_cache.prefix_states(lower, tokens(), tmp_path / "expected.npy"))
     monkeypatch.setattr(prefix_cache, "prefix_states", lambda *_: pytest.fail("computed again"))
     assert prefix_cache.frozen_states(lower, tokens(), tmp_path / "b.npy") is True
     np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), expected)
@@ -44,7 +44,7 @@ def test_a_vocabulary_trimmed_otherwise_finds_the_same_entry_and_its_bits_are_th
     kept = kept_ids([text, tokens(1)], range(4))
     trimmed, numbered = split.prefix(trim(model, kept), 2), remap(text, kept)
     assert prefix_cache.frozen_states(trimmed, numbered, tmp_path / "trimmed.npy")
-    own = np.load(split.prefix_states(trimmed, numbered, tmp_path / "own.npy"))
+    own = np.load(prefix_cache.prefix_states(trimmed, numbered, tmp_path / "own.npy"))
     np.testing.assert_array_equal(np.load(tmp_path / "trimmed.npy"), own)
 
 

@@ -11,11 +11,11 @@ from small_study import job, prepare
 from xgrl.evaluation import predict
 from xgrl.models.encoder import load_encoder
 from xgrl.models.split import hidden_states, prefix
+from xgrl.models.task_model import TaskModel
 from xgrl.prepare import select_rows
 from xgrl.prepare.folder import Prepared, frozen_layers
 from xgrl.prepare.write import encode_all
 from xgrl.runs import records
-from xgrl.training import trainer
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_hidden_states_are_those_of_the_frozen_layers(prepared):
 def test_training_all_layers_needs_no_hidden_states(tmp_path):
     everything = prepare(tmp_path, trained_layers=-1)
     assert everything.corpus("target/intent/dev").hidden is None
-    model = trainer.TaskModel(
+    model = TaskModel(
         everything.trainable(everything.encoder()), torch.nn.Identity(), torch.nn.Identity()
     )
     assert predict.features(model, everything.corpus("target/intent/dev")).shape == (20, 32)
@@ -122,7 +122,7 @@ def test_what_was_not_prepared_is_named(prepared, tmp_path):
 
 
 def test_retrieval_in_both_directions(prepared):
-    model = trainer.TaskModel(
+    model = TaskModel(
         prepared.trainable(prepared.encoder()), torch.nn.Identity(), torch.nn.Identity()
     )
     for target in ("emoji-names", "wikilingua"):

@@ -147,7 +147,7 @@ def test_a_study_file_is_a_study_or_refused(study):
             "02_intermediate",
             found.job(
                 "02_intermediate",
-                execute.line_of(arm).where and arm,
+                execute.arm_spec(arm).trains and arm,
                 intermediate=task,
                 arm=arm,
                 seed=seed,

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from xgrl.arms import line_of, method_of
+from xgrl.arms import arm_spec, method_of
 from xgrl.evaluation.metrics.counts import f1_of
 from xgrl.runs.records import COUNTS, PREDICTION_COLUMNS
 from xgrl.stats import jackknife
@@ -67,7 +67,7 @@ def simulate(
             shared = {target: block.normal(0, 2.0) for target in targets}
             for arm in (arm for arm in arms if arm != "none"):
                 key, gained = f"{intermediate}/{arm}/seed-{seed}", effect * dose(arm) / LAMBDA
-                if line_of(arm).where:  # an arm that trains
+                if arm_spec(arm).trains:  # an arm that trains
                     _intermediate(
                         folder / "intermediate" / key,
                         study,
@@ -80,7 +80,7 @@ def simulate(
                     _probe(folder / "probe" / key, study, intermediate, arm, seed, block)
                 own = block.normal(0, seed_sd)
                 for target, shape in targets.items():
-                    if line_of(arm).vectors and shape[4] != "bitext":
+                    if arm_spec(arm).vectors and shape[4] != "bitext":
                         continue
                     moved = {
                         name: shared[target] + own + gained + slope[name] * (arm == "dann")

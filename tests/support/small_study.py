@@ -8,7 +8,8 @@ import numpy as np
 
 from xgrl.models.encoder import load_encoder
 from xgrl.prepare import arm_texts, select_rows
-from xgrl.prepare.folder import Prepared, frozen_layers, write_contents
+from xgrl.prepare.folder import Prepared, frozen_layers
+from xgrl.prepare.parts import write_contents
 from xgrl.prepare.write import encode_all, heads, special_ids, write_prepared, write_texts
 from xgrl.runs import params, records
 

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertModel
 
-from xgrl.arms import arm_class, line_of
+from xgrl.arms import arm_class, arm_spec
 from xgrl.arms.base import ArmSettings
 from xgrl.models.heads import ClassificationHead
 from xgrl.models.split import Chain, prefix, top
+from xgrl.models.task_model import TaskModel
 from xgrl.models.tokens import Tokens
 from xgrl.prepare.corpus import Corpus
 from xgrl.training import batches, trainer
@@ -49,7 +50,7 @@ def corpus(n, low, high, labels, seed=0):
 
 @dataclass
 class Run:
-    model: trainer.TaskModel
+    model: TaskModel
     fit: trainer.Fit
     data: batches.JointBatches
 
@@ -90,7 +91,7 @@ def tiny_run(
     unlabelled = unlabelled or corpus(60, 25, 55, 2, seed=1)
     streams = trainer.generators(2005, "task", seed=seed)
     make = arm_class(arm)
-    text = line_of(arm).text
+    text = arm_spec(arm).text
     beside = {"translated": translations(labelled), "pairs": pairs()}.get(
         text, unlabelled if text else None
     )
@@ -107,8 +108,8 @@ def tiny_run(
         else settings
     )
     module = trainer.initialised(make, arm_settings, generator=streams["arm"])
-    whole = top(base, k) if line_of(arm).cached or not k else Chain(prefix(base, k), top(base, k))
-    model = trainer.TaskModel(module.attach(base, whole), head, module)
+    whole = top(base, k) if arm_spec(arm).cached or not k else Chain(prefix(base, k), top(base, k))
+    model = TaskModel(module.attach(base, whole), head, module)
     optimisation = dict(
         learning_rate=1e-3,
         head_learning_rate=1e-2,

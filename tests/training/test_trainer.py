@@ -11,9 +11,12 @@ from tiny_runs import corpus, encoder, pairs, tiny_run
 from xgrl.arms.base import ArmSettings, Standard
 from xgrl.evaluation.predict import check, features
 from xgrl.models.heads import ClassificationHead, DualEncoderHead, TaggingHead
-from xgrl.models.split import prefix, prefix_states, top
-from xgrl.prepare.corpus import Corpus, collate
+from xgrl.models.split import prefix, top
+from xgrl.models.task_model import TaskModel, mixed_precision
+from xgrl.prepare.corpus import Corpus
+from xgrl.prepare.prefix_cache import prefix_states
 from xgrl.training import batches, diagnostics, trainer
+from xgrl.training.batches import collate
 
 
 def state(run):
@@ -42,8 +45,8 @@ def test_frozen_lower_layers_stay_frozen_and_cached_states_stand_in_for_them(tmp
     plain = corpus(64, 5, 25, 2)
     hidden = np.load(prefix_states(prefix(base, 2), plain.tokens, tmp_path / "h.npy"))
     cached = Corpus(plain.ids, plain.labels, plain.tokens, hidden)
-    upper = trainer.TaskModel(top(base, 2), torch.nn.Identity(), torch.nn.Identity())
-    whole = trainer.TaskModel(base, torch.nn.Identity(), torch.nn.Identity())
+    upper = TaskModel(top(base, 2), torch.nn.Identity(), torch.nn.Identity())
+    whole = TaskModel(base, torch.nn.Identity(), torch.nn.Identity())
     np.testing.assert_allclose(features(upper, cached), features(whole, plain), atol=1e-6)
     run = tiny_run(base=base, k=2, labelled=cached)
     assert run.model.encoder.config.num_hidden_layers == 1 and run.fit.diverged is None
@@ -178,7 +181,7 @@ def test_losses_that_are_no_mean_over_sequences_are_those_of_the_whole_batch(hea
     found = []
     for size in (0, 2, 3):
         torch.manual_seed(1)
-        model = trainer.TaskModel(encoder(0.0), head(16, 3), Standard())
+        model = TaskModel(encoder(0.0), head(16, 3), Standard())
         model.head.train(False)
         model.micro_batch_size = size
         loss, _, _ = model(labels=labels, domains=torch.empty(0, dtype=int), progress=0.0, **batch)
@@ -211,10 +214,10 @@ def test_mixed_precision_changes_little_and_leaves_the_weights_in_float32(arm, m
 
 
 def test_mixed_precision_is_for_gpus():
-    with trainer.mixed_precision(torch.device("cpu")):
+    with mixed_precision(torch.device("cpu")):
         assert not torch.is_autocast_enabled("cpu")
     if torch.cuda.is_available():
-        with trainer.mixed_precision(torch.device("cuda")):
+        with mixed_precision(torch.device("cuda")):
             assert torch.get_autocast_dtype("cuda") == torch.bfloat16
 
 

@@ -1,7 +1,7 @@
 """The arms: what each adds to English intermediate-task training.
 
 An arm is an object that adds a term to the loss. To add one, write a file with a subclass of
-`xgrl.arms.base.Arm` and give it a line in `ARMS`.
+`xgrl.arms.base.Arm` and give it a line in `ARMS` and one in `arm_classes`.
 
 A *variant* of an arm is the arm's name, a hyphen and anything ("dann-0.01", "dann-tokens"): the
 same method with settings of its own in the study file (``nuisance.lambda_max``, ``domains``,
@@ -10,58 +10,89 @@ same method with settings of its own in the study file (``nuisance.lambda_max``,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib import import_module
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from xgrl.arms.centring import centre
+
+if TYPE_CHECKING:
+    from xgrl.arms.base import Arm
 
 # formats of intermediate tasks
 TRAINABLE = ("classification", "multiple_choice", "span_qa", "tagging", "mixture")
 
 
 @dataclass(frozen=True)
-class Line:
+class ArmSpec:
     """One line of the table of arms.
 
     Attributes:
-        where: "file:Class" of an arm that trains; "" for one that trains nothing.
         text: the prepared corpus that its batches hold beside the labelled texts: "unlabelled",
             "language-modelling" (text that may be used for it), "pairs" (translations) or
             "translated" (translations of the task's own rows).
+        trains: whether it trains an encoder; then its class stands in `arm_classes`.
         formats: formats of the intermediate tasks that it can serve.
         domains: how its discriminator must divide the languages, where it cannot choose: "binary".
         cached: whether it trains on the stored output of the frozen layers; not where it changes
             what they read or compute.
         checkpoint: the arm whose checkpoint it takes as it is, where it trains nothing.
-        vectors: "file:function" that is applied to the vectors of a retrieval target, which is then
-            all that it serves.
+        vectors: what is done to the vectors (n, H) of a retrieval target, which is then all that it
+            serves.
     """
 
-    where: str = ""
     text: str = ""
+    trains: bool = True
     formats: tuple[str, ...] = TRAINABLE
     domains: str = ""
     cached: bool = True
     checkpoint: str = ""
-    vectors: str = ""
+    vectors: Callable | None = None
 
 
 ARMS = {
-    "none": Line(),  # no intermediate training: the public encoder goes straight to the target
-    "standard": Line("base:Standard"),
-    "control": Line("dann:Control", "unlabelled"),
-    "dann": Line("dann:DANN", "unlabelled"),
-    "shuffled": Line("dann:Shuffled", "unlabelled"),
-    "cdan": Line("cdan:CDAN", "unlabelled", formats=("classification",)),
-    "wdgrl": Line("wdgrl:WDGRL", "unlabelled", domains="binary"),
-    "mlm": Line("mlm:MLM", "language-modelling", cached=False),
-    "translated": Line("translated:Translated", "translated", formats=("classification",)),
-    "robust-adversarial": Line("robust:Adversarial"),
-    "robust-smoothing": Line("robust:Smoothing"),
-    "lexical": Line("lexical:Lexical", "pairs", cached=False),
-    "centring": Line(checkpoint="standard", vectors="centring:centre"),
+    # no intermediate training: the public encoder goes straight to the target
+    "none": ArmSpec(trains=False),
+    "standard": ArmSpec(),
+    "control": ArmSpec("unlabelled"),
+    "dann": ArmSpec("unlabelled"),
+    "shuffled": ArmSpec("unlabelled"),
+    "cdan": ArmSpec("unlabelled", formats=("classification",)),
+    "wdgrl": ArmSpec("unlabelled", domains="binary"),
+    "mlm": ArmSpec("language-modelling", cached=False),
+    "translated": ArmSpec("translated", formats=("classification",)),
+    "robust-adversarial": ArmSpec(),
+    "robust-smoothing": ArmSpec(),
+    "lexical": ArmSpec("pairs", cached=False),
+    "centring": ArmSpec(trains=False, checkpoint="standard", vectors=centre),
 }
+
+
+def arm_classes() -> dict[str, type[Arm]]:
+    """The class of every arm that trains. They need torch; who only looks at `ARMS` does not."""
+    from xgrl.arms.base import Standard
+    from xgrl.arms.cdan import CDAN
+    from xgrl.arms.dann import DANN, Control, Shuffled
+    from xgrl.arms.lexical import Lexical
+    from xgrl.arms.mlm import MLM
+    from xgrl.arms.robust import Adversarial, Smoothing
+    from xgrl.arms.translated import Translated
+    from xgrl.arms.wdgrl import WDGRL
+
+    return {
+        "standard": Standard,
+        "control": Control,
+        "dann": DANN,
+        "shuffled": Shuffled,
+        "cdan": CDAN,
+        "wdgrl": WDGRL,
+        "mlm": MLM,
+        "translated": Translated,
+        "robust-adversarial": Adversarial,
+        "robust-smoothing": Smoothing,
+        "lexical": Lexical,
+    }
 
 
 def is_arm(name: str) -> bool:
@@ -70,9 +101,7 @@ def is_arm(name: str) -> bool:
 
 
 def method_of(arm: str) -> str:
-    """The line of `ARMS` that an arm belongs to: its own name, or that of the method it is a
-    variant of; else ValueError.
-    """
+    """The arm of the table that a name is, or is a variant of; ValueError where there is none."""
     if not is_arm(arm):
         raise ValueError(
             f"arm={arm!r}: unknown; allowed: {', '.join(ARMS)}, or one of them with -suffix"
@@ -97,40 +126,26 @@ def arms_in_order(arms: Iterable[str]) -> list[str]:
     return sorted(arms, key=key)
 
 
-def line_of(arm: str) -> Line:
+def arm_spec(arm: str) -> ArmSpec:
     """An arm's line of the table; ValueError where it has none."""
     return ARMS[method_of(arm)]
 
 
-def arm_class(arm: str) -> type:
+def arm_class(arm: str) -> type[Arm]:
     """The class of an arm that trains; ValueError for an unknown name and for one that trains
     nothing.
     """
-    line = line_of(arm)
-    if not line.where:
-        trained = [name for name, other in ARMS.items() if other.where]
+    if not arm_spec(arm).trains:
+        trained = [name for name, spec in ARMS.items() if spec.trains]
         raise ValueError(f"arm={arm!r}: not an arm that trains; allowed: {', '.join(trained)}")
-    return _named(line.where)
-
-
-def vectors_of(arm: str) -> Any:
-    """What an arm does to the vectors of a retrieval target, a function of an (n, H) array; None
-    for nothing.
-    """
-    where = line_of(arm).vectors
-    return _named(where) if where else None
+    return arm_classes()[method_of(arm)]
 
 
 def check_encoder(arms: Iterable[str], model: Any, tokenizer: Any) -> None:
-    """ValueError, naming arm and reason, where an encoder or its tokenizer lacks what an arm needs."""
+    """ValueError, naming arm and reason, where an encoder or its tokenizer lacks what one needs."""
     for arm in arms:
-        if line_of(arm).where and (reason := arm_class(arm).lacking(model, tokenizer)):
+        if arm_spec(arm).trains and (reason := arm_class(arm).lacking(model, tokenizer)):
             raise ValueError(f"arm={arm!r}: {reason}")
-
-
-def _named(where: str) -> Any:
-    module, attribute = where.split(":")
-    return getattr(import_module(f"{__name__}.{module}"), attribute)
 
 
 def refusal(
@@ -145,25 +160,22 @@ def refusal(
             None: not known here.
         domains: what the study asks its discriminator to tell apart.
     """
-    line = line_of(arm)
+    spec = arm_spec(arm)
     if task.role == "target":
-        plain = task.format == "retrieval" and not task.trained
-        return (
-            ""
-            if plain or not line.vectors
-            else f"{arm!r} changes retrieval vectors, and {task.name!r} has none"
-        )
-    if task.format not in line.formats:
-        wanted = ", ".join(line.formats).replace("_", " ")
+        if not spec.vectors or (task.format == "retrieval" and not task.trained):
+            return ""
+        return f"{arm!r} changes retrieval vectors, and {task.name!r} has none"
+    if task.format not in spec.formats:
+        wanted = ", ".join(spec.formats).replace("_", " ")
         return f"{arm!r} serves {wanted} only, and {task.name!r} is {task.format.replace('_', ' ')}"
-    if line.text == "translated" and translations is not None and not list(translations):
+    if spec.text == "translated" and translations is not None and not list(translations):
         return (
             f"{arm!r} needs translations of the training rows, and the study's sources have none "
             f"of {task.name!r}"
         )
-    if line.domains and domains not in ("", line.domains):
+    if spec.domains and domains not in ("", spec.domains):
         return (
-            f"{arm!r} separates English from the rest: domains must be {line.domains!r} for it, "
+            f"{arm!r} separates English from the rest: domains must be {spec.domains!r} for it, "
             f"not {domains!r}"
         )
     return ""

@@ -19,15 +19,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from torch import nn
+
+from xgrl.models.task_model import Inputs, Step, Term
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from xgrl.training.trainer import TaskModel
-
-Inputs = dict[str, Tensor]
-Term = tuple[Tensor | float, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -54,42 +51,6 @@ class ArmSettings:
     classes: int = 0
     mask_id: int | None = None
     special_ids: tuple[int, ...] = field(default=())
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step as an arm sees it: B sequences of T tokens, the first `count` labelled, U others
-    after them.
-
-    Attributes:
-        model: encoder, head and arm.
-        inputs: what the encoder was called with, ``input_ids`` (B, T) or ``inputs_embeds`` (B, T,
-            H), and ``attention_mask``.
-        hidden: last hidden states (B, T, H).
-        read: hidden states (B, T, H) of the layer that the arm reads.
-        count: labelled sequences.
-        labels: of the labelled ones, as the head's format wants them (`xgrl.models.heads`).
-        domains: (U,) of the others: language, or whatever the arm's text is labelled with.
-        task: name of the task in a mixture, else "".
-        task_loss: of the labelled ones.
-        progress: share of training done, in [0, 1].
-    """
-
-    model: TaskModel
-    inputs: Inputs
-    hidden: Tensor
-    read: Tensor
-    count: int
-    labels: Tensor
-    domains: Tensor
-    task: str
-    task_loss: Tensor
-    progress: float
-
-    @property
-    def mask(self) -> Tensor:
-        """Where there is a token, (B, T) of 0 and 1."""
-        return self.inputs["attention_mask"]
 
 
 class Arm(nn.Module, ABC):

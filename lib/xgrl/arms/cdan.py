@@ -24,8 +24,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xgrl.arms.base import ArmSettings, Step
+from xgrl.arms.base import ArmSettings
 from xgrl.arms.dann import DANN
+from xgrl.models.task_model import Step
 
 
 class CDAN(DANN):

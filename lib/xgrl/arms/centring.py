@@ -18,7 +18,10 @@ Source: Libovický et al. 2020 (Findings of EMNLP, arXiv 2004.05160), section 3;
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def centre(vectors: np.ndarray) -> np.ndarray:

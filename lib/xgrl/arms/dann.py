@@ -35,9 +35,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from xgrl.arms.base import Arm, ArmSettings, Step, Term
+from xgrl.arms.base import Arm, ArmSettings
 from xgrl.models.grl import Discriminator, gradient_reversal, lambda_at
 from xgrl.models.heads import mean_pool
+from xgrl.models.task_model import Step, Term
 
 
 class DANN(Arm):

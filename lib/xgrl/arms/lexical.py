@@ -29,15 +29,14 @@ Source: Ngugi 2025, "Targeted Lexical Injection" (arXiv 2506.15415); Hu et al. 2
 from __future__ import annotations
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from xgrl.arms.base import Arm, Inputs, Step, Term
+from xgrl.arms.base import Arm
 from xgrl.models.heads import mean_pool
 from xgrl.models.split import Chain, layer_stack, prefix, top
+from xgrl.models.task_model import Inputs, Step, Term
 
 LAYER, RANK, ALPHA, DROPOUT, MARGIN = 2, 16, 32, 0.05, 0.2
 PROJECTIONS = ("query", "value")  # names of the linear layers in BERT and XLM-R
@@ -70,6 +69,10 @@ class Lexical(Arm):
         return ""
 
     def attach(self, model: PreTrainedModel, trained: nn.Module) -> nn.Module:
+        # not on import, which every job pays for
+        from peft import LoraConfig, inject_adapter_in_model
+        from peft.tuners.lora import LoraLayer
+
         layers = len(layer_stack(model))
         frozen = layers - len(
             layer_stack(trained.parts[-1] if isinstance(trained, Chain) else trained)
@@ -80,6 +83,7 @@ class Lexical(Arm):
         early = inject_adapter_in_model(config, prefix(model, LAYER))
         # in a tuple: a part of the encoder; of the arm are the adapters alone
         self.early = (early,)
+        self.adapted = {k: m for k, m in early.named_modules() if isinstance(m, LoraLayer)}
         self.adapters = nn.ParameterList(
             weight for weight in early.parameters() if weight.requires_grad
         )
@@ -88,10 +92,9 @@ class Lexical(Arm):
 
     def detach(self, model: PreTrainedModel) -> None:
         modules = dict(model.named_modules())
-        for name, adapted in self.early[0].named_modules():
-            if isinstance(adapted, LoraLayer):
-                with torch.no_grad():
-                    modules[name].weight += adapted.get_delta_weight("default")
+        with torch.no_grad():
+            for name, adapted in self.adapted.items():
+                modules[name].weight += adapted.get_delta_weight("default")
 
     def alter(self, inputs: Inputs, count: int, encoder: nn.Module) -> Inputs:
         # they go through the lowest layers only
@@ -99,11 +102,10 @@ class Lexical(Arm):
         return {name: values[:count] for name, values in inputs.items()}
 
     def forward(self, step: Step) -> Term:
-        adapted = [module for module in self.early[0].modules() if isinstance(module, LoraLayer)]
-        for module in adapted:  # their dropout alone is on, and only here
+        for module in self.adapted.values():  # their dropout alone is on, and only here
             module.train(self.training)
         states = self.early[0](**self.pairs).last_hidden_state
-        for module in adapted:
+        for module in self.adapted.values():
             module.eval()
         vectors = normalize(mean_pool(states, self.pairs["attention_mask"]), dim=-1)
         loss = triplet_loss(vectors[0::2], vectors[1::2])

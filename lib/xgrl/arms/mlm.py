@@ -33,7 +33,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from xgrl.arms.base import Arm, ArmSettings, Inputs, Step, Term
+from xgrl.arms.base import Arm, ArmSettings
+from xgrl.models.task_model import Inputs, Step, Term
 
 SHARE, MASKED, RANDOM = 0.15, 0.8, 0.1
 NONE = -100  # a token that is not asked for, torch's own ignore_index

@@ -28,8 +28,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from xgrl.arms.base import Arm, ArmSettings, Inputs, Step, Term
+from xgrl.arms.base import Arm, ArmSettings
 from xgrl.models.heads import mean_pool
+from xgrl.models.task_model import Inputs, Step, Term
 
 
 def _as_vectors(inputs: Inputs, encoder: nn.Module) -> Inputs:

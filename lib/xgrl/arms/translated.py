@@ -21,8 +21,9 @@ Source: Phang et al. 2020 (arXiv 2005.13013), section 3.3; Conneau et al. 2018 (
 
 from __future__ import annotations
 
-from xgrl.arms.base import Arm, Step, Term
+from xgrl.arms.base import Arm
 from xgrl.models.heads import mean_pool
+from xgrl.models.task_model import Step, Term
 
 
 class Translated(Arm):

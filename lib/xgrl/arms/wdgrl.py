@@ -25,9 +25,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from xgrl.arms.base import ArmSettings, Step, Term
+from xgrl.arms.base import ArmSettings
 from xgrl.arms.dann import DANN
 from xgrl.models.grl import lambda_at
+from xgrl.models.task_model import Step, Term
 
 PENALTY = 10.0
 HIDDEN = 256

@@ -23,13 +23,14 @@ from torch import Tensor
 from xgrl.evaluation.metrics import contributions, from_counts, headline, score
 from xgrl.evaluation.retrieval import best_threshold, mine, nearest
 from xgrl.models.heads import mean_pool
-from xgrl.prepare.corpus import Corpus, collate
+from xgrl.models.task_model import TaskModel, mixed_precision
+from xgrl.prepare.corpus import Corpus
 from xgrl.prepare.folder import Prepared
 from xgrl.runs.progress import watch
 from xgrl.runs.records import COUNTS, PREDICTION_COLUMNS
 from xgrl.stats import jackknife
 from xgrl.tasks import find_task
-from xgrl.training.trainer import TaskModel, mixed_precision
+from xgrl.training.batches import collate
 
 BATCH = 64
 RANKED = 20  # candidates that are ranked for each query

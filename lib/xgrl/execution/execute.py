@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from xgrl.arms import ARMS, is_arm, line_of, refusal
+from xgrl.arms import ARMS, arm_spec, is_arm, refusal
 from xgrl.execution import failures, placement
 from xgrl.execution.grid import check_arms
 from xgrl.runs import params, records
@@ -158,7 +158,7 @@ def check_job(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
             f"outputs={values['outputs']!r}: a symbolic link in it leads to {home}; name the "
             f"folder itself as outputs"
         )
-    if notebook == "02_intermediate" and not line_of(values["arm"]).where:
+    if notebook == "02_intermediate" and not arm_spec(values["arm"]).trains:
         raise Refused(
             f"arm={values['arm']!r}: trains nothing; it has no intermediate run of its own"
         )

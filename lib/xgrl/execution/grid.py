@@ -1,6 +1,6 @@
 """Which runs a study has: every (task, arm, seed) that its arms can serve.
 
-Not every arm serves every task (`xgrl.arms.Line`): centring changes retrieval only, translated
+Not every arm serves every task (`xgrl.arms.ArmSpec`): centring changes retrieval only, translated
 needs translations. A study that names such an arm gets the cells that there are, and says which
 ones there are not (`Grid.left_out`); an arm that would have no cell at all is refused, and baseline
 and treatment must serve everything.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xgrl.arms import ARMS, is_arm, line_of, method_of, refusal
+from xgrl.arms import ARMS, arm_spec, is_arm, method_of, refusal
 from xgrl.runs.params import BY_ARM, Study, nearest_names
 from xgrl.tasks import find_task, translation_languages
 from xgrl.tasks.formats import Task
@@ -49,7 +49,7 @@ def arms_with_texts(study: Study) -> list[str]:
     """
     named = {method_of(arm) for arm in (*study.scientific.arms, *study.scientific.probe_arms)}
     return [
-        arm for arm, line in ARMS.items() if arm in named and line.text not in ("", "unlabelled")
+        arm for arm, spec in ARMS.items() if arm in named and spec.text not in ("", "unlabelled")
     ]
 
 
@@ -75,18 +75,18 @@ def check_arms(study: Study) -> None:
                     f"nuisance.{key}: unknown arm {arm!r}; {nearest_names(arm, ['default', *ARMS])}"
                 )
     for arm in dict.fromkeys([*s.arms, *s.probe_arms]):
-        line, method = line_of(arm), method_of(arm)
+        spec, method = arm_spec(arm), method_of(arm)
         if arm != method and not any(arm in getattr(study.nuisance, key) for key in BY_ARM):
             raise ValueError(
                 f"arms={arm!r}: the same as {method!r}, because none of "
                 f"nuisance.{', '.join(BY_ARM)} has a value for {arm!r}"
             )
-        if line.checkpoint and line.checkpoint not in s.arms:
+        if spec.checkpoint and spec.checkpoint not in s.arms:
             raise ValueError(
-                f"arms={arm!r}: takes the checkpoints of {line.checkpoint!r}, which is not among "
+                f"arms={arm!r}: takes the checkpoints of {spec.checkpoint!r}, which is not among "
                 f"the arms"
             )
-        if line.text == "pairs" and not set(study.fixed.sources) & set(PARALLEL):
+        if spec.text == "pairs" and not set(study.fixed.sources) & set(PARALLEL):
             raise ValueError(
                 f"arms={arm!r}: needs translation pairs; sources that have some: "
                 f"{', '.join(PARALLEL)}"
@@ -111,7 +111,7 @@ def grid(study: Study) -> Grid:
         ]
         left_out += [reason for found in reasons for reason in found.values() if reason]
         own, reached = ([name for name, reason in found.items() if not reason] for found in reasons)
-        if line_of(arm).where:
+        if arm_spec(arm).trains:
             trained += [(task, arm, seed) for task in own for seed in s.seeds]
         for name in reached:
             if arm == "none":

@@ -2,7 +2,7 @@
 that are trained.
 
 The frozen part is a fixed function of the text, so the study computes its output for every text
-once (`prefix_states`) and each job trains `top` on it. `prefix` followed by `top` is the whole
+once (`xgrl.prepare.prefix_cache`) and each job trains `top` on it. `prefix` followed by `top` is the whole
 model, bit for bit, for BERT, XLM-R and ModernBERT: the parts are copies of the model with fewer
 layers, and above the split the embeddings give way to a module that passes on inputs_embeds
 unchanged.
@@ -11,7 +11,6 @@ unchanged.
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,18 +18,18 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from xgrl.models.tokens import Tokens
-from xgrl.prepare.corpus import Corpus, collate
-from xgrl.runs import records
+from xgrl.models.tokens import Tokens, pad
 
 
 def hidden_states(
     part: PreTrainedModel, tokens: Tokens, index: np.ndarray
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The last hidden states (B, L, H) of some texts, and their mask (B, L)."""
-    batch = collate([(Corpus([], None, tokens), index)], part.config.pad_token_id or 0)
-    batch = {name: value.to(part.device) for name, value in batch.items()}
-    return part(**batch).last_hidden_state, batch["attention_mask"]
+    ids, mask = (
+        values.to(part.device)
+        for values in pad([tokens[i] for i in index], part.config.pad_token_id or 0)
+    )
+    return part(input_ids=ids, attention_mask=mask).last_hidden_state, mask
 
 
 class _PassThrough(nn.Module):
@@ -172,41 +171,3 @@ def join(model: PreTrainedModel, trained: PreTrainedModel | Chain) -> PreTrained
             f"{len(layer_stack(model))}: {error}"
         ) from None
     return model
-
-
-def prefix_states(
-    prefix_model: PreTrainedModel,
-    tokens: Tokens,
-    path: str | Path,
-    max_tokens_per_batch: int = 4096,
-) -> Path:
-    """Write the frozen prefix's output for every token of a corpus, (T, H) float32, to an .npy file
-    that jobs map.
-
-    A text's last bits depend on the batch it is computed in, so batches follow from the corpus
-    alone: texts in stable order of length, as many as fill `max_tokens_per_batch` with padding (a
-    longer text is a batch by itself). Returns path.
-    """
-    order = np.argsort(tokens.lengths, kind="stable")
-    lengths = tokens.lengths[order]
-    prefix_model.eval()
-
-    def write(temporary: Path) -> None:
-        shape = (len(tokens.ids), prefix_model.config.hidden_size)
-        out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-        start = 0
-        while start < len(order):
-            end = start + 1
-            while end < len(order) and (end + 1 - start) * lengths[end] <= max_tokens_per_batch:
-                end += 1
-            index = order[start:end]
-            states = hidden_states(prefix_model, tokens, index)[0].float().cpu().numpy()
-            for row, text in enumerate(index):
-                out[tokens.offsets[text] : tokens.offsets[text + 1]] = states[
-                    row, : lengths[start + row]
-                ]
-            start = end
-        out.flush()
-
-    with torch.inference_mode():
-        return records.write(path, write)

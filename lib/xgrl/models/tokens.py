@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CHUNK = 1000  # texts tokenised at a time
@@ -86,6 +87,16 @@ class TokenWriter:
             np.concatenate(self._parts),
             np.concatenate([[0], np.cumsum(self._lengths)]).astype(np.int64),
         )
+
+
+def pad(rows: Sequence[np.ndarray], fill: int = 0) -> tuple[Tensor, Tensor]:
+    """Rows (L_i, ...) of token ids, or of vectors, as one batch: values (B, L, ...), int64 or
+    float32, `fill` after the end of a shorter row; and mask (B, L) int64, 1 where there is a token.
+    """
+    kind = np.int64 if rows[0].dtype.kind == "i" else np.float32
+    values = pad_sequence([torch.from_numpy(row.astype(kind)) for row in rows], True, fill)
+    lengths = torch.tensor([len(row) for row in rows])
+    return values, (torch.arange(values.shape[1]) < lengths[:, None]).long()
 
 
 def tokenise(

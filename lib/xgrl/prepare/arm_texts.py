@@ -24,7 +24,7 @@ import pandas as pd
 from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
-from xgrl.arms import line_of
+from xgrl.arms import arm_spec
 from xgrl.models.tokens import tokenise
 from xgrl.prepare.select_rows import (
     choose_lengths,
@@ -62,7 +62,7 @@ def text_of_arms(
         tokenizer: counts the tokens.
         lengths: (n,) token lengths of the labelled texts, to which the others are matched.
     """
-    needed = {line_of(arm).text for arm in job["arms"]}
+    needed = {arm_spec(arm).text for arm in job["arms"]}
     found: dict[str, Dataset] = {}
     if "language-modelling" in needed:
         found["language-modelling"] = _modelling(job, unlabelled, tokenizer, lengths)
@@ -87,7 +87,7 @@ def text_languages(job: Mapping[str, Any]) -> dict[str, list[str]]:
     """By corpus of text for language modelling, if an arm needs it: its languages, of which the
     corpus's labels are places.
     """
-    if "language-modelling" not in {line_of(arm).text for arm in job["arms"]}:
+    if "language-modelling" not in {arm_spec(arm).text for arm in job["arms"]}:
         return {}
     known = messages.SOURCES[_source(job)]
     return {

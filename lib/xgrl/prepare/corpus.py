@@ -1,13 +1,11 @@
-"""Prepared corpora: what 01 writes and every job maps, and the batches that are drawn from them.
+"""Prepared corpora: what 01 writes and every job maps.
 
 A corpus of T tokens is two arrays, ids (T,) and offsets, with what is to be learned beside them, so
-that a job maps it from disk and touches only the texts it reads. Batches take texts of similar
-length (buckets inside mega-batches), because padding in random order more than doubles the work.
+that a job maps it from disk and touches only the texts it reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from xgrl.models.tokens import Tokens
 from xgrl.runs import records
@@ -146,71 +143,3 @@ def _open(path: Path) -> np.ndarray:
         return np.load(path, mmap_mode="r")
     except ValueError:
         return np.load(path)
-
-
-def collate(
-    parts: Sequence[tuple[Corpus, Sequence[int]]], pad_id: int = 0
-) -> dict[str, torch.Tensor]:
-    """One padded batch of rows of one or several corpora, in the order given: what an encoder is
-    called with.
-
-    parts: pairs of a corpus and indices of its rows, B rows in all, L tokens in the longest.
-    Returns attention_mask (B, L) int64 and input_ids (B, L) int64 or, where the corpora hold hidden
-    states, inputs_embeds (B, L, H) float32, zero in the padding (which no query attends to).
-    """
-    spans = [
-        (c, int(c.tokens.offsets[row]), int(c.tokens.offsets[row + 1]))
-        for c, rows in parts
-        for row in rows
-    ]
-    shape = (len(spans), max(end - start for _, start, end in spans))
-    hidden = parts[0][0].hidden
-    mask = np.zeros(shape, np.int64)
-    values = (
-        np.full(shape, pad_id, np.int64)
-        if hidden is None
-        else np.zeros((*shape, hidden.shape[1]), np.float32)
-    )
-    for row, (corpus, start, end) in enumerate(spans):
-        mask[row, : end - start] = 1
-        values[row, : end - start] = (corpus.tokens.ids if hidden is None else corpus.hidden)[
-            start:end
-        ]
-    name = "input_ids" if hidden is None else "inputs_embeds"
-    return {name: torch.from_numpy(values), "attention_mask": torch.from_numpy(mask)}
-
-
-def batches(
-    lengths: np.ndarray, batch_size: int, steps: int, rng: np.random.Generator, mega: int = 100
-) -> Iterator[np.ndarray]:
-    """Exactly `steps` batches of exactly `batch_size` text indices, of similar length inside each
-    mega-batch.
-
-    The stream of texts is one fresh permutation after another, cut into mega-batches that may
-    straddle two epochs: every text is used floor or ceil of (steps * batch_size / n) times. Depends
-    on lengths, sizes and `rng` only, so two arms with equal generators see equal batches. Raises
-    ValueError for an empty corpus or a batch size below 1.
-    """
-    _check_batching(lengths, batch_size)
-    if len(lengths) == 0:
-        raise ValueError("no batch can be drawn from an empty corpus")
-    stream = np.empty(0, dtype=np.int64)
-    for first in range(0, steps, mega):
-        wanted = min(mega, steps - first) * batch_size
-        while len(stream) < wanted:
-            stream = np.concatenate([stream, rng.permutation(len(lengths))])
-        chunk, stream = stream[:wanted], stream[wanted:]
-        found = _sorted_batches(lengths, chunk, batch_size)
-        yield from (found[i] for i in rng.permutation(len(found)))
-
-
-def _sorted_batches(lengths: np.ndarray, chunk: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    chunk = chunk[np.argsort(np.asarray(lengths)[chunk], kind="stable")]
-    return [chunk[start : start + batch_size] for start in range(0, len(chunk), batch_size)]
-
-
-def _check_batching(lengths: np.ndarray, batch_size: int) -> None:
-    if np.ndim(lengths) != 1:
-        raise ValueError(f"lengths must be one number a text, found shape {np.shape(lengths)}")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, found {batch_size}")

@@ -14,16 +14,10 @@ fixed order, never by whichever job comes first.
     prepared/probe_texts.parquet, parallel_texts.parquet, languages.csv             what checkpoints are measured with
     prepared/<corpus>/                     rows.parquet, tokens.npy, offsets.npy, ..., hidden.npy: see `xgrl.prepare.corpus`
     prepared/contents/<part>.sha256        what a part of all this holds, see `xgrl.prepare.parts`
-
-A job depends on the parts that it reads, not on the whole folder: when a target or a language is
-added, 01 runs again, and then only jobs of which some part changed.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -35,13 +29,12 @@ from torch import nn
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
-from xgrl.arms import line_of
+from xgrl.arms import arm_spec
 from xgrl.models.encoder import SAFELY
 from xgrl.models.split import Chain, prefix, top
 from xgrl.models.tokens import with_words
 from xgrl.prepare.corpus import Corpus, load_corpus
 from xgrl.prepare.parts import input_parts
-from xgrl.prepare.prefix_cache import wordless
 from xgrl.runs import records
 from xgrl.tasks import find_task, mixture_parts
 
@@ -118,7 +111,7 @@ class Prepared:
 
         ValueError where 01 was run without this arm.
         """
-        name = line_of(arm).text
+        name = arm_spec(arm).text
         if not name:
             return None
         place = f"intermediate/{intermediate}/{name}" if name == "translated" else name
@@ -175,15 +168,11 @@ class Prepared:
         trained, are those of 01.
         """
         own, place = self.folder / "encoder", Path(checkpoint or self.folder / "encoder")
-        found = AutoModel.from_pretrained(place, dtype=torch.float32, **SAFELY)
+        found = load_trimmed(place)
         older, kept = (np.load(folder / "kept_ids.npy") for folder in (place, own))
         if np.array_equal(older, kept):
             return found
-        words = (
-            AutoModel.from_pretrained(own, dtype=torch.float32, **SAFELY)
-            .get_input_embeddings()
-            .weight.detach()
-        )
+        words = load_trimmed(own).get_input_embeddings().weight.detach()
         number = {int(word): row for row, word in enumerate(kept)}
         return with_words(
             found,
@@ -232,6 +221,11 @@ class Prepared:
         return layer - frozen
 
 
+def load_trimmed(folder: Path) -> PreTrainedModel:
+    """An encoder as it lies in a folder, with the vocabulary that was kept of it."""
+    return AutoModel.from_pretrained(folder, dtype=torch.float32, **SAFELY)
+
+
 def frozen_layers(trained: int, layers: int) -> int:
     """Lower layers that stay frozen when the top `trained` of `layers` are trained (-1: all).
 
@@ -244,52 +238,3 @@ def frozen_layers(trained: int, layers: int) -> int:
             f"to {layers}"
         )
     return 0 if trained == -1 else layers - trained
-
-
-def write_contents(
-    folder: str | Path, names: Iterable[str], heads: dict[str, Any]
-) -> dict[str, str]:
-    """Hash every part of a prepared folder, write ``contents/<part>.sha256``, and return the
-    hashes.
-
-    Token ids are hashed as those of the full vocabulary, so that a part stays the same when texts
-    elsewhere change what is kept of it. names: of all corpora. heads: from `xgrl.prepare.write.heads`.
-    """
-    folder = Path(folder)
-    kept = np.load(folder / "encoder" / "kept_ids.npy")
-    parts: dict[str, hashlib._Hash] = {}
-    for name in sorted(names):
-        whole = name.split("/")[0] in ("intermediate", "target") and not name.endswith(
-            "/translated"
-        )
-        part = name.rsplit("/", 1)[0] if whole else name
-        total = parts.setdefault(
-            part, hashlib.sha256(json.dumps([heads.get(part), *_scoring(part)]).encode())
-        )
-        for path in sorted((folder / name).iterdir()):
-            total.update(str(path.relative_to(folder)).encode())
-            if path.name == "tokens.npy":
-                total.update(kept[np.load(path)].tobytes())
-            else:
-                total.update(bytes.fromhex(records.hash_file(path)))
-    model = AutoModel.from_pretrained(folder / "encoder", **SAFELY)
-    parts["encoder"] = hashlib.sha256(wordless(model))
-    parts["vocabulary"] = hashlib.sha256(
-        kept.tobytes() + model.get_input_embeddings().weight.detach().numpy().tobytes()
-    )
-    parts["texts"] = hashlib.sha256(
-        bytes.fromhex("".join(map(records.hash_file, sorted(folder.glob("*_texts.parquet")))))
-    )
-    found = {part: total.hexdigest() for part, total in sorted(parts.items())}
-    for part, text in found.items():
-        records.write_bytes(folder / "contents" / f"{part}.sha256", f"{text}\n".encode())
-    return found
-
-
-def _scoring(part: str) -> list[str]:
-    """What a task's scores depend on beside its rows."""
-    role, _, name = part.partition("/")
-    if not name or "/" in name:
-        return []
-    task = find_task(name, role)
-    return [task.metric, task.candidates, *task.labels]

@@ -1,7 +1,7 @@
 """The frozen layers' output, kept between studies: computed once for a text, whichever study it is
 prepared for.
 
-`frozen_states` writes a corpus's hidden.npy as `xgrl.models.split.prefix_states` does, but looks
+`frozen_states` writes a corpus's hidden.npy as `prefix_states` does, but looks
 into ``$XGRL_CACHE/prefix`` first. An entry is named by a hash of everything that its bits follow
 from: configuration and weights of the layers, the word vectors that the texts look up (a vocabulary
 trimmed otherwise is the same to it), the texts as sequences of these, the versions of torch and
@@ -25,7 +25,7 @@ import torch
 import transformers
 from transformers import PreTrainedModel
 
-from xgrl.models.split import prefix_states
+from xgrl.models.split import hidden_states
 from xgrl.models.tokens import Tokens
 from xgrl.runs import records
 from xgrl.runs.cache import cache_folder, is_kept, keep
@@ -52,6 +52,44 @@ def frozen_states(lower: PreTrainedModel, tokens: Tokens, path: str | Path) -> b
         with suppress(OSError):  # a full or read-only cache stops nobody
             keep(kept, lambda temporary: _link(path, temporary))
     return False
+
+
+def prefix_states(
+    prefix_model: PreTrainedModel,
+    tokens: Tokens,
+    path: str | Path,
+    max_tokens_per_batch: int = 4096,
+) -> Path:
+    """Write the frozen prefix's output for every token of a corpus, (T, H) float32, to an .npy file
+    that jobs map.
+
+    A text's last bits depend on the batch it is computed in, so batches follow from the corpus
+    alone: texts in stable order of length, as many as fill `max_tokens_per_batch` with padding (a
+    longer text is a batch by itself). Returns path.
+    """
+    order = np.argsort(tokens.lengths, kind="stable")
+    lengths = tokens.lengths[order]
+    prefix_model.eval()
+
+    def write(temporary: Path) -> None:
+        shape = (len(tokens.ids), prefix_model.config.hidden_size)
+        out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+        start = 0
+        while start < len(order):
+            end = start + 1
+            while end < len(order) and (end + 1 - start) * lengths[end] <= max_tokens_per_batch:
+                end += 1
+            index = order[start:end]
+            states = hidden_states(prefix_model, tokens, index)[0].float().cpu().numpy()
+            for row, text in enumerate(index):
+                out[tokens.offsets[text] : tokens.offsets[text + 1]] = states[
+                    row, : lengths[start + row]
+                ]
+            start = end
+        out.flush()
+
+    with torch.inference_mode():
+        return records.write(path, write)
 
 
 def limit() -> float:

@@ -1,7 +1,8 @@
 """The batches of a run: labelled and unlabelled text together, all of it decided before the first
 step.
 
-* Batches are made of texts of similar lengths, from a generator of their own, so that all arms of a
+* Batches are made of texts of similar lengths (buckets inside mega-batches), because padding in
+  random order more than doubles the work; from a generator of their own, so that all arms of a
   block see the same labelled batches in the same order.
 * The unlabelled texts of a step are drawn near the length of its labelled ones and balanced over
   domains, so that neither length nor frequency tells the discriminator the language.
@@ -18,8 +19,56 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from xgrl.prepare.corpus import Corpus, batches, collate
+from xgrl.models.tokens import pad
+from xgrl.prepare.corpus import Corpus
 from xgrl.prepare.encode import IGNORED
+
+
+def collate(parts: Sequence[tuple[Corpus, Sequence[int]]], pad_id: int = 0) -> dict[str, Tensor]:
+    """One padded batch of rows of one or several corpora, in the order given: what an encoder is
+    called with.
+
+    parts: pairs of a corpus and indices of its rows, B rows in all, L tokens in the longest.
+    Returns attention_mask (B, L) int64 and input_ids (B, L) int64 or, where the corpora hold hidden
+    states, inputs_embeds (B, L, H) float32, zero in the padding (which no query attends to).
+    """
+    cached = parts[0][0].hidden is not None
+    values, mask = pad(
+        [
+            (corpus.hidden if cached else corpus.tokens.ids)[
+                slice(*corpus.tokens.offsets[i : i + 2])
+            ]
+            for corpus, rows in parts
+            for i in rows
+        ],
+        0 if cached else pad_id,
+    )
+    return {"inputs_embeds" if cached else "input_ids": values, "attention_mask": mask}
+
+
+def length_buckets(
+    lengths: np.ndarray, batch_size: int, steps: int, rng: np.random.Generator, mega: int = 100
+) -> Iterator[np.ndarray]:
+    """Exactly `steps` batches of exactly `batch_size` text indices, of similar length inside each
+    mega-batch.
+
+    The stream of texts is one fresh permutation after another, cut into mega-batches that may
+    straddle two epochs: every text is used floor or ceil of (steps * batch_size / n) times. Depends
+    on lengths, sizes and `rng` only, so two arms with equal generators see equal batches. Raises
+    ValueError for an empty corpus or a batch size below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, found {batch_size}")
+    if len(lengths) == 0:
+        raise ValueError("no batch can be drawn from an empty corpus")
+    stream = np.empty(0, dtype=np.int64)
+    for first in range(0, steps, mega):
+        wanted = min(mega, steps - first) * batch_size
+        while len(stream) < wanted:
+            stream = np.concatenate([stream, rng.permutation(len(lengths))])
+        chunk, stream = stream[:wanted], stream[wanted:]
+        bucket = chunk[np.argsort(lengths[chunk], kind="stable")].reshape(-1, batch_size)
+        yield from bucket[rng.permutation(len(bucket))]
 
 
 def unlabelled_rows(
@@ -153,7 +202,7 @@ class JointBatches(Dataset):
             {name: len(corpus.ids) for name, corpus in self.labelled.items()}, steps, cap, order
         )
         drawn = {
-            name: batches(corpus.lengths, batch_size, self.tasks.count(name), order)
+            name: length_buckets(corpus.lengths, batch_size, self.tasks.count(name), order)
             for name, corpus in self.labelled.items()
         }
         self.rows = [next(drawn[name]) for name in self.tasks]

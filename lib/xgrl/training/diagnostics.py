@@ -15,7 +15,6 @@ the run cost?
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -26,11 +25,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from xgrl.models.task_model import TaskModel
 from xgrl.stats import exact_binomial
-
-if TYPE_CHECKING:
-    from xgrl.training.batches import JointBatches
-    from xgrl.training.trainer import TaskModel
+from xgrl.training.batches import JointBatches
 
 
 def gradients(task_loss: Tensor, term: Tensor, weights: Sequence[nn.Parameter]) -> dict[str, float]:

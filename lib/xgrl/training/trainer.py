@@ -8,7 +8,7 @@ The loop, the schedule and the devices are `transformers.Trainer`'s. What is add
 * gradients of the arm's modules are clipped apart from those of the encoder and head: the
   discriminator must not shrink the encoder's step;
 * at a few steps the gradients of task and arm are compared (`xgrl.training.diagnostics`);
-* a batch too large for the memory goes through the encoder in parts (`TaskModel.states`), its loss
+* a batch too large for the memory goes through the encoder in parts (`xgrl.models.task_model.TaskModel.states`), its loss
   is still that of the whole.
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -24,12 +24,11 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
-from xgrl.arms.base import Arm, Step
-from xgrl.models.heads import HEADS, mean_pool
+from xgrl.models.heads import HEADS
+from xgrl.models.task_model import TaskModel, mixed_precision
 from xgrl.training.batches import JointBatches
 from xgrl.training.diagnostics import gradients
 
@@ -90,108 +89,6 @@ def new_head(
         for name, (kind, outputs) in heads.items()
     }
     return made[""] if "" in made else nn.ModuleDict(made)
-
-
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 where the hardware is fast at it, on a GPU; elsewhere a context that does nothing.
-    Weights stay float32.
-    """
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
-
-
-class TaskModel(nn.Module):
-    """Encoder, head and arm together, as the trainer sees them.
-
-    Args:
-        encoder: the trainable part; called with ``inputs_embeds`` (B, T, H) or ``input_ids`` (B, T)
-            and ``attention_mask``.
-        head: see `xgrl.models.heads`; a `ModuleDict` of them for a mixture of tasks.
-        arm: adds a term to the loss; `Standard` at the target stage.
-        shared: name of the head of each task of a mixture.
-
-    Attributes:
-        micro_batch_size: sequences that go through the encoder at once in training; 0 for all.
-    """
-
-    micro_batch_size = 0
-
-    def __init__(
-        self, encoder: nn.Module, head: nn.Module, arm: Arm, shared: Mapping[str, str] | None = None
-    ):
-        super().__init__()
-        self.encoder, self.head, self.arm, self.shared = encoder, head, arm, dict(shared or {})
-
-    def head_of(self, task: str = "") -> nn.Module:
-        """The head that serves a task; a model of one task has one, without a name."""
-        return self.head[self.shared[task]] if task else self.head
-
-    def hidden(self, layer: int = -1, **inputs: Tensor) -> Tensor:
-        """Hidden states (B, T, H) of a padded batch after the last layer, or of layer `layer` (0 =
-        what goes in).
-        """
-        return self.states([layer], **inputs)[0]
-
-    def states(self, layers: Sequence[int], **inputs: Tensor) -> list[Tensor]:
-        """Hidden states (B, T, H) of a padded batch after each of `layers`, counted as in `hidden`.
-
-        A larger batch than `micro_batch_size` is worked on in parts: their activations are dropped,
-        computed anew, dropout included, when the backward pass comes to them, and gradients add up
-        over the parts. Labelled and other texts still meet in one loss, so that neither a mean over
-        tokens nor negatives in the batch change; the price is one more forward pass. Source: Chen
-        et al. 2016 (arXiv 1604.06174); for losses over a whole batch Gao et al. 2021 (arXiv
-        2101.06983).
-        """
-        size, count = self.micro_batch_size, len(inputs["attention_mask"])
-        if not size or count <= size or not torch.is_grad_enabled():
-            return self._states(layers, inputs)
-        parts = [
-            {name: value[i : i + size] for name, value in inputs.items()}
-            for i in range(0, count, size)
-        ]
-        found = [checkpoint(self._states, layers, part, use_reentrant=False) for part in parts]
-        return [torch.cat(same) for same in zip(*found, strict=True)]
-
-    def _states(self, layers: Sequence[int], inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        out = self.encoder(**inputs, output_hidden_states=max(layers) >= 0)
-        return [
-            out.hidden_states[layer] if layer >= 0 else out.last_hidden_state for layer in layers
-        ]
-
-    def features(self, layer: int = -1, **inputs: Tensor) -> Tensor:
-        """Pooled features (B, H) of a padded batch."""
-        return mean_pool(self.hidden(layer, **inputs), inputs["attention_mask"])
-
-    def groups(self) -> dict[str, list[nn.Parameter]]:
-        """What is trained, by part; what an arm trains inside the encoder is the arm's."""
-        own = {id(parameter) for parameter in self.arm.parameters()}
-        groups = {
-            name: list(getattr(self, name).parameters()) for name in ("encoder", "head", "arm")
-        }
-        groups["encoder"] = [
-            parameter for parameter in groups["encoder"] if id(parameter) not in own
-        ]
-        return {
-            name: [p for p in parameters if p.requires_grad] for name, parameters in groups.items()
-        }
-
-    def forward(
-        self, labels: Tensor, domains: Tensor, progress: float, task: str = "", **inputs: Tensor
-    ) -> tuple[Tensor, Tensor | float, dict[str, float]]:
-        """The task's loss, the arm's term, and the step's curves."""
-        count = len(inputs["attention_mask"]) - len(domains)
-        inputs = self.arm.alter(inputs, count, self.encoder)
-        mask = inputs["attention_mask"]
-        hidden, *lower = self.states(
-            [-1, self.arm.layer] if self.arm.layer >= 0 else [-1], **inputs
-        )
-        read = lower[0] if lower else hidden
-        labelled, head = mean_pool(hidden[:count], mask[:count]), self.head_of(task)
-        loss = head.loss(head(labelled if head.pooled else hidden[:count]), labels, mask[:count])
-        term, curves = self.arm(
-            Step(self, inputs, hidden, read, count, labels, domains, task, loss, progress)
-        )
-        norm = labelled.detach().norm(dim=-1).mean().item()
-        return loss, term, {"task_loss": loss.item(), "feature_norm": norm} | curves
 
 
 class Diverged(RuntimeError):

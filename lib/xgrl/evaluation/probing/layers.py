@@ -38,8 +38,9 @@ from xgrl.evaluation.probing.probes import a_distance, language_probe
 from xgrl.evaluation.probing.similarity import Translation, cka, translation_similarity
 from xgrl.models.heads import mean_pool
 from xgrl.models.tokens import tokenise
-from xgrl.prepare.corpus import Corpus, collate
+from xgrl.prepare.corpus import Corpus
 from xgrl.runs.progress import watch
+from xgrl.training.batches import collate
 from xgrl.training.diagnostics import effective_rank
 
 PARALLEL = (

@@ -1,0 +1,181 @@
+"""What a run of 02 or 03 consists of, everything up to `xgrl.training.trainer.fit`.
+
+`build_intermediate` and `build_target` put a run together; the notebooks take the same steps one by
+one. Each use of chance has a generator of its own (`xgrl.training.trainer.generators`), so that the
+order of the steps does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+from transformers import PreTrainedModel
+
+from xgrl.arms import arm_class, arm_spec
+from xgrl.arms.base import ArmSettings, Standard
+from xgrl.models.task_model import TaskModel
+from xgrl.prepare.corpus import Corpus
+from xgrl.prepare.folder import Prepared
+from xgrl.runs import records
+from xgrl.tasks import find_task
+from xgrl.training.batches import ArmTexts, JointBatches, arm_labels, language_domains
+from xgrl.training.trainer import generators, initialised, new_head
+
+Job = Mapping[str, Any]
+Streams = Mapping[str, np.random.Generator]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run before its first step.
+
+    Attributes:
+        encoder: the whole one; its upper layers share their weights with the model's.
+        model: what is trained.
+        stages: the batches of each stage of training, in order; none where nothing is trained.
+        streams: generators of the run, by use.
+    """
+
+    encoder: PreTrainedModel
+    model: TaskModel
+    stages: dict[str, JointBatches]
+    streams: Streams
+
+
+def build_intermediate(job: Job, prepared: Prepared) -> Run:
+    """A run of intermediate training.
+
+    Args:
+        job: the complete parameters of 02_intermediate.
+        prepared: the study's folder.
+
+    Raises:
+        ValueError: the arm cannot serve this task or this encoder, or 01 was run without its texts.
+    """
+    prepared = prepared.for_arm(job["arm"])
+    encoder = prepared.encoder()
+    streams = generators(job["master_seed"], job["intermediate"], seed=job["seed"])
+    data = intermediate_batches(job, prepared, encoder, streams)
+    model = intermediate_model(job, prepared, encoder, streams)
+    return Run(encoder, model, {"train": data}, streams)
+
+
+def labelled_corpora(prepared: Prepared, intermediate: str, split: str) -> dict[str, Corpus]:
+    """The train or dev corpus of an intermediate task, or of each task of a mixture, by name."""
+    tasks = prepared.parts(intermediate)
+    return {task: prepared.corpus(f"intermediate/{task}/{split}") for task in tasks}
+
+
+def domain_of_languages(job: Job, prepared: Prepared) -> np.ndarray:
+    """The domain of each language of the discriminator's text, as the job divides them."""
+    return language_domains(prepared.unlabelled_languages, job["domains"])
+
+
+def intermediate_batches(
+    job: Job, prepared: Prepared, encoder: PreTrainedModel, streams: Streams
+) -> JointBatches:
+    """The batches of intermediate training: labelled texts, and those of the arm beside them."""
+    text, corpus = arm_spec(job["arm"]).text, prepared.text(job["arm"], job["intermediate"])
+    texts = None
+    if corpus is not None:
+        labels = arm_labels(text, corpus, domain_of_languages(job, prepared))
+        size, draw = job["unlabelled_batch_size"], streams["unlabelled"]
+        texts = ArmTexts(corpus, labels, size, draw, translations=text == "translated")
+    return JointBatches(
+        labelled_corpora(prepared, job["intermediate"], "train"),
+        job["steps"],
+        job["batch_size"],
+        streams["order"],
+        texts,
+        pad_id=encoder.config.pad_token_id,
+        cap=job["mixture_cap"],
+    )
+
+
+def intermediate_model(
+    job: Job, prepared: Prepared, encoder: PreTrainedModel, streams: Streams
+) -> TaskModel:
+    """Encoder, fresh head and arm of intermediate training."""
+    tasks, size = prepared.parts(job["intermediate"]), encoder.config.hidden_size
+    # tasks with one label set share a head
+    shared = {task: find_task(task, "intermediate").head or task for task in tasks}
+    heads = {shared[task]: prepared.head(task, "intermediate") for task in tasks}
+    settings = ArmSettings(
+        features=size,
+        domains=len(set(domain_of_languages(job, prepared))),
+        lambda_max=job["lambda_max"],
+        tokens=job["discriminator_features"] == "tokens",
+        layer=prepared.trained_layer(encoder, job["discriminator_layer"], "discriminator_layer"),
+        classes=heads[shared[tasks[0]]][1],
+        **prepared.special_ids,
+    )
+    head = new_head(size, heads, streams["head"])
+    arm = initialised(arm_class(job["arm"]), settings, generator=streams["arm"])
+    return TaskModel(arm.attach(encoder, prepared.trainable(encoder)), head, arm, shared)
+
+
+def build_target(job: Job, prepared: Prepared) -> Run:
+    """A run of the target stage; for plain retrieval it has no stage of training.
+
+    Args:
+        job: the complete parameters of 03_target.
+        prepared: the study's folder.
+
+    Raises:
+        ValueError: the checkpoint is not there, or was trained on other prepared data.
+    """
+    prepared, checkpoint = starting_point(job, prepared)
+    encoder = prepared.encoder(checkpoint)
+    streams = generators(job["master_seed"], job["intermediate"], job["target"], seed=job["seed"])
+    stages = target_batches(job, prepared, encoder, streams)
+    model = target_model(job, prepared, encoder, streams, trained=bool(stages))
+    return Run(encoder, model, stages, streams)
+
+
+def starting_point(job: Job, prepared: Prepared) -> tuple[Prepared, Path | None]:
+    """The checkpoint that a target run starts from (None: the public encoder), and the prepared
+    folder as it reads it: without the stored output of frozen layers that an arm has changed.
+    """
+    arm = job["arm"]
+    if arm == "none":
+        return prepared, None
+    names = {"intermediate": job["intermediate"], "seed": job["seed"]}
+    run = records.run_folder(
+        job["outputs"], job["study"], "intermediate", arm=arm_spec(arm).checkpoint or arm, **names
+    )
+    changed = prepared.check_inputs(run)["metrics"]["lower_layers_changed"]
+    return prepared.uncached() if changed else prepared, run / "checkpoint"
+
+
+def target_batches(
+    job: Job, prepared: Prepared, encoder: PreTrainedModel, streams: Streams
+) -> dict[str, JointBatches]:
+    """The batches of each stage: of the task that is trained first, where there is one, and of the
+    target.
+    """
+    steps = {"first": job["first_steps"], "train": job["steps"]}
+    places = {stage: f"target/{job['target']}/{stage}" for stage in steps}
+    size, pad_id = job["batch_size"], encoder.config.pad_token_id
+    return {
+        stage: JointBatches(
+            prepared.corpus(place), steps[stage], size, streams["order"], pad_id=pad_id
+        )
+        for stage, place in places.items()
+        if steps[stage] and prepared.has(place)
+    }
+
+
+def target_model(
+    job: Job, prepared: Prepared, encoder: PreTrainedModel, streams: Streams, trained: bool = True
+) -> TaskModel:
+    """Encoder and a fresh head for a target, no head where it is not `trained`."""
+    head = nn.Identity()
+    if trained:
+        heads = {"": prepared.head(job["target"])}
+        head = new_head(encoder.config.hidden_size, heads, streams["head"])
+    return TaskModel(prepared.trainable(encoder), head, Standard())
