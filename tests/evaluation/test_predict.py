@@ -12,7 +12,7 @@ import torch
 from transformers import ModernBertConfig, ModernBertModel, XLMRobertaConfig, XLMRobertaModel
 
 from small_study import prepare
-from xgrl.arms import vectors_of
+from xgrl.arms import arm_spec
 from xgrl.arms.base import Standard
 from xgrl.evaluation import metrics, predict
 from xgrl.models.encoder import load_encoder
@@ -231,7 +231,7 @@ def test_an_encoder_of_which_nothing_is_stored_finds_the_same(tmp_path):
 
 def test_centring_undoes_an_offset_of_a_language(bert):
     """Queries moved by a constant find what they found before, once each side's mean is taken away."""
-    change, moved = vectors_of("centring"), []
+    change, moved = arm_spec("centring").vectors, []
 
     def with_offset(vectors):
         moved.append(len(moved))
