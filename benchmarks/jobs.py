@@ -36,7 +36,7 @@ def ours(arm: str, cached: bool) -> dict[str, float]:
 
     from xgrl.arms import arm_class
     from xgrl.arms.base import ArmSettings
-    from xgrl.evaluation.predict import check
+    from xgrl.evaluation.readout import dev_accuracy
     from xgrl.models.task_model import TaskModel
     from xgrl.prepare.folder import Prepared
     from xgrl.training import batches, trainer
@@ -68,7 +68,7 @@ def ours(arm: str, cached: bool) -> dict[str, float]:
     before = time.perf_counter()
     trainer.fit(model, data, **RECIPE, dropout=streams["dropout"])
     seconds = time.perf_counter() - before
-    right, count, _ = check(model, dev)
+    right, count, _ = dev_accuracy(model, dev)
     return {
         "train_seconds": seconds,
         "tokens": data.seen()["labelled_tokens"],

@@ -27,7 +27,7 @@ from benchmarks.jobs import BATCH, RECIPE, STUDY
 from benchmarks.running import meet
 from xgrl.arms import arm_class
 from xgrl.arms.base import ArmSettings
-from xgrl.evaluation.predict import check
+from xgrl.evaluation.readout import dev_accuracy
 from xgrl.models.encoder import load_encoder
 from xgrl.models.task_model import TaskModel
 from xgrl.models.tokens import Tokens
@@ -147,14 +147,14 @@ def examples(kind: str, rows: int) -> dict[str, float]:
     model, streams = setting(prepared, encoder, prepared.trainable(encoder))
     corpus, pad = prepared.corpus(f"{SHORT}/train"), encoder.config.pad_token_id
     fitted(model, first_rows(corpus, 256), 2, BATCH, trainer.generators(1, SHORT, seed=0), pad)
-    check(model, first_rows(corpus, 256))
+    dev_accuracy(model, first_rows(corpus, 256))
     corpus, loaded = first_rows(corpus, rows), peak_memory_mb()
     before = time.perf_counter()
     if kind == "train":
         data = batches.JointBatches(corpus, rows // BATCH, BATCH, streams["order"], pad_id=pad)
         trainer.fit(model, data, **RECIPE, dropout=streams["dropout"])
     else:
-        check(model, corpus)
+        dev_accuracy(model, corpus)
     return {"seconds": time.perf_counter() - before, "mb": peak_memory_mb() - loaded}
 
 

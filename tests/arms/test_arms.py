@@ -283,10 +283,10 @@ def test_translations_come_with_their_own_texts_and_labels():
 def test_labels_in_translation_reach_the_other_language():
     labelled = corpus(64, 5, 25, 2)
     foreign = corpus(64, 30, 50, 2)
-    from xgrl.evaluation.predict import check
+    from xgrl.evaluation.readout import dev_accuracy
 
     right = [
-        check(tiny_run(arm, steps=80, lambda_max=1.0).model, foreign)[0]
+        dev_accuracy(tiny_run(arm, steps=80, lambda_max=1.0).model, foreign)[0]
         for arm in ("standard", "translated")
     ]
     assert right[1] > 58 and right[1] > right[0]

@@ -14,9 +14,11 @@ from transformers import ModernBertConfig, ModernBertModel, XLMRobertaConfig, XL
 from small_study import prepare
 from xgrl.arms import arm_spec
 from xgrl.arms.base import Standard
-from xgrl.evaluation import metrics, predict
+from xgrl.evaluation import metrics, predict, readout
 from xgrl.models.encoder import load_encoder
 from xgrl.models.task_model import TaskModel
+from xgrl.models.tokens import Tokens
+from xgrl.prepare.corpus import Corpus
 from xgrl.prepare.folder import Prepared
 from xgrl.runs import records
 from xgrl.tasks import find_task
@@ -152,9 +154,9 @@ def test_each_format_is_learned(bert, task):
     )
     model = TaskModel(encoder, head, Standard())
     train = bert.corpus(f"{name}/train")
-    before, count, majority = predict.check(model, bert.corpus(f"{name}/dev"))
+    before, count, majority = readout.dev_accuracy(model, bert.corpus(f"{name}/dev"))
     result = fit(model, train, 200)
-    after, count, _ = predict.check(model, bert.corpus(f"{name}/dev"))
+    after, count, _ = readout.dev_accuracy(model, bert.corpus(f"{name}/dev"))
     first, last = result.curves.task_loss.head(20).mean(), result.curves.task_loss.tail(20).mean()
     assert last < 0.8 * first, (first, last)
     assert after > before and 100 * after / count > majority, (before, after, count, majority)
@@ -186,7 +188,9 @@ def test_a_mixture_draws_homogeneous_batches_and_shares_the_heads_it_should(bert
             not torch.equal(a, b) for a, b in zip(before[name], part.parameters(), strict=True)
         ), f"{name} was not trained"
     for task in parts:
-        right, count, majority = predict.check(model, bert.corpus(f"intermediate/{task}/dev"), task)
+        right, count, majority = readout.dev_accuracy(
+            model, bert.corpus(f"intermediate/{task}/dev"), task
+        )
         assert 0 <= right <= count and 0 <= majority <= 100
 
 
@@ -258,7 +262,7 @@ def test_calibration_error():
 def test_answers_are_cut_out_of_the_context(bert, monkeypatch):
     model = untrained(bert, "xquad")
     corpus = bert.corpus("target/xquad/test-de")
-    texts = predict.answer(model, corpus)
+    texts = readout.answer(model, corpus)
     assert all(
         text in context for text, context in zip(texts, corpus.column("context"), strict=True)
     )
@@ -266,10 +270,10 @@ def test_answers_are_cut_out_of_the_context(bert, monkeypatch):
     with torch.no_grad():
         model.head.linear.weight.zero_()
         model.head.linear.bias.zero_()
-    assert all(predict.answer(model, corpus, may_be_empty=True))
-    monkeypatch.setattr(predict, "_best_span", lambda scores, origin: (-1.0, (0, 1)))
-    assert predict.answer(model, corpus, may_be_empty=True) == [""] * len(corpus.ids)
-    assert all(predict.answer(model, corpus))
+    assert all(readout.answer(model, corpus, may_be_empty=True))
+    monkeypatch.setattr(readout, "_best_span", lambda scores, origin: (-1.0, (0, 1)))
+    assert readout.answer(model, corpus, may_be_empty=True) == [""] * len(corpus.ids)
+    assert all(readout.answer(model, corpus))
 
 
 def best_by_hand(scores, origin):
@@ -279,20 +283,20 @@ def best_by_hand(scores, origin):
         (scores[i, 0] + scores[j, 1], i, j)
         for i in inside
         for j in inside
-        if 0 <= j - i < predict.LONGEST_ANSWER
+        if 0 <= j - i < readout.LONGEST_ANSWER
     ]
     value, i, j = max(legal)
     return value, (origin[i][0], origin[j][1])
 
 
 def test_the_best_span_is_the_best_of_all(monkeypatch):
-    monkeypatch.setattr(predict, "BEST", 100)
-    monkeypatch.setattr(predict, "LONGEST_ANSWER", 4)
+    monkeypatch.setattr(readout, "BEST", 100)
+    monkeypatch.setattr(readout, "LONGEST_ANSWER", 4)
     rng = np.random.default_rng(0)
     for _ in range(50):
         scores = rng.normal(size=(15, 2))
         origin = np.array([[-1, -1]] * 4 + [[3 * i, 3 * i + 2] for i in range(10)] + [[-1, -1]])
-        value, span = predict._best_span(scores, origin)
+        value, span = readout._best_span(scores, origin)
         expected = best_by_hand(scores, origin)
         assert value == pytest.approx(expected[0]) and span == tuple(expected[1])
 
@@ -301,3 +305,41 @@ def test_cells_of_the_table_can_be_read_back():
     assert predict._text(["B-PER", "I-PER"]) == "B-PER I-PER"
     assert json.loads(predict._text(["two words", "x"])) == ["two words", "x"]
     assert predict._text("plain text") == "plain text" and predict._text(3) == "3"
+
+
+class Stub:
+    """What `predict.Search` gives, from vectors at hand."""
+
+    def __init__(self, queries, candidates, golds, groups):
+        self.vectors, self.golds, self.same = (queries, candidates), golds, groups
+
+    def queries(self, language, kind=""):
+        corpus = Corpus(
+            [f"q{i}" for i in range(len(self.golds))],
+            None,
+            Tokens(np.zeros(0, np.int32), np.zeros(1, np.int64)),
+        )
+        object.__setattr__(corpus, "column", lambda name: self.golds)
+        return corpus, self.vectors[0]
+
+    def candidates(self, language, kind=""):
+        return np.array([f"c{i}" for i in range(len(self.vectors[1]))]), self.vectors[1]
+
+    def groups(self, language, kind=""):
+        return self.same
+
+
+def test_equal_sentences_are_mined_once_and_are_in_no_result():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(6, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    golds = [[f"c{i}"] for i in range(6)]
+    apart = (np.arange(6), np.arange(6))
+    mined, known, _ = predict.mined_pairs(Stub(vectors, vectors, golds, apart), "de")
+    assert set(mined) == known == {f"q{i}\tc{i}" for i in range(6)}
+    repeated = vectors.copy()
+    repeated[4] = repeated[1]  # query 4 has the text of query 1
+    groups = (np.array([0, 1, 2, 3, 1, 5]), np.arange(6))
+    mined, known, _ = predict.mined_pairs(Stub(repeated, vectors, golds, groups), "de")
+    assert not {pair for pair in mined if pair.startswith(("q1\t", "q4\t"))} and len(known) == 6
+    assert {f"q{i}\tc{i}" for i in (0, 2, 3, 5)} <= set(mined)

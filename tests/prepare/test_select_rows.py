@@ -6,14 +6,10 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 import pytest
 
 from small_study import job
-from xgrl.evaluation import predict
-from xgrl.models.tokens import Tokens
 from xgrl.prepare import select_rows
-from xgrl.prepare.corpus import Corpus
 from xgrl.tasks import TABLES, find_task, mixture_parts
 
 
@@ -124,41 +120,3 @@ def test_a_test_set_that_shares_a_passage_with_training_is_found_in_every_format
             {name: select_rows.surface(corpora[name], select_rows.schema_of(name))}, {"test": texts}
         )
         assert leaked[name][7] and table["exact"].sum() == 1, tests.keys()
-
-
-class Stub:
-    """What `predict._Search` gives, from vectors at hand."""
-
-    def __init__(self, queries, candidates, golds, groups):
-        self.vectors, self.golds, self.found = (queries, candidates), golds, groups
-
-    def queries(self, language, kind=""):
-        corpus = Corpus(
-            [f"q{i}" for i in range(len(self.golds))],
-            None,
-            Tokens(np.zeros(0, np.int32), np.zeros(1, np.int64)),
-        )
-        object.__setattr__(corpus, "column", lambda name: self.golds)
-        return corpus, self.vectors[0]
-
-    def candidates(self, language, kind=""):
-        return np.array([f"c{i}" for i in range(len(self.vectors[1]))]), self.vectors[1]
-
-    def groups(self, language, kind=""):
-        return self.found
-
-
-def test_equal_sentences_are_mined_once_and_are_in_no_result():
-    rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(6, 8)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    golds = [[f"c{i}"] for i in range(6)]
-    apart = (np.arange(6), np.arange(6))
-    mined, known, _ = predict._pairs(Stub(vectors, vectors, golds, apart), "de")
-    assert set(mined) == known == {f"q{i}\tc{i}" for i in range(6)}
-    repeated = vectors.copy()
-    repeated[4] = repeated[1]  # query 4 has the text of query 1
-    groups = (np.array([0, 1, 2, 3, 1, 5]), np.arange(6))
-    mined, known, _ = predict._pairs(Stub(repeated, vectors, golds, groups), "de")
-    assert not {pair for pair in mined if pair.startswith(("q1\t", "q4\t"))} and len(known) == 6
-    assert {f"q{i}\tc{i}" for i in (0, 2, 3, 5)} <= set(mined)

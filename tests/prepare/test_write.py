@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset
 
 from small_study import job, prepare
-from xgrl.evaluation import predict
+from xgrl.evaluation import predict, readout
 from xgrl.models.encoder import load_encoder
 from xgrl.models.split import hidden_states, prefix
 from xgrl.models.task_model import TaskModel
@@ -103,7 +103,7 @@ def test_training_all_layers_needs_no_hidden_states(tmp_path):
     model = TaskModel(
         everything.trainable(everything.encoder()), torch.nn.Identity(), torch.nn.Identity()
     )
-    assert predict.features(model, everything.corpus("target/intent/dev")).shape == (20, 32)
+    assert readout.features(model, everything.corpus("target/intent/dev")).shape == (20, 32)
 
 
 @pytest.mark.parametrize(("trained", "layers", "frozen"), [(-1, 12, 0), (12, 12, 0), (2, 12, 10)])

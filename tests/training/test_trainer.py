@@ -9,7 +9,7 @@ import torch
 
 from tiny_runs import corpus, encoder, pairs, tiny_run
 from xgrl.arms.base import ArmSettings, Standard
-from xgrl.evaluation.predict import check, features
+from xgrl.evaluation.readout import dev_accuracy, features
 from xgrl.models.heads import ClassificationHead, DualEncoderHead, TaggingHead
 from xgrl.models.split import prefix, top
 from xgrl.models.task_model import TaskModel, mixed_precision
@@ -34,7 +34,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
 def test_the_task_is_learned():
     labelled = corpus(64, 5, 25, 2)
     run = tiny_run(steps=60)
-    right, count, majority = check(run.model, labelled)
+    right, count, majority = dev_accuracy(run.model, labelled)
     assert majority == 50
     assert right / count > 0.9
     assert list(run.fit.curves.columns) == list(trainer.CURVES) and len(run.fit.curves) == 60

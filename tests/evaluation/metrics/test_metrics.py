@@ -114,7 +114,7 @@ def test_every_metric_loads_offline_and_equals_ours(name, root, monkeypatch, rng
     monkeypatch.setattr(
         "socket.socket.connect", lambda *_: pytest.fail("a metric must load without a network")
     )
-    metric = evaluate.load(str(root / "lib" / "xgrl" / "metrics" / f"{name}.py"))
+    metric = evaluate.load(str(root / "lib" / "xgrl" / "evaluation" / "metrics" / f"{name}.py"))
     found, true = examples(name, rng)
     options = {"language": LANGUAGE[name]} if name in LANGUAGE else {}
     result = metric.compute(predictions=found, references=true, **options)
@@ -271,7 +271,7 @@ BAD = {
 )
 def test_what_cannot_be_scored_is_refused(root, name, predictions, references, message):
     options = {"language": LANGUAGE[name]} if name in LANGUAGE else {}
-    scorer = evaluate.load(str(root / "lib" / "xgrl" / "metrics" / f"{name}.py"))
+    scorer = evaluate.load(str(root / "lib" / "xgrl" / "evaluation" / "metrics" / f"{name}.py"))
     with pytest.raises(ValueError, match=re.escape(message)):
         if predictions is None and references is None:
             scorer.add_batch(predictions=predictions, references=references)

@@ -1,0 +1,231 @@
+"""What a trained model says about a prepared corpus: features, classes, tags, answers.
+
+`READERS` has one function a format; what is predicted of a test set (`xgrl.evaluation.predict`) and
+what is counted on English development data (`dev_accuracy`) both come from it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xgrl.evaluation.metrics import contributions
+from xgrl.evaluation.retrieval import nearest
+from xgrl.models.heads import mean_pool
+from xgrl.models.task_model import TaskModel, mixed_precision
+from xgrl.prepare.corpus import Corpus
+from xgrl.training.batches import collate
+
+BATCH = 64
+BEST = 20  # first and last tokens that are looked at for an answer
+LONGEST_ANSWER = 30  # tokens
+
+
+class Readout(NamedTuple):
+    """Predictions for the n examples of a corpus, beside what is right, in its order.
+
+    predictions, references: class or choice numbers; arrays of tag numbers; answers and lists of
+    gold answers. confidence: (n,) probability of each prediction, empty where there is none.
+    """
+
+    predictions: list
+    references: list
+    confidence: np.ndarray = np.empty(0, np.float32)
+
+
+@torch.inference_mode()
+def _hidden(
+    model: TaskModel, corpus: Corpus, layer: int = -1
+) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+    """Hidden states of a corpus in batches of similar length, dropout off: sequences (B,), states
+    (B, L, H), mask (B, L).
+    """
+    model.eval()
+    device, pad_id = next(model.parameters()).device, model.encoder.config.pad_token_id
+    order = np.argsort(corpus.tokens.lengths, kind="stable")
+    for first in range(0, len(order), BATCH):
+        rows = order[first : first + BATCH]
+        inputs = {k: v.to(device) for k, v in collate([(corpus, rows)], pad_id).items()}
+        with mixed_precision(device):
+            hidden = model.hidden(layer, **inputs)
+        yield rows, hidden.float(), inputs["attention_mask"]
+
+
+@torch.inference_mode()
+def features(model: TaskModel, corpus: Corpus, layer: int = -1) -> np.ndarray:
+    """Pooled features (m, H) float32 of a corpus's sequences, in its order.
+
+    Args:
+        model: in evaluation mode afterwards.
+        corpus: m sequences.
+        layer: the trainable part's layer whose output is pooled; 0 is what goes in, -1 the last.
+    """
+    pooled = np.empty((len(corpus.tokens), model.encoder.config.hidden_size), np.float32)
+    for rows, hidden, mask in _hidden(model, corpus, layer):
+        pooled[rows] = mean_pool(hidden, mask).float().cpu().numpy()
+    return pooled
+
+
+def unit_features(
+    model: TaskModel,
+    corpus: Corpus,
+    layer: int = -1,
+    change: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
+    """`features`, if need be as `change` makes them, scaled to length 1."""
+    vectors = features(model, corpus, layer)
+    vectors = vectors if change is None else change(vectors)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@torch.inference_mode()
+def classify(model: TaskModel, corpus: Corpus, task: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Predicted class, or choice, (n,) int64 of each example, and its probability (n,) float32."""
+    vectors = torch.from_numpy(features(model, corpus)).to(next(model.parameters()).device)
+    scores = model.head_of(task)(vectors)
+    several = corpus.format == "multiple_choice"
+    rows = scores.split(np.diff(corpus.first).tolist()) if several else [scores]
+    best = zip(*((row.argmax(-1), row.softmax(-1).amax(-1)) for row in rows), strict=True)
+    classes, confidence = (
+        np.concatenate([np.atleast_1d(value.cpu().numpy()) for value in column]) for column in best
+    )
+    return classes, confidence
+
+
+@torch.inference_mode()
+def token_scores(
+    model: TaskModel, corpus: Corpus, read: Callable[[Tensor], Tensor], task: str = ""
+) -> np.ndarray:
+    """What `read` makes of the head's scores (B, L, outputs) of every token, in the corpus's order:
+    (T, ...).
+    """
+    result = None
+    for rows, hidden, _ in _hidden(model, corpus):
+        batch = read(model.head_of(task)(hidden).float()).cpu().numpy()
+        if result is None:
+            result = np.empty((len(corpus.tokens.ids), *batch.shape[2:]), batch.dtype)
+        for row, values in zip(rows, batch, strict=True):
+            start, end = corpus.tokens.offsets[row : row + 2]
+            result[start:end] = values[: end - start]
+    return result
+
+
+def tag(model: TaskModel, corpus: Corpus, task: str = "") -> list[np.ndarray]:
+    """Predicted tag (words,) int64 of every word of each example."""
+    tags = token_scores(model, corpus, lambda scores: scores.argmax(-1), task)
+    borders = corpus.tokens.offsets[corpus.first]
+    return [tags[a:b][corpus.origin[a:b] >= 0] for a, b in itertools.pairwise(borders)]
+
+
+def answer(
+    model: TaskModel, corpus: Corpus, task: str = "", may_be_empty: bool = False
+) -> list[str]:
+    """Predicted answer to each question: the best span over all windows of its context.
+
+    Args:
+        model, corpus: a span QA head and corpus.
+        task: name of the head in a mixture.
+        may_be_empty: "" where no span scores above <s> in any window (SQuAD v2.0; Devlin et al.
+            2019, section 4.3).
+    """
+    scores = token_scores(model, corpus, lambda scores: scores, task)
+    texts = []
+    windows = itertools.pairwise(corpus.first)
+    for context, (start, end) in zip(corpus.column("context"), windows, strict=True):
+        best, text, null = -np.inf, "", np.inf
+        for window in range(start, end):
+            a, b = corpus.tokens.offsets[window : window + 2]
+            null = min(null, float(scores[a].sum()))
+            value, span = _best_span(scores[a:b], corpus.origin[a:b])
+            if value > best:
+                best, text = value, context[span[0] : span[1]].strip()
+        texts.append("" if may_be_empty and null > best else text)
+    return texts
+
+
+def _best_span(scores: np.ndarray, origin: np.ndarray) -> tuple[float, tuple[int, int]]:
+    """Score and characters of a window's best span inside the context: scores (L, 2), origin (L,
+    2).
+    """
+    inside = np.flatnonzero(origin[:, 0] >= 0)
+    if not len(inside):
+        return -np.inf, (0, 0)
+    starts, ends = (
+        inside[np.argsort(-scores[inside, side], kind="stable")[:BEST]] for side in (0, 1)
+    )
+    total = scores[starts, 0][:, None] + scores[ends, 1][None]
+    length = ends[None] - starts[:, None]
+    total[(length < 0) | (length >= LONGEST_ANSWER)] = -np.inf
+    i, j = np.unravel_index(total.argmax(), total.shape)
+    return float(total[i, j]), (int(origin[starts[i], 0]), int(origin[ends[j], 1]))
+
+
+def _classes(model: TaskModel, corpus: Corpus, task: str, empty: bool) -> Readout:
+    classes, confidence = classify(model, corpus, task)
+    return Readout(classes.tolist(), corpus.labels.tolist(), confidence)
+
+
+def _tags(model: TaskModel, corpus: Corpus, task: str, empty: bool) -> Readout:
+    return Readout(tag(model, corpus, task), corpus.column("tags"))
+
+
+def _answers(model: TaskModel, corpus: Corpus, task: str, empty: bool) -> Readout:
+    golds = [answers["text"] for answers in corpus.column("answers")]
+    unanswerable = empty and any(gold in ([], [""]) for gold in golds)
+    return Readout(answer(model, corpus, task, may_be_empty=unanswerable), golds)
+
+
+def _partners(model: TaskModel, corpus: Corpus, task: str, empty: bool) -> Readout:
+    """A query's nearest candidate of all those of the corpus, by its number; queries and candidates
+    take turns.
+    """
+    vectors = unit_features(model, corpus)
+    index, _ = nearest(vectors[0::2], vectors[1::2], k=1)
+    return Readout(corpus.labels[index[:, 0]].tolist(), corpus.labels.tolist())
+
+
+READERS: dict[str, Callable[[TaskModel, Corpus, str, bool], Readout]] = {
+    "classification": _classes,
+    "multiple_choice": _classes,
+    "tagging": _tags,
+    "span_qa": _answers,
+    "pairs": _partners,
+}
+
+
+def read_out(model: TaskModel, corpus: Corpus, task: str = "", empty: bool = False) -> Readout:
+    """What the model says about every example of a corpus.
+
+    Args:
+        model: with a head for the corpus's format.
+        corpus: development or test examples, of one of the formats in `READERS`.
+        task: name of the head in a mixture.
+        empty: span QA: an answer may be "" where the corpus has unanswerable questions.
+    """
+    return READERS[corpus.format](model, corpus, task, empty)
+
+
+def dev_accuracy(model: TaskModel, corpus: Corpus, task: str = "") -> tuple[int, int, float]:
+    """Was it learned? Right answers, their number, and the share that is right without looking, in
+    percent.
+
+    Counted are examples; in tagging words, in span QA exact answers, in pairs queries that find
+    their candidate among all of the corpus. Without looking: always the most frequent class, place,
+    tag or answer (perhaps none); one of all candidates.
+    """
+    predictions, golds, _ = read_out(model, corpus, task, empty=True)
+    if corpus.format == "span_qa":
+        right = contributions("squad", predictions, golds)[:, 0] == 100
+        golds = [(gold or [""])[0] for gold in golds]
+    else:
+        if corpus.format == "tagging":
+            predictions, golds = np.concatenate(predictions), np.concatenate(golds).tolist()
+        right = np.equal(predictions, golds)
+    majority = Counter(golds).most_common(1)[0][1]
+    return int(right.sum()), len(golds), 100 * majority / len(golds)
