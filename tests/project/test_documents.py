@@ -1,0 +1,209 @@
+"""README, REPRODUCE and docs: short enough, every link, path, module, command and option is there,
+and every number in their prose is that of a published file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import evaluate
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "REPRODUCE.md", *DOCS, *sorted((ROOT / "params").glob("*.md"))]
+FOLDERS = ("lib/", "params/", "notebooks/", "tests/", "profiles/", "docs/", "outputs/reference/")
+TO_BE_WRITTEN = ("lib/xgrl/arms/coral.py", "params/mine.yaml")  # by the reader
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+
+
+def test_readme_is_short_and_leads_to_every_page():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.split()) <= 1500
+    assert not [page.name for page in DOCS if f"](docs/{page.name})" not in text]
+
+
+@pages
+def test_links_lead_to_files_and_need_no_anchor(page):
+    """Anchors are spelt in one way by JupyterLab and in another by GitHub."""
+    links = re.findall(r"\]\(([^)]+)\)", page.read_text())
+    inside = [link for link in links if not link.startswith("https://")]
+    assert not [link for link in inside if "#" in link or not (page.parent / link).exists()]
+
+
+@pages
+def test_paths_names_and_commands_exist(page):
+    text = page.read_text()
+    paths = [path for path in re.findall(r"`([\w./-]+)`", text) if path.startswith(FOLDERS)]
+    assert not [p for p in paths if not (ROOT / p).exists() and p not in TO_BE_WRITTEN]
+    for name in re.findall(r"\bxgrl(?:\.[a-z_A-Z]\w*)+", text):
+        parent, _, attribute = name.rpartition(".")
+        assert hasattr(import_module(parent), attribute) or find_spec(name), name
+    made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"(?:^|`)make ([a-z][a-z-]+)", text, re.M)) <= made
+    for module, rest in re.findall(r"python -m ([\w.]+)([^`\n]*)", text):
+        if module != "pip":
+            spec = find_spec(module)
+            if spec.submodule_search_locations:
+                spec = find_spec(f"{module}.__main__")
+            source = Path(spec.origin).read_text()
+            options = re.findall(r"--([a-z-]+)", rest.split("#")[0])
+            assert not [o for o in options if o not in source and o.replace("-", "_") not in source]
+
+
+def test_a_metric_loads_as_the_page_says():
+    block = re.search(
+        r"```python\n(import evaluate.*?)```", (ROOT / "docs/tasks.md").read_text(), re.S
+    )
+    path = re.search(r'evaluate\.load\("([^"]+)"\)', block[1])[1]
+    scores = evaluate.load(str(ROOT / path)).compute(predictions=[0, 1, 1], references=[0, 1, 0])
+    assert f"# {scores}" in block[1]
+
+
+def test_the_table_of_speed_is_that_of_the_published_measurements():
+    from benchmarks import table
+
+    start, end = table.MARKERS
+    found = (ROOT / "docs/speed.md").read_text().split(start)[1].split(end)[0]
+    measured = json.loads((ROOT / "outputs/reference/bench.json").read_text())
+    assert found.strip() == table.markdown(measured).strip()
+    minutes = measured["laptop_minutes"]["value"]
+    for name in ("README.md", "docs/speed.md"):
+        assert re.search(rf"\b{minutes:.0f}\b( minutes)?", (ROOT / name).read_text())
+
+
+@cache
+def published(study: str, name: str = "analysis/summary.json") -> dict:
+    return json.loads((ROOT / "outputs/reference" / study / name).read_text())
+
+
+def metrics(study: str, phase: str, arm: str) -> pd.DataFrame:
+    """What the published runs of one phase and arm measured, a row a run."""
+    runs = published(study, "runs.json").values()
+    rows = [r["metrics"] for r in runs if (r["phase"], r["parameters"].get("arm")) == (phase, arm)]
+    return pd.DataFrame(rows)
+
+
+def scores(study: str) -> pd.Series:
+    """Target scores by (target, arm, language), mean over runs."""
+    frame = pd.read_csv(
+        ROOT / f"outputs/reference/{study}/analysis/results.csv",
+        dtype={"language": str},
+        keep_default_na=False,
+    )
+    frame = frame[frame.metric != "dev_accuracy"].astype({"score": float})
+    return frame.groupby(["target", "arm", "language"]).score.mean()
+
+
+def prose(name: str, heading: str) -> str:
+    """A section on one line, without its tables, links' targets and code."""
+    section = (ROOT / name).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    section = re.sub(r"(?m)^\|.*$", "", re.sub(r"(?s)<!-- .* -->", "", section))
+    return " ".join(re.sub(r"\]\([^)]*\)", "]", section).split())
+
+
+def held(text: str, phrases: list[str], *settings: str) -> None:
+    """Each phrase stands in the text, and beside them and the study's settings no number with
+    decimals or a percent sign does.
+    """
+    for phrase in phrases:
+        assert phrase in text, phrase
+        text = text.replace(phrase, "")
+    for setting in settings:
+        text = text.replace(setting, "")
+    assert not re.findall(r"[-+]?\d*\.\d+(?: points)?|\d+ %", text)
+
+
+def test_what_the_readme_says_of_the_results():
+    summary, table = published("laptop"), published("laptop")["table"]
+    effect = {row["target"]: row["theta"] for row in table[1:]}
+    retrieval, tuned = ("emoji-names", "wikilingua"), ("intent", "sentiment")
+    above = sum(row["scores"]["standard"] > row["scores"]["none"] for row in table[1:])
+    dann, standard = (metrics("laptop", "probe", arm) for arm in ("dann", "standard"))
+    own = metrics("laptop", "intermediate", "dann").discriminator_accuracy
+    held(
+        prose("README.md", "Result so far"),
+        [
+            f"on {above} of {len(effect)} targets",
+            f"{100 * sum(effect[t] for t in retrieval) / sum(effect.values()):.0f} % of the effect",
+            f"mean difference is {sum(effect[t] for t in tuned) / 2:.2f} points",
+            f"{dann.accuracy.mean():.0f} % of held-out sentences "
+            f"(chance {dann.chance.mean():.0f} %; after standard {standard.accuracy.min():.0f} to {standard.accuracy.max():.0f} %)",
+            f"from {dann.mlp.min():.0f} to {dann.mlp.max():.0f} %",
+            f"is down to {own.mean():.0f} %",
+            f"{summary['blocks']} blocks",
+        ],
+        "lambda_max 0.05",
+    )
+
+
+def test_what_the_page_says_of_the_arms():
+    rows = {row["arm"]: row for row in published("arms")["arms_against_baseline"]}
+    norms = {arm: metrics("arms", "intermediate", arm) for arm in ("shuffled", "dann", "dann-0.01")}
+    norm = {arm: frame.arm_gradient_norm.mean() for arm, frame in norms.items()}
+    share = (norms["dann"].arm_gradient_norm / norms["dann"].task_gradient_norm).mean()
+    emoji = scores("arms").drop(index="en", level="language").groupby(["target", "arm"]).mean()
+    gain = emoji["emoji-names", "robust-adversarial"] - emoji["emoji-names", "standard"]
+    floor = 2 / 2 ** published("arms")["blocks"]
+    lowest = min(row["p_holm"] for row in rows.values())
+    equivalent = [arm for arm, row in rows.items() if row["verdict"] == "equivalent"]
+    text = prose("docs/arms.md", "What the arms study found")
+    held(
+        text,
+        [
+            f"at least {floor:.3f}, and Holm over {len(rows)} arms makes {lowest:.2f} of it",
+            f"{rows['dann']['theta']:.2f} points, p at its floor of {rows['dann']['p']:.3f}",
+            f"a norm of {norm['shuffled']:.3f} on average, dann's {norm['dann']:.3f}, and even "
+            f"dann-0.01's {norm['dann-0.01']:.3f}",
+            f"gradient is {100 * share:.0f} % of the task's",
+            f'"gains" {gain:.2f} points',
+            f"{', '.join(equivalent[:-1])} and {equivalent[-1]}.",
+        ],
+        "95 % intervals", "below 0.05", "lambda_max 0.05", "from 0.01 on", "at 0.1", "0.02",
+        "dann-0.01",
+    )  # fmt: skip
+    inconclusive = [arm for arm, row in rows.items() if row["verdict"] == "inconclusive"]
+    assert set(inconclusive) - {"dann-0"} == set(
+        re.split(r",? and |, ", text.split("stays so.** ")[1].split(" neither")[0])
+    )
+    doses = [row["theta"] for row in published("arms")["dose_response"] if row["lambda_max"] > 0]
+    assert len(doses) == 4 and doses == sorted(doses, reverse=True)
+
+
+def test_what_the_page_says_of_the_statistics():
+    summary = published("laptop")
+    comparison = summary["comparison"]
+    effect = {row["intermediate"]: row for row in comparison["per_intermediate"]}
+    target = {row["target"]: row for row in comparison["per_task"]}
+    by = scores("laptop")
+    english = by["intent", "dann", "en"] - by["intent", "standard", "en"]
+    text = prose("docs/statistics.md", "In the main study")
+    held(
+        text,
+        [
+            f"After question-type the difference is {effect['question-type']['theta']:.2f} points, "
+            f"after sarcasm {effect['sarcasm']['theta']:.2f}.",
+            f"p = {effect['sarcasm']['p_raw']:.3f} by itself",
+            f"{effect['sarcasm']['p_holm']:.3f} after Holm",
+            f"p = {comparison['p']:.5f}, the floor of {summary['blocks']} blocks",
+            f"(p = {target['sentiment']['p_holm']:.3f})",
+            f"lost {-english:.2f} of the {-target['intent']['theta']:.2f} points",
+        ],
+    )
+    assert {row["p_raw"] for row in effect.values()} == {2 / 2**6}
+    assert comparison["p"] == 2 / 2 ** summary["blocks"]
+    differ = ", ".join(name for name, row in target.items() if row["p_holm"] <= 0.05)
+    assert f"three of four targets differ: {differ}." in text
+    power = prose("docs/statistics.md", "Does it hold its level?")
+    assert f"{comparison['minimal_effect']:.2f} points with 80 % power" in power
+    page = (ROOT / "docs/statistics.md").read_text()
+    calibration = json.loads((ROOT / "outputs/reference/calibration.json").read_text())["tests"]
+    rates = {f"{100 * t['rate']:.1f} % | {100 * (t['coverage'] or 0):.1f} %" for t in calibration}
+    shown = re.findall(r"^\| [^|]+ \| ([\d.]+ % \| [\d.]+ %) \|$", page, re.M)
+    assert len(shown) == 6 and set(shown) <= rates
