@@ -125,7 +125,7 @@ def test_a_description_that_is_none_is_refused_everywhere(project):
         ({"languages": ["en"]}, "at least one beside en"),
         ({"languages": ["de", "de"]}, "each once"),
         ({"languages": ["../de"]}, "languages.0='../de'"),
-        ({"metric": "squad"}, "metric='squad': allowed: accuracy"),
+        ({"metric": "squad"}, r"metric='squad': .*allowed: accuracy"),
         ({"role": "intermediate"}, "an intermediate task is trained on, in English"),
         ({"format": "span_qa"}, "span_qa needs none"),
         ({"name": "../x"}, "name='../x'"),
@@ -185,12 +185,12 @@ def test_a_line_of_every_format_is_read_and_a_wrong_one_is_named(tmp_path, forma
         ({key: value for key, value in LINES[format].items() if key != "id"}, "expected 'id'"),
         (LINES[format] | {"id": 7}, "id=7: expected text"),
         *(
-            ((LINES[format] | {"label": "on"}, "label='on': allowed: no, yes; did you mean"),)
+            ((LINES[format] | {"label": "on"}, r"label='on': did you mean .*\? allowed: no, yes"),)
             if format == "classification"
             else ()
         ),
         *(
-            ((LINES[format] | {"tags": ["no", 5]}, "tags=5: allowed: no, yes"),)
+            ((LINES[format] | {"tags": ["no", 5]}, r"tags=5: .*allowed: no, yes"),)
             if format == "tagging"
             else ()
         ),

@@ -47,12 +47,12 @@ def test_pairs_of_the_fixture_say_the_same_in_every_language():
 @pytest.mark.parametrize(
     ("languages", "arguments", "message"),
     [
-        (["en"], {}, r"language='en': allowed: pl, de, es"),
-        (["it"], {"source": "hub"}, r"language='it': allowed: ar, bg"),
+        (["en"], {}, r"language='en': .*allowed: pl, de, es"),
+        (["it"], {"source": "hub"}, r"language='it': .*allowed: ar, bg"),
         (
             ["de"],
             {"source": "hubb"},
-            r"source='hubb': allowed: packages, fixture, hub, files; did you mean 'hub'",
+            r"source='hubb': did you mean 'hub'\? allowed: packages, fixture, hub, files",
         ),
         ([], {"source": "fixture"}, r"languages=\[\]: give at least one of af"),
         (["de"], {"source": "files"}, r"path=None: source='files' needs the folder"),
@@ -101,7 +101,7 @@ def test_text_for_language_modelling_is_the_discriminators_where_it_may_be():
     assert (
         set(messages.CARD) == set(messages.SOURCES) and "canary" in unlabelled.CARD["packages"][2]
     )
-    with pytest.raises(ValueError, match=r"language='hi': allowed: en, bg"):
+    with pytest.raises(ValueError, match=r"language='hi': .*allowed: en, bg"):
         load_messages(["hi"])
     with pytest.raises(ValueError, match="give at least one"):
         load_messages([])

@@ -183,45 +183,45 @@ def test_pairs_have_two_texts_and_others_one():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "sentimnt"}, r"task='sentimnt': allowed: sarcasm, .*did you mean 'sentiment'"),
+        ({"name": "sentimnt"}, r"task='sentimnt': did you mean 'sentiment'\? allowed: sarcasm"),
         (
             {"name": "sentiment", "language": "pr", "split": "test"},
-            r"language='pr': allowed: en, pl, .*did you mean",
+            r"language='pr': did you mean .*\? allowed: en, pl",
         ),
         (
             {"name": "sentiment", "split": "tset"},
-            r"split='tset': allowed: train, dev, test; did you mean 'test'",
+            r"split='tset': did you mean 'test'\? allowed: train, dev, test",
         ),
-        ({"name": "sentiment", "source": "hubb"}, r"source='hubb': allowed: packages, fixture"),
+        ({"name": "sentiment", "source": "hubb"}, r"source='hubb': .*allowed: packages, fixture"),
         (
             {"name": "sentiment", "language": "de", "split": "train"},
             r"language='de' with split='train': training rows are English only",
         ),
-        ({"name": "sarcasm", "split": "test"}, r"split='test': allowed: train, dev"),
+        ({"name": "sarcasm", "split": "test"}, r"split='test': .*allowed: train, dev"),
         (
             {"name": "hellaswag", "split": "translated", "source": "fixture"},
-            r"split='translated': allowed: train, dev;",
+            r"split='translated': .*allowed: train, dev$",
         ),
         (
             {"name": "mnli", "split": "translated", "source": "fixture"},
-            r"language='en': allowed: af, ar",
+            r"language='en': .*allowed: af, ar",
         ),
         (
             {"name": "mnli", "language": "it", "split": "translated", "source": "hub"},
-            r"language='it': allowed: ar, bg",
+            r"language='it': .*allowed: ar, bg",
         ),
         (
             {"name": "question-type", "language": "de", "split": "translated"},
-            r"split='translated': allowed: train, dev;",
+            r"split='translated': .*allowed: train, dev$",
         ),
-        ({"name": "emoji-names", "split": "test"}, r"split='test': allowed: queries, candidates"),
+        ({"name": "emoji-names", "split": "test"}, r"split='test': .*allowed: queries, candidates"),
         (
             {"name": "emoji-names", "language": "en", "split": "queries"},
-            r"language='en': allowed: ar, de",
+            r"language='en': .*allowed: ar, de",
         ),
         (
             {"name": "tatoeba", "language": "en", "split": "candidates"},
-            r"language='en': allowed: af, ar",
+            r"language='en': .*allowed: af, ar",
         ),
         (
             {"name": "tatoeba", "language": "de", "split": "queries", "source": "files"},
@@ -442,11 +442,11 @@ def test_match_lengths_refuses_too_few_texts():
 def test_unlabelled_text_of_the_fixture_and_refusals():
     rows = load_unlabelled(["en", "th"], source="fixture")
     assert Counter(rows["language"]) == {"en": 200, "th": 200} and len(set(rows["id"])) == 400
-    with pytest.raises(ValueError, match="language='th': allowed: de, en"):
+    with pytest.raises(ValueError, match=r"language='th': .*allowed: de, en"):
         load_unlabelled(["th"])
     with pytest.raises(
         ValueError,
-        match="source='hubb': allowed: packages, fixture, hub, files; did you mean 'hub'",
+        match=r"source='hubb': did you mean 'hub'\? allowed: packages, fixture, hub, files",
     ):
         load_unlabelled(["de"], source="hubb")
     with pytest.raises(ValueError, match="give at least one"):

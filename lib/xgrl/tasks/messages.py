@@ -29,9 +29,9 @@ import pyarrow as pa
 
 from xgrl.runs.cache import cached_table
 from xgrl.tasks import unlabelled
-from xgrl.tasks.formats import code_version, named
+from xgrl.tasks.formats import inputs_version, named
 from xgrl.tasks.sentences import passing, sentences
-from xgrl.tasks.sources.packages import pin, read_matching
+from xgrl.tasks.sources.packages import read_matching
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -72,7 +72,7 @@ def load_messages(languages: Sequence[str] = LANGUAGES) -> Dataset:
     chosen = [named("language", language, LANGUAGES) for language in languages]
     if not chosen:
         raise ValueError(f"languages=[]: give at least one of {', '.join(LANGUAGES)}")
-    key = f"{pin('homeassistant').sha256[:12]}-{code_version()}"
+    key = f"{inputs_version('homeassistant')}"
     return Dataset(
         pa.concat_tables(
             [cached_table(f"messages-{code}-{key}", lambda c=code: _table(c)) for code in chosen]

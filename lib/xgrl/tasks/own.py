@@ -104,8 +104,8 @@ class OwnTask(Closed):
         if self.format == "retrieval":
             languages = tuple(language for language in languages if language != "en")
         return Task(
-            self.name, self.format, self.role, languages, {"own": lambda language, split, _: self.rows(split, language)},
-            tuple(self.labels), self.metric or METRICS[self.format][0], parallel=self.parallel or self.format == "retrieval",
+            self.name, self.format, {"own": lambda language, split, _: self.rows(split, language)},
+            tuple(self.labels), self.role, languages, self.metric or METRICS[self.format][0], parallel=self.parallel or self.format == "retrieval",
             max_length=self.max_length, origin=f"files in {self.folder}", licence=self.licence, note=self.note,
         )  # fmt: skip
 

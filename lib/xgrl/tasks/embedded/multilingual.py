@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from xgrl.runs.cache import cached_table
 from xgrl.tasks.embedded.english import examples, held_out
-from xgrl.tasks.formats import Row, code_version
+from xgrl.tasks.formats import Row, inputs_version
 from xgrl.tasks.leakage import UNSEGMENTED, distinct, normalise
-from xgrl.tasks.sources.packages import pin, read_member
+from xgrl.tasks.sources.packages import read_member
 
 SENTIMENT = ("en", "pl", "de", "es", "fr", "it", "ja", "nl", "pt", "ru", "zh")
 SENTIMENTS = ("ambivalent", "negative", "neutral", "positive")
@@ -88,9 +88,7 @@ def _sentiment_split() -> dict[str, np.ndarray]:
         names = np.repeat(["test", "dev", "train"], [len(test), len(dev), len(train)])
         return pa.table({"split": names, "row": np.concatenate([usable[test], usable[dev], train])})
 
-    table = cached_table(
-        f"sentiment-rows-{pin('bigbench').sha256[:12]}-{code_version()}", build
-    ).to_pandas()
+    table = cached_table(f"sentiment-rows-{inputs_version('bigbench')}", build).to_pandas()
     return {split: rows["row"].to_numpy() for split, rows in table.groupby("split")}
 
 
