@@ -20,7 +20,7 @@ _WHERE = {
     "load_encoder": "models.encoder",
     "embed": "models.encoder",
     "load_task": "tasks",
-    "score": "evaluation.metrics",
+    "score": "evaluation.scoring",
     "nearest": "evaluation.retrieval",
 }
 __all__ = ["embed", "load_encoder", "load_task", "nearest", "score", "stats"]

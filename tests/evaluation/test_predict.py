@@ -14,7 +14,7 @@ from transformers import ModernBertConfig, ModernBertModel, XLMRobertaConfig, XL
 from small_study import prepare
 from xgrl.arms import arm_spec
 from xgrl.arms.base import Standard
-from xgrl.evaluation import metrics, predict, readout
+from xgrl.evaluation import predict, readout, scoring
 from xgrl.models.encoder import load_encoder
 from xgrl.models.task_model import TaskModel
 from xgrl.models.tokens import Tokens
@@ -124,7 +124,7 @@ def test_a_target_is_trained_predicted_and_scored_in_every_language(prepared, ta
         assert rows["example_id"].tolist() == corpus.ids
         if "matched" in rows:
             sums = rows[list(records.COUNTS)].sum().to_numpy()
-            found = metrics.from_counts(find_task(target, "target").metric, sums)
+            found = scoring.from_counts(find_task(target, "target").metric, sums)
             assert found == pytest.approx(summary["scores"][language]), (
                 "counts give the official F1"
             )

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from xgrl.evaluation.metrics import contributions, from_counts, headline, score
 from xgrl.evaluation.readout import read_out, unit_features
 from xgrl.evaluation.retrieval import best_threshold, mine, nearest
+from xgrl.evaluation.scoring import contributions, from_counts, headline, score
 from xgrl.models.task_model import TaskModel
 from xgrl.prepare.corpus import Corpus
 from xgrl.prepare.folder import Prepared

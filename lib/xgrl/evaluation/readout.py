@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xgrl.evaluation.metrics import contributions
 from xgrl.evaluation.retrieval import nearest
+from xgrl.evaluation.scoring import contributions
 from xgrl.models.heads import mean_pool
 from xgrl.models.task_model import TaskModel, mixed_precision
 from xgrl.prepare.corpus import Corpus

@@ -19,9 +19,9 @@ from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
 import xgrl
 from mock_scores import MOCK, TAGGING, read_mock
-from xgrl.evaluation.metrics import (
+from xgrl.evaluation.metrics.aggregate import aggregate
+from xgrl.evaluation.scoring import (
     METRICS,
-    aggregate,
     compute,
     contributions,
     from_counts,
@@ -107,6 +107,12 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
+def load(root, name: str) -> evaluate.Metric:
+    """As anyone does it: by a file's path and the metric's name."""
+    file = METRICS[name].__module__.rpartition(".")[2]
+    return evaluate.load(str(root / "lib" / "xgrl" / "evaluation" / "metrics" / f"{file}.py"), name)
+
+
 # Properties of every metric
 
 
@@ -114,7 +120,7 @@ def test_every_metric_loads_offline_and_equals_ours(name, root, monkeypatch, rng
     monkeypatch.setattr(
         "socket.socket.connect", lambda *_: pytest.fail("a metric must load without a network")
     )
-    metric = evaluate.load(str(root / "lib" / "xgrl" / "evaluation" / "metrics" / f"{name}.py"))
+    metric = load(root, name)
     found, true = examples(name, rng)
     options = {"language": LANGUAGE[name]} if name in LANGUAGE else {}
     result = metric.compute(predictions=found, references=true, **options)
@@ -199,6 +205,17 @@ def test_main_score_comes_first(name, rng):
     )
 
 
+def test_a_file_of_several_metrics_is_asked_for_one_by_name(root):
+    files = {METRICS[name].__module__.rpartition(".")[2] for name in METRICS}
+    assert files == {"accuracy", "answers", "chunk_f1", "mined_f1", "ranking"}
+    path = str(root / "lib" / "xgrl" / "evaluation" / "metrics" / "ranking.py")
+    for wrong in (None, "span_f1"):
+        with pytest.raises(ValueError, match=r"allowed: mrr, map; evaluate.load\(path, 'mrr'\)"):
+            evaluate.load(path, wrong)
+    accuracy = evaluate.load(path.replace("ranking", "accuracy"))
+    assert accuracy.compute(predictions=[1, 0], references=[1, 1]) == {"accuracy": 50.0}
+
+
 # What is refused
 
 NUMBERS = [([], [], "no predictions"), (None, None, "found None and None")]
@@ -271,7 +288,7 @@ BAD = {
 )
 def test_what_cannot_be_scored_is_refused(root, name, predictions, references, message):
     options = {"language": LANGUAGE[name]} if name in LANGUAGE else {}
-    scorer = evaluate.load(str(root / "lib" / "xgrl" / "evaluation" / "metrics" / f"{name}.py"))
+    scorer = load(root, name)
     with pytest.raises(ValueError, match=re.escape(message)):
         if predictions is None and references is None:
             scorer.add_batch(predictions=predictions, references=references)

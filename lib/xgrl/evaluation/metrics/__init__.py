@@ -1,153 +1,18 @@
-"""Official scores, one `evaluate.Metric` module each, in percent.
+"""Official metrics as `evaluate.Metric` modules, in percent; `xgrl.evaluation.scoring` names them.
 
-Anyone can load one with ``evaluate.load("lib/xgrl/evaluation/metrics/<name>.py")``, offline; `score` uses the
-same classes. To add a metric, write a module with one Metric subclass and name it in `METRICS`.
+Anyone can load one offline, ``evaluate.load("lib/xgrl/evaluation/metrics/<file>.py", "<metric>")``:
 
-=================  ===========================  ================================  ===================================
-metric             tasks                        predictions (n)                   references (n)
-=================  ===========================  ================================  ===================================
-accuracy           xnli, pawsx, xcopa           class names or indices            the same
-retrieval_accuracy tatoeba                      ids of the candidates found       the same
-span_f1            panx, slots                  lists of BIO tags                 the same
-tag_f1             udpos                        lists of tags                     the same
-squad              xquad, tydiqa, SQuAD         texts                             lists of gold texts
-mlqa               mlqa                         texts                             lists of gold texts; needs language
-mrr                mewslix                      lists of ids, best first          lists of relevant ids
-map                lareqa                       lists of ids, best first          lists of relevant ids
-mined_f1           bucc2018                     "source id<tab>target id"         the same; numbers may differ
-=================  ===========================  ================================  ===================================
+=================== =========== ======================= ======================== ======================
+metric              file        tasks                   predictions (n)          references (n)
+=================== =========== ======================= ======================== ======================
+accuracy            accuracy    xnli, pawsx, xcopa      class names or indices   the same
+retrieval_accuracy  accuracy    tatoeba                 candidate ids            the same
+span_f1             chunk_f1    panx, slots             lists of BIO tags        the same
+tag_f1              chunk_f1    udpos                   lists of tags            the same
+squad               answers     xquad, tydiqa, SQuAD    texts                    lists of gold texts
+mlqa                answers     mlqa (needs language)   texts                    lists of gold texts
+mrr                 ranking     mewslix                 lists of ids, best first lists of relevant ids
+map                 ranking     lareqa                  lists of ids, best first lists of relevant ids
+mined_f1            mined_f1    bucc2018                "source id<tab>target"   the same, any number
+=================== =========== ======================= ======================== ======================
 """
-
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib import import_module
-
-import numpy as np
-from numpy.typing import ArrayLike
-
-from xgrl.evaluation.metrics.aggregate import Aggregate, aggregate
-from xgrl.evaluation.metrics.counts import f1_of
-from xgrl.tasks import find_task
-
-__all__ = [
-    "METRICS",
-    "Aggregate",
-    "aggregate",
-    "compute",
-    "contributions",
-    "from_counts",
-    "headline",
-    "score",
-]
-
-METRICS = {
-    "accuracy": "accuracy:Accuracy",
-    "retrieval_accuracy": "retrieval_accuracy:RetrievalAccuracy",
-    "span_f1": "span_f1:SpanF1",
-    "tag_f1": "tag_f1:TagF1",
-    "squad": "squad:Squad",
-    "mlqa": "mlqa:Mlqa",
-    "mrr": "mrr:Mrr",
-    "map": "map:Map",
-    "mined_f1": "mined_f1:MinedF1",
-}
-
-
-def score(
-    task: str, predictions: Sequence, references: Sequence, language: str | None = None
-) -> dict[str, float]:
-    """The official scores of a task, in percent, the main one first.
-
-    Args:
-        task: a task's name; its metric is in the tables of `xgrl.tasks`.
-        predictions: n, of the metric's kind (see the table above).
-        references: n true ones.
-        language: of the examples; the scores that depend on it (MLQA) need it, the others do not
-            look at it.
-
-    Returns:
-        Names of scores and their values in percent.
-
-    Raises:
-        ValueError: unknown task, no predictions, unequal numbers, or a value that is missing or of
-            another kind.
-    """
-    return compute(find_task(task).metric, predictions, references, language)
-
-
-def compute(
-    metric: str, predictions: Sequence, references: Sequence, language: str | None = None
-) -> dict[str, float]:
-    """`score`, by the metric's name."""
-    scorer = _metric(metric)
-    return scorer.compute(
-        predictions=list(predictions), references=list(references), **_options(scorer, language)
-    )
-
-
-def headline(scores: Mapping[str, float]) -> float:
-    """The one number that enters the benchmark's averages: (exact match + F1) / 2 for span QA, else
-    the first score.
-    """
-    if not scores:
-        raise ValueError("no scores to take the headline of")
-    if "exact_match" in scores:
-        return (scores["exact_match"] + scores["f1"]) / 2
-    return next(iter(scores.values()))
-
-
-def contributions(
-    metric: str, predictions: Sequence, references: Sequence, language: str | None = None
-) -> np.ndarray:
-    """What each example adds to the headline.
-
-    Args:
-        metric: a key of `METRICS`.
-        predictions, references, language: as for `score`.
-
-    Returns:
-        (n, 1) float64, points whose mean is the headline; or, for an F1 over the corpus, (n, 3)
-        int64: how much was matched, predicted and expected, whose sums give the headline through
-            `from_counts`. An example is a sentence, a question, a
-        query; for mined pairs a source sentence (in what order: `MinedF1.each`).
-
-    Raises:
-        ValueError: as `score`.
-    """
-    scorer = _metric(metric)
-    predictions, references = list(predictions), list(references)
-    scorer.check(predictions, references)
-    return scorer.each(predictions, references, **_options(scorer, language))
-
-
-def from_counts(metric: str, sums: ArrayLike) -> np.ndarray:
-    """The headline (...) of summed `contributions` (..., 3), for a metric that is an F1 over the
-    corpus; 0/0 is 0.
-
-    A function for `xgrl.stats.jackknife`. Raises ValueError for a metric that is a mean, and for
-    another last axis.
-    """
-    if not _metric(metric).counted:
-        raise ValueError(
-            f"metric {metric!r} is the mean of its contributions, it has no counts; those with "
-            f"counts: {_counted()}"
-        )
-    return f1_of(sums)
-
-
-def _counted() -> str:
-    return ", ".join(name for name in METRICS if _metric(name).counted)
-
-
-def _options(scorer, language: str | None) -> dict[str, str | None]:
-    return {"language": language} if scorer.needs_language else {}
-
-
-@cache
-def _metric(name: str):
-    if name not in METRICS:
-        raise ValueError(f"metric={name!r}: allowed: {', '.join(METRICS)}")
-    module, attribute = METRICS[name].split(":")
-    return getattr(import_module(f"{__name__}.{module}"), attribute)(keep_in_memory=True)

@@ -1,41 +1,57 @@
-"""Accuracy in percent: XNLI, PAWS-X, XCOPA and the embedded classification tasks.
+"""Accuracy in percent: XNLI, PAWS-X, XCOPA and the embedded classification tasks; and at rank 1, as
+`retrieval_accuracy`, Tatoeba (Artetxe and Schwenk 2019, arXiv 1812.10464; XTREME).
 
-The same as 100 times scikit-learn's `accuracy_score`.
+The same as 100 times scikit-learn's `accuracy_score`, over classes or over the candidates that were
+found first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import datasets
 import evaluate
 import numpy as np
 
-from .base import Official, check_number
-from .labels import check_labels, equal, label_info
+from .official import STRING, Official, validate_number
 
-DESCRIPTION = "Share of examples whose predicted label is the reference label, in percent."
-INPUTS = (
-    "predictions, references: n labels each, all class indices or all class names. Returns "
-    "{'accuracy': 0 to 100}."
-)
+INTEGER = datasets.Value("int64")
 
 
 class Accuracy(Official, evaluate.Metric):
-    """100 times the share of equal labels; classes are named by index or by name."""
+    """100 times the share of equal labels; classes, and candidates, are named by index or by name."""
 
-    def _info(self) -> evaluate.MetricInfo:
-        return label_info(DESCRIPTION, INPUTS)
+    DESCRIPTION = "Share of examples whose predicted label is the reference label, in percent."
+    INPUTS = (
+        "predictions, references: n labels each, all indices or all names of classes; in retrieval "
+        "the candidates ranked first and the gold ones. Returns {'accuracy': 0 to 100}."
+    )
+    FEATURES = ((INTEGER, INTEGER), (STRING, STRING))
 
-    @staticmethod
-    def check(predictions: list, references: list) -> None:
+    def validate(self, predictions: Sequence, references: Sequence) -> None:
         """ValueError for unequal numbers, no examples, or labels that are not all integers or all
-        strings.
+        strings: the features of `datasets` would turn 1.5 into 1 and NaN into "nan" without a word.
         """
-        check_number(predictions, references)
-        check_labels(predictions, references)
+        validate_number(predictions, references)
+        first: dict[str, str] = {}
+        for name, labels in (("prediction", predictions), ("reference", references)):
+            for row, label in enumerate(labels):
+                if not isinstance(label, str | int | np.integer):
+                    raise ValueError(
+                        f"{name} {row} is {label!r}: expected a class index or a string"
+                    )
+                kind = "strings" if isinstance(label, str) else "integers"
+                first.setdefault(kind, f"{name} {row}")
+        if len(first) > 1:
+            raise ValueError(
+                f"labels must be all integers or all strings: {first['integers']} is an integer, "
+                f"{first['strings']} is not"
+            )
 
-    @staticmethod
-    def each(predictions: list, references: list) -> np.ndarray:
+    def each(self, predictions: Sequence, references: Sequence) -> np.ndarray:
         """(n, 1): 100 for a right label, else 0."""
-        return equal(predictions, references)
+        pairs = zip(predictions, references, strict=True)
+        return np.array([[100.0 * (label == gold)] for label, gold in pairs])
 
-    def _compute(self, predictions: list, references: list) -> dict[str, float]:
+    def _compute(self, predictions: Sequence, references: Sequence) -> dict[str, float]:
         return {"accuracy": float(self.each(predictions, references).mean())}

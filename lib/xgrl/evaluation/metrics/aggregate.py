@@ -54,7 +54,7 @@ def aggregate(
     """Macro averages of headline scores.
 
     Args:
-        scores: task -> language -> headline in percent (`xgrl.evaluation.metrics.headline`).
+        scores: task -> language -> headline in percent (`xgrl.evaluation.scoring.headline`).
         languages: "all", as the leaderboards have it, or "zero-shot": without English.
         benchmark: "xtreme" or "xtreme-r".
 

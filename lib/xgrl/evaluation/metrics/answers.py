@@ -1,9 +1,22 @@
-"""Exact match and F1 of answer texts: of the best of the gold answers, over normalised words as
-bags.
+"""Exact match and F1 of answer texts, in percent: `squad` (SQuAD, XQuAD, TyDiQA-GoldP) and `mlqa`.
+
+``evaluate.load("lib/xgrl/evaluation/metrics/answers.py", "squad")``, or ``"mlqa"``, whose `compute`
+takes the language. Each prediction counts with the gold answer it fits best, over normalised words
+as bags.
+
+`squad`: English articles and ASCII punctuation are taken out, and words are split at white space,
+whatever the language: that is how XTREME scores XQuAD and TyDiQA, and it understates languages
+written without blanks. For unanswerable questions (SQuAD v2.0) the gold answers are [] or [""] and
+the right prediction is "". The common `squad` metric of the `evaluate` library is the same for
+answerable questions and cannot score the others.
+
+`mlqa`: articles are those of the language (none in Hindi and Chinese; in Arabic the article's two
+letters go wherever they stand, as in the official script), punctuation is all of Unicode's, and
+Chinese is split into characters.
 
 Sources: Rajpurkar et al. 2016, arXiv 1606.05250 (SQuAD v1.1); Rajpurkar et al. 2018, arXiv
-1806.03822 (unanswerable questions); Lewis et al. 2020, arXiv 1910.07475 (normalisation by
-language); and their evaluation scripts.
+1806.03822 (unanswerable questions); Lewis et al. 2020, arXiv 1910.07475 (MLQA); Hu et al. 2020,
+arXiv 2003.11080; and their evaluation scripts.
 """
 
 from __future__ import annotations
@@ -13,14 +26,16 @@ import string
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 
+import evaluate
 import numpy as np
+
+from .official import STRING, STRINGS, Official, validate_number
 
 _ASCII = dict.fromkeys(map(ord, string.punctuation))
 _HAN = re.compile("([\u4e00-\u9fa5])")
-# Arabic: the two letters of the article, wherever they stand, as in the official script.
 _ARTICLES = {
     "en": r"\b(?:a|an|the)\b",
     "es": r"\b(?:un|una|unos|unas|el|la|los|las)\b",
@@ -43,7 +58,7 @@ def _punctuation() -> dict[int, None]:
     }
 
 
-def squad_words(text: str) -> list[str]:
+def squad_words(text: str, language: str | None = None) -> list[str]:
     """Words in lower case without ASCII punctuation and English articles, split at white space."""
     return re.sub(_ARTICLES["en"], " ", text.lower().translate(_ASCII)).split()
 
@@ -60,56 +75,91 @@ def mlqa_words(text: str, language: str) -> list[str]:
     return text.split()
 
 
-def check_answers(predictions: Sequence, references: Sequence, unanswerable: bool) -> None:
-    """Raise ValueError unless each prediction is a string; `unanswerable` says whether a question
-    may have no answer.
-    """
-    for row, (found, answers) in enumerate(zip(predictions, references, strict=True)):
-        if not isinstance(found, str):
-            raise ValueError(f"prediction {row} is {found!r}: expected the answer's text")
-        if not isinstance(answers, list | tuple | np.ndarray) or not all(
-            isinstance(answer, str) for answer in answers
-        ):
+def exact_and_f1(words: list[str], gold: list[str]) -> tuple[float, float]:
+    """Exact match, 0 or 1, and F1, 0 to 1, of an answer's words with those of one gold answer."""
+    common = (Counter(words) & Counter(gold)).total()
+    return float(words == gold), 2.0 * common / (len(words) + len(gold)) if common else 0.0
+
+
+class Answers(Official, evaluate.Metric):
+    """Means over questions of exact match and of word F1, each with the best of the gold answers."""
+
+    DESCRIPTION = (
+        "Exact match and word F1 of answers, in percent; English normalisation (squad), or by "
+        "language (mlqa)."
+    )
+    INPUTS = (
+        "predictions: n texts. references: n lists of gold texts. language: of the answers (mlqa). "
+        "Returns exact_match and f1, 0 to 100."
+    )
+    FEATURES = ((STRING, STRINGS),)
+    NAMES = {"squad": squad_words, "mlqa": mlqa_words}
+
+    @property
+    def needs_language(self) -> bool:
+        """Whether `compute` and `each` take the examples' language."""
+        return self.config_name == "mlqa"
+
+    def compute(self, *, language: str | None = None, **inputs) -> dict[str, float]:
+        """Exact match and F1; ValueError, before anything is added, for a language that MLQA does
+        not have.
+        """
+        self._validate_language(language)
+        return super().compute(language=language, **inputs)
+
+    def _validate_language(self, language: str | None) -> None:
+        if self.needs_language and language not in LANGUAGES:
             raise ValueError(
-                f"reference {row} is {answers!r}: expected a list of gold answers, all of them "
-                f"strings"
+                f"language={language!r}: answers are normalised by language, allowed: "
+                f"{', '.join(LANGUAGES)}"
             )
-        if len(answers) == 0 and not unanswerable:
-            raise ValueError(f"reference {row} has no gold answers: expected one at least")
 
+    def validate(self, predictions: Sequence, references: Sequence) -> None:
+        """ValueError for unequal numbers, no questions, a prediction that is no string, gold
+        answers that are no list of strings, or in MLQA a question without any.
+        """
+        validate_number(predictions, references)
+        for row, (text, golds) in enumerate(zip(predictions, references, strict=True)):
+            if not isinstance(text, str):
+                raise ValueError(f"prediction {row} is {text!r}: expected the answer's text")
+            if not isinstance(golds, list | tuple | np.ndarray) or not all(
+                isinstance(gold, str) for gold in golds
+            ):
+                raise ValueError(
+                    f"reference {row} is {golds!r}: expected a list of gold answers, all of them "
+                    f"strings"
+                )
+            if len(golds) == 0 and self.config_name == "mlqa":
+                raise ValueError(f"reference {row} has no gold answers: expected one at least")
 
-def check_language(language: str | None) -> None:
-    """Raise ValueError unless MLQA has the language."""
-    if language not in LANGUAGES:
-        raise ValueError(
-            f"language={language!r}: answers are normalised by language, allowed: "
-            f"{', '.join(LANGUAGES)}"
-        )
+    def pairs(
+        self, predictions: Sequence, references: Sequence, language: str | None
+    ) -> np.ndarray:
+        """(n, 2): exact match, 0 or 1, and word F1, 0 to 1, of each answer with the gold answer it
+        fits best.
 
+        A question whose gold answers are none, or only "", is unanswerable: a prediction without
+        words scores 1, any other 0.
+        """
+        split, scores = self.NAMES[self.config_name], np.zeros((len(references), 2))
+        for row, (text, golds) in enumerate(zip(predictions, references, strict=True)):
+            words = split(text, language)
+            if all(gold == "" for gold in golds):
+                scores[row] = not words
+            else:
+                each = [exact_and_f1(words, split(gold, language)) for gold in golds]
+                scores[row] = np.max(each, axis=0)
+        return scores
 
-def exact_and_f1(
-    predictions: Sequence[str], references: Sequence[Sequence[str]], words: Callable
-) -> np.ndarray:
-    """(n, 2): exact match, 0 or 1, and word F1, 0 to 1, of each answer with the gold answer it fits
-    best.
+    def each(
+        self, predictions: Sequence, references: Sequence, language: str | None = None
+    ) -> np.ndarray:
+        """(n, 1): the mean of exact match and F1 in percent."""
+        self._validate_language(language)
+        return 100.0 * self.pairs(predictions, references, language).mean(1, keepdims=True)
 
-    A question whose gold answers are none, or only "", is unanswerable: a prediction without words
-    scores 1, any other 0.
-    """
-    scores = np.zeros((len(references), 2))
-    for row, (prediction, answers) in enumerate(zip(predictions, references, strict=True)):
-        found = words(prediction)
-        if all(answer == "" for answer in answers):
-            scores[row] = not found
-        else:
-            golds = [words(answer) for answer in answers]
-            scores[row] = (
-                max(found == gold for gold in golds),
-                max(_f1(found, gold) for gold in golds),
-            )
-    return scores
-
-
-def _f1(found: list[str], gold: list[str]) -> float:
-    common = (Counter(found) & Counter(gold)).total()
-    return 2.0 * common / (len(found) + len(gold)) if common else 0.0
+    def _compute(
+        self, predictions: Sequence, references: Sequence, language: str | None
+    ) -> dict[str, float]:
+        exact, f1 = 100.0 * self.pairs(predictions, references, language).mean(0)
+        return {"exact_match": float(exact), "f1": float(f1)}

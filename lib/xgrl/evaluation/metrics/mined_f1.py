@@ -7,62 +7,82 @@ evaluation script.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import evaluate
 import numpy as np
 
-from .base import Official, declare
 from .counts import f1_precision_recall
-from .pairs import by_source, check_pairs, matches
+from .official import Official
 
-DESCRIPTION = "F1, precision and recall of mined sentence pairs, in percent."
-INPUTS = (
-    "predictions, references: pairs 'source id<tab>target id'; numbers may differ. Returns f1, "
-    "precision, recall, 0 to 100."
-)
+
+def by_source(
+    predictions: Iterable[str], references: Iterable[str]
+) -> tuple[list[list[str]], list[list[str]]]:
+    """The distinct pairs of each source sentence, (n lists, n lists), in the order in which
+    references, then predictions first name the source. A pair with an empty target is left out, its
+    source is kept.
+    """
+    mined: dict[str, dict[str, None]] = {}
+    gold: dict[str, dict[str, None]] = {}
+    for pairs, own, other in ((references, gold, mined), (predictions, mined, gold)):
+        for pair in pairs:
+            source, _, target = pair.partition("\t")
+            other.setdefault(source, {})
+            row = own.setdefault(source, {})
+            if target:
+                row[pair] = None
+    return [list(mined[source]) for source in gold], [list(row) for row in gold.values()]
 
 
 class MinedF1(Official, evaluate.Metric):
     """F1 of the set of mined pairs."""
 
+    DESCRIPTION = "F1, precision and recall of mined sentence pairs, in percent."
+    INPUTS = (
+        "predictions, references: pairs 'source id<tab>target id'; numbers may differ. Returns f1, "
+        "precision, recall, 0 to 100."
+    )
     counted = True
-
-    def _info(self) -> evaluate.MetricInfo:
-        return declare(DESCRIPTION, INPUTS)
 
     def add_batch(self, *, predictions=None, references=None, **options) -> None:
         """Add pairs; `evaluate` wants as many predictions as references, so what it keeps is one
         row a source sentence.
         """
-        self.check(predictions, references)
-        found, true = by_source(predictions, references)
-        evaluate.Metric.add_batch(self, predictions=found, references=true, **options)
+        self.validate(predictions, references)
+        mined, gold = by_source(predictions, references)
+        evaluate.Metric.add_batch(self, predictions=mined, references=gold, **options)
 
-    @staticmethod
-    def check(predictions: list, references: list) -> None:
-        """ValueError without any reference, or for a pair that is not two ids with a tab between
-        them.
+    def validate(self, predictions: Sequence, references: Sequence) -> None:
+        """ValueError without any reference, or for a pair that is not "source id<tab>target id";
+        the target may be empty, which is no pair.
         """
         if predictions is None or references is None or len(references) == 0:
-            found = [
-                None if values is None else len(values) for values in (predictions, references)
-            ]
+            sizes = [None if side is None else len(side) for side in (predictions, references)]
             raise ValueError(
-                f"expected predicted and gold pairs, one gold pair at least, found {found[0]} and "
-                f"{found[1]}"
+                f"expected predicted and gold pairs, one gold pair at least, found {sizes[0]} and "
+                f"{sizes[1]}"
             )
-        check_pairs("prediction", predictions)
-        check_pairs("reference", references)
+        for name, pairs in (("prediction", predictions), ("reference", references)):
+            for row, pair in enumerate(pairs):
+                ids = pair.split("\t") if isinstance(pair, str) else []
+                if len(ids) != 2 or not ids[0]:
+                    raise ValueError(
+                        f"{name} {row} is {pair!r}: expected a source id, a tab and a target id "
+                        f"(or nothing after the tab)"
+                    )
 
-    @staticmethod
-    def each(predictions: list, references: list) -> np.ndarray:
-        """(n, 3): pairs of a source sentence matched, predicted and expected.
+    def each(self, predictions: Sequence, references: Sequence) -> np.ndarray:
+        """(n, 3) int64: pairs of a source sentence matched, predicted and expected.
 
         Source sentences are in the order in which references, then predictions first name them; one
         whose target is empty on both sides has a row of zeros. So arms that name the same sources
         in the same order have rows that fit.
         """
-        return matches(*by_source(predictions, references))
+        sides = zip(*by_source(predictions, references), strict=True)
+        rows = [(len({*mined} & {*gold}), len(mined), len(gold)) for mined, gold in sides]
+        return np.array(rows, dtype=np.int64)
 
-    def _compute(self, predictions: list, references: list) -> dict[str, float]:
+    def _compute(self, predictions: Sequence, references: Sequence) -> dict[str, float]:
         flat = [[pair for row in rows for pair in row] for rows in (predictions, references)]
-        return f1_precision_recall(matches(*by_source(*flat)))
+        return f1_precision_recall(self.each(*flat))

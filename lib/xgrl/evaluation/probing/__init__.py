@@ -1,1 +1,1 @@
-""""""
+"""How much language is left in each layer of an encoder, and what training moved."""
