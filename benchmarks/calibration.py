@@ -1,5 +1,5 @@
-"""Are the tests honest on data like the laptop study's? ``python -m benchmarks.calibration`` (about
-10 minutes of one core).
+"""Calibration of the tests on data like the laptop study's: ``python -m benchmarks.calibration``
+(about 10 minutes of one core).
 
 Simulates studies with the variance components in ``outputs/reference/laptop/analysis/summary.json``
 and writes ``outputs/calibration.json``, in four parts:

@@ -16,7 +16,7 @@ from scipy import stats as scipy_stats
 
 from simulated_predictions import predictions
 from xgrl import stats
-from xgrl.stats.audit import weighted_items
+from xgrl.stats.alignment import weighted_items
 
 ROOT = Path(__file__).resolve().parents[2]
 ORACLES = ROOT.parent / "shared" / "oracles" / "stats_oracles.json"
@@ -310,7 +310,7 @@ def test_minimal_effect_is_found_with_the_stated_power_in_simulation():
     rows = stats.calibrate(
         {"block": sa2, "item": sb2, "residual": sc2}, B, n, draws=800, seed=3, shift=effect
     )
-    power = {row.method: row.power for row in rows}
+    power = rows.set_index("test").power
     assert power["crossed"] == pytest.approx(0.8, abs=4 * math.sqrt(0.16 / 800))
 
 
@@ -465,16 +465,12 @@ def test_expected_best_runs_from_mean_to_largest():
 
 
 def test_the_larger_of_the_two_is_near_nominal_and_the_naive_methods_are_not():
-    rows = {
-        row.method: row
-        for row in stats.calibrate(
-            {"block": 3.4, "item": 450.0, "residual": 600.0}, 10, 300, draws=600, seed=1, shift=4.0
-        )
-    }
-    ours = rows["larger of the two"]
-    assert ours.type_i < 0.06 + 3 * math.sqrt(0.06 * 0.94 / 600)
+    components = {"block": 3.4, "item": 450.0, "residual": 600.0}
+    rows = stats.calibrate(components, 10, 300, draws=600, seed=1, shift=4.0).set_index("test")
+    ours = rows.loc["larger of the two"]
+    assert ours.rate < 0.06 + 3 * math.sqrt(0.06 * 0.94 / 600)
     assert ours.coverage > 0.94 - 3 * math.sqrt(0.06 * 0.94 / 600)
-    assert ours.type_i <= min(rows["crossed"].type_i, rows["sign flip"].type_i)
+    assert ours.rate <= min(rows.rate["crossed"], rows.rate["sign flip"])
     for naive in (
         "sign flip",
         "pooled examples",
@@ -482,14 +478,17 @@ def test_the_larger_of_the_two_is_near_nominal_and_the_naive_methods_are_not():
         "t on seed means",
         "stratified bootstrap",
     ):
-        assert rows[naive].type_i > 0.09, naive
-    assert all(row.power > row.type_i for row in rows.values())
-    assert ours.type_i_se == pytest.approx(math.sqrt(ours.type_i * (1 - ours.type_i) / 600))
+        assert rows.rate[naive] > 0.09, naive
+    assert (rows.power > rows.rate).all()
+    np.testing.assert_allclose(rows.se, np.sqrt(rows.rate * (1 - rows.rate) / 600))
+    missed = 1 - rows.coverage
+    np.testing.assert_allclose(rows.coverage_se, np.sqrt(missed * (1 - missed) / 600))
 
 
 def test_calibration_repeats_itself_and_refuses_nonsense():
     parts = {"block": 1.0, "item": 0.0, "residual": 9.0}
-    assert stats.calibrate(parts, 6, 20, 50, seed=4) == stats.calibrate(parts, 6, 20, 50, seed=4)
+    once, again = (stats.calibrate(parts, 6, 20, 50, seed=4) for _ in range(2))
+    pd.testing.assert_frame_equal(once, again)
     with pytest.raises(ValueError, match="lack residual"):
         stats.calibrate({"block": 1.0, "item": 1.0}, 6, 20, 50, seed=0)
     with pytest.raises(ValueError, match="not all 0"):

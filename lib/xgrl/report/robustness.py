@@ -16,7 +16,7 @@ from xgrl.evaluation.metrics.counts import f1_of
 from xgrl.report.load_study import Study
 from xgrl.runs import records
 from xgrl.runs.params import BY_ARM
-from xgrl.stats.audit import aligned
+from xgrl.stats.alignment import align
 
 
 def leave_one_out(
@@ -79,7 +79,7 @@ def bootstrap_check(
         counts = [name for name in records.COUNTS if name in part and part[name].notna().all()]
         if counts:
             sides = [
-                aligned(part.assign(score=part[name]), comparison.baseline, comparison.treatment)[
+                align(part.assign(score=part[name]), comparison.baseline, comparison.treatment)[
                     1
                 ][0]
                 for name in counts

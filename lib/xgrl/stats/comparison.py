@@ -4,8 +4,8 @@ verdict.
 Estimand: theta = sum_t w_t mean_i mean_l E[D] in points, D = treatment - baseline; targets t,
 intermediate tasks i and zero-shot languages l are fixed, training runs and test items random. The
 block b = (intermediate task, seed) is the independent unit. The decision rests on the larger of two
-p values: the exact sign flip over blocks, and runs crossed with items; equivalence is tested by
-TOST with the latter's standard error and degrees of freedom.
+p values (`crossed_and_sign_flip`): the exact sign flip over blocks, and runs crossed with items;
+equivalence is tested by TOST with the latter's standard error and degrees of freedom.
 """
 
 from __future__ import annotations
@@ -19,22 +19,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .audit import Target, aligned
-from .checks import known
+from .alignment import Target, align, independent_units
+from .breakdowns import by_block, by_intermediate, by_language, by_target, variance_components
+from .crossed_and_sign_flip import crossed_and_sign_flip
 from .effects import EffectSizes, cliffs_delta, effect_sizes, iqm, violation_ratio
-from .equivalence import rope, tost
+from .equivalence import rope
 from .multiplicity import PartialConjunction, partial_conjunction
 from .power import FEWEST_BLOCKS, blocks_needed, minimal_effect
-from .tables import (
-    by_block,
-    by_intermediate,
-    by_language,
-    by_target,
-    tested,
-    units,
-    variance_components,
-)
-from .verdict import ALPHA, decide, sentence
+from .validation import validate_name
+from .verdict import ALPHA, decide, p_format
 
 DETECT = (0.5, 1.0, 2.0)  # points for which the needed number of blocks is reported
 PLAN = ("weights", "unit", "failed_checks")
@@ -89,33 +82,69 @@ class Comparison:
 
     def summary(self) -> dict[str, Any]:
         """Everything but the item tables as plain JSON types, NaN and infinity as None."""
-        values = {
-            name: getattr(self, name) for name in self.__dataclass_fields__ if name != "items"
-        }
-        values["blocks_needed"] = {
-            f"{points:g}": count for points, count in self.blocks_needed.items()
-        }
-        values["replicated"] = {name: asdict(found) for name, found in self.replicated.items()}
-        return plain(
-            {
-                **values,
-                "effects": asdict(self.effects),
-                "n_blocks": self.n_blocks,
-                "sentence": str(self),
-            }
-        )
+        names = [name for name in self.__dataclass_fields__ if name != "items"]
+        values = {name: getattr(self, name) for name in names}
+        values["blocks_needed"] = {f"{points:g}": B for points, B in self.blocks_needed.items()}
+        values["replicated"] = {name: asdict(p) for name, p in self.replicated.items()}
+        values |= {"effects": asdict(self.effects), "n_blocks": self.n_blocks}
+        return plain(values | {"sentence": str(self)})
 
     def __str__(self) -> str:
-        return sentence(self)
+        """The finding in one or two sentences with estimate, interval, p and number of blocks."""
+        text = self._verdict_sentence()
+        if self.failed_checks:
+            failed = "; ".join(self.failed_checks)
+            text = f"Manipulation checks failed ({failed}); the following rests on them. {text}"
+        return text
+
+    def _verdict_sentence(self) -> str:
+        low, high = self.ci
+        estimable = low == low
+        interval = f"95 % CI {low:+.2f} to {high:+.2f}" if estimable else "interval not estimable"
+        numbers = (
+            f"difference {self.theta:+.2f} points, {interval}, p {_equals(self.p)}, "
+            f"{self.n_blocks} blocks, "
+            f"{len(self.per_task)} target task{'s' if len(self.per_task) > 1 else ''}"
+        )
+        band, equivalence = f"±{self.margin:g} points", f"equivalence p {_equals(self.tost_p)}"
+        if self.verdict in ("superior", "inferior"):
+            word = "better" if self.verdict == "superior" else "worse"
+            text = f"{self.treatment} is {word} than {self.baseline} ({numbers})."
+            if self.trivial:
+                text += (
+                    f" The difference is real but trivial: it lies within {band} ({equivalence})."
+                )
+            return text
+        arms = f"{self.treatment} and {self.baseline}"
+        if self.verdict == "equivalent":
+            return f"{arms} are equivalent within {band} ({equivalence}; {numbers})."
+        if not estimable:
+            return f"Inconclusive: {arms} cannot be told apart here ({numbers})."
+        text = (
+            f"Inconclusive: these data neither separate {self.treatment} from {self.baseline} nor "
+            f"place the difference within {band} ({numbers}; {equivalence}). True differences from "
+            f"{low:+.2f} to {high:+.2f} points are compatible with them."
+        )
+        if low > 0 or high < 0:
+            text += (
+                " The interval leaves out 0, but the sign-flip test, which must agree, does not "
+                "reject."
+            )
+        return text
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        return f"<p><strong>{html.escape(str(self))}</strong></p>" + (
-            f"<ul>{notes}</ul>" if notes else ""
-        )
+        sentence = f"<p><strong>{html.escape(str(self))}</strong></p>"
+        return sentence + (f"<ul>{notes}</ul>" if notes else "")
+
+
+def _equals(p: float) -> str:
+    """A p value in a sentence: "= 0.00049", "< 0.0001", "not estimable"."""
+    text = p_format(p)
+    return text if p != p else f"< {text[1:]}" if text.startswith("<") else f"= {text}"
 
 
 def plain(value: Any) -> Any:
@@ -138,18 +167,14 @@ def _weights(plan: Mapping[str, Any], targets: Sequence[Target], notes: list[str
     if given is None:
         return np.full(len(names), 1 / len(names))
     for name in given:
-        known("target in plan weights", name, names)
+        validate_name("target in plan weights", name, names)
     w = np.array([float(given.get(name, NAN)) for name in names])
     if not (np.isfinite(w).all() and (w > 0).all()):
-        raise ValueError(
-            f"plan weights: found {dict(given)}, need a positive weight for each of "
-            f"{', '.join(names)}"
-        )
+        need = f"need a positive weight for each of {', '.join(names)}"
+        raise ValueError(f"plan weights: found {dict(given)}, {need}")
     w /= w.sum()
-    notes.append(
-        "targets weighted as planned: "
-        + ", ".join(f"{n} {v:.3g}" for n, v in zip(names, w, strict=True))
-    )
+    shares = ", ".join(f"{name} {share:.3g}" for name, share in zip(names, w, strict=True))
+    notes.append(f"targets weighted as planned: {shares}")
     return w
 
 
@@ -171,48 +196,42 @@ def compare(
     """
     plan = dict(plan or {})
     for key in plan:
-        known("plan entry", key, PLAN)
-    unit = known("plan unit", plan.get("unit", "block"), ("block", "seed"))
+        validate_name("plan entry", key, PLAN)
+    unit = validate_name("plan unit", plan.get("unit", "block"), ("block", "seed"))
     if not 0 < margin < math.inf:
         raise ValueError(f"margin: found {margin}, need a positive number of points")
     notes: list[str] = []
-    paired, targets = aligned(frame, baseline, treatment)
+    paired, targets = align(frame, baseline, treatment)
     w = _weights(plan, targets, notes)
-    blocks, average, strata = units(paired, unit, notes)
-    names = [target.name for target in targets]
-    tables = [average @ target.items() for target in targets]  # T of (B, n_t)
-    M = np.stack([table.mean(1) for table in tables], axis=1)  # (B, T)
-    m = M @ w
+    blocks, average, strata = independent_units(paired, unit, notes)
+    items = {target.name: average @ target.items() for target in targets}  # T of (B, n_t)
+    tables = list(items.values())
     notes += [
-        f"{t.name}: items are not shared by all languages, weighted so that each language counts "
-        f"the same"
-        for t in targets
-        if not t.parallel
+        f"{target.name}: items are not shared by all languages, weighted so that each language "
+        "counts the same"
+        for target in targets
+        if not target.parallel
     ]
     if len(blocks) < FEWEST_BLOCKS:
         notes.append(
             f"with {len(blocks)} blocks the sign-flip p is at least {2 / 2 ** len(blocks):g}: a "
-            f"difference "
-            f"cannot be significant at .05, whatever its size; {FEWEST_BLOCKS} blocks or more can "
-            f"show one"
+            "difference cannot be significant at .05, whatever its size; "
+            f"{FEWEST_BLOCKS} blocks or more can show one"
         )
 
-    overall, flip, p, alone = tested(tables, w, strata)
-    tost_p, within = NAN, (NAN, NAN, NAN)
-    if alone:
+    tested = crossed_and_sign_flip(tables, w, strata)
+    estimate, p = tested.estimate, tested.p
+    verdict, trivial, tost_p = decide(estimate, p, margin)
+    within = (NAN, NAN, NAN)
+    if tested.flat:
         same = all((table == 0).all() for table in tables)
+        found = "both arms score the same on every item"
+        found = found if same else "the differences have no variance at all"
         notes.append(
-            (
-                "both arms score the same on every item"
-                if same
-                else "the differences have no variance at all"
-            )
-            + ": no standard error, interval or equivalence test; p is the sign flip's"
+            f"{found}: no standard error, interval or equivalence test; p is the sign flip's"
         )
     else:
-        tost_p = tost(overall.mean, overall.se, overall.df, margin)
-        within = rope(overall.mean, overall.se, overall.df, margin)
-    verdict, trivial = decide(overall.mean, p, tost_p)
+        within = rope(estimate.mean, estimate.se, estimate.df, margin)
     gate = p <= ALPHA
     if not gate:
         notes.append(
@@ -220,52 +239,51 @@ def compare(
             "describe, they do not test"
         )
 
-    per_task = by_target(targets, tables, M, strata, notes)
-    per_language = pd.DataFrame(
-        [row for target in targets for row in by_language(target, average, notes)]
-    )
-    table = by_block(blocks, m, targets, w, average)
-    per_intermediate = by_intermediate(table, tables, w, notes)
+    per_task = by_target(targets, tables, strata, notes)
+    per_language = [by_language(target, average, notes) for target in targets]
+    m = np.stack([table.mean(1) for table in tables], axis=1) @ w
+    per_block = by_block(blocks, m, targets, w, average)
+    per_intermediate = by_intermediate(per_block, tables, w, notes)
     replicated = {"targets": partial_conjunction(per_task["p_raw"])}
     if len(per_intermediate) > 1:
         replicated["intermediate tasks"] = partial_conjunction(per_intermediate["p_raw"])
-    components = variance_components(tables, names, w, strata)
-    parts = components.iloc[-1]
-    spread = [float(parts[key]) for key in ("block", "item", "residual")]
-    able = sum(spread) > 0
-    n = int(parts["n_items"])
+    components = variance_components(items, w, strata)
+    whole = components.iloc[-1]
+    spread = [float(whole[key]) for key in ("block", "item", "residual")]
+    n, varies = int(whole["n_items"]), sum(spread) > 0
+    arms = per_block["treatment"], per_block["baseline"]
     return Comparison(
         baseline,
         treatment,
-        overall.mean,
-        overall.interval,
-        overall.se,
-        overall.df,
-        p,
-        flip,
-        overall.p,
-        tost_p,
-        within,
-        float(margin),
-        verdict,
-        trivial,
-        gate,
-        per_task,
-        per_language,
-        per_intermediate,
-        replicated,
-        table,
-        replace(
+        theta=estimate.mean,
+        ci=estimate.interval,
+        se=estimate.se,
+        df=estimate.df,
+        p=p,
+        p_signflip=tested.p_signflip,
+        p_crossed=estimate.p,
+        tost_p=tost_p,
+        rope=within,
+        margin=float(margin),
+        verdict=verdict,
+        trivial=trivial,
+        gate=gate,
+        per_task=per_task,
+        per_language=pd.concat(per_language, ignore_index=True),
+        per_intermediate=per_intermediate,
+        replicated=replicated,
+        blocks=per_block,
+        effects=replace(
             effect_sizes(m),
-            cliffs_delta_unpaired=cliffs_delta(table["treatment"], table["baseline"]),
-            violation_unpaired=violation_ratio(table["treatment"], table["baseline"]),
+            cliffs_delta_unpaired=cliffs_delta(*arms),
+            violation_unpaired=violation_ratio(*arms),
         ),
-        components,
-        minimal_effect(*spread, len(blocks), n) if able else NAN,
-        {points: blocks_needed(points, *spread, n) if able else None for points in DETECT},
-        {"median": float(np.median(m)), "iqm": iqm(m)},
-        tuple(plan.get("failed_checks", ())),
-        tuple(notes),
-        dict(zip(names, tables, strict=True)),
-        w,
+        components=components,
+        minimal_effect=minimal_effect(*spread, len(blocks), n) if varies else NAN,
+        blocks_needed={d: blocks_needed(d, *spread, n) if varies else None for d in DETECT},
+        sensitivity={"median": float(np.median(m)), "iqm": iqm(m)},
+        failed_checks=tuple(plan.get("failed_checks", ())),
+        notes=tuple(notes),
+        items=items,
+        weights=w,
     )

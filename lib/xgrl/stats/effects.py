@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike
 from scipy.special import comb, gammaln
 from scipy.stats import binom, trim_mean
 
-from .checks import finite
 from .intervals import exact_binomial
+from .validation import validate_array
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def effect_sizes(m: ArrayLike, level: float = 0.95) -> EffectSizes:
     B - 1. A half success (odd number of ties) widens the Clopper-Pearson interval to the next whole
     count on either side.
     """
-    m = finite("effect_sizes: m", m, ndim=1, least=2)
+    m = validate_array("effect_sizes: m", m, ndim=1, least=2)
     v = len(m) - 1
     sd = m.std(ddof=1)
     dz = m.mean() / sd if sd > 1e-12 * np.abs(m).max() else float("nan")
@@ -66,8 +66,8 @@ def cliffs_delta(treatment: ArrayLike, baseline: ArrayLike) -> float:
     unpaired.
     """
     high, low = (
-        finite("cliffs_delta: treatment", treatment, 1),
-        finite("cliffs_delta: baseline", baseline, 1),
+        validate_array("cliffs_delta: treatment", treatment, 1),
+        validate_array("cliffs_delta: baseline", baseline, 1),
     )
     return float(np.sign(high[:, None] - low[None, :]).mean())
 
@@ -81,7 +81,7 @@ def violation_ratio(treatment: ArrayLike, baseline: ArrayLike) -> float:
     numbers of values.
     """
     x, y = (
-        np.sort(finite(f"violation_ratio: {n}", v, 1))
+        np.sort(validate_array(f"violation_ratio: {n}", v, 1))
         for n, v in (("treatment", treatment), ("baseline", baseline))
     )
     if len(x) != len(y):
@@ -99,7 +99,7 @@ def expected_best(values: ArrayLike, k: int, replacement: bool = False) -> float
     Without replacement the unbiased mean over all subsets of k; with replacement the plug-in of
     Dodge et al., which is too small. Raises ValueError unless 1 <= k <= n.
     """
-    v = np.sort(finite("expected_best: values", values, 1))
+    v = np.sort(validate_array("expected_best: values", values, 1))
     n, rank = len(v), np.arange(1, len(v) + 1)
     if not 1 <= k <= n:
         raise ValueError(f"expected_best: found k {k} for {n} values, need 1 <= k <= {n}")
@@ -134,4 +134,4 @@ def iqm(values: ArrayLike) -> float:
     """Interquartile mean: the mean of what is left after a quarter is cut from each end (any shape,
     flattened).
     """
-    return float(trim_mean(finite("iqm: values", np.ravel(values), ndim=1), 0.25))
+    return float(trim_mean(validate_array("iqm: values", np.ravel(values), ndim=1), 0.25))

@@ -1,5 +1,4 @@
-"""Equivalence: two one-sided tests at a margin fixed in advance, and the posterior mass around
-zero.
+"""Equivalence: two one-sided tests at a margin fixed in advance, and the posterior mass around 0.
 
 Source: Schuirmann (1987), J. Pharmacokinetics and Biopharmaceutics 15:657-680; Kruschke (2013), J.
 Experimental Psychology: General 142:573-603 (region of practical equivalence), with the t posterior
@@ -14,12 +13,10 @@ from scipy.stats import t as student
 from .twoway import TINY
 
 
-def _valid(mean: float, se: float, df: float, margin: float) -> None:
+def _validate(mean: float, se: float, df: float, margin: float) -> None:
     if not (se > 0 and df > 0 and margin > 0 and abs(mean) < float("inf")):
-        raise ValueError(
-            f"found mean {mean}, se {se}, df {df}, margin {margin}; need a finite mean and "
-            f"positive se, df and margin"
-        )
+        found = f"found mean {mean}, se {se}, df {df}, margin {margin}"
+        raise ValueError(f"{found}; need a finite mean and positive se, df and margin")
 
 
 def tost_p(mean: np.ndarray, se: np.ndarray, df: np.ndarray, margin: float) -> np.ndarray:
@@ -33,7 +30,7 @@ def tost(mean: float, se: float, df: float, margin: float) -> float:
     mean, se and margin in points. Small p: equivalent. p <= .05 exactly when the 90 % interval lies
     inside the margin. Raises ValueError unless se, df and margin are positive.
     """
-    _valid(mean, se, df, margin)
+    _validate(mean, se, df, margin)
     return max(float(tost_p(mean, se, df, margin)), TINY)
 
 
@@ -43,7 +40,7 @@ def rope(mean: float, se: float, df: float, margin: float) -> tuple[float, float
     The posterior is t with `df` degrees of freedom, centre `mean` and scale `se` (points). Raises
     ValueError as `tost`.
     """
-    _valid(mean, se, df, margin)
+    _validate(mean, se, df, margin)
     below = float(student.cdf((-margin - mean) / se, df))
     above = float(student.sf((margin - mean) / se, df))
     return below, max(0.0, 1.0 - below - above), above

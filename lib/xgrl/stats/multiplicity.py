@@ -14,14 +14,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import false_discovery_control
 
-from .checks import probabilities
+from .validation import validate_p_values
+from .verdict import ALPHA
 
 
 def holm(p: ArrayLike) -> np.ndarray:
-    """Step-down Bonferroni adjusted p values (K,), in the order given. Raises ValueError outside
-    [0, 1].
+    """Step-down Bonferroni adjusted p values (K,), in the order given.
+
+    Raises ValueError outside [0, 1].
     """
-    p = probabilities("holm: p", p)
+    p = validate_p_values("holm: p", p)
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
@@ -29,28 +31,29 @@ def holm(p: ArrayLike) -> np.ndarray:
 
 
 def benjamini_hochberg(p: ArrayLike) -> np.ndarray:
-    """False-discovery-rate adjusted p values (K,), in the order given. Raises ValueError outside
-    [0, 1].
+    """False-discovery-rate adjusted p values (K,), in the order given, by scipy.
+
+    Raises ValueError outside [0, 1].
     """
-    return false_discovery_control(probabilities("benjamini_hochberg: p", p), method="bh")
+    return false_discovery_control(validate_p_values("benjamini_hochberg: p", p), method="bh")
 
 
 @dataclass(frozen=True)
 class PartialConjunction:
-    """`p[u - 1]` tests "fewer than u of the N hypotheses are false"; `k_hat` is the largest u with
-    p at most alpha.
+    """In how many of N hypotheses there is an effect.
+
+    `p[u - 1]` tests "fewer than u are false"; `k_hat` is the largest u with p at most alpha.
     """
 
     p: np.ndarray
     k_hat: int
 
 
-def partial_conjunction(p: ArrayLike, alpha: float = 0.05) -> PartialConjunction:
+def partial_conjunction(p: ArrayLike, alpha: float = ALPHA) -> PartialConjunction:
     """Bonferroni partial-conjunction p values for u = 1..N of N: max over v <= u of (N - v + 1)
-    p_(v).
+    p_(v), which are Holm's in ascending order.
 
     p: (N,) raw p values, one a task. Raises ValueError outside [0, 1].
     """
-    ordered = np.sort(probabilities("partial_conjunction: p", p))
-    adjusted = np.minimum(1.0, np.maximum.accumulate(ordered * np.arange(len(ordered), 0, -1)))
+    adjusted = np.sort(holm(validate_p_values("partial_conjunction: p", p)))
     return PartialConjunction(adjusted, int((adjusted <= alpha).sum()))

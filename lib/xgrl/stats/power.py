@@ -10,27 +10,31 @@ General 143:2020-2045 (crossed random factors).
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 
 from scipy.special import nctdtrinc
 from scipy.stats import nct
 from scipy.stats import t as student
 
 from .twoway import variance
+from .verdict import ALPHA
 
 FEWEST_BLOCKS = 6  # with 5 blocks the smallest two-sided sign-flip p is .0625
 MOST_BLOCKS = 100_000
 
 
-def _components(sa2: float, sb2: float, sc2: float, B: int, n: int) -> None:
+def _variance(sa2: float, sb2: float, sc2: float, B: int, n: int) -> tuple[float, float]:
+    """Variance of the mean and its degrees of freedom, from the expected mean squares."""
     if min(sa2, sb2, sc2) < 0 or not 0 < sa2 + sb2 + sc2 < math.inf or B < 2 or n < 2:
         raise ValueError(
             f"found components {sa2}, {sb2}, {sc2}, B {B}, n {n}; "
             "need components of 0 or more with a positive sum, and B and n of 2 or more"
         )
+    return variance(sc2 + n * sa2, sc2 + B * sb2, sc2, B, n)
 
 
 def minimal_effect(
-    sa2: float, sb2: float, sc2: float, B: int, n: int, power: float = 0.8, alpha: float = 0.05
+    sa2: float, sb2: float, sc2: float, B: int, n: int, power: float = 0.8, alpha: float = ALPHA
 ) -> float:
     """Smallest true difference in points that the crossed test finds with probability `power`.
 
@@ -38,35 +42,27 @@ def minimal_effect(
     points, 0 or more and not all 0; B blocks and n items (2 or more). Two-sided test at `alpha`;
     rejections on the wrong side are not counted.
     """
-    _components(sa2, sb2, sc2, B, n)
     if not 0 < alpha < power < 1:
         raise ValueError(
             f"minimal_effect: found alpha {alpha}, power {power}; need 0 < alpha < power < 1"
         )
-    var, df = variance(sc2 + n * sa2, sc2 + B * sb2, sc2, B, n)
-    shift = nctdtrinc(float(df), 1 - power, float(student.ppf(1 - alpha / 2, df)))  # noncentrality
-    return float(shift) * math.sqrt(var)
+    var, df = _variance(sa2, sb2, sc2, B, n)
+    noncentrality = nctdtrinc(float(df), 1 - power, float(student.ppf(1 - alpha / 2, df)))
+    return float(noncentrality) * math.sqrt(var)
 
 
 def power_at(
-    effect: float, sa2: float, sb2: float, sc2: float, B: int, n: int, alpha: float = 0.05
+    effect: float, sa2: float, sb2: float, sc2: float, B: int, n: int, alpha: float = ALPHA
 ) -> float:
     """Probability that the crossed test finds a true difference of `effect` points, on its own
     side; components as above.
     """
-    _components(sa2, sb2, sc2, B, n)
-    var, df = variance(sc2 + n * sa2, sc2 + B * sb2, sc2, B, n)
+    var, df = _variance(sa2, sb2, sc2, B, n)
     return float(nct.sf(student.ppf(1 - alpha / 2, df), df, abs(effect) / math.sqrt(var)))
 
 
 def blocks_needed(
-    effect: float,
-    sa2: float,
-    sb2: float,
-    sc2: float,
-    n: int,
-    power: float = 0.8,
-    alpha: float = 0.05,
+    effect: float, sa2: float, sb2: float, sc2: float, n: int, power: float = 0.8
 ) -> int | None:
     """Fewest blocks with which `minimal_effect` is at most `effect` points.
 
@@ -77,12 +73,7 @@ def blocks_needed(
         raise ValueError(f"blocks_needed: found effect {effect}, need a positive number of points")
 
     def enough(blocks: int) -> bool:
-        return minimal_effect(sa2, sb2, sc2, blocks, n, power, alpha) <= effect
+        return minimal_effect(sa2, sb2, sc2, blocks, n, power) <= effect
 
-    if not enough(MOST_BLOCKS):
-        return None
-    low, high = FEWEST_BLOCKS - 1, MOST_BLOCKS  # enough(high) holds, enough(low) is taken not to
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    counts = range(FEWEST_BLOCKS, MOST_BLOCKS)
+    return counts.start + bisect_left(counts, True, key=enough) if enough(MOST_BLOCKS) else None

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .checks import finite
+from .validation import validate_array
 
 EXACT_BLOCKS = 20  # 2^19 distinct flips (a flip and its mirror image have the same statistic)
 DRAWS = 99_999  # beyond that; with the observed one p = (k + 1) / 100,000
@@ -64,7 +64,7 @@ def sign_flip(m: ArrayLike, seed: int | np.random.Generator = 0) -> float:
     = 20; beyond it 99,999 are drawn from `seed` and p = (k + 1) / (n + 1). The identity counts, so p is at least 2 / 2^B, never 0.
     Raises ValueError for NaN, infinity or an empty array.
     """
-    return float(sign_flip_columns(finite("sign_flip: m", m, ndim=1)[:, None], seed)[0])
+    return float(sign_flip_columns(validate_array("sign_flip: m", m, ndim=1)[:, None], seed)[0])
 
 
 def westfall_young(M: ArrayLike, seed: int | np.random.Generator = 0) -> np.ndarray:
@@ -76,7 +76,7 @@ def westfall_young(M: ArrayLike, seed: int | np.random.Generator = 0) -> np.ndar
     sqrt(B * sum of squares), which needs no division by a vanishing sd. Exact up to B = 20, else
     99,999 draws from `seed`.
     """
-    m = finite("westfall_young: M", M, ndim=2)
+    m = validate_array("westfall_young: M", M, ndim=2)
     scale = np.sqrt(len(m) * (m**2).sum(0))
     scale[scale == 0] = 1.0  # all differences are 0: the statistic is 0, p is 1
     observed = np.abs(m.sum(0)) / scale

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .checks import finite
+from .twoway import block_means
+from .validation import validate_array
 
 CHUNK = 2**22  # resampled items held at a time
 
@@ -34,6 +35,36 @@ def _weights(size: int, draws: int, rng: np.random.Generator) -> np.ndarray:
     return np.bincount(chosen.ravel(), minlength=draws * size).reshape(draws, size) / size
 
 
+def _block_weights(labels: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """(draws, B) weights of blocks drawn within their strata; each row sums to 1."""
+    drawn = np.empty((draws, len(labels)))
+    for label in np.unique(labels):
+        inside = labels == label
+        drawn[:, inside] = _weights(int(inside.sum()), draws, rng) * inside.mean()
+    return drawn
+
+
+def _labels(strata: Sequence | None, blocks: int) -> np.ndarray:
+    """Stratum of each block as a code from 0 up; one stratum without `strata`."""
+    return np.unique(np.zeros(blocks) if strata is None else strata, return_inverse=True)[1]
+
+
+def _resample(
+    labels: np.ndarray, items: int, draws: int, seed: int | np.random.Generator, means: Callable
+) -> np.ndarray:
+    """(draws,) values of `means`, which gives R numbers from block weights (R, B) and a generator;
+    R is such that R * items fits in memory.
+    """
+    rng, size = np.random.default_rng(seed), max(1, CHUNK // items)
+    sizes = (min(size, draws - start) for start in range(0, draws, size))
+    return np.concatenate([means(_block_weights(labels, R, rng), rng) for R in sizes])
+
+
+def _percentiles(means: np.ndarray, level: float) -> tuple[float, float]:
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    return float(low), float(high)
+
+
 def bootstrap(
     D: Sequence[ArrayLike],
     weights: ArrayLike,
@@ -50,62 +81,38 @@ def bootstrap(
     variance more than once, so its intervals are on the wide side. The standard error is the
     bootstrap's own in closed form (Owen 2007, section 3); the interval comes from the draws.
     """
-    tables = [finite(f"bootstrap: D[{t}]", table, ndim=2) for t, table in enumerate(D)]
-    w = finite("bootstrap: weights", weights, ndim=1)
-    blocks = len(tables[0])
-    labels = (
-        np.zeros(blocks, int)
-        if strata is None
-        else np.unique(np.asarray(strata), return_inverse=True)[1]
-    )
-    if (
-        len(w) != len(tables)
-        or len(labels) != blocks
-        or any(len(table) != blocks for table in tables)
-    ):
+    tables = [validate_array(f"bootstrap: D[{t}]", table, ndim=2) for t, table in enumerate(D)]
+    w = validate_array("bootstrap: weights", weights, ndim=1)
+    labels, shapes = _labels(strata, len(tables[0])), [table.shape for table in tables]
+    if len(w) != len(tables) or any(len(table) != len(labels) for table in tables):
         raise ValueError(
-            f"bootstrap: found {len(w)} weights and {len(labels)} strata for shapes "
-            f"{[table.shape for table in tables]}, need one weight a table and one label a block"
+            f"bootstrap: found {len(w)} weights and {len(labels)} strata for shapes {shapes}, "
+            "need one weight a table and one label a block"
         )
-    rng = np.random.default_rng(seed)
-    size = max(1, CHUNK // max(table.shape[1] for table in tables))
-    means = np.empty(draws)
-    for start in range(0, draws, size):
-        drawn = _block_weights(labels, min(size, draws - start), rng)
-        means[start : start + len(drawn)] = sum(
-            # (part, B)
-            weight * ((_weights(table.shape[1], len(drawn), rng) @ table.T) * drawn).sum(1)
-            for weight, table in zip(w, tables, strict=True)
-        )
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
-    return Bootstrap(_standard_error(tables, w, labels), (float(low), float(high)), means)
 
+    def means_of(drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        resampled = (_weights(table.shape[1], len(drawn), rng) @ table.T for table in tables)
+        return sum(v * (means * drawn).sum(1) for v, means in zip(w, resampled, strict=True))
 
-def _block_weights(labels: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """(draws, B) weights of blocks drawn within their strata; each row sums to 1."""
-    drawn = np.empty((draws, len(labels)))
-    for label in np.unique(labels):
-        inside = labels == label
-        drawn[:, inside] = _weights(int(inside.sum()), draws, rng) * inside.mean()
-    return drawn
+    means = _resample(labels, max(n for _, n in shapes), draws, seed, means_of)
+    return Bootstrap(_standard_error(tables, w, labels), _percentiles(means, level), means)
 
 
 def _standard_error(tables: list[np.ndarray], w: np.ndarray, labels: np.ndarray) -> float:
-    """Standard deviation over all resamples: blocks within strata, items, and what is left of both."""
+    """Standard deviation over all resamples: blocks within strata, items, what is left of both."""
 
     def inside(values: np.ndarray) -> np.ndarray:
         means = np.stack([values[labels == label].mean(0) for label in range(labels.max() + 1)])
         return values - means[labels]
 
-    m = sum(weight * table.mean(1) for weight, table in zip(w, tables, strict=True))
+    m = block_means(tables, w)
     variance = (inside(m) ** 2).sum() / len(m) ** 2
     for weight, table in zip(w, tables, strict=True):
         column = table.mean(0)
         rest = inside(table)
         rest -= rest.mean(1, keepdims=True)
-        variance += (weight / table.shape[1]) ** 2 * (
-            ((column - column.mean()) ** 2).sum() + (rest**2).sum() / len(m) ** 2
-        )
+        squares = ((column - column.mean()) ** 2).sum() + (rest**2).sum() / len(m) ** 2
+        variance += (weight / table.shape[1]) ** 2 * squares
     return float(np.sqrt(variance))
 
 
@@ -127,38 +134,27 @@ def pigeonhole(
     (C,) codes from 0 up; an item has one weight in both arms, all languages and all blocks. It
     checks the jackknife's pseudo-values, which take the metric as straight.
     """
-    counts = finite("pigeonhole: counts", counts, ndim=4)
+    counts = validate_array("pigeonhole: counts", counts, ndim=4)
     language, item = np.asarray(language), np.asarray(item)
     blocks, cells, k = counts.shape[1:]
     if len(counts) != 2 or len(language) != cells or len(item) != cells:
         raise ValueError(
             f"pigeonhole: found counts of shape {counts.shape} with {len(language)} languages and "
-            f"{len(item)} items; "
-            "need two arms, and a language and an item for each cell"
+            f"{len(item)} items; need two arms, and a language and an item for each cell"
         )
-    labels = (
-        np.zeros(blocks, int)
-        if strata is None
-        else np.unique(np.asarray(strata), return_inverse=True)[1]
-    )
-    rng, items = np.random.default_rng(seed), int(item.max()) + 1
-    parts = [np.flatnonzero(language == code) for code in np.unique(language)]
+    items = int(item.max()) + 1
+    inside = [np.flatnonzero(language == code) for code in np.unique(language)]
     # (C_l, 2 B k)
-    flat = [counts[:, :, part].transpose(2, 0, 1, 3).reshape(len(part), -1) for part in parts]
-    means, size = np.empty(draws), max(1, CHUNK // max(items, cells))
-    for start in range(0, draws, size):
-        drawn = _block_weights(labels, min(size, draws - start), rng)
-        weights = _weights(items, len(drawn), rng)
-        values = np.mean(
-            [
-                metric((weights[:, item[part]] @ table).reshape(len(drawn), 2, blocks, k))
-                for part, table in zip(parts, flat, strict=True)
-            ],
-            axis=0,
-        )  # (part, 2, B)
-        means[start : start + len(drawn)] = ((values[:, 1] - values[:, 0]) * drawn).sum(1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
-    return Bootstrap(float(means.std(ddof=1)), (float(low), float(high)), means)
+    flat = [counts[:, :, own].transpose(2, 0, 1, 3).reshape(len(own), -1) for own in inside]
+
+    def means_of(drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        weights, shape = _weights(items, len(drawn), rng), (len(drawn), 2, blocks, k)
+        sums = (weights[:, item[own]] @ table for own, table in zip(inside, flat, strict=True))
+        values = np.mean([metric(total.reshape(shape)) for total in sums], axis=0)  # (R, 2, B)
+        return ((values[:, 1] - values[:, 0]) * drawn).sum(1)
+
+    means = _resample(_labels(strata, blocks), max(items, cells), draws, seed, means_of)
+    return Bootstrap(float(means.std(ddof=1)), _percentiles(means, level), means)
 
 
 def jackknife(metric: Callable[[np.ndarray], np.ndarray], counts: ArrayLike) -> np.ndarray:
@@ -170,10 +166,10 @@ def jackknife(metric: Callable[[np.ndarray], np.ndarray], counts: ArrayLike) -> 
     theta_without_e stands in for an item's score. Raises ValueError where deleting one item makes
     the metric undefined.
     """
-    counts = finite("jackknife: counts", counts, ndim=2)
+    counts = validate_array("jackknife: counts", counts, ndim=2)
     items = len(counts)
     if items < 2:
         raise ValueError(f"jackknife: found {items} item, need 2 or more")
     total = counts.sum(0)
     values = items * np.asarray(metric(total)) - (items - 1) * np.asarray(metric(total - counts))
-    return finite("jackknife: pseudo-values", values, ndim=1)
+    return validate_array("jackknife: pseudo-values", values, ndim=1)

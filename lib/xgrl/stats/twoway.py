@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
-from .checks import ZeroVariance, finite
+from .intervals import t_half_width
+from .validation import ZeroVariance, validate_array
 
 TINY = float(np.finfo(float).tiny)  # a p value that underflows is reported as this, never as 0
 # a standard error below this share of the largest difference is rounding, not spread
@@ -45,9 +46,7 @@ class Crossed(Estimate):
 
     @property
     def components(self) -> dict[str, float]:
-        """Variance components block, item and residual in squared points; the first two may be
-        negative.
-        """
+        """Variance components in squared points; those of block and item may be negative."""
         blocks, items = self.shape
         return {
             "block": (self.ms_block - self.ms_residual) / items,
@@ -79,28 +78,22 @@ def variance(
     V = max(MS_b + MS_e - MS_r, MS_b, MS_e) / (B n); Satterthwaite's df with floor B - 1, or, where
     one mean square exceeds the sum (a negative component), that mean square's own df.
     """
-    total = ms_block + ms_item - ms_residual
-    largest = np.maximum(ms_block, ms_item)
-    spread = (
-        ms_block**2 / (blocks - 1)
-        + ms_item**2 / (items - 1)
-        + ms_residual**2 / ((blocks - 1) * (items - 1))
-    )
-    satterthwaite = np.maximum(blocks - 1, total**2 / np.where(spread > 0, spread, 1))
-    single = np.where(ms_block >= ms_item, blocks - 1, items - 1)
-    return np.maximum(total, largest) / (blocks * items), np.where(
-        total >= largest, satterthwaite, single
-    )
+    total, largest = ms_block + ms_item - ms_residual, np.maximum(ms_block, ms_item)
+    free_b, free_e = blocks - 1, items - 1
+    spread = ms_block**2 / free_b + ms_item**2 / free_e + ms_residual**2 / (free_b * free_e)
+    satterthwaite = np.maximum(free_b, total**2 / np.where(spread > 0, spread, 1))
+    df = np.where(total >= largest, satterthwaite, np.where(ms_block >= ms_item, free_b, free_e))
+    return np.maximum(total, largest) / (blocks * items), df
 
 
 def _interval(mean: float, var: float, df: float, level: float, scale: float) -> tuple:
-    """(mean, se, df, interval, p), or ZeroVariance when the standard error is nothing but rounding."""
+    """(mean, se, df, interval, p); ZeroVariance when the standard error is nothing but rounding."""
     se = float(np.sqrt(var))
     if se <= NO_SPREAD * scale:
         raise ZeroVariance(
             f"all differences equal {mean:g}: no spread over blocks or items, so no standard error"
         )
-    half = float(student.ppf((1 + level) / 2, df)) * se
+    half = float(t_half_width(se, df, level))
     p = max(2 * float(student.sf(abs(mean) / se, df)), TINY)
     return float(mean), se, float(df), (float(mean - half), float(mean + half)), p
 
@@ -112,7 +105,7 @@ def crossed(D: ArrayLike, level: float = 0.95) -> Crossed:
     `level` is that of the interval. Raises ValueError for a wrong shape, NaN or infinity and
     ZeroVariance when all entries are equal.
     """
-    D = finite("crossed: D", D, ndim=2, least=2)
+    D = validate_array("crossed: D", D, ndim=2, least=2)
     mean, *squares = mean_squares(D)
     var, df = variance(*squares, *D.shape)
     return Crossed(*_interval(mean, var, df, level, np.abs(D).max()), *map(float, squares), D.shape)
@@ -131,12 +124,15 @@ def block_variance(m: np.ndarray, strata: Sequence | None) -> tuple[float, int]:
     names, index, sizes = np.unique(np.asarray(strata), return_inverse=True, return_counts=True)
     if len(index) != len(m) or sizes.min() != sizes.max() or sizes.min() < 2:
         found = ", ".join(f"{name}: {size}" for name, size in zip(names, sizes, strict=True))
-        raise ValueError(
-            f"strata: found {found} for {len(m)} blocks, need equal strata of 2 blocks or more"
-        )
-    return float(np.mean([m[index == i].var(ddof=1) for i in range(len(names))])), len(m) - len(
-        names
-    )
+        need = "need equal strata of 2 blocks or more"
+        raise ValueError(f"strata: found {found} for {len(m)} blocks, {need}")
+    within = [m[index == code].var(ddof=1) for code in range(len(names))]
+    return float(np.mean(within)), len(m) - len(names)
+
+
+def block_means(tables: Sequence[np.ndarray], w: np.ndarray) -> np.ndarray:
+    """Weighted mean m_b of each block over T tables (B, n_t), with weights (T,): (B,)."""
+    return sum(weight * table.mean(1) for weight, table in zip(w, tables, strict=True))
 
 
 def tasks_variance(
@@ -156,10 +152,9 @@ def tasks_variance(
     """
     share = np.where(ms_item > ms_residual, w**2 / (blocks * items), 0.0)
     var = s2 / blocks + (share * (ms_item - ms_residual)).sum(-1)
-    spread = (s2 / blocks) ** 2 / floor + (
-        (share * ms_item) ** 2 / (items - 1)
-        + (share * ms_residual) ** 2 / ((blocks - 1) * (items - 1))
-    ).sum(-1)
+    item, residual = (share * ms_item) ** 2, (share * ms_residual) ** 2
+    spread = (item / (items - 1) + residual / ((blocks - 1) * (items - 1))).sum(-1)
+    spread = (s2 / blocks) ** 2 / floor + spread
     return var, np.maximum(floor, var**2 / np.where(spread > 0, spread, np.inf))
 
 
@@ -174,22 +169,24 @@ def crossed_tasks(
     Satterthwaite's df over all terms, at least that of s_b^2. One unstratified task is `crossed`
     itself. Raises ValueError for mismatched shapes, unequal strata, NaN.
     """
-    tables = [finite(f"crossed_tasks: D[{t}]", table, ndim=2, least=2) for t, table in enumerate(D)]
-    w = finite("crossed_tasks: weights", weights, ndim=1)
-    blocks = len(tables[0])
-    if len(w) != len(tables) or any(len(table) != blocks for table in tables):
+    tables = [
+        validate_array(f"crossed_tasks: D[{t}]", table, ndim=2, least=2)
+        for t, table in enumerate(D)
+    ]
+    w = validate_array("crossed_tasks: weights", weights, ndim=1)
+    blocks, shapes = len(tables[0]), [table.shape for table in tables]
+    if len(w) != len(tables) or any(shape[0] != blocks for shape in shapes):
         raise ValueError(
-            f"crossed_tasks: found {len(w)} weights for shapes "
-            f"{[table.shape for table in tables]}, "
+            f"crossed_tasks: found {len(w)} weights for shapes {shapes}, "
             "need one weight a table and the same number of blocks"
         )
     if len(tables) == 1 and (strata is None or len(set(strata)) == 1):
         whole = crossed(w[0] * tables[0], level)
         return Estimate(whole.mean, whole.se, whole.df, whole.interval, whole.p)
-    m = sum(weight * table.mean(1) for weight, table in zip(w, tables, strict=True))  # (B,)
+    m = block_means(tables, w)
     s2, floor = block_variance(m, strata)
-    squares = np.array([mean_squares(table)[2:] for table in tables])  # (T, 2)
-    sizes = np.array([table.shape[1] for table in tables])
-    var, df = tasks_variance(s2, floor, squares[:, 0], squares[:, 1], w, blocks, sizes)
+    ms_item, ms_residual = np.array([mean_squares(table)[2:] for table in tables]).T  # (T,) each
+    items = np.array([shape[1] for shape in shapes])
+    var, df = tasks_variance(s2, floor, ms_item, ms_residual, w, blocks, items)
     scale = max(abs(weight) * np.abs(table).max() for weight, table in zip(w, tables, strict=True))
     return Estimate(*_interval(m.mean(), float(var), float(df), level, scale))

@@ -19,20 +19,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .audit import ENGLISH, aligned
-from .checks import finite, known
-from .equivalence import tost
+from .alignment import ENGLISH, align, independent_units, macro_averages
+from .crossed_and_sign_flip import crossed_and_sign_flip
 from .multiplicity import holm
 from .randomisation import TIE, sign_flip
-from .tables import tested, units
+from .validation import validate_array, validate_name
 from .verdict import decide
 
 DRAWS = 9_999
-CHUNK = 2**21
-NAN = float("nan")
+CHUNK = 2**21  # scores held at a time
 COLUMNS = [
-    "arm", "against", "targets", "intermediate", "blocks", "baseline", "score", "theta", "low", "high", "p", "tost_p",
-    "verdict", "note",
+    "arm", "against", "targets", "intermediate", "blocks", "baseline", "score", "theta", "low",
+    "high", "p", "tost_p", "verdict", "note",
 ]  # fmt: skip
 
 
@@ -52,11 +50,9 @@ def max_t(Y: ArrayLike, draws: int = DRAWS, seed: int | np.random.Generator = 0)
     with a single arm left, the exact sign flip. Raises ValueError for NaN, a wrong shape, or fewer
     than two columns.
     """
-    Y = finite("max_t: Y", Y, ndim=2)
-    if Y.shape[1] < 2:
-        raise ValueError(
-            f"max_t: found {Y.shape[1]} column, need the baseline and at least one arm"
-        )
+    Y = validate_array("max_t: Y", Y, ndim=2)
+    if (columns := Y.shape[1]) < 2:
+        raise ValueError(f"max_t: found {columns} column, need the baseline and at least one arm")
     rng = np.random.default_rng(seed)
     observed = _statistics(Y[:, 1:] - Y[:, :1])
     order, adjusted, largest = np.argsort(-observed, kind="stable"), np.empty(len(observed)), 0.0
@@ -66,8 +62,7 @@ def max_t(Y: ArrayLike, draws: int = DRAWS, seed: int | np.random.Generator = 0)
             p = sign_flip(left[:, 1] - left[:, 0], rng)
         else:
             p = (_exceeding(left, observed[arm] - TIE, draws, rng) + 1) / (draws + 1)
-        largest = max(largest, p)
-        adjusted[arm] = largest
+        adjusted[arm] = largest = max(largest, p)
     return adjusted
 
 
@@ -77,90 +72,61 @@ def _exceeding(Y: np.ndarray, threshold: float, draws: int, rng: np.random.Gener
     """
     count, size = 0, max(1, CHUNK // Y.size)
     for start in range(0, draws, size):
-        part = np.broadcast_to(Y, (min(size, draws - start), *Y.shape))
-        shuffled = rng.permuted(part, axis=2)
-        count += int(
-            (_statistics(shuffled[:, :, 1:] - shuffled[:, :, :1]).max(1) >= threshold).sum()
-        )
+        copies = np.broadcast_to(Y, (min(size, draws - start), *Y.shape))
+        shuffled = rng.permuted(copies, axis=2)
+        largest = _statistics(shuffled[:, :, 1:] - shuffled[:, :, :1]).max(1)
+        count += int((largest >= threshold).sum())
     return count
 
 
-def shared_cells(frame: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
+def _shared_cells(frame: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
     """The two arms' zero-shot rows for the targets and intermediate tasks that both have.
 
     An arm may exist for some targets or some intermediate tasks only; seeds, languages and examples
     are not trimmed, so that what is missing there is still refused. Raises ValueError for an
     unknown arm and where the two share nothing.
     """
-    for arm in (baseline, treatment):
-        known("arm", arm, frame["arm"].unique())
-    rows = frame[frame["arm"].isin([baseline, treatment]) & (frame["language"] != ENGLISH)]
+    arms = [baseline, treatment]
+    for arm in arms:
+        validate_name("arm", arm, frame["arm"].unique())
+    rows = frame[frame["arm"].isin(arms) & (frame["language"] != ENGLISH)]
     has = rows.groupby(["intermediate", "target", "arm"], observed=True).size().unstack("arm")
-    has = (
-        has.reindex(columns=[baseline, treatment])
-        .notna()
-        .all(axis=1)
-        .unstack("target", fill_value=False)
-    )
-    has = has.loc[has.any(axis=1)]
-    targets = has.columns[has.all(axis=0)]
-    if not len(has) or not len(targets):
+    both = has.reindex(columns=arms).notna().all(axis=1).unstack("target", fill_value=False)
+    both = both.loc[both.any(axis=1)]
+    targets = both.columns[both.all(axis=0)]
+    if not len(both) or not len(targets):
         raise ValueError(f"arms {baseline!r} and {treatment!r} have no target in common")
-    return rows[rows["intermediate"].isin(has.index) & rows["target"].isin(targets)]
+    return rows[rows["intermediate"].isin(both.index) & rows["target"].isin(targets)]
 
 
-def contrast(
-    frame: pd.DataFrame, baseline: str, treatment: str, margin: float = 1.0
+def _contrast(
+    frame: pd.DataFrame, baseline: str, treatment: str, margin: float
 ) -> tuple[dict, np.ndarray]:
     """One difference over the cells that both arms have, tested like the primary one, and both
-    arms' block means (B, 2).
+    arms' block means (2, B).
 
     What cannot be compared comes back as a row of NaN with the reason as its note, and an empty
     table.
     """
-    row = dict.fromkeys(COLUMNS, NAN) | {
-        "arm": treatment,
-        "against": baseline,
-        "verdict": "not comparable",
-        "note": "",
-    }
-    notes: list[str] = []
+    row = dict.fromkeys(COLUMNS, np.nan) | {"arm": treatment, "against": baseline}
     try:
-        paired, targets = aligned(shared_cells(frame, baseline, treatment), baseline, treatment)
-        blocks, _, strata = units(paired, "block", notes)
+        shared = _shared_cells(frame, baseline, treatment)
+        paired, targets = align(shared, baseline, treatment)
+        blocks, _, strata = independent_units(paired, "block", notes=[])
     except ValueError as error:
-        return row | {"note": str(error)}, np.empty((0, 2))
+        return row | {"verdict": "not comparable", "note": str(error)}, np.empty((2, 0))
     w = np.full(len(targets), 1 / len(targets))
-    estimate, _, p, alone = tested([target.items() for target in targets], w, strata)
-    arms = np.stack(
-        [
-            sum(v * t.macro(getattr(t, arm)) for v, t in zip(w, targets, strict=True))
-            for arm in ("baseline", "treatment")
-        ]
-    )
-    if alone:
-        notes.append("no variance, so no interval")
-    equal = NAN if alone else tost(estimate.mean, estimate.se, estimate.df, margin)
-    low, high = estimate.interval
-    row |= {
-        "targets": ", ".join(t.name for t in targets),
-        "intermediate": ", ".join(dict.fromkeys(block.intermediate for block in blocks)),
-        "blocks": len(blocks),
-    }
-    row |= {
-        "baseline": arms[0].mean(),
-        "score": arms[1].mean(),
-        "theta": estimate.mean,
-        "low": low,
-        "high": high,
-        "p": p,
-    }
-    row |= {
-        "tost_p": equal,
-        "verdict": decide(estimate.mean, p, equal)[0],
-        "note": "no variance, so no interval" if alone else "",
-    }
-    return row, arms.T
+    tested = crossed_and_sign_flip([target.items() for target in targets], w, strata)
+    estimate, p = tested.estimate, tested.p
+    arms = np.stack(list(macro_averages(targets, w).values()))
+    row["targets"] = ", ".join(target.name for target in targets)
+    row["intermediate"] = ", ".join(dict.fromkeys(block.intermediate for block in blocks))
+    row["blocks"] = len(blocks)
+    row["baseline"], row["score"] = arms[0].mean(), arms[1].mean()
+    row["theta"], (row["low"], row["high"]), row["p"] = estimate.mean, estimate.interval, p
+    row["verdict"], _, row["tost_p"] = decide(estimate, p, margin)
+    row["note"] = "no variance, so no interval" if tested.flat else ""
+    return row, arms
 
 
 def against_baseline(
@@ -174,20 +140,20 @@ def against_baseline(
     interval in points, single (not simultaneous) 95 % intervals. Permutation takes the test items
     as given, `p` and its Holm adjustment take them as drawn: a claim needs both.
     """
-    found = [contrast(frame, baseline, arm, margin) for arm in arms]
-    table = pd.DataFrame([row for row, _ in found], columns=COLUMNS).assign(p_max_t=NAN)
+    contrasts = [_contrast(frame, baseline, arm, margin) for arm in arms]
+    table = pd.DataFrame([row for row, _ in contrasts], columns=COLUMNS).assign(p_max_t=np.nan)
     groups = table[table["theta"].notna()].groupby(["targets", "intermediate", "blocks"]).groups
     for rows in groups.values():
-        Y = np.column_stack([found[rows[0]][1][:, 0], *(found[k][1][:, 1] for k in rows)])
+        Y = np.column_stack([contrasts[rows[0]][1][0], *(contrasts[k][1][1] for k in rows)])
         table.loc[rows, "p_max_t"] = np.minimum(1.0, len(groups) * max_t(Y, seed=seed))
     return _with_holm(table)
 
 
 def _with_holm(table: pd.DataFrame) -> pd.DataFrame:
-    able = table["p"].notna()
-    table["p_holm"] = NAN
-    if able.any():
-        table.loc[able, "p_holm"] = holm(table.loc[able, "p"])
+    estimable = table["p"].notna()
+    table["p_holm"] = np.nan
+    if estimable.any():
+        table.loc[estimable, "p_holm"] = holm(table.loc[estimable, "p"])
     return table
 
 
@@ -197,6 +163,6 @@ def pairs(
     """Planned pairs (baseline, treatment) of arms, p adjusted over them by Holm; pairs with an
     absent arm are left out.
     """
-    there = set(frame["arm"].unique())
-    rows = [contrast(frame, low, high, margin)[0] for low, high in wanted if {low, high} <= there]
+    arms = set(frame["arm"].unique())
+    rows = [_contrast(frame, low, high, margin)[0] for low, high in wanted if {low, high} <= arms]
     return _with_holm(pd.DataFrame(rows, columns=COLUMNS))

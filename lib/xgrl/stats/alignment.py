@@ -1,0 +1,262 @@
+"""From prediction rows to aligned score tables, refusing everything that does not line up.
+
+A test on paired data is only as good as the pairing, so each target's rows become one dense array
+(arm, block, cell), cell = (language, item), and any cell that is missing, doubled or not a number
+is an error that names it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from .validation import validate_name
+
+KEYS = ("study", "intermediate", "arm", "target", "seed", "language", "example_id")
+ENGLISH = "en"
+# a bitext pair is searched from either side: two rows of one item
+DIRECTIONS = (" xx-en", " en-xx")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One pair of training runs: everything the two arms share."""
+
+    intermediate: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"intermediate {self.intermediate}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Scores of one target task in points; C cells (language, example), N distinct items, L
+    languages, B blocks.
+
+    An item is what was drawn: an example that all languages share, and a pair of sentences searched
+    in both directions.
+    """
+
+    name: str
+    languages: tuple[str, ...]
+    baseline: np.ndarray  # (B, C)
+    treatment: np.ndarray  # (B, C)
+    language: np.ndarray  # (C,) index into languages
+    item: np.ndarray  # (C,) 0..N-1
+
+    @property
+    def n_items(self) -> int:
+        return int(self.item.max()) + 1
+
+    @property
+    def parallel(self) -> bool:
+        """Whether every language has every item."""
+        pairs = np.unique(self.language.astype(np.int64) * self.n_items + self.item)
+        return len(pairs) == len(self.languages) * self.n_items
+
+    def macro(self, scores: np.ndarray) -> np.ndarray:
+        """Macro average over languages, (B,), of one arm's scores (B, C)."""
+        codes = range(len(self.languages))
+        return np.mean([scores[:, self.language == code].mean(1) for code in codes], axis=0)
+
+    def items(self) -> np.ndarray:
+        """Treatment minus baseline per block and item (B, N), weighted over languages."""
+        return weighted_items(self.treatment - self.baseline, self.language, self.item)
+
+
+def weighted_items(values: np.ndarray, language: np.ndarray, item: np.ndarray) -> np.ndarray:
+    """Average cells over languages inside each item so that the mean over items is the macro
+    average.
+
+    values: (B, C), a column a cell; language, item: (C,) codes from 0 up without gaps. Returns c
+    (B, N) with c[b, e] = sum over the cells of item e, in language l, of values[b, cell] * N / (L
+    n_l), where n_l is the number of cells of language l.
+
+    The mean over items is the macro average for any overlap of items between languages:
+    (1/N) sum_e c[b, e] = (1/N) sum_l sum_{cells of l} values[b, cell] N / (L n_l) = (1/L) sum_l
+    mean_{cells of l} values. With parallel items n_l = N, and c is the plain mean over languages;
+    with ids of its own for each language, every item carries its one value times N / (L n_l), which
+    is 1 for equally large languages; with two directions of search a language, n_l = 2 N and c is
+    the mean over languages and directions.
+    """
+    sizes = np.bincount(language)  # (L,)
+    items = int(item.max()) + 1
+    weighted = values * (items / (len(sizes) * sizes[language]))
+    return np.stack([np.bincount(item, weights=row, minlength=items) for row in weighted])
+
+
+def macro_averages(targets: list[Target], w: np.ndarray) -> dict[str, np.ndarray]:
+    """Each arm's macro average, weighted over targets with `w` (T,): (B,) by side."""
+    return {
+        side: sum(v * t.macro(getattr(t, side)) for v, t in zip(w, targets, strict=True))
+        for side in ("baseline", "treatment")
+    }
+
+
+def _item_of(example_id: str) -> str:
+    """The item that an example belongs to: its id without the direction of a search."""
+    return example_id[: -len(DIRECTIONS[0])] if example_id.endswith(DIRECTIONS) else example_id
+
+
+def _codes(frame: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Integer codes, in the smallest type that holds them, and sorted names of the key columns."""
+    codes, names = {}, {}
+    for key in KEYS:
+        code, name = pd.factorize(frame[key], sort=True)
+        if (code < 0).any():
+            row = int(np.argmin(code))
+            raise ValueError(f"column {key!r}: found no value in row {row}, need one in every row")
+        codes[key], names[key] = code.astype(np.min_scalar_type(len(name))), np.asarray(name)
+    return codes, names
+
+
+def align(frame: pd.DataFrame, baseline: str, treatment: str) -> tuple[list[Block], list[Target]]:
+    """Validate prediction rows and align the two arms' zero-shot scores by block, language and
+    example.
+
+    frame: rows of predictions.parquet (columns study, intermediate, arm, target, seed, language,
+    example_id, score in points), other arms and English rows allowed and left out. Blocks come back
+    sorted by intermediate task and seed, targets by name. Raises ValueError for an unknown arm,
+    several studies, a missing arm of a block, a missing or doubled cell, ids that differ between
+    arms or blocks, scores that are not finite, and fewer than two items.
+    """
+    absent = [column for column in (*KEYS, "score") if column not in frame.columns]
+    if absent or frame.empty:
+        found = f"found {len(frame)} rows, without columns {absent}"
+        raise ValueError(f"frame: {found}; need prediction rows")
+    codes, names = _codes(frame)
+    arms = (baseline, treatment)
+    for arm in arms:
+        validate_name("arm", arm, names["arm"])
+    if baseline == treatment:
+        raise ValueError(f"baseline and treatment are both {baseline!r}, need two arms")
+    if len(names["study"]) > 1:
+        raise ValueError(f"frame: found studies {', '.join(map(str, names['study']))}, need one")
+    arm_codes = [int(np.flatnonzero(names["arm"] == arm)[0]) for arm in arms]
+    zero_shot = np.flatnonzero(names["language"] != ENGLISH)
+    rows = np.flatnonzero(np.isin(codes["arm"], arm_codes) & np.isin(codes["language"], zero_shot))
+    if not len(rows):
+        found = f"found no rows of {baseline!r} or {treatment!r}"
+        raise ValueError(f"frame: {found} in a language other than English")
+    codes = {key: code[rows] for key, code in codes.items()}
+    score = frame["score"].to_numpy(dtype=np.float64, na_value=np.nan)[rows]
+    if len(bad := np.flatnonzero(~np.isfinite(score))):
+        cell = ", ".join(f"{key} {names[key][codes[key][bad[0]]]}" for key in KEYS[1:])
+        found = f"found {score[bad[0]]} at {cell} ({len(bad)} such rows)"
+        raise ValueError(f"score: {found}, need finite numbers")
+
+    side = (codes["arm"] == arm_codes[1]).astype(np.int64)  # 0 baseline, 1 treatment
+    seeds = len(names["seed"])
+    pair = codes["intermediate"].astype(np.int64) * seeds + codes["seed"]
+    block, pairs = pd.factorize(pair, sort=True)
+    blocks = [
+        Block(str(names["intermediate"][code // seeds]), names["seed"][code % seeds].item())
+        for code in pairs
+    ]
+    run = side * len(blocks) + block
+    for code in np.flatnonzero(np.bincount(run, minlength=2 * len(blocks)) == 0):
+        found = f"found no rows of arm {arms[code // len(blocks)]!r}, need both arms"
+        if "none" in arms:
+            found += "; arm none has no intermediate task and pairs with no block"
+        raise ValueError(f"block {blocks[code % len(blocks)]}: {found}")
+    targets = []
+    for code in np.unique(codes["target"]):
+        chosen = np.flatnonzero(codes["target"] == code)
+        cells = {key: codes[key][chosen] for key in ("language", "example_id")}
+        name = str(names["target"][code])
+        targets.append(_target(name, cells, names, run[chosen], score[chosen], blocks, arms))
+    return blocks, targets
+
+
+def _target(
+    target: str,
+    codes: Mapping[str, np.ndarray],
+    names: Mapping[str, np.ndarray],
+    run: np.ndarray,
+    score: np.ndarray,
+    blocks: list[Block],
+    arms: tuple[str, str],
+) -> Target:
+    """Spread one target's rows over (2 B, C), or say which cell is at fault."""
+    ids = len(names["example_id"])
+    pair = codes["language"].astype(np.int64) * ids + codes["example_id"]
+    cell, pairs = pd.factorize(pair, sort=True)
+    cells, runs = len(pairs), 2 * len(blocks)
+    flat = run * cells + cell
+    count = np.bincount(flat, minlength=runs * cells).reshape(runs, cells)
+    codes_here, language = np.unique(pairs // ids, return_inverse=True)
+    examples, position = np.unique(pairs % ids, return_inverse=True)
+    items = [_item_of(str(name)) for name in names["example_id"][examples]]
+    item = pd.factorize(np.array(items, dtype=object))[0][position]
+    languages = tuple(str(names["language"][code]) for code in codes_here)
+
+    def run_name(r: int) -> str:
+        return f"arm {arms[r // len(blocks)]}, {blocks[r % len(blocks)]}"
+
+    def cell_name(r: int, c: int) -> str:
+        example = names["example_id"][pairs[c] % ids]
+        return f"{run_name(r)}, language {languages[language[c]]}, example {example}"
+
+    def refuse(problem: str, wrong: np.ndarray, describe: Callable[..., str]) -> None:
+        if len(at := np.argwhere(wrong)):
+            more = f" (and {len(at) - 1} more)" if len(at) > 1 else ""
+            raise ValueError(f"target {target!r}: found {problem}: {describe(*at[0])}{more}")
+
+    refuse("duplicated rows", count > 1, cell_name)
+    if count.min() == 0:
+        held = np.stack([np.bincount(language, row, len(languages)) for row in count])
+        refuse("no rows", held == 0, lambda r, code: f"{run_name(r)}, language {languages[code]}")
+        refuse("no row, example ids differ between arms or blocks", count == 0, cell_name)
+    held = np.bincount(np.unique(language.astype(np.int64) * ids + item) // ids)
+    refuse("a single item, need 2 or more", held < 2, lambda code: f"language {languages[code]}")
+    values = np.empty(runs * cells)
+    values[flat] = score
+    return Target(target, languages, *values.reshape(2, len(blocks), cells), language, item)
+
+
+def independent_units(
+    blocks: list[Block], unit: str, notes: list[str]
+) -> tuple[list[Block], np.ndarray, list[str] | None]:
+    """The independent units, the matrix (units, blocks) that averages blocks into them, and their
+    strata.
+
+    unit: "block", or "seed" where intermediate tasks reuse one random key. Raises ValueError for
+    one block and for unequal numbers of seeds; fallbacks are told in `notes`.
+    """
+    sizes = Counter(block.intermediate for block in blocks)
+    if len(blocks) < 2:
+        raise ValueError(
+            f"found one block only ({blocks[0]}): training runs are the unit of the analysis, "
+            "need 2 or more"
+        )
+    if len(set(sizes.values())) > 1:
+        found = ", ".join(f"{name}: {size}" for name, size in sizes.items())
+        raise ValueError(
+            f"intermediate tasks have unequal numbers of seeds: found {found}; every run counts, "
+            "need the missing ones"
+        )
+    if unit == "seed":
+        seeds = sorted({block.seed for block in blocks})
+        if len(seeds) * len(sizes) != len(blocks) or len(seeds) < 2:
+            raise ValueError(
+                f"plan unit 'seed': found seeds {seeds} for {len(blocks)} blocks, "
+                "need every intermediate task to have the same seeds, 2 or more"
+            )
+        notes.append(
+            "the seed is the unit: intermediate tasks that share a seed are averaged into one block"
+        )
+        same_seed = np.array([[block.seed == seed for block in blocks] for seed in seeds], float)
+        return [Block("+".join(sizes), seed) for seed in seeds], same_seed / len(sizes), None
+    strata = [block.intermediate for block in blocks] if len(sizes) > 1 else None
+    if strata and min(sizes.values()) < 2:
+        strata = None
+        notes.append(
+            "one block an intermediate task: block variance is not stratified by intermediate "
+            "task, so their fixed differences count as noise"
+        )
+    return blocks, np.eye(len(blocks)), strata

@@ -1,0 +1,128 @@
+"""The tables behind a comparison: by target, by intermediate task, by language, by block, and the
+variance components.
+
+Targets and intermediate tasks are tested like the whole: the larger of the sign-flip and the
+crossed p, on tables (blocks, items) in points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .alignment import Block, Target, macro_averages, weighted_items
+from .crossed_and_sign_flip import crossed_and_sign_flip, crossed_or_flat
+from .multiplicity import benjamini_hochberg, holm
+from .randomisation import sign_flip, westfall_young
+from .twoway import Estimate, block_means, block_variance, crossed
+from .validation import ZeroVariance
+
+ONE = np.ones(1)  # the weight of a single target
+NO_INTERVAL = "no variance, so no interval; p is the sign flip's"
+
+
+def _row(
+    baseline: float, treatment: float, estimate: Estimate, label: str, notes: list[str]
+) -> dict[str, Any]:
+    """Scores, difference and interval; a difference without variance is told in `notes`."""
+    if estimate.se == 0:
+        notes.append(f"{label}: {NO_INTERVAL}")
+    low, high = estimate.interval
+    scores = {"baseline": baseline, "treatment": treatment}
+    return scores | {"theta": estimate.mean, "low": low, "high": high}
+
+
+def by_target(
+    targets: list[Target], tables: list[np.ndarray], strata: list[str] | None, notes: list[str]
+) -> pd.DataFrame:
+    """One row a target; p adjusted over targets by Holm and by Westfall and Young."""
+    rows = []
+    for t, D in zip(targets, tables, strict=True):
+        tested = crossed_and_sign_flip([D], ONE, strata)
+        scores = t.macro(t.baseline).mean(), t.macro(t.treatment).mean()
+        row = _row(*scores, tested.estimate, t.name, notes)
+        rows.append({"target": t.name} | row | {"p_raw": tested.p})
+    return pd.DataFrame(rows).assign(
+        p_holm=lambda frame: holm(frame["p_raw"]),
+        p_westfall_young=westfall_young(np.stack([D.mean(1) for D in tables], axis=1)),
+        n_items=[target.n_items for target in targets],
+        n_languages=[len(target.languages) for target in targets],
+    )
+
+
+def by_intermediate(
+    blocks: pd.DataFrame, tables: list[np.ndarray], w: np.ndarray, notes: list[str]
+) -> pd.DataFrame:
+    """One row an intermediate task that has two blocks or more, over all targets; p adjusted by
+    Holm.
+
+    blocks: from `by_block`, (B,) rows in the order of the tables' first axis.
+    """
+    rows = []
+    for name, own in blocks.groupby("intermediate"):
+        if len(own) >= 2:
+            tested = crossed_and_sign_flip([D[own.index] for D in tables], w, None)
+            scores = own["baseline"].mean(), own["treatment"].mean()
+            row = _row(*scores, tested.estimate, str(name), notes)
+            rows.append({"intermediate": str(name)} | row | {"p_raw": tested.p})
+    columns = ["intermediate", "baseline", "treatment", "theta", "low", "high", "p_raw"]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame["p_holm"] = holm(frame["p_raw"]) if rows else np.nan
+    return frame.assign(n_blocks=blocks.groupby("intermediate").size().max())
+
+
+def by_language(target: Target, average: np.ndarray, notes: list[str]) -> pd.DataFrame:
+    """One row a language of a target; p of the crossed test, adjusted over the languages by
+    Benjamini and Hochberg.
+    """
+    rows = []
+    for code, name in enumerate(target.languages):
+        cells = target.language == code
+        low, high = target.baseline[:, cells], target.treatment[:, cells]
+        items = np.unique(target.item[cells], return_inverse=True)[1]
+        D = average @ weighted_items(high - low, np.zeros(len(items), int), items)
+        estimate = crossed_or_flat([D], ONE, None)
+        p = estimate.p if estimate.se > 0 else sign_flip(D.mean(1))
+        row = _row(low.mean(), high.mean(), estimate, f"{target.name} {name}", notes)
+        rows.append({"target": target.name, "language": name} | row | {"p": p})
+    return pd.DataFrame(rows).assign(p_bh=lambda frame: benjamini_hochberg(frame["p"]))
+
+
+def by_block(
+    blocks: list[Block], m: np.ndarray, targets: list[Target], w: np.ndarray, average: np.ndarray
+) -> pd.DataFrame:
+    """One row a block: weighted macro averages of both arms, and their difference `m_b`."""
+    arms = {side: average @ scores for side, scores in macro_averages(targets, w).items()}
+    return pd.DataFrame([asdict(block) for block in blocks]).assign(**arms, m_b=m)
+
+
+def variance_components(
+    tables: dict[str, np.ndarray], w: np.ndarray, strata: list[str] | None
+) -> pd.DataFrame:
+    """Variance components per target and, as "all", of theta for as many items as the smallest
+    target has.
+
+    "all" reproduces V = block / B + item / n + residual / (B n) of the several-task formula: with n
+    the fewest items, item = n sum_t w_t^2 item_t / n_t, residual likewise, and block = s_b^2 -
+    residual / n, where s_b^2 is taken within strata. Negative estimates are 0.
+    """
+    rows = []
+    for name, D in tables.items():
+        items = D.shape[1]
+        try:
+            found = crossed(D).components
+            found["block"] = block_variance(D.mean(1), strata)[0] - found["residual"] / items
+        except ZeroVariance:
+            found = dict.fromkeys(("block", "item", "residual"), 0.0)
+        rows.append((name, *(max(0.0, value) for value in found.values()), items))
+    frame = pd.DataFrame(rows, columns=["target", "block", "item", "residual", "n_items"])
+    items = frame["n_items"].min()
+    share = w**2 * items / frame["n_items"]
+    item, residual = float(share @ frame["item"]), float(share @ frame["residual"])
+    m = block_means(list(tables.values()), w)
+    block = max(0.0, block_variance(m, strata)[0] - residual / items)
+    frame.loc[len(frame)] = ["all", block, item, residual, items]
+    return frame
