@@ -15,6 +15,8 @@ import evaluate
 import pandas as pd
 import pytest
 
+from simulated_predictions import predictions
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "REPRODUCE.md", *DOCS, *sorted((ROOT / "params").glob("*.md"))]
@@ -35,6 +37,13 @@ def test_links_lead_to_files_and_need_no_anchor(page):
     links = re.findall(r"\]\(([^)]+)\)", page.read_text())
     inside = [link for link in links if not link.startswith("https://")]
     assert not [link for link in inside if "#" in link or not (page.parent / link).exists()]
+
+
+def test_what_reproduce_points_at_is_there():
+    text = (ROOT / "REPRODUCE.md").read_text()
+    names = re.findall(r"`([A-Z]+(?:\.\w+)?|(?:requirements|environment)\.\w+)`", text)
+    paths = [path for path in re.findall(r"`([\w./-]+)`", text) if path.startswith(FOLDERS)]
+    assert len(names + paths) > 20 and not [name for name in names if not (ROOT / name).exists()]
 
 
 @pages
@@ -134,7 +143,8 @@ def test_what_the_readme_says_of_the_results():
             f"{100 * sum(effect[t] for t in retrieval) / sum(effect.values()):.0f} % of the effect",
             f"mean difference is {sum(effect[t] for t in tuned) / 2:.2f} points",
             f"{dann.accuracy.mean():.0f} % of held-out sentences "
-            f"(chance {dann.chance.mean():.0f} %; after standard {standard.accuracy.min():.0f} to {standard.accuracy.max():.0f} %)",
+            f"(chance {dann.chance.mean():.0f} %; "
+            f"after standard {standard.accuracy.min():.0f} to {standard.accuracy.max():.0f} %)",
             f"from {dann.mlp.min():.0f} to {dann.mlp.max():.0f} %",
             f"is down to {own.mean():.0f} %",
             f"{summary['blocks']} blocks",
@@ -207,3 +217,12 @@ def test_what_the_page_says_of_the_statistics():
     rates = {f"{100 * t['rate']:.1f} % | {100 * (t['coverage'] or 0):.1f} %" for t in calibration}
     shown = re.findall(r"^\| [^|]+ \| ([\d.]+ % \| [\d.]+ %) \|$", page, re.M)
     assert len(shown) == 6 and set(shown) <= rates
+
+
+@pytest.mark.embedded
+def test_the_library_does_in_a_notebook_what_the_page_says(capsys):
+    section = (ROOT / "docs/own.md").read_text().split("## In a notebook of your own")[1]
+    there = {"predictions": predictions(shift=8.0)}
+    exec(re.search(r"```python\n(.*?)```", section, re.S)[1], there)
+    assert there["vectors"].shape == (2, 384) and len(there["rows"]) > 100
+    assert "dann is better than standard" in capsys.readouterr().out

@@ -182,17 +182,3 @@ def test_the_documented_encoder_of_ones_own_goes_through_the_phases(tmp_path):
     run = tmp_path / "outputs/mine/intermediate/sarcasm/dann/seed-0"
     assert json.loads((run / "checkpoint/config.json").read_text())["model_type"] == "xlm-roberta"
     assert set(records.read(run)["environment"]) == {"processor", "packages_sha256"}
-
-
-def test_what_reproduce_points_at_is_there():
-    text = (ROOT / "REPRODUCE.md").read_text()
-    paths = [
-        p
-        for p in re.findall(r"`([\w./-]+)`", text)
-        if p.startswith(("lib/", "params/", "notebooks/", "outputs/reference/"))
-    ]
-    paths += re.findall(r"`([A-Z]+(?:\.\w+)?|(?:requirements|environment)\.\w+)`", text)
-    assert len(paths) > 20 and not [path for path in paths if not (ROOT / path).exists()]
-    assert set(re.findall(r"make ([a-z]+)", text)) <= set(
-        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
-    )
