@@ -100,9 +100,8 @@ def small_server(folder, **environment):
     """A fork server with few libraries, for tests that end it; yields its process."""
     folder.mkdir(parents=True, exist_ok=True)
     code = (
-        "import sys, pathlib; from xgrl import kernels\n"
-        "kernels.PRELOAD = dict.fromkeys(['numpy', 'torch', 'ipykernel.ipkernel', "
-        "'ipykernel.kernelapp'], '')\n"
+        "import sys, pathlib; from xgrl.execution import kernels\n"
+        "kernels.PRELOAD = 'numpy', 'torch', 'ipykernel.ipkernel', 'ipykernel.kernelapp'\n"
         "asked = kernels.serve(pathlib.Path(sys.argv[1]))\n"
         "if asked: kernels.become_kernel(asked)"
     )
@@ -310,7 +309,7 @@ def test_server_ends_when_its_folder_is_removed(home):
 
 def test_server_refuses_to_serve_with_a_second_thread(home):
     code = (
-        "import threading, time, pathlib; from xgrl import kernels; kernels.PRELOAD = {}\n"
+        "import threading, time, pathlib; from xgrl.execution import kernels; kernels.PRELOAD = ()\n"
         "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
         f"kernels.serve(pathlib.Path({str(home)!r}))"
     )

@@ -199,7 +199,7 @@ def test_each_job_gets_a_gpu_of_its_own_and_gives_it_back(listing, tmp_path, mon
 
 def test_locks_of_a_killed_process_are_free_at_once(listing, tmp_path):
     code = (
-        "import sys, time; from xgrl import placement\n"
+        "import sys, time; from xgrl.execution import placement\n"
         "with placement.one_gpu(sys.argv[1]) as device: print(device, flush=True); time.sleep(600)"
     )
     with subprocess.Popen(

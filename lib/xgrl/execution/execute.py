@@ -3,8 +3,8 @@
     python -m xgrl.execution.execute notebooks/02_intermediate.ipynb OUT.ipynb -p arm dann -p seed 3
 
 The job is described by its parameters alone. They are checked before a kernel starts: names, types
-and ranges by `xgrl.runs.params`, names of tasks, arms and languages here. The process exits 0 only if
-the kernel ran to its end *and* the notebook's ``run.json``, which it writes last, is there:
+and ranges by `xgrl.runs.params`, names of tasks, arms and languages here. The process exits 0 only
+if the kernel ran to its end *and* the notebook's ``run.json``, which it writes last, is there:
 papermill marks the cells of a killed kernel as completed, so the executed notebook alone proves
 nothing. A failed job keeps its executed notebook, with the traceback.
 """
@@ -26,6 +26,7 @@ from xgrl.arms import ARMS, arm_spec, is_arm, refusal
 from xgrl.execution import failures, placement
 from xgrl.execution.grid import check_arms
 from xgrl.runs import params, records
+from xgrl.runs.params import nearest_names
 from xgrl.tasks import OWN, TABLES, TASKS, UNREADABLE, find_task, mixture_parts
 from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 
@@ -33,6 +34,7 @@ from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 # for nothing used here.
 sys.modules.setdefault("rfc3987_syntax", None)
 
+SUMMARY = __doc__.split("\n")[0]
 ROLES = {"intermediate": "intermediate", "targets": "target", "target": "target"}
 
 
@@ -52,49 +54,46 @@ def check_names(values: dict[str, Any]) -> None:
         for name in _listed(values, key):
             if name not in TABLES[role] and not (name == "none" and key == "intermediate"):
                 kind = f"is a {TASKS[name].role} task, not" if name in TASKS else "is not"
-                nearest = params.nearest_names(name, TABLES[role])
+                nearest = nearest_names(name, TABLES[role])
                 raise Refused(f"{key}={name!r}: {kind} an available {role} task; {nearest}")
     for key in ("arm", "arms", "baseline", "treatment", "probe_arms"):
         for name in _listed(values, key):
             if not is_arm(name):
-                raise Refused(f"{key}={name!r}: unknown arm; {params.nearest_names(name, ARMS)}")
+                raise Refused(f"{key}={name!r}: unknown arm; {nearest_names(name, ARMS)}")
     if "sources" in values:
         _check_sources(values)
         if "own" in values["sources"]:
             _check_files([*values["intermediate"], *values["targets"]])
-    known = {
-        language
-        for name in values.get("targets", [])
-        for language in TABLES["target"][name].languages
-    }
-    for name in values.get("languages", []):
+    _check_languages(values.get("languages", []), values.get("targets", []))
+
+
+def _listed(values: dict[str, Any], key: str) -> list[str]:
+    value = values.get(key, [])
+    return value if isinstance(value, list) else [value]
+
+
+def _check_languages(wanted: list[str], targets: list[str]) -> None:
+    """Has some target each language that is wanted, and each target one of them?"""
+    available = {name: set(TABLES["target"][name].languages) for name in targets}
+    known = set().union(*available.values())
+    for name in wanted:
         if known and name not in known:
+            nearest = nearest_names(name, known)
+            raise Refused(f"languages={name!r}: no target of this study has it; {nearest}")
+    for target, languages in available.items():
+        if not ((set(wanted) or languages) - {"en"}) & languages:
+            allowed = ", ".join(sorted(languages))
             raise Refused(
-                f"languages={name!r}: no target of this study has it; "
-                f"{params.nearest_names(name, known)}"
-            )
-    for name in values.get("targets", []):
-        has = set(TABLES["target"][name].languages)
-        if not ((set(values.get("languages", [])) or has) - {"en"}) & has:
-            raise Refused(
-                f"languages={values['languages']}: target {name!r} has none of them; allowed: "
-                f"{', '.join(sorted(has))}"
+                f"languages={wanted}: target {target!r} has none of them; allowed: {allowed}"
             )
 
 
 def _check_files(names: list[str]) -> None:
     """Are the files of the user's own tasks there?"""
-    for name in [name for name in names if name in OWN]:
-        if missing := [str(file) for file in OWN[name].files if not file.is_file()]:
-            raise Refused(
-                f"task {name!r}: {', '.join(missing)} missing; its files are "
-                f"{', '.join(map(str, OWN[name].files))}"
-            )
-
-
-def _listed(values: dict[str, Any], key: str) -> list[str]:
-    found = values.get(key, [])
-    return found if isinstance(found, list) else [found]
+    for name, files in {name: OWN[name].files for name in names if name in OWN}.items():
+        if missing := [str(file) for file in files if not file.is_file()]:
+            needed = ", ".join(map(str, files))
+            raise Refused(f"task {name!r}: {', '.join(missing)} missing; its files are {needed}")
 
 
 def _check_sources(values: dict[str, Any]) -> None:
@@ -121,23 +120,21 @@ def _check_sources(values: dict[str, Any]) -> None:
     source = next((source for source in sources if source in UNLABELLED), None)
     for name in values.get("unlabelled_languages", []):
         if source is None or (UNLABELLED[source] and name not in UNLABELLED[source]):
-            allowed = params.nearest_names(name, UNLABELLED[source] if source else UNLABELLED)
+            nearest = nearest_names(name, UNLABELLED[source] if source else UNLABELLED)
             raise Refused(
                 f"unlabelled_languages={name!r}: {sources} have no text in it for the "
-                f"discriminator; {allowed}"
+                f"discriminator; {nearest}"
             )
 
 
 def check_study(config: dict[str, Any]) -> params.Study:
-    """A study that can be run, from the merged mapping of its files; ValueError (or `Refused`)
-    before anything is computed.
-    """
+    """A study that can be run, from its merged files; ValueError before anything is computed."""
     study = params.load_study(config)
     check_names(study.scientific.model_dump() | {"sources": study.fixed.sources})
     check_arms(study)
     for name in study.scientific.targets:
-        if TABLES["target"][name].first and f"{name}-first" not in study.nuisance.target.steps:
-            first = TABLES["target"][name].first
+        first = TABLES["target"][name].first
+        if first and f"{name}-first" not in study.nuisance.target.steps:
             raise Refused(
                 f"nuisance.target.steps: {name!r} is trained on {first!r} first; say for how many "
                 f"steps: {name}-first"
@@ -158,30 +155,26 @@ def check_job(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
             f"outputs={values['outputs']!r}: a symbolic link in it leads to {home}; name the "
             f"folder itself as outputs"
         )
-    if notebook == "02_intermediate" and not arm_spec(values["arm"]).trains:
-        raise Refused(
-            f"arm={values['arm']!r}: trains nothing; it has no intermediate run of its own"
-        )
-    if "arm" in values and values["intermediate"] != "none":
-        served = [find_task(values["intermediate"], "intermediate")]
-        served += [find_task(values["target"], "target")] if "target" in values else []
-        domains = values.get("domains", "")
-        reasons = [
-            refusal(values["arm"], task, translations=None, domains=domains) for task in served
-        ]
-        if reason := next(filter(None, reasons), ""):
-            raise Refused(f"arm={values['arm']!r}: {reason}")
+    arm = values.get("arm", "")
+    if notebook == "02_intermediate" and not arm_spec(arm).trains:
+        raise Refused(f"arm={arm!r}: trains nothing; it has no intermediate run of its own")
+    if arm and values["intermediate"] != "none":
+        for role in ("intermediate", "target"):
+            if role in values:
+                task, domains = find_task(values[role], role), values.get("domains", "")
+                if reason := refusal(arm, task, translations=None, domains=domains):
+                    raise Refused(f"arm={arm!r}: {reason}")
     return values
 
 
 def check_machine(notebook: str, values: dict[str, Any]) -> None:
-    """`Refused` where a job cannot run as this user in this process: too few cores, no GPU, a cache
-    that cannot be written.
-    """
+    """`Refused` where this process has too few cores, no GPU, or a cache that it cannot write."""
     name = "workers" if notebook == "01_prepare" else "threads"
     if values.get(name, 1) > (available := placement.cores()):
-        raise Refused(f"{name}={values[name]}: {available} cores are available to this process (affinity " f"and control groups"
-                      f" counted); allowed here: 1 to {available}")  # fmt: skip
+        raise Refused(
+            f"{name}={values[name]}: {available} cores are available to this process (affinity "
+            f"and control groups counted); allowed here: 1 to {available}"
+        )
     if values.get("device") == "cuda":
         try:
             placement.check_gpu()
@@ -194,44 +187,39 @@ def check_machine(notebook: str, values: dict[str, Any]) -> None:
 def _check_cache() -> None:
     from xgrl.runs.cache import cache_folder
 
-    folder = place = cache_folder()
+    cache = folder = cache_folder()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for place in (folder, *(path for path in sorted(folder.iterdir()) if path.is_dir())):
-            with tempfile.TemporaryFile(dir=place):
+        cache.mkdir(parents=True, exist_ok=True)
+        for folder in (cache, *(path for path in sorted(cache.iterdir()) if path.is_dir())):
+            with tempfile.TemporaryFile(dir=folder):
                 pass
     except OSError as error:
-        owner = f", it belongs to {place.owner()}" if place.exists() else ""
-        raise Refused(f"cache {place}: this user cannot write there ({error.strerror}{owner}); name a " f"folder of your own in"
-                      " XGRL_CACHE, or have its owner give you access") from None  # fmt: skip
+        owner = f", it belongs to {folder.owner()}" if folder.exists() else ""
+        raise Refused(
+            f"cache {folder}: this user cannot write there ({error.strerror}{owner}); name a "
+            f"folder of your own in XGRL_CACHE, or have its owner give you access"
+        ) from None
 
 
 def folder_of(notebook: str, values: dict[str, Any]) -> Path:
     """Where the job with these parameters leaves its ``run.json``."""
     phase = notebook.split("_", 1)[1]
-    keys = {
-        k: values[k]
-        for k in ("intermediate", "arm", "seed", "target")
-        if phase != "prepare" and k in values
-    }
+    names = () if phase == "prepare" else ("intermediate", "arm", "seed", "target")
+    keys = {name: values[name] for name in names if name in values}
     return records.run_folder(values["outputs"], values["study"], phase, **keys)
 
 
 def run(
-    notebook: str | Path,
-    output: str | Path,
-    values: dict[str, Any],
-    *,
-    warm: bool = True,
-    minutes: float | None = None,
-) -> Path:
+    notebook: str | Path, output: str | Path, values: dict[str, Any], *,
+    warm: bool = True, minutes: float | None = None,
+) -> Path:  # fmt: skip
     """Execute `notebook` with `values` and leave the executed copy at `output`.
 
     Args:
         notebook: path of a notebook named in `xgrl.runs.params.JOBS`.
         output: where the executed notebook goes, written by papermill after every cell.
         values: the job's parameters; what is not given takes the notebook's default.
-        warm: start the kernel from the fork server where that is possible (`xgrl.execution.kernels`).
+        warm: start the kernel from the fork server where that is possible (`kernels`).
         minutes: a cell that runs longer is stopped; None: no limit.
 
     Returns:
@@ -257,55 +245,43 @@ def run(
     kernels.install()
     with placement.one_gpu() if values.get("device") == "cuda" else nullcontext():
         papermill.execute_notebook(
-            str(notebook), str(output), parameters=values, kernel_name=kernels.KERNEL, progress_bar=False, cwd=os.getcwd(),
+            str(notebook), str(output), parameters=values, kernel_name=kernels.KERNEL,
+            progress_bar=False, cwd=os.getcwd(),
             execution_timeout=minutes and max(1, round(minutes * 60)),
         )  # fmt: skip
     if not record.exists():
         raise RuntimeError(
             f"{output}: the kernel ended without writing {record}; it was killed, or ran out of "
-            f"memory"
+            "memory"
         )
     return record
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m xgrl.execution.execute", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("notebook", type=Path)
-    parser.add_argument("output", type=Path, help="the executed notebook")
-    parser.add_argument(
-        "-p",
-        "--parameter",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        help="VALUE is YAML",
-    )
-    parser.add_argument("--json", default="{}", help="parameters as one JSON object")
-    parser.add_argument(
-        "--minutes", type=float, help="a cell that runs longer is stopped (no limit without)"
-    )
-    parser.add_argument(
-        "--with-parent",
-        action="store_true",
-        help="end when the process that started this one has ended",
-    )
-    parser.add_argument(
-        "--cold", action="store_true", help="start a fresh kernel instead of a warm one"
-    )
+    """The command line; argparse, since a job would start half a second later with typer."""
+    parser = argparse.ArgumentParser("python -m xgrl.execution.execute", description=SUMMARY)
+    add = parser.add_argument
+    add("notebook", type=Path)
+    add("output", type=Path, help="the executed notebook")
+    pair = {"nargs": 2, "action": "append", "default": [], "metavar": ("NAME", "VALUE")}
+    add("-p", "--parameter", **pair, help="VALUE is YAML")
+    add("--json", default="{}", help="parameters as one JSON object")
+    add("--minutes", type=float, help="a cell that runs longer is stopped (no limit without)")
+    ending = "end when the process that started this one has ended"
+    add("--with-parent", action="store_true", help=ending)
+    add("--cold", action="store_true", help="start a fresh kernel instead of a warm one")
     return parser.parse_args()
 
 
 def _values(arguments: argparse.Namespace) -> dict[str, Any]:
     """The parameters on the command line; `Refused` where they are not JSON or YAML."""
+    given = f"--json {arguments.json[:80]!r}"
     try:
         values = json.loads(arguments.json)
     except (ValueError, RecursionError) as error:
-        raise Refused(f"--json {arguments.json[:80]!r}: not JSON ({error})") from None
+        raise Refused(f"{given}: not JSON ({error})") from None
     if not isinstance(values, dict):
-        raise Refused(f"--json {arguments.json[:80]!r}: expected one object of names and values")
+        raise Refused(f"{given}: expected one object of names and values")
     for name, text in arguments.parameter:
         try:
             values[name] = yaml.safe_load(text)
@@ -319,27 +295,21 @@ def _values(arguments: argparse.Namespace) -> dict[str, Any]:
 def main() -> int:
     """Command line: 0 finished, 1 the notebook failed, 2 refused before it started."""
     arguments = _arguments()
+    notebook, output = arguments.notebook, arguments.output
+    warm, minutes = not arguments.cold, arguments.minutes
     if arguments.with_parent:
         failures.end_with_parent()
     try:
-        if not arguments.notebook.exists():
-            raise Refused(f"{arguments.notebook}: no such notebook")
-        print(
-            run(
-                arguments.notebook,
-                arguments.output,
-                _values(arguments),
-                warm=not arguments.cold,
-                minutes=arguments.minutes,
-            )
-        )
+        if not notebook.exists():
+            raise Refused(f"{notebook}: no such notebook")
+        print(run(notebook, output, _values(arguments), warm=warm, minutes=minutes))
     except Refused as error:
         print("refused:", " ".join(str(error).split()), file=sys.stderr)
         return 2
     # a failed job must exit 1 whatever went wrong in its kernel; the traceback is in the notebook
     except Exception as error:
-        reason = failures.explain(error, arguments.minutes)
-        print(f"failed: {reason}\nthe executed notebook: {arguments.output}", file=sys.stderr)
+        reason = failures.explain(error, minutes)
+        print(f"failed: {reason}\nthe executed notebook: {output}", file=sys.stderr)
         return 1
     return 0
 

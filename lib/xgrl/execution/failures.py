@@ -13,14 +13,27 @@ import signal
 import threading
 import time
 
+ROOM = "make room, then say the same command again: what has finished is kept"
+LESS = "fewer jobs at once (make study JOBS=1), a smaller batch_size or max_length"
 ADVICE = {  # what an error's text says, and what to do
-    "No space left on device": "the disk is full; make room, then say the same command again: what has finished is kept",
-    "Disk quota exceeded": "your quota of the disk is used up; make room, then say the same command again",
-    "Read-only file system": "the outputs cannot be written; make the folder writable, or name another with `outputs:`",
-    "Permission denied": "a file may not be read or written; look at owner and mode, or name another with `outputs:`",
-    "MemoryError": "out of memory; fewer jobs at once (make study JOBS=1), a smaller batch_size or max_length",
-    "can't allocate memory": "out of memory; fewer jobs at once (make study JOBS=1), a smaller batch_size or max_length",
-    "CUDA out of memory": "out of memory on the GPU; a smaller batch_size or max_length, or device: cpu",
+    "No space left on device": f"the disk is full; {ROOM}",
+    "Disk quota exceeded": f"your quota of the disk is used up; {ROOM}",
+    "Read-only file system": "the outputs cannot be written; make the folder writable, or name "
+    "another with `outputs:`",
+    "Permission denied": "a file may not be read or written; look at owner and mode, or name "
+    "another with `outputs:`",
+    "MemoryError": f"out of memory; {LESS}",
+    "can't allocate memory": f"out of memory; {LESS}",
+    "CUDA out of memory": "out of memory on the GPU; a smaller batch_size or max_length, or "
+    "device: cpu",
+}
+SIGNALS = {
+    signal.SIGKILL: ", usually out of memory: the system or a batch system's limit ends the "
+    "largest process. Fewer jobs at once (make study JOBS=1), more memory (fixed.memory_mb on a "
+    "cluster), or a smaller batch_size or max_length help",
+    signal.SIGSEGV: ", a fault in a compiled library",
+    signal.SIGBUS: ", usually a file that was cut short or a full disk while it was mapped",
+    signal.SIGXCPU: ", a limit of processor time",
 }
 
 
@@ -29,27 +42,23 @@ def explain(error: BaseException, minutes: float | None = None) -> str:
     from xgrl.execution import kernels
 
     kind = type(error).__name__
+    go_on = "what has finished is kept, say the same command to go on"
     if kind == "DeadKernelError":
-        return (
-            f"{killed(kernels.WarmProvisioner.ended)}; what has finished is kept, say the same "
-            f"command to go on"
-        )
+        return f"{killed(kernels.WarmProvisioner.ended)}; {go_on}"
     if kind == "CellTimeoutError":
         return (
             f"a cell ran longer than {minutes:g} minutes and was stopped: it hangs, or needs more "
-            f"(fixed.runtime_minutes "
-            "in the study file); what has finished is kept, say the same command to go on"
+            f"(fixed.runtime_minutes in the study file); {go_on}"
         )
+    text, cell = " ".join(f"{kind}: {error}".split()), ""
     if kind == "PapermillExecutionError":
-        text = " ".join(f"{error.ename}: {error.evalue}".split())
-        text, place = (
-            (text if len(text) <= 600 else f"{text[:600]} ..."),
-            f"cell {error.exec_count}",
+        text, cell = (
+            " ".join(f"{error.ename}: {error.evalue}".split()),
+            f"cell {error.exec_count}: ",
         )
-    else:
-        text, place = " ".join(f"{kind}: {error}".split()), ""
-    advice = next((todo for sign, todo in ADVICE.items() if sign in text), "")
-    return "; ".join(filter(None, [f"{place}: {text}" if place else text, advice]))
+        text = text if len(text) <= 600 else f"{text[:600]} ..."
+    advice = next((f"; {todo}" for sign, todo in ADVICE.items() if sign in text), "")
+    return f"{cell}{text}{advice}"
 
 
 def killed(status: int | None) -> str:
@@ -60,21 +69,11 @@ def killed(status: int | None) -> str:
         name = signal.Signals(-status).name
     except ValueError:
         name = "?"
-    likely = {
-        signal.SIGKILL: ", usually out of memory: the system or a batch system's limit ends the largest "
-        "process. Fewer jobs at "
-        "once (make study JOBS=1), more memory (fixed.memory_mb on a cluster), or a smaller "
-        "batch_size or max_length help",
-        signal.SIGSEGV: ", a fault in a compiled library",
-        signal.SIGBUS: ", usually a file that was cut short or a full disk while it was mapped",
-        signal.SIGXCPU: ", a limit of processor time",
-    }.get(-status, "")
-    return f"the kernel was killed by signal {-status} ({name}){likely}"
+    return f"the kernel was killed by signal {-status} ({name}){SIGNALS.get(-status, '')}"
 
 
 def end_with_parent(every: float = 0.5) -> None:
-    """End this process when its parent has ended, so that a killed Snakemake leaves no job that
-    writes into its folders.
+    """End this process when its parent has ended: a killed Snakemake leaves no job that writes.
 
     Looked at every so many seconds by a thread; ended first as gently as Ctrl-C, so that the kernel
     is shut down, then at once.

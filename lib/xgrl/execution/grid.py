@@ -8,7 +8,9 @@ and treatment must serve everything.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from xgrl.arms import ARMS, arm_spec, is_arm, method_of, refusal
 from xgrl.runs.params import BY_ARM, Study, nearest_names
@@ -44,26 +46,19 @@ def serves(study: Study, arm: str, task: Task) -> str:
 
 
 def arms_with_texts(study: Study) -> list[str]:
-    """Methods among a study's arms for which 01 prepares texts of their own; another arm or variant
-    leaves 01 as it is.
-    """
+    """Methods among a study's arms with texts of their own; other arms leave 01 as it is."""
     named = {method_of(arm) for arm in (*study.scientific.arms, *study.scientific.probe_arms)}
-    return [
-        arm for arm, spec in ARMS.items() if arm in named and spec.text not in ("", "unlabelled")
-    ]
+    own = [arm for arm, spec in ARMS.items() if spec.text not in ("", "unlabelled")]
+    return [arm for arm in own if arm in named]
 
 
 def trains_nothing(target: Task) -> bool:
-    """Retrieval with the vectors as they are: without intermediate training one run is all of them,
-    whatever the seed.
-    """
+    """Retrieval with the vectors as they are: for the public encoder one run is all seeds'."""
     return target.format == "retrieval" and not target.trained
 
 
 def check_arms(study: Study) -> None:
-    """ValueError, naming the arm and the reason, where an arm of a study can serve nothing, or not
-    what it must.
-    """
+    """ValueError, with arm and reason, where an arm serves nothing, or not what it must."""
     s = study.scientific
     for key in BY_ARM:
         values = getattr(study.nuisance, key)
@@ -71,31 +66,27 @@ def check_arms(study: Study) -> None:
             raise ValueError(f"nuisance.{key}: no 'default'")
         for arm in values:
             if arm != "default" and not is_arm(arm):
-                raise ValueError(
-                    f"nuisance.{key}: unknown arm {arm!r}; {nearest_names(arm, ['default', *ARMS])}"
-                )
+                nearest = nearest_names(arm, ["default", *ARMS])
+                raise ValueError(f"nuisance.{key}: unknown arm {arm!r}; {nearest}")
     for arm in dict.fromkeys([*s.arms, *s.probe_arms]):
-        spec, method = arm_spec(arm), method_of(arm)
-        if arm != method and not any(arm in getattr(study.nuisance, key) for key in BY_ARM):
-            raise ValueError(
-                f"arms={arm!r}: the same as {method!r}, because none of "
-                f"nuisance.{', '.join(BY_ARM)} has a value for {arm!r}"
-            )
-        if spec.checkpoint and spec.checkpoint not in s.arms:
-            raise ValueError(
-                f"arms={arm!r}: takes the checkpoints of {spec.checkpoint!r}, which is not among "
-                f"the arms"
-            )
-        if spec.text == "pairs" and not set(study.fixed.sources) & set(PARALLEL):
-            raise ValueError(
-                f"arms={arm!r}: needs translation pairs; sources that have some: "
-                f"{', '.join(PARALLEL)}"
-            )
-        for role, names in (("intermediate", s.intermediate), ("target", s.targets)):
-            reasons = [serves(study, arm, find_task(name, role)) for name in names]
-            must_all = arm in (s.baseline, s.treatment)
-            if any(reasons) and (must_all or all(reasons)):
-                raise ValueError(f"arms={arm!r}: {next(reason for reason in reasons if reason)}")
+        for reason in _unusable(study, arm):
+            raise ValueError(f"arms={arm!r}: {reason}")
+
+
+def _unusable(study: Study, arm: str) -> Iterator[str]:
+    """Why a study cannot have an arm."""
+    s, spec, method = study.scientific, arm_spec(arm), method_of(arm)
+    if arm != method and not any(arm in getattr(study.nuisance, key) for key in BY_ARM):
+        keys = ", ".join(BY_ARM)
+        yield f"the same as {method!r}, because none of nuisance.{keys} has a value for {arm!r}"
+    if spec.checkpoint and spec.checkpoint not in s.arms:
+        yield f"takes the checkpoints of {spec.checkpoint!r}, which is not among the arms"
+    if spec.text == "pairs" and not set(study.fixed.sources) & set(PARALLEL):
+        yield f"needs translation pairs; sources that have some: {', '.join(PARALLEL)}"
+    for role, names in (("intermediate", s.intermediate), ("target", s.targets)):
+        reasons = [serves(study, arm, find_task(name, role)) for name in names]
+        if all(reasons) or arm in (s.baseline, s.treatment):
+            yield from filter(None, reasons)
 
 
 def grid(study: Study) -> Grid:
@@ -103,31 +94,24 @@ def grid(study: Study) -> Grid:
     s = study.scientific
     tasks = {name: find_task(name, "intermediate") for name in s.intermediate}
     targets = {name: find_task(name, "target") for name in s.targets}
-    trained, applied, left_out = [], [], []
+    trained, applied, probed, left_out = [], [], [], []
+
+    def served(arm: str, table: dict[str, Task]) -> list[str]:
+        reasons = {name: serves(study, arm, task) for name, task in table.items()}
+        left_out.extend(filter(None, reasons.values()))
+        return [name for name, reason in reasons.items() if not reason]
+
     for arm in s.arms:
-        reasons = [
-            {name: serves(study, arm, task) for name, task in table.items()}
-            for table in (tasks, targets)
-        ]
-        left_out += [reason for found in reasons for reason in found.values() if reason]
-        own, reached = ([name for name, reason in found.items() if not reason] for found in reasons)
+        own, reached = served(arm, tasks), served(arm, targets)
         if arm_spec(arm).trains:
-            trained += [(task, arm, seed) for task in own for seed in s.seeds]
+            trained += product(own, [arm], s.seeds)
         for name in reached:
-            if arm == "none":
-                applied += [
-                    (name, "none", arm, seed)
-                    for seed in (s.seeds[:1] if trains_nothing(targets[name]) else s.seeds)
-                ]
-            else:
-                applied += [(name, task, arm, seed) for task in own for seed in s.seeds]
-    probed = [
-        (name, arm, seed)
-        for arm in s.probe_arms
-        for name, task in tasks.items()
-        if not serves(study, arm, task)
-        for seed in s.probe_seeds
-    ]
+            once = arm == "none" and trains_nothing(targets[name])
+            sources = ["none"] if arm == "none" else own
+            applied += product([name], sources, [arm], s.seeds[:1] if once else s.seeds)
+    for arm in s.probe_arms:
+        names = [name for name, task in tasks.items() if not serves(study, arm, task)]
+        probed += product(names, [arm], s.probe_seeds)
     fine_tuned = [(s.probe_target, *cell) for cell in probed] if s.probe_target else []
     return Grid(_once(trained + probed), _once(applied + fine_tuned), probed, left_out)
 

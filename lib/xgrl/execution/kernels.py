@@ -34,6 +34,7 @@ import importlib.util
 import json
 import logging
 import os
+import pkgutil
 import random
 import select
 import shutil
@@ -43,6 +44,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -57,24 +59,34 @@ RETRY_SECONDS = 600  # a server that could not start is not tried again for this
 # connecting where no server is, or where one died
 ABSENT = (FileNotFoundError, ConnectionRefusedError)
 
-PRELOAD = {  # what the server imports: modules, and the names that lazy packages must load at once
-    "numpy": "", "pandas": "", "pyarrow.parquet": "", "scipy.stats": "", "sklearn.linear_model": "", "pydantic": "",
-    "matplotlib.pyplot": "", "ipykernel.ipkernel": "", "ipykernel.kernelapp": "", "safetensors.torch": "", "torch": "",
-    "transformers": "Trainer TrainingArguments AutoConfig AutoModel AutoTokenizer PreTrainedTokenizerFast " "BertModel"
-    " BertForSequenceClassification XLMRobertaModel XLMRobertaForSequenceClassification", "datasets": "", "evaluate": "",
-}  # fmt: skip
+PRELOAD = (  # what the server imports; of a lazy package, the names that must be loaded
+    "numpy", "pandas", "pyarrow.parquet", "scipy.stats", "sklearn.linear_model", "pydantic",
+    "matplotlib.pyplot", "ipykernel.ipkernel", "ipykernel.kernelapp", "safetensors.torch", "torch",
+    "datasets", "evaluate", "transformers:Trainer", "transformers:TrainingArguments",
+    "transformers:AutoConfig", "transformers:AutoModel", "transformers:AutoTokenizer",
+    "transformers:PreTrainedTokenizerFast", "transformers:BertModel",
+    "transformers:BertForSequenceClassification", "transformers:XLMRobertaModel",
+    "transformers:XLMRobertaForSequenceClassification",
+)  # fmt: skip
 # prefixes of variables that are read once; not CUDA_VISIBLE_DEVICES, which the driver reads at
 # first use
 IMPORT_TIME = (
-    "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "BLIS_", "KMP_", "GOMP_", "NUMEXPR_", "LD_", "MALLOC_", "ARROW_", "JE_",
-    "TORCH", "PYTORCH_", "TRANSFORMERS_", "HF_", "HUGGINGFACE_", "ACCELERATE_", "TOKENIZERS_", "TQDM_", "MPL", "IPY",
-    "JUPYTER_", "XDG_", "HOME", "TMP", "TEMP", "TZ", "LANG", "LC_", "SCIPY_", "SKLEARN_", "NPY_", "XGRL_WARM_",
+    "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "BLIS_", "KMP_", "GOMP_", "NUMEXPR_", "LD_", "MALLOC_",
+    "ARROW_", "JE_", "TORCH", "PYTORCH_", "TRANSFORMERS_", "HF_", "HUGGINGFACE_", "ACCELERATE_",
+    "TOKENIZERS_", "TQDM_", "MPL", "IPY", "JUPYTER_", "XDG_", "HOME", "TMP", "TEMP", "TZ", "LANG",
+    "LC_", "SCIPY_", "SKLEARN_", "NPY_", "XGRL_WARM_",
 )  # fmt: skip
 # pyarrow without helper thread, GPUs counted without a context, the plot backend of a kernel
 SERVER_ENVIRONMENT = {
-    "JE_ARROW_MALLOC_CONF": "background_thread:false", "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-}  # fmt: skip
+}
+# `runpy` from a file, without its folder on the path
+RUN_FILE = (
+    "import runpy, sys; sys.path[:] = filter(None, sys.path); "
+    "runpy.run_path(sys.argv.pop(1), None, '__main__')"
+)
 
 
 class WarmUnavailable(Exception):
@@ -82,8 +94,7 @@ class WarmUnavailable(Exception):
 
 
 class WarmProvisioner(LocalProvisioner):
-    """Provisioner of the kernel specification ``xgrl-warm``: a forked kernel if possible, else a
-    cold one.
+    """Provisioner of the specification ``xgrl-warm``: forked if possible, else a cold kernel.
 
     Both kinds talk through Unix sockets in a folder of their own, not through ports that another
     kernel could take between their choice and their use, so that kernels started side by side never
@@ -95,17 +106,13 @@ class WarmProvisioner(LocalProvisioner):
     ended: int | None = None
 
     async def poll(self) -> int | None:
-        """The kernel's exit status or None while it lives; kept for whoever must say why a notebook
-        failed.
-        """
+        """The exit status, None while the kernel lives; kept to say why a notebook failed."""
         if (status := await super().poll()) is not None:
             WarmProvisioner.ended = status
         return status
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
-        """Give the kernel a private folder for its sockets, then prepare it as the stock
-        provisioner does.
-        """
+        """Give the kernel a private folder for its sockets, then do as the stock one does."""
         manager = self.parent
         # a restarted kernel keeps its folder
         if manager and manager.transport == "tcp" and os.name == "posix":
@@ -115,7 +122,7 @@ class WarmProvisioner(LocalProvisioner):
         return await super().pre_launch(**kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
-        """Launch `cmd` warm, or cold with one line on stderr; returns the connection information."""
+        """Launch `cmd` warm, or cold with a line on stderr; returns the connection information."""
         try:
             self.process = await asyncio.to_thread(start_warm, cmd, self.folder, **kwargs)
         except (WarmUnavailable, OSError) as reason:
@@ -133,9 +140,7 @@ class WarmProvisioner(LocalProvisioner):
 
 
 class WarmProcess:
-    """What `LocalProvisioner` uses of `subprocess.Popen`, for a kernel that is the fork server's
-    child.
-    """
+    """What `LocalProvisioner` uses of `subprocess.Popen`, for a child of the fork server."""
 
     stdin = stdout = stderr = None
 
@@ -143,9 +148,7 @@ class WarmProcess:
         self.connection, self.pid, self.returncode = connection, pid, None
 
     def poll(self, seconds: float | None = 0) -> int | None:
-        """The exit status, negative for a signal, or None if the kernel lives after `seconds`
-        (None: no limit).
-        """
+        """The exit status, negative for a signal; None while it lives, after so many seconds."""
         if self.returncode is None and select.select([self.connection], [], [], seconds)[0]:
             with self.connection:
                 answer = _receive(self.connection)
@@ -172,24 +175,19 @@ def start_warm(
 
     Args: `cmd` is ``[sys.executable, "-m", "ipykernel_launcher", ...]``; `folder` is removed by the
     server should this process die before the kernel; `env`, `cwd`, `stdout`, `stderr` are the
-    kernel's, as for `subprocess.Popen`. Raises WarmUnavailable or OSError, with the reason, if no
-    warm kernel can be had.
+    kernel's, as for `subprocess.Popen`. Raises WarmUnavailable or OSError, with the reason, if a
+    warm kernel is unavailable.
     """
     if env.get("XGRL_WARM") == "0":
         raise WarmUnavailable("XGRL_WARM=0")
     if not sys.platform.startswith("linux"):
         raise WarmUnavailable(f"the fork server needs Linux, this is {sys.platform}")
-    if cmd[:3] != [sys.executable, "-m", "ipykernel_launcher"]:
-        raise WarmUnavailable(
-            f"expected {sys.executable} -m ipykernel_launcher ..., found {' '.join(cmd[:3])}"
-        )
+    if cmd[:3] != (expected := [sys.executable, "-m", "ipykernel_launcher"]):
+        given = " ".join(cmd[:3])
+        raise WarmUnavailable(f"expected {' '.join(expected)} ..., found {given}")
     env = env | {"JPY_PARENT_PID": str(os.getpid())}  # as the cold launch does
-    request = {
-        "arguments": cmd[3:],
-        "env": env,
-        "cwd": os.fspath(cwd or os.getcwd()),
-        "folder": folder,
-    }
+    cwd = os.fspath(cwd or os.getcwd())
+    request = {"arguments": cmd[3:], "env": env, "cwd": cwd, "folder": folder}
     outputs = [streams.get("stdout") or 1, streams.get("stderr") or 2]
     # an idle server may end between answering the call and reading the request
     for _attempt in range(2):
@@ -214,14 +212,12 @@ def _server(env: dict[str, str]) -> socket.socket:
         # the clock may be set back
         if refused.exists() and 0 <= time.time() - refused.stat().st_mtime < RETRY_SECONDS:
             raise WarmUnavailable(refused.read_text())
-        code = (
-            "import runpy, sys; sys.path[:] = filter(None, sys.path); "
-            "runpy.run_path(sys.argv.pop(1), None, '__main__')"
-        )
-        command = [sys.executable, "-c", code, __file__, "serve", str(folder)]
+        command = [sys.executable, "-c", RUN_FILE, __file__, "serve", str(folder)]
         with log.open("w") as output:
-            server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
-                                      env=SERVER_ENVIRONMENT | env, start_new_session=True)  # fmt: skip
+            server = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
+                env=SERVER_ENVIRONMENT | env, start_new_session=True,
+            )  # fmt: skip
         end = time.monotonic() + START_SECONDS
         while server.poll() is None and time.monotonic() < end:
             with suppress(*ABSENT):
@@ -238,16 +234,15 @@ def _server(env: dict[str, str]) -> socket.socket:
 
 def _folder(env: dict[str, str]) -> Path:
     """The folder of the server whose children equal a process started here and now with `env`."""
-    places = [place for place in sys.path if place.endswith("-packages") and os.path.isdir(place)]
-    packages = [
-        p for place in places for p in os.scandir(place) if p.name.endswith((".dist-info", ".pth"))
-    ]
-    process = Path("/proc/self")
+    folders = [Path(path) for path in sys.path if path.endswith("-packages")]
+    packages = [file for folder in folders for file in folder.glob("*.dist-info")]
+    packages += [file for folder in folders for file in folder.glob("*.pth")]
+    process, of_process = Path("/proc/self"), ("Umask", "Groups", "Cpus_allowed_l")
     inherited = [
         sys.executable, sys.version, Path(__file__).read_text(), os.nice(0),
-        sorted((package.path, package.stat().st_mtime_ns) for package in packages),
+        sorted((str(package), package.stat().st_mtime_ns) for package in packages),
         sorted((name, value) for name, value in env.items() if name.startswith(IMPORT_TIME)),
-        [x for x in (process / "status").read_text().split("\n") if x.startswith(("Umask", "Groups", "Cpus_allowed_l"))],
+        [x for x in (process / "status").read_text().split("\n") if x.startswith(of_process)],
         [(process / name).read_text() for name in ("limits", "cgroup")],
         [os.readlink(process / "ns" / name) for name in ("mnt", "pid", "net")],
     ]  # fmt: skip
@@ -255,16 +250,13 @@ def _folder(env: dict[str, str]) -> Path:
 
 
 def _base() -> Path:
-    """The folder of this user's servers; PermissionError if somebody else could have put a socket
-    there.
-    """
+    """The folder of this user's servers; PermissionError if somebody else can write there."""
     base = Path(tempfile.gettempdir(), f"xgrl-{os.getuid()}")
     base.mkdir(mode=0o700, exist_ok=True)
-    found = base.lstat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise PermissionError(
-            f"{base} must be this user's alone (mode 700), found mode {found.st_mode & 0o777:o}"
-        )
+    stat = base.lstat()
+    if stat.st_uid != os.getuid() or stat.st_mode & 0o077:
+        mode = f"{stat.st_mode & 0o777:o}"
+        raise PermissionError(f"{base} must be this user's alone (mode 700), found mode {mode}")
     return base
 
 
@@ -279,10 +271,8 @@ def _dial(folder: Path) -> socket.socket:
     return connection
 
 
-def _send(
-    connection: socket.socket, message: dict[str, Any], descriptors: list[int] | None = None
-) -> None:
-    socket.send_fds(connection, [json.dumps(message).encode()], descriptors or [])
+def _send(connection: socket.socket, message: dict, descriptors: Sequence[int] = ()) -> None:
+    socket.send_fds(connection, [json.dumps(message).encode()], descriptors)
 
 
 def _receive(connection: socket.socket) -> dict[str, Any] | None:
@@ -299,15 +289,12 @@ def _kill_group(pid: int) -> None:
 
 
 def serve(folder: Path) -> dict[str, Any] | None:
-    """Import the libraries, then fork a child for each request; returns the request in a child, at
-    the end None.
+    """Import the libraries, then fork a child for each request; returns it in a child, else None.
 
     Raises SystemExit with the reason if a thread or a CUDA context makes forking unsafe.
     """
-    for module, names in PRELOAD.items():
-        _ = [
-            getattr(importlib.import_module(module), name) for name in (names or "__name__").split()
-        ]
+    for name in PRELOAD:
+        pkgutil.resolve_name(name)
     if (threads := len(os.listdir("/proc/self/task"))) > 1:
         raise SystemExit(
             f"libraries started {threads - 1} threads on import (OMP_NUM_THREADS=1 avoids that)"
@@ -321,10 +308,8 @@ def serve(folder: Path) -> dict[str, Any] | None:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(str(address))
     listener.listen(64)
-    born, patience = (
-        address.stat().st_ctime_ns,
-        float(os.environ.get("XGRL_WARM_IDLE", IDLE_SECONDS)),
-    )
+    born = address.stat().st_ctime_ns
+    patience = float(os.environ.get("XGRL_WARM_IDLE", IDLE_SECONDS))
     # pidfd (readable at its end): process id, client, folder
     kernels: dict[int, tuple[int, socket.socket, str]] = {}
     idle_since = time.monotonic()
@@ -335,9 +320,8 @@ def serve(folder: Path) -> dict[str, Any] | None:
         return False
 
     while kernels or (ours() and time.monotonic() - idle_since < patience):
-        ready = select.select(
-            [listener, *kernels, *(client for _, client, _ in kernels.values())], [], [], 0.5
-        )[0]
+        clients = [client for _, client, _ in kernels.values()]
+        ready = select.select([listener, *kernels, *clients], [], [], 0.5)[0]
         for pidfd, (pid, client, sockets) in list(kernels.items()):
             if client in ready and pidfd not in ready:  # the client died
                 _kill_group(pid)
@@ -357,13 +341,9 @@ def serve(folder: Path) -> dict[str, Any] | None:
                 continue
             if (pid := os.fork()) == 0:
                 os.setsid()
-                for descriptor in [
-                    listener.detach(),
-                    client.detach(),
-                    *kernels,
-                    *(k[1].detach() for k in kernels.values()),
-                ]:
-                    # else the server's end of a connection would outlive the server
+                # else the server's end of a connection would outlive the server
+                sockets = [listener, client, *(other for _, other, _ in kernels.values())]
+                for descriptor in [*kernels, *(each.detach() for each in sockets)]:
                     os.close(descriptor)
                 return request
             for stream in request["streams"]:
@@ -402,16 +382,17 @@ def become_kernel(request: dict[str, Any]) -> None:
 
 
 def install(prefix: str | Path = sys.prefix) -> Path:
-    """Write the kernel specification ``xgrl-warm`` below `prefix`, harmless when repeated; returns
-    its file.
-    """
+    """Write the kernel specification ``xgrl-warm`` below `prefix` if need be; returns its file."""
     from xgrl.runs.records import write_json
 
     # no database to share
     launch = "-m ipykernel_launcher -f {connection_file} --HistoryManager.hist_file=:memory:"
-    metadata = {"debugger": True, "kernel_provisioner": {"provisioner_name": KERNEL}}
-    specification = {"argv": [sys.executable, *launch.split()], "display_name": "Python 3 (xgrl, warm)",
-                     "language": "python", "metadata": metadata}  # fmt: skip
+    specification = {
+        "argv": [sys.executable, *launch.split()],
+        "display_name": "Python 3 (xgrl, warm)",
+        "language": "python",
+        "metadata": {"debugger": True, "kernel_provisioner": {"provisioner_name": KERNEL}},
+    }
     target = Path(prefix, "share", "jupyter", "kernels", KERNEL, "kernel.json")
     if not target.exists() or json.loads(target.read_text()) != specification:
         write_json(target, specification)
@@ -439,12 +420,11 @@ def stop() -> str:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["serve", place]:  # how `_server` starts one; in a forked child the request comes back
-            if asked := serve(Path(place)):
-                become_kernel(asked)
+        case ["serve", folder]:  # how `_server` starts one; in a forked child the request returns
+            if request := serve(Path(folder)):
+                become_kernel(request)
         case ["install" | "status" | "stop" as command]:
             print({"install": install, "status": status, "stop": stop}[command]())
         case other:
-            raise SystemExit(
-                f"usage: python -m xgrl.execution.kernels install | status | stop; found: {' '.join(other)}"
-            )
+            usage = "usage: python -m xgrl.execution.kernels install | status | stop"
+            raise SystemExit(f"{usage}; found: {' '.join(other)}")

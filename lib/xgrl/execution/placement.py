@@ -1,7 +1,8 @@
 """Placement: which cores and which GPU a job may have.
 
-    python -I lib/xgrl/execution/placement.py                                          # cores available here
-    python -I lib/xgrl/execution/placement.py 2 params/base.yaml params/laptop.yaml    # what Snakemake is told for 2 jobs at once
+    python -I lib/xgrl/execution/placement.py                   # cores available here
+    python -I lib/xgrl/execution/placement.py 2 params/base.yaml params/laptop.yaml
+                                                # what Snakemake is told for 2 jobs at once
 
 The cores of a process are not those of the machine: its CPU affinity (taskset, cpusets, a batch
 system) and the CPU quota of every control group that it is in (containers; cgroup v1 and v2) each
@@ -26,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 POLL_SECONDS = 1.0  # between looks at the locks of GPUs that are all taken
@@ -37,27 +39,27 @@ def cores(root: str | Path = "/") -> int:
     Args:
         root: where ``proc`` and the mounted control groups are found.
     """
-    affinity = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    if hasattr(os, "sched_getaffinity"):
+        affinity = len(os.sched_getaffinity(0))
+    else:
+        affinity = os.cpu_count() or 1
     return max(1, min([affinity, *map(int, _quotas(Path(root)))]))
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    """CPU quota in cores of every control group that this process is in, from its own to the
-    outermost that is mounted.
+    """CPU quota in cores of this process's control groups, from its own to the outermost mounted.
 
     Sources: cgroups(7), proc(5) on mountinfo, kernel documentation admin-guide/cgroup-v2.rst.
     """
     try:
-        groups = [
-            line.split(":", 2) for line in (root / "proc/self/cgroup").read_text().splitlines()
-        ]
-        mounts = [line.split() for line in (root / "proc/self/mountinfo").read_text().splitlines()]
+        groups = (root / "proc/self/cgroup").read_text().splitlines()
+        mounts = (root / "proc/self/mountinfo").read_text().splitlines()
     except OSError:  # not Linux
         return
-    own = {name: path for _, names, path in groups for name in names.split(",")}  # v2 has no name
-    for fields in mounts:
+    own = {}
+    for _, names, path in (line.split(":", 2) for line in groups):
+        own |= dict.fromkeys(names.split(","), path)  # v2 has no name
+    for fields in map(str.split, mounts):
         kind, _, options = fields[fields.index("-") + 1 :][:3]
         name = {"cgroup2": "", "cgroup": "cpu"}.get(kind)
         if name is None or name not in own or (name and name not in options.split(",")):
@@ -78,9 +80,8 @@ def _quota(group: Path) -> Iterator[float]:
         if (group / "cpu.max").exists():
             quota, period = (group / "cpu.max").read_text().split()
         else:
-            quota, period = (
-                (group / f"cpu.cfs_{what}_us").read_text() for what in ("quota", "period")
-            )
+            names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            quota, period = ((group / name).read_text() for name in names)
         if quota != "max" and int(quota) > 0:
             yield int(quota) / int(period)
     except (OSError, ValueError):
@@ -88,50 +89,43 @@ def _quota(group: Path) -> Iterator[float]:
 
 
 def check_cores(jobs: int, threads: int, available: int | None = None) -> int:
-    """Cores that `jobs` jobs of `threads` threads each take; ValueError where that is more than
-    `available` (`cores`).
-    """
+    """Cores that so many jobs take; ValueError where that is more than `available` (`cores`)."""
     available = available or cores()
     if jobs < 1 or jobs * threads > available:
-        most = available // threads
-        allowed = (
-            f"1 to {most}" if most else "none; run it on a larger machine, or lower fixed.threads"
-        )
+        allowed = "none; run it on a larger machine, or lower fixed.threads"
+        if most := available // threads:
+            allowed = f"1 to {most}"
         raise ValueError(
             f"JOBS={jobs} with {threads} thread{'s' * (threads > 1)} a job: {available} cores are "
-            f"available to this process"
-            f" (affinity and control groups counted); allowed JOBS: {allowed}; more threads than "
-            f"cores make every job crawl"
+            f"available to this process (affinity and control groups counted); allowed JOBS: "
+            f"{allowed}; more threads than cores make every job crawl"
         )
     return jobs * threads
 
 
 def gpus() -> list[str]:
-    """UUIDs of the GPUs that this process may use, in order: those `nvidia-smi` lists, limited by
-    ``CUDA_VISIBLE_DEVICES``.
-    """
+    """UUIDs of this process's GPUs: `nvidia-smi` limited by ``CUDA_VISIBLE_DEVICES``."""
+    command = ["nvidia-smi", "-L"]
     try:
-        listing = subprocess.run(
-            ["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60
-        ).stdout
+        listing = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
     except (OSError, subprocess.TimeoutExpired):
         return []
     listed = dict(re.findall(r"^GPU (\d+):.*\(UUID: (\S+?)\)", listing, re.M))
-    wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if wanted is None or not listed:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None or not listed:
         return list(listed.values())
-    found = []
-    for name in map(str.strip, wanted.split(",")):
-        if name not in listed and not name.startswith(("GPU-", "MIG-")):
-            break  # as CUDA does: nothing counts from the first unknown name on
-        found.append(listed.get(name, name))
-    return found
+    # as CUDA does: nothing counts from the first unknown name on
+    known = takewhile(
+        lambda name: name in listed or name.startswith(("GPU-", "MIG-")),
+        map(str.strip, visible.split(",")),
+    )
+    return [listed.get(name, name) for name in known]
 
 
 def check_gpu() -> list[str]:
     """`gpus`; ValueError where there is none."""
-    if found := gpus():
-        return found
+    if devices := gpus():
+        return devices
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     limit = "" if visible is None else f" with CUDA_VISIBLE_DEVICES={visible!r}"
     raise ValueError(
@@ -175,24 +169,20 @@ def one_gpu(folder: str | Path | None = None) -> Iterator[str]:
 
 
 def options(jobs: str, files: list[str]) -> str:
-    """Snakemake's options for so many jobs at once of the study in `files`; ValueError says what is
-    wrong with them.
-    """
+    """Snakemake's options for so many jobs at once of a study's files; ValueError if impossible."""
     import yaml
 
     if not re.fullmatch(r"[0-9]{1,6}", jobs) or not int(jobs):
-        raise ValueError(
-            f"JOBS={jobs}: how many jobs run at once; allowed: 1 to {cores()}, the cores "
-            f"available here"
-        )
+        allowed = f"allowed: 1 to {cores()}, the cores available here"
+        raise ValueError(f"JOBS={jobs}: how many jobs run at once; {allowed}")
     threads = 1
     for file in files:
         fixed = (yaml.safe_load(Path(file).read_text()) or {}).get("fixed") or {}
         threads = fixed.get("threads", threads)
     if not isinstance(threads, int) or threads < 1:
         threads = 1  # the study itself is refused for it, by name
-    found = f"--cores {check_cores(int(jobs), threads)}"
-    return f"{found} --resources gpu={len(gpus())}" if gpus() else found
+    placed, devices = f"--cores {check_cores(int(jobs), threads)}", len(gpus())
+    return f"{placed} --resources gpu={devices}" if devices else placed
 
 
 def main(arguments: list[str]) -> int:

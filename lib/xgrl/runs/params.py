@@ -68,9 +68,7 @@ BY_ARM = ("lambda_max", "domains", "discriminator_features", "discriminator_laye
 
 
 class Closed(BaseModel):
-    """A frozen model that refuses unknown keys and does not turn one type into another (``"1e-3"``
-    is no number).
-    """
+    """A frozen model; refuses unknown keys, turns no type into another (``"1e-3"``: no number)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -127,9 +125,7 @@ class Nuisance(Closed):
     discriminator_layer: dict[Arm, Layer]  # layer that it reads, by arm; -1 = last
 
     def of_arm(self, arm: str, method: str) -> dict[str, Any]:
-        """The values for one arm: its own, else those of the method it is a variant of, else the
-        default.
-        """
+        """An arm's values: its own, else those of its method (it is a variant), else default."""
         by_key = {key: getattr(self, key) for key in BY_ARM}
         return {
             key: values.get(arm, values.get(method, values["default"]))
@@ -226,9 +222,7 @@ class IntermediateJob(TrainingJob):
 
 
 class TargetJob(TrainingJob):
-    """03_target: one (checkpoint, target task, seed); intermediate and arm are both "none" for the
-    public encoder.
-    """
+    """03_target: one (checkpoint, target, seed); public encoder: intermediate and arm "none"."""
 
     intermediate: Name = "sarcasm"
     arm: Arm = "dann"
@@ -397,16 +391,12 @@ def _shown(value: Any) -> str:
 
 
 def load_study(config: dict[str, Any]) -> Study:
-    """A valid `Study` from the merged mapping of the study files; ValueError names key, value and
-    what is allowed.
-    """
+    """A valid `Study` from merged study files; ValueError names key, value, what is allowed."""
     return _parsed(Study, config, f"study file {config.get('study', '?')!r}")
 
 
 def validate(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The complete parameters of one notebook, defaults filled in; ValueError names key, value and
-    what is allowed.
-    """
+    """A notebook's complete parameters; ValueError names key, value, what is allowed."""
     if notebook not in JOBS:
         nearest = nearest_names(notebook, JOBS)
         raise ValueError(f"notebook={notebook!r}: no such notebook; {nearest}")

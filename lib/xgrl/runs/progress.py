@@ -31,9 +31,7 @@ class ProgressLine:
         self.update(0)
 
     def update(self, done: int) -> None:
-        """Say that `done` of the total are done; at most twice a second, and always the first and
-        the last.
-        """
+        """Say that `done` are done; at most twice a second, and always the first and the last."""
         now = time.monotonic()
         if self.handle is None or (0 < done < self.total and now - self.shown < EVERY):
             return
@@ -44,8 +42,7 @@ class ProgressLine:
 
 
 class watch(Generic[T]):
-    """The same items, with a line of progress in the notebook's cell while they are read, one after
-    another.
+    """The same items, with a line of progress in the notebook's cell while they are read in order.
 
     Args:
         items: a sequence, or a map-style data set.

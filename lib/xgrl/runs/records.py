@@ -55,9 +55,7 @@ PACKAGES = (
 
 
 def write(path: str | Path, writer: Callable[[Path], Any]) -> Path:
-    """Let `writer` fill a temporary file beside `path`, sync it, and move it into place; returns
-    `path`.
-    """
+    """Let `writer` fill a temporary file, sync it and move it to `path`, which is returned."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
@@ -79,9 +77,7 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
 
 
 def write_json(path: str | Path, value: Any) -> Path:
-    """Readable JSON with a final newline; NaN and infinity are refused (ValueError), they are not
-    JSON.
-    """
+    """Readable JSON with a final newline; ValueError for NaN and infinity, which are not JSON."""
     return write_bytes(path, (_text(value) + "\n").encode())
 
 
@@ -90,9 +86,7 @@ def _text(value: Any) -> str:
 
 
 def replace_folder(path: str | Path, writer: Callable[[Path], Any]) -> Path:
-    """Let `writer` fill a temporary folder beside `path` and move it into place, replacing an older
-    one.
-    """
+    """Let `writer` fill a temporary folder and move it to `path`, replacing an older one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
@@ -145,8 +139,7 @@ def run_folder(
 
 
 def start(folder: str | Path, study: str) -> float:
-    """Begin a run: make its folder, take away an older ``run.json`` and what a killed run left;
-    returns the start (seconds).
+    """Begin a run in a folder without ``run.json`` and what a killed run left; returns the second.
 
     Raises:
         ValueError: if the folder holds a run of another study.
@@ -218,9 +211,7 @@ def finish(
 
 
 class NotFinished(ValueError):
-    """What an earlier notebook writes is not there; a notebook shows the sentence alone, without a
-    traceback.
-    """
+    """What an earlier notebook writes is not there; shown in a notebook without a traceback."""
 
     def _render_traceback_(self) -> list[str]:  # IPython's hook
         return [str(self)]
@@ -374,9 +365,7 @@ def _processor() -> str:
 
 
 def _installed() -> str:
-    """SHA-256 of names and versions of all installed packages, as their folders are called
-    (``numpy-2.4.6.dist-info``).
-    """
+    """SHA-256 of all installed packages' names and versions (folders ``numpy-2.4.6.dist-info``)."""
     folders = [Path(folder) for folder in sys.path if folder]
     names = {path.name for folder in folders for path in folder.glob("*.dist-info")}
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
