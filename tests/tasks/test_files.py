@@ -33,7 +33,8 @@ from file_layouts import (
 )
 from xgrl.tasks import TASKS, load_task
 from xgrl.tasks.files import TATOEBA, ccg_labels
-from xgrl.tasks.rows import answer_pair, held_out, marked_mention, sentence_spans
+from xgrl.tasks.rows import answer_pair, held_out, marked_mention
+from xgrl.tasks.sentences import sentence_spans
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import find, read_columns, read_lines, read_records
 
@@ -225,7 +226,7 @@ def test_sentences_of_a_paragraph_cover_it_and_know_abbreviations():
         ' The U.S. is big. Mr. Smith met J. K. Rowling in 1990. "Really?" he said. It cost $3.5 '
         "million. Then he left. "
     )
-    spans = sentence_spans(text)
+    spans = sentence_spans(text, "en")
     assert [text[start:end] for start, end in spans] == [
         "The U.S. is big.",
         "Mr. Smith met J. K. Rowling in 1990.",
@@ -236,7 +237,7 @@ def test_sentences_of_a_paragraph_cover_it_and_know_abbreviations():
     assert not "".join(
         text[end:start] for (_, end), (start, _) in itertools.pairwise(spans)
     ).strip()
-    assert sentence_spans("no end") == [(0, 6)] and sentence_spans("  ") == []
+    assert sentence_spans("no end", "en") == [(0, 6)] and sentence_spans("  ", "en") == []
 
 
 def test_a_mention_that_crosses_sentences_keeps_the_whole_text():

@@ -16,26 +16,20 @@ from typing import Any
 from zlib import crc32
 
 from xgrl.tasks.formats import Row
+from xgrl.tasks.sentences import sentence_spans
 
 Record = Mapping[str, Any]
 # XTREME-R's wording, English in all languages
 QUESTIONS = {"cause": "What was the cause?", "effect": "What was the effect?"}
 # What the ids of TyDiQA's questions begin with.
 TYDI = {
-    "ar": "arabic", "bn": "bengali", "en": "english", "fi": "finnish", "id": "indonesian", "ko": "korean", "ru": "russian",
-    "sw": "swahili", "te": "telugu",
+    "ar": "arabic", "bn": "bengali", "en": "english", "fi": "finnish", "id": "indonesian",
+    "ko": "korean", "ru": "russian", "sw": "swahili", "te": "telugu",
 }  # fmt: skip
 _NLI_SPELLINGS = {
-    "e": "entailment",
-    "n": "neutral",
-    "c": "contradiction",
-    "contradictory": "contradiction",
-}
+    "e": "entailment", "n": "neutral", "c": "contradiction", "contradictory": "contradiction",
+}  # fmt: skip
 _BRACES = re.compile(r"{(.*?)}")
-_SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Prof|Jr|Sr|No|vs|cf|ca|c|e\.g|i\.e|U\.S|[ap]\.m))\.$"
-)
 
 
 def nli_row(record: Record, id: str) -> Row:
@@ -43,12 +37,10 @@ def nli_row(record: Record, id: str) -> Row:
     is dropped as unknown.
     """
     label = _first(record, "label", "gold_label")
-    return {
-        "id": id,
-        "text": _first(record, "premise", "sentence1", "context"),
-        "text_pair": _first(record, "hypothesis", "sentence2"),
-        "label": _NLI_SPELLINGS.get(label, label),
-    }
+    premise = _first(record, "premise", "sentence1", "context")
+    hypothesis = _first(record, "hypothesis", "sentence2")
+    label = _NLI_SPELLINGS.get(label, label)
+    return {"id": id, "text": premise, "text_pair": hypothesis, "label": label}
 
 
 def duplicate_row(record: Record, id: str) -> Row:
@@ -56,12 +48,9 @@ def duplicate_row(record: Record, id: str) -> Row:
     same.
     """
     label = _first(record, "label", "is_duplicate")
-    return {
-        "id": id,
-        "text": _first(record, "question1", "sentence1"),
-        "text_pair": _first(record, "question2", "sentence2"),
-        "label": int(label) if str(label).isdecimal() else label,
-    }
+    first, second = (_first(record, f"question{n}", f"sentence{n}") for n in (1, 2))
+    label = int(label) if str(label).isdecimal() else label
+    return {"id": id, "text": first, "text_pair": second, "label": label}
 
 
 def xcopa_row(record: Record, id: str) -> Row:
@@ -69,43 +58,37 @@ def xcopa_row(record: Record, id: str) -> Row:
     is wanted.
     """
     prompt = f"{record['premise'].strip()} {QUESTIONS[record['question']]}"
-    return {
-        "id": id,
-        "prompt": prompt,
-        "choices": [record["choice1"], record["choice2"]],
-        "label": record.get("label"),
-    }
+    choices = [record["choice1"], record["choice2"]]
+    return {"id": id, "prompt": prompt, "choices": choices, "label": record.get("label")}
 
 
 def siqa_row(record: Record, id: str) -> Row:
     """Social IQa: `label` "1" to "3" (hub and ``.lst`` files), or `correct` "A" to "C" (the jsonl
     of version 1.4).
     """
-    label = record["correct"] if "correct" in record else record["label"]
+    if "correct" in record:
+        label = "ABC".find(record["correct"])
+    else:
+        label = int(record["label"]) - 1
     choices = [record[f"answer{letter}"] for letter in "ABC"]
-    return {"id": id, "prompt": f"{record['context'].strip()} {record['question'].strip()}", "choices": choices,
-            "label": "ABC".find(label) if "correct" in record else int(label) - 1}  # fmt: skip
+    return {"id": id, "prompt": _context_question(record), "choices": choices, "label": label}
 
 
 def hellaswag_row(record: Record, id: str) -> Row:
     """HellaSwag: the context and four endings; test rows have the label "" (hub) or none, and are
     dropped.
     """
-    label = record.get("label")
-    return {
-        "id": id,
-        "prompt": record["ctx"],
-        "choices": list(record["endings"]),
-        "label": None if label in (None, "") else int(label),
-    }
+    label, choices = record.get("label"), list(record["endings"])
+    label = None if label in (None, "") else int(label)
+    return {"id": id, "prompt": record["ctx"], "choices": choices, "label": label}
 
 
 def cosmosqa_row(record: Record, id: str) -> Row:
     """Cosmos QA: context and question, answer0 to answer3; the label of test rows is -1, and they
     are dropped.
     """
-    return {"id": id, "prompt": f"{record['context'].strip()} {record['question'].strip()}",
-            "choices": [record[f"answer{i}"] for i in range(4)], "label": int(record["label"])}  # fmt: skip
+    choices, label = [record[f"answer{i}"] for i in range(4)], int(record["label"])
+    return {"id": id, "prompt": _context_question(record), "choices": choices, "label": label}
 
 
 def commonsenseqa_row(record: Record, id: str) -> Row:
@@ -118,23 +101,16 @@ def commonsenseqa_row(record: Record, id: str) -> Row:
     if not isinstance(choices, Mapping):
         choices = {key: [choice[key] for choice in choices] for key in ("label", "text")}
     key, letters = record.get("answerKey"), list(choices["label"])
-    return {
-        "id": id,
-        "prompt": question,
-        "choices": list(choices["text"]),
-        "label": letters.index(key) if key in letters else None,
-    }
+    label = letters.index(key) if key in letters else None
+    return {"id": id, "prompt": question, "choices": list(choices["text"]), "label": label}
 
 
 def span_row(record: Record) -> Row:
     """SQuAD and its kin, the hub's columns: id, question, context, answers{text, answer_start}."""
-    answers = record["answers"]
-    return {
-        "id": record["id"],
-        "question": record["question"].strip(),
-        "context": record["context"],
-        "answers": {"text": list(answers["text"]), "answer_start": list(answers["answer_start"])},
-    }
+    answers = {key: list(record["answers"][key]) for key in ("text", "answer_start")}
+    question = record["question"].strip()
+    context, id = record["context"], record["id"]
+    return {"id": id, "question": question, "context": context, "answers": answers}
 
 
 def squad_rows(document: Record) -> Iterator[Row]:
@@ -143,14 +119,10 @@ def squad_rows(document: Record) -> Iterator[Row]:
     """
     for article in document["data"]:
         for paragraph in article["paragraphs"]:
-            for question in paragraph["qas"]:
-                answers = question["answers"]
-                yield span_row({
-                    "id": question["id"],
-                    "question": question["question"],
-                    "context": paragraph["context"],
-                    "answers": {key: [answer[key] for answer in answers] for key in ("text", "answer_start")},
-                })  # fmt: skip
+            for record in paragraph["qas"]:
+                answers = record["answers"]
+                answers = {key: [one[key] for one in answers] for key in ("text", "answer_start")}
+                yield span_row({**record, "context": paragraph["context"], "answers": answers})
 
 
 def held_out(row: Row) -> bool:
@@ -174,33 +146,10 @@ def answer_pair(row: Row) -> Row:
 
     Answers that begin in no sentence give an empty candidate, which `validate` drops.
     """
-    starts = row["answers"]["answer_start"]
-    sentence = sentence_of(sentence_spans(row["context"]), starts[0]) if starts else None
-    candidate = row["context"][slice(*sentence)] if sentence else ""
-    return {
-        "id": row["id"],
-        "text": row["question"],
-        "candidate": candidate,
-        "candidate_pair": row["context"],
-    }
-
-
-def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Start and end of each sentence of an English paragraph, without the blanks between them.
-
-    XTREME-R splits SQuAD with its own rule-based splitter; this one knows full stops, initials and
-    common abbreviations. It makes training pairs only: the sentences of the test set come with the
-    test set.
-    """
-    spans, start = [], len(text) - len(text.lstrip())
-    for match in _SENTENCE_END.finditer(text):
-        end = start + len(text[start : match.end()].rstrip())
-        if not _ABBREVIATION.search(text[start:end]):
-            spans.append((start, end))
-            start = match.end()
-    if end := len(text.rstrip()):
-        spans.append((start, end))
-    return spans
+    context, starts = row["context"], row["answers"]["answer_start"]
+    sentence = sentence_of(sentence_spans(context, "en"), starts[0]) if starts else None
+    candidate = context[slice(*sentence)] if sentence else ""
+    return _pair(row["id"], row["question"], candidate, context)
 
 
 def sentence_of(spans: Sequence[Sequence[int]], offset: int) -> tuple[int, int] | None:
@@ -212,11 +161,8 @@ def mention_row(mention: Record, context: Record) -> Row:
     """A query of Mewsli-X, as XTREME-R words it; the entity that the mention means is its gold
     candidate.
     """
-    return {
-        "id": mention["example_id"],
-        "text": marked_mention(mention, context),
-        "gold": [mention["entity_id"]],
-    }
+    text = marked_mention(mention, context)
+    return {"id": mention["example_id"], "text": text, "gold": [mention["entity_id"]]}
 
 
 def marked_mention(mention: Record, context: Record) -> str:
@@ -226,12 +172,10 @@ def marked_mention(mention: Record, context: Record) -> str:
     Braces that the text has already become parentheses.
     """
     start, end = mention["mention_span"]["start"], mention["mention_span"]["end"]
-    text, spans = (
-        context["text"],
-        [(span["start"], span["end"]) for span in context["sentence_spans"]],
-    )
+    text = context["text"]
+    spans = ((span["start"], span["end"]) for span in context["sentence_spans"])
     first, last = next(((a, b) for a, b in spans if a <= start and end <= b), (0, len(text)))
-    left, right = (_BRACES.sub(r"(\1)", part) for part in (text[first:start], text[end:last]))
+    left, right = (_BRACES.sub(r"(\1)", side) for side in (text[first:start], text[end:last]))
     return " ".join(f"{text[start:end]}: {left} {{ {text[start:end]} }} {right}".split())
 
 
@@ -246,13 +190,18 @@ def mention_pair(record: Record) -> Row:
     """A training pair of Mewsli-X (``wikipedia_pairs``): a marked mention and the description of
     the entity it means.
     """
-    found = record["contextual_mention"]
-    return {
-        "id": found["mention"]["example_id"],
-        "text": marked_mention(found["mention"], found["context"]),
-        "candidate": entity_row(record["entity"])["text"],
-        "candidate_pair": "",
-    }
+    mention, context = (record["contextual_mention"][key] for key in ("mention", "context"))
+    description = entity_row(record["entity"])["text"]
+    return _pair(mention["example_id"], marked_mention(mention, context), description)
+
+
+def _pair(id: str, text: str, candidate: str, candidate_pair: str = "") -> Row:
+    """A training row of retrieval."""
+    return {"id": id, "text": text, "candidate": candidate, "candidate_pair": candidate_pair}
+
+
+def _context_question(record: Record) -> str:
+    return f"{record['context'].strip()} {record['question'].strip()}"
 
 
 def _first(record: Record, *names: str) -> Any:

@@ -1,11 +1,9 @@
-"""What counts as a sentence: how running text is cut into sentences, and which of them serve as
-unlabelled text.
-"""
+"""What counts as a sentence: how text is cut into sentences, and which serve as unlabelled text."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from xgrl.tasks.leakage import normalise
 
@@ -15,9 +13,40 @@ WITHOUT_STOPS = ("th",)  # scripts that end a sentence with a blank
 ALWAYS, PERHAPS = "。！？؟۔।॥။", ".!?"
 SENTENCE = re.compile(rf"[^\W\d_].*[{PERHAPS}{ALWAYS}]")
 CLAUSE = re.compile(r"[^\W\d_].*")
+BLANK = re.compile(r"\s+")
 MARK = re.compile(
     rf"""(?:[{ALWAYS}]+[」』”’）)"']*|(?P<perhaps>[{PERHAPS}]+[”’»)\]"']*(?=\s|$)))\s*"""
 )
+# where passages of questions are cut: marks, and abbreviations (initials, titles) that end nothing
+PASSAGES = {
+    "en": (
+        re.compile(r"[.!?][\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])"),
+        re.compile(
+            r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Prof|Jr|Sr|No|vs|cf|ca|c|e\.g|i\.e|U\.S|[ap]\.m))\.\s+$"
+        ),
+    ),
+    "hi": (
+        re.compile(r"[।॥.?!|][\"'”’)\]]*\s+"),
+        re.compile(
+            r"(?:^|[\s(.])(?:डॉ|मि|ई|ए|बी|सी|डी|एफ|जी|एच|जे|के|एल|एम|एन|पी|आर|एस|टी|वी|[A-Za-z]{1,3})"
+            r"\.[\"'”’)\]]*\s+$"
+        ),
+    ),
+}
+
+
+def sentence_spans(text: str, language: str) -> list[tuple[int, int]]:
+    """Start and end of each sentence of a passage, without the blanks between them.
+
+    XTREME-R splits SQuAD with its own rule-based splitter; this one knows full stops, initials and
+    common abbreviations.
+
+    Args:
+        text: a passage that questions are asked on.
+        language: a key of PASSAGES.
+    """
+    mark, abbreviation = PASSAGES[language]
+    return list(_spans(text, mark, lambda sentence, _: not abbreviation.search(sentence)))
 
 
 def sentences(text: str, language: str) -> Iterator[str]:
@@ -31,29 +60,35 @@ def sentences(text: str, language: str) -> Iterator[str]:
         text: one or more paragraphs.
         language: its code.
     """
+    mark, ends = (BLANK, _is_long) if language in WITHOUT_STOPS else (MARK, _ends)
     for line in text.split("\n"):
-        start = 0
-        for found in (
-            re.finditer(r"\s+", line) if language in WITHOUT_STOPS else MARK.finditer(line)
-        ):
-            if language in WITHOUT_STOPS:
-                ends = found.start() - start >= SHORTEST
-            else:
-                ends = not found["perhaps"] or _ends(
-                    line[start : found.start()], line[found.end() : found.end() + 1]
-                )
-            if ends:
-                yield line[start : found.end()].strip()
-                start = found.end()
-        if rest := line[start:].strip():
-            yield rest
+        yield from (line[start:end] for start, end in _spans(line, mark, ends))
 
 
-def _ends(before: str, after: str) -> bool:
-    """Whether a full stop ends a sentence, given what stands before it and the first letter after
-    it.
+def _spans(
+    text: str, mark: re.Pattern, ends: Callable[[str, re.Match], bool]
+) -> Iterator[tuple[int, int]]:
+    """Start and end of each sentence: `mark` matches what may end one, with the blanks behind it, and
+    ``ends(sentence with its mark, the match)`` says whether it does.
     """
-    word = re.search(r"(\w*)\W*$", before)[1]
+    start = 0
+    for match in (*mark.finditer(text), None):
+        sentence = text[start : match.end() if match else len(text)]
+        if sentence.strip() and (match is None or ends(sentence, match)):
+            yield start + len(sentence) - len(sentence.lstrip()), start + len(sentence.rstrip())
+            start += len(sentence)
+
+
+def _is_long(piece: str, blank: re.Match) -> bool:
+    return len(piece.rstrip()) >= SHORTEST
+
+
+def _ends(sentence: str, mark: re.Match) -> bool:
+    """Whether a mark ends a sentence, given the word before and the first letter behind it."""
+    if not mark["perhaps"]:
+        return True
+    word = re.search(r"(\w*)\W*$", sentence)[1]
+    after = mark.string[mark.end() : mark.end() + 1]
     caseless = word.lower() == word.upper() and not word.isdigit()
     small = after.islower() and not "ა" <= after <= "ჿ"  # Georgian has small letters only
     return (len(word) > 2 or caseless) and not small and not after.isdigit()
@@ -66,16 +101,13 @@ def passing(name: str, lines: Iterable[tuple[str, str, str]]) -> Iterator[dict[s
     exclamation mark last (Thai: any character).
 
     Args:
-        name: of the corpus; ids are "<name>-<language>-<place>".
-        lines: (language, place in the corpus, sentence).
+        name: of the corpus; ids are "<name>-<language>-<number>".
+        lines: (language, number or name of the sentence in the corpus, sentence).
     """
     seen: set[str] = set()
-    for language, place, raw in lines:
+    for language, number, raw in lines:
         text, form = " ".join(raw.split()), CLAUSE if language in WITHOUT_STOPS else SENTENCE
-        if (
-            SHORTEST <= len(text) <= LONGEST
-            and form.fullmatch(text)
-            and (key := normalise(raw)) not in seen
-        ):
+        fits = SHORTEST <= len(text) <= LONGEST and form.fullmatch(text)
+        if fits and (key := normalise(raw)) not in seen:
             seen.add(key)
-            yield {"id": f"{name}-{language}-{place}", "text": text, "language": language}
+            yield {"id": f"{name}-{language}-{number}", "text": text, "language": language}

@@ -20,6 +20,7 @@ from xgrl.tasks.embedded.english import BIGBENCH, examples, held_out
 from xgrl.tasks.formats import Row
 from xgrl.tasks.leakage import distinct, normalise
 from xgrl.tasks.rows import squad_rows
+from xgrl.tasks.sentences import sentence_spans
 from xgrl.tasks.sources.packages import read_json, read_jsonl
 
 NEW_QUESTIONS, SQUAD_DEV = ("new_wiki_v1.0", "nyt_v1.0"), ("squaddev_v1.1",)
@@ -29,11 +30,6 @@ EXAMS = {
     "hu": "hungarian", "it": "italian", "lt": "lithuanian", "mk": "macedonian", "pl": "polish", "pt": "portuguese",
     "sr": "serbian", "es": "spanish", "tr": "turkish", "vi": "vietnamese",
 }  # fmt: skip
-_SENTENCE_END = re.compile(r"[।॥.?!|][\"'”’)\]]*\s+")
-# A full stop after a letter's name, a title or Latin letters ends no Hindi sentence.
-_ABBREVIATION = re.compile(
-    r"(?:^|[\s(.])(?:डॉ|मि|ई|ए|बी|सी|डी|एफ|जी|एच|जे|के|एल|एम|एन|पी|आर|एस|टी|वी|[A-Za-z]{1,3})\.[\"'”’)\]]*\s+$"
-)
 _PERSIAN = re.compile(r"passage: '(.*)' question: '(.*)'", re.DOTALL)
 _LETTER = re.compile(r"\n\s*([A-E])\. ?")
 
@@ -98,11 +94,8 @@ def _hindi() -> list[Row]:
     rows = []
     for i, example in enumerate(examples("hindi_question_answering")):
         text = example["input"].strip()
-        ends = [match.end() for match in _SENTENCE_END.finditer(text)]
-        cut = max(
-            (n for n in ends if normalise(text[n:]) and not _ABBREVIATION.search(text[:n])),
-            default=0,
-        )
+        starts = [start for start, _ in sentence_spans(text, "hi") if normalise(text[start:])]
+        cut = max(starts, default=0)
         rows.append(
             _span_row(f"qa-hi-{i}", text[cut:], text[:cut].rstrip(), [example["target"].strip()])
         )
