@@ -9,6 +9,7 @@ import re
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from operator import attrgetter
 from pathlib import Path
 
 import evaluate
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 
 from simulated_predictions import predictions
+from xgrl.evaluation.scoring import METRICS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -66,13 +68,26 @@ def test_paths_names_and_commands_exist(page):
             assert not [o for o in options if o not in source and o.replace("-", "_") not in source]
 
 
-def test_a_metric_loads_as_the_page_says():
-    block = re.search(
-        r"```python\n(import evaluate.*?)```", (ROOT / "docs/tasks.md").read_text(), re.S
-    )
-    path = re.search(r'evaluate\.load\("([^"]+)"\)', block[1])[1]
-    scores = evaluate.load(str(ROOT / path)).compute(predictions=[0, 1, 1], references=[0, 1, 0])
-    assert f"# {scores}" in block[1]
+def test_what_the_page_of_the_structure_leads_to_is_there():
+    text = " ".join((ROOT / "docs/structure.md").read_text().split())
+    rooms = re.findall(r"\| `lib/xgrl/(\w+)/` \|", text)
+    assert set(rooms) == {path.parent.name for path in (ROOT / "lib/xgrl").glob("*/__init__.py")}
+    found = re.findall(r"`lib/(xgrl/[\w/]+)\.py`, `([\w.]+)`", text)
+    assert len(found) >= 6
+    for module, name in found:
+        attrgetter(name)(import_module(module.removesuffix("/__init__").replace("/", ".")))
+    for notebook, section in re.findall(r"(0\d)(?:\]\([^)]*\))?, section (\d)", text):
+        (path,) = (ROOT / "notebooks").glob(f"{notebook}_*.ipynb")
+        assert f'"## {section}. ' in path.read_text()
+
+
+def test_every_metric_loads_as_the_page_says():
+    text = (ROOT / "docs/tasks.md").read_text()
+    listed = re.findall(r'`evaluate\.load\("([^"]+)", "(\w+)"\)`', text)
+    assert {name for _, name in listed} == set(METRICS)
+    loaded = {name: evaluate.load(str(ROOT / path), name) for path, name in listed}
+    scores = loaded["accuracy"].compute(predictions=[0, 1, 1], references=[0, 1, 0])
+    assert f"references=[0, 1, 0])  # {scores}" in text
 
 
 def test_the_table_of_speed_is_that_of_the_published_measurements():
