@@ -13,7 +13,7 @@ from datasets import Dataset
 
 from small_study import job, prepare
 from xgrl.models.encoder import load_encoder
-from xgrl.prepare import arm_texts, select_rows
+from xgrl.prepare import arm_texts, leaks, select_rows
 from xgrl.prepare.write import encode_all
 from xgrl.tasks import find_task, load_task, messages
 from xgrl.tasks.leakage import normalise
@@ -281,7 +281,7 @@ def test_planted_leaks_are_dropped_from_every_text_and_from_both_sides_of_a_pair
             found["intermediate/sarcasm/translated"], "text", test[0]
         ),
     }
-    clean, table = select_rows.drop_leaked(tests | spoiled)
+    clean, table = leaks.drop_leaked(tests | spoiled)
     for name in spoiled:
         assert not any(row.startswith("planted") for row in clean[name]["id"]), name
         assert len(clean[name]) >= len(found[name]) - 3

@@ -9,7 +9,7 @@ import dataclasses
 import pytest
 
 from small_study import job
-from xgrl.prepare import select_rows
+from xgrl.prepare import leaks, select_rows
 from xgrl.tasks import TABLES, find_task, mixture_parts
 
 
@@ -115,8 +115,8 @@ def test_a_test_set_that_shares_a_passage_with_training_is_found_in_every_format
         name = f"intermediate/{task}/train"
         planted = corpora[name].select([7])
         tests = {"target/xquad/test-en": corpora["target/xquad/test-en"], name: corpora[name]}
-        texts = select_rows.surface(planted, select_rows.schema_of(name))
-        table, leaked = select_rows.leakage(
-            {name: select_rows.surface(corpora[name], select_rows.schema_of(name))}, {"test": texts}
+        texts = leaks.surface(planted, select_rows.schema_of(name))
+        table, leaked = leaks.leakage(
+            {name: leaks.surface(corpora[name], select_rows.schema_of(name))}, {"test": texts}
         )
         assert leaked[name][7] and table["exact"].sum() == 1, tests.keys()

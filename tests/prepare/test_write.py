@@ -12,7 +12,7 @@ from xgrl.evaluation import predict, readout
 from xgrl.models.encoder import load_encoder
 from xgrl.models.split import hidden_states, prefix
 from xgrl.models.task_model import TaskModel
-from xgrl.prepare import select_rows
+from xgrl.prepare import leaks, select_rows
 from xgrl.prepare.folder import Prepared, frozen_layers
 from xgrl.prepare.write import encode_all
 from xgrl.runs import records
@@ -54,7 +54,7 @@ def test_a_planted_leak_is_found_and_dropped_from_training_only():
         [*rows, rows[0] | {"id": "planted", "text": f"  {planted.upper()}! "}],
         features=rows.features,
     )
-    cleaned, table = select_rows.drop_leaked(corpora | {"intermediate/sarcasm/train": spoiled})
+    cleaned, table = leaks.drop_leaked(corpora | {"intermediate/sarcasm/train": spoiled})
     assert "planted" not in cleaned["intermediate/sarcasm/train"]["id"]
     assert set(table.loc[table["exact"] > 0, "train"]) == {"intermediate/sarcasm/train"}
     assert (

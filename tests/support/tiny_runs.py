@@ -10,7 +10,6 @@ from transformers import BertConfig, BertModel
 
 from xgrl.arms import arm_class, arm_spec
 from xgrl.arms.base import ArmSettings
-from xgrl.models.heads import ClassificationHead
 from xgrl.models.split import Chain, prefix, top
 from xgrl.models.task_model import TaskModel
 from xgrl.models.tokens import Tokens
@@ -90,24 +89,20 @@ def tiny_run(
     labelled = labelled or corpus(64, 5, 25, 2)
     unlabelled = unlabelled or corpus(60, 25, 55, 2, seed=1)
     streams = trainer.generators(2005, "task", seed=seed)
-    make = arm_class(arm)
     text = arm_spec(arm).text
-    beside = {"translated": translations(labelled), "pairs": pairs()}.get(
-        text, unlabelled if text else None
-    )
-    extra = (beside, batches.told(text, beside, np.arange(2)), 8, streams["unlabelled"])
-    data = batches.JointBatches(
-        labelled, steps, 8, streams["order"], *extra, pad_id=1, translations=text == "translated"
-    )
-    head = trainer.initialised(
-        ClassificationHead, base.config.hidden_size, 2, generator=streams["head"]
-    )
+    corpora = {"": None, "translated": translations(labelled), "pairs": pairs()}
+    beside = corpora.get(text, unlabelled)
+    if beside is not None:
+        labels = batches.arm_labels(text, beside, np.arange(2))
+        beside = batches.ArmTexts(beside, labels, 8, streams["unlabelled"], text == "translated")
+    data = batches.JointBatches(labelled, steps, 8, streams["order"], beside, pad_id=1)
+    head = trainer.new_head(base.config.hidden_size, {"": ("classification", 2)}, streams["head"])
     arm_settings = (
         ArmSettings(16, 2, lambda_max, classes=2, mask_id=4, special_ids=(0, 1, 2, 3, 4))
         if settings is None
         else settings
     )
-    module = trainer.initialised(make, arm_settings, generator=streams["arm"])
+    module = trainer.initialised(arm_class(arm), arm_settings, generator=streams["arm"])
     whole = top(base, k) if arm_spec(arm).cached or not k else Chain(prefix(base, k), top(base, k))
     model = TaskModel(module.attach(base, whole), head, module)
     optimisation = dict(

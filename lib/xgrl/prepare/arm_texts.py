@@ -1,13 +1,14 @@
 """What a study needs beside labelled rows and the discriminator's text: text of some arms, parallel
 texts, languages.
 
-=================================  =================================================================  ===================
-corpus                             what                                                               for the arm
-=================================  =================================================================  ===================
-language-modelling                 `unlabelled`, or other text where no language model may see that   mlm
-pairs                              English sentences and their translations                           lexical
-intermediate/<task>/translated     the task's training rows, each in one of the languages             translated
-=================================  =================================================================  ===================
+==============================  ======================================================  ===========
+corpus                          what                                                    for the arm
+==============================  ======================================================  ===========
+language-modelling              `unlabelled`, or other text where no language model     mlm
+                                may see that
+pairs                           English sentences and their translations                lexical
+intermediate/<task>/translated  the task's training rows, each in one of the languages  translated
+==============================  ======================================================  ===========
 
 Languages are those of the discriminator's text, as far as the source has them. Draws have
 generators of their own, so that nothing else of a study changes when an arm is added.
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,25 +26,26 @@ from transformers import PreTrainedTokenizerBase
 
 from xgrl.arms import arm_spec
 from xgrl.models.tokens import tokenise
+from xgrl.prepare.leaks import ENGLISH, surface
 from xgrl.prepare.select_rows import (
+    Job,
     choose_lengths,
     generator,
     load_rows,
     schema_of,
-    surface,
     target_languages,
 )
 from xgrl.tasks import find_task, messages, parallel, typology
 from xgrl.tasks.formats import Task, features
 from xgrl.tasks.leakage import normalise
-from xgrl.tasks.sources import SourceError
+from xgrl.tasks.sources.packages import SourceError
 
 # share of translated rows that must have the label of the English row with their id
 AGREEMENT = 0.99
 
 
 def text_of_arms(
-    job: Mapping[str, Any],
+    job: Job,
     corpora: Mapping[str, Dataset],
     unlabelled: Dataset,
     parallel_texts: Dataset,
@@ -56,84 +57,87 @@ def text_of_arms(
 
     Args:
         job: the parameters of 01_prepare.
-        corpora: what `xgrl.prepare.select_rows` gives.
+        corpora: what `xgrl.prepare.select_rows.gather` gives.
         unlabelled: the discriminator's text.
         parallel_texts: see `choose_parallel`; none of these is among the pairs.
         tokenizer: counts the tokens.
         lengths: (n,) token lengths of the labelled texts, to which the others are matched.
     """
     needed = {arm_spec(arm).text for arm in job["arms"]}
-    found: dict[str, Dataset] = {}
+    texts: dict[str, Dataset] = {}
     if "language-modelling" in needed:
-        found["language-modelling"] = _modelling(job, unlabelled, tokenizer, lengths)
+        texts["language-modelling"] = _modelling(job, unlabelled, tokenizer, lengths)
     if "pairs" in needed:
-        found["pairs"] = _pairs(job, parallel_texts, tokenizer, lengths)
+        texts["pairs"] = _pairs(job, parallel_texts, tokenizer, lengths)
     if "translated" in needed:
-        for name in job["intermediate"]:
-            task = find_task(name, "intermediate")
-            if any(task.translated(source) for source in job["sources"]):
-                found[f"intermediate/{name}/translated"] = _translated(
-                    task, corpora[f"intermediate/{name}/train"], job
-                )
-        if not any(name.endswith("/translated") for name in found):
+        tasks = [find_task(name, "intermediate") for name in job["intermediate"]]
+        served = [task for task in tasks if any(map(task.translated, job["sources"]))]
+        for task in served:
+            english = corpora[f"intermediate/{task.name}/train"]
+            texts[f"intermediate/{task.name}/translated"] = _translated(task, english, job)
+        if not served:
             raise ValueError(
                 f"intermediate={job['intermediate']}: sources {job['sources']} have translations "
                 f"of none of these"
             )
-    return found
+    return texts
 
 
-def text_languages(job: Mapping[str, Any]) -> dict[str, list[str]]:
-    """By corpus of text for language modelling, if an arm needs it: its languages, of which the
-    corpus's labels are places.
+def text_languages(job: Job) -> dict[str, list[str]]:
+    """The languages of the text for language modelling, of which its labels are numbers, by the
+    corpus's name; empty if no arm needs it.
     """
     if "language-modelling" not in {arm_spec(arm).text for arm in job["arms"]}:
         return {}
-    known = messages.SOURCES[_source(job)]
-    return {
-        "language-modelling": [
-            language for language in job["unlabelled_languages"] if language in known
-        ]
-    }
+    known, wanted = messages.SOURCES[_source(job)], job["unlabelled_languages"]
+    return {"language-modelling": [language for language in wanted if language in known]}
 
 
-def _source(job: Mapping[str, Any]) -> str:
+def _source(job: Job) -> str:
     """The source of all text of a study: the first that has any."""
     return next(source for source in job["sources"] if source in messages.SOURCES)
 
 
-def _modelling(
-    job: Mapping[str, Any],
-    unlabelled: Dataset,
+def _matched(
+    job: Job,
+    rows: Dataset,
+    name: str,
+    languages: list[str],
     tokenizer: PreTrainedTokenizerBase,
     lengths: np.ndarray,
+    column: str = "text",
 ) -> Dataset:
-    """Equally many sentences of each language, ``unlabelled_rows`` or as many as the smallest has."""
+    """``unlabelled_rows`` of `rows` in each language, or as many as the smallest has, matched in
+    length.
+    """
+    smallest = pd.Series(rows["language"]).value_counts()[languages].min()
+    wanted, rng = min(job["unlabelled_rows"], int(smallest)), generator(job["master_seed"], name)
+    longest = job["max_length"]
+    chosen = choose_lengths(rows, languages, wanted, longest, tokenizer, lengths, rng, column)
+    return rows.select(np.concatenate([chosen[language] for language in languages]))
+
+
+def _modelling(
+    job: Job, unlabelled: Dataset, tokenizer: PreTrainedTokenizerBase, lengths: np.ndarray
+) -> Dataset:
+    """Text for language modelling, equally many sentences of each language."""
     languages = text_languages(job)["language-modelling"]
     rows = unlabelled
     if _source(job) == "packages":
-        pool, rng = (
-            messages.load_messages(languages),
-            generator(job["master_seed"], "language-modelling"),
-        )
-        wanted = min(job["unlabelled_rows"], int(pd.Series(pool["language"]).value_counts().min()))
-        chosen = choose_lengths(pool, languages, wanted, job["max_length"], tokenizer, lengths, rng)
-        rows = pool.select(np.concatenate([chosen[language] for language in languages]))
-    place = {language: i for i, language in enumerate(languages)}
+        pool = messages.load_messages(languages)
+        rows = _matched(job, pool, "language-modelling", languages, tokenizer, lengths)
     kept = rows.select_columns(["id", "text", "language"])
-    return kept.add_column("label", [place[language] for language in kept["language"]])
+    return kept.add_column("label", [languages.index(language) for language in kept["language"]])
 
 
-def _load_pairs(job: Mapping[str, Any], languages: Iterable[str]) -> Dataset | None:
-    """Translation pairs of those of the languages that the study's source has; None where it has
-    none.
-    """
-    place = (_source(job), job["path"] or None, job["targets"])
-    known = [language for language in languages if parallel.has_pairs(language, *place)]
-    return parallel.load_parallel(known, *place) if known else None
+def _load_pairs(job: Job, languages: Iterable[str]) -> Dataset | None:
+    """Translation pairs of those of the languages that the study's source has, None for none."""
+    source = (_source(job), job["path"] or None, job["targets"])
+    known = [language for language in languages if parallel.has_pairs(language, *source)]
+    return parallel.load_parallel(known, *source) if known else None
 
 
-def choose_parallel(job: Mapping[str, Any], corpora: Mapping[str, Dataset]) -> Dataset:
+def choose_parallel(job: Job, corpora: Mapping[str, Dataset]) -> Dataset:
     """Sentences in the study's languages that are translations of one another, to measure with,
     never trained on.
 
@@ -142,49 +146,44 @@ def choose_parallel(job: Mapping[str, Any], corpora: Mapping[str, Dataset]) -> D
 
     Args:
         job: the parameters of 01_prepare.
-        corpora: what `xgrl.prepare.select_rows` gives.
+        corpora: what `xgrl.prepare.select_rows.gather` gives.
 
     Returns:
         id, language, text: ``probe_rows`` sentences a language (fewer where there are fewer), and
-            the English ones of all of
-        their ids; empty where the source has none, or with a warning cannot be read.
+            the English ones of all of their ids; empty where the source has none, or with a warning
+            cannot be read.
     """
     pool = None
     try:
-        pool = _load_pairs(
-            job, dict.fromkeys([*study_languages(job), *job["unlabelled_languages"]])
-        )
+        wanted = dict.fromkeys([*study_languages(job), *job["unlabelled_languages"]])
+        pool = _load_pairs(job, wanted)
     except SourceError as error:  # what only measures stops no study
         warnings.warn(f"parallel texts are left out: {error}", stacklevel=2)
     if pool is None:
         return Dataset.from_dict({"id": [], "language": [], "text": []})
-    trained = {normalise(text) for name in corpora if name.endswith(("/train", "/first")) for text in
-               surface(corpora[name], schema_of(name))}  # fmt: skip
+    trained = {
+        normalise(text)
+        for name, rows in corpora.items()
+        if name.endswith(ENGLISH)
+        for text in surface(rows, schema_of(name))
+    }
     frame = pool.to_pandas()
     frame = frame[~frame["english"].map(normalise).isin(trained)]
     times = frame["id"].value_counts().sort_index()
     order = times.index[generator(job["master_seed"], "parallel_texts").permutation(len(times))]
     order = times[order].sort_values(ascending=False, kind="stable").index
-    frame = frame.set_index(pd.CategoricalIndex(frame["id"], order, ordered=True)).sort_index(
-        kind="stable"
-    )
+    by_order = pd.CategoricalIndex(frame["id"], order, ordered=True)
+    frame = frame.set_index(by_order).sort_index(kind="stable")
     chosen = frame.groupby("language", sort=False).head(job["probe_rows"])
     english = chosen.drop_duplicates("id").assign(language="en", text=lambda rows: rows["english"])
-    columns = pd.concat([english, chosen])[["id", "language", "text"]].sort_values(
-        "language", kind="stable"
-    )
-    return Dataset.from_pandas(columns, preserve_index=False)
+    texts = pd.concat([english, chosen])[["id", "language", "text"]]
+    return Dataset.from_pandas(texts.sort_values("language", kind="stable"), preserve_index=False)
 
 
 def _pairs(
-    job: Mapping[str, Any],
-    parallel_texts: Dataset,
-    tokenizer: PreTrainedTokenizerBase,
-    lengths: np.ndarray,
+    job: Job, parallel_texts: Dataset, tokenizer: PreTrainedTokenizerBase, lengths: np.ndarray
 ) -> Dataset:
-    """Pairs, equally many a language: ``unlabelled_rows``, or as many as the smallest has; matched
-    by their English side.
-    """
+    """Pairs, equally many a language, matched by their English side."""
     pool = _load_pairs(job, job["unlabelled_languages"])
     if pool is None:
         raise ValueError(
@@ -197,16 +196,9 @@ def _pairs(
         for i, text in zip(pool["id"], pool["english"], strict=True)
     ]
     pool = pool.select(np.flatnonzero(free))
-    counts = pd.Series(pool["language"]).value_counts()
-    languages = [language for language in job["unlabelled_languages"] if language in counts.index]
-    wanted, rng = (
-        min(job["unlabelled_rows"], int(counts.min())),
-        generator(job["master_seed"], "pairs"),
-    )
-    chosen = choose_lengths(
-        pool, languages, wanted, job["max_length"], tokenizer, lengths, rng, "english"
-    )
-    rows = pool.select(np.concatenate([chosen[language] for language in languages]))
+    there = set(pool["language"])
+    languages = [language for language in job["unlabelled_languages"] if language in there]
+    rows = _matched(job, pool, "pairs", languages, tokenizer, lengths, "english")
     columns = {
         "id": [f"{i}|{language}" for i, language in zip(rows["id"], rows["language"], strict=True)],
         "text": list(rows["english"]),
@@ -216,67 +208,53 @@ def _pairs(
     return Dataset.from_dict(columns, features=features("pairs"))
 
 
-def _translated(task: Task, english: Dataset, job: Mapping[str, Any]) -> Dataset:
-    """Each training row in one language, the languages in turn; a row that one lacks is asked of
-    the next.
+def _translated(task: Task, english: Dataset, job: Job) -> Dataset:
+    """Each training row in one language, the languages in turn; what one lacks falls to the next.
 
-    Rows are joined by id. Where ids are places in a file, the labels show whether two files have
-    the same order: rows with another label than the English one are left out, and if these are more
-    than one in a hundred, all are refused.
+    Rows are joined by id. Where ids are line numbers of a file, the labels show whether two files
+    have the same order: rows with another label than the English one are left out, and if these are
+    more than one in a hundred, all are refused.
     """
     source = next(source for source in job["sources"] if task.translated(source))
-    languages = [
-        language for language in job["unlabelled_languages"] if language in task.translated(source)
-    ]
+    known, wanted = task.translated(source), job["unlabelled_languages"]
+    languages = [language for language in wanted if language in known]
     if not languages:
         raise ValueError(
-            f"unlabelled_languages={job['unlabelled_languages']}: {task.name!r} has translations "
-            f"into none of these"
+            f"unlabelled_languages={wanted}: {task.name!r} has translations into none of these"
         )
     label = dict(zip(english["id"], english["label"], strict=True))
-    left: list[str] = []
-    parts = []
+    lacking: list[str] = []
+    chosen = []
     for turn, language in enumerate(languages):
         rows = load_rows(task, language, "translated", job | {"sources": [source]})
-        place = {example: i for i, example in enumerate(rows["id"])}
-        asked = [*english["id"][turn :: len(languages)], *left]
-        left = [example for example in asked if example not in place]
-        found = [example for example in asked if example in place]
-        rows = rows.select([place[example] for example in found])
+        number = {example: i for i, example in enumerate(rows["id"])}
+        due = [*english["id"][turn :: len(languages)], *lacking]
+        lacking = [example for example in due if example not in number]
+        there = [example for example in due if example in number]
+        rows = rows.select([number[example] for example in there])
         same = np.array(
-            [label[example] == own for example, own in zip(found, rows["label"], strict=True)],
-            dtype=bool,
+            [label[i] == own for i, own in zip(there, rows["label"], strict=True)], bool
         )
-        if not found or same.mean() < AGREEMENT:
+        if not there or same.mean() < AGREEMENT:
             raise SourceError(
-                f"{task.name} translated into {language!r} from {source!r}: of {len(asked)} rows "
-                f"{len(found)} have the id of "
-                f"an English one and {same.sum()} its label too, expected {AGREEMENT:.0%}; the "
-                f"two differ in their order"
+                f"{task.name} translated into {language!r} from {source!r}: of {len(due)} rows "
+                f"{len(there)} have the id of an English one and {same.sum()} its label too, "
+                f"expected {AGREEMENT:.0%}; the two differ in their order"
             )
-        ids = [f"{example}|{language}" for example in found]
-        parts.append(rows.remove_columns("id").add_column("id", ids).select(np.flatnonzero(same)))
-    return concatenate_datasets(parts)
+        ids = [f"{example}|{language}" for example in there]
+        rows = rows.remove_columns("id").add_column("id", ids)
+        chosen.append(rows.select(np.flatnonzero(same)))
+    return concatenate_datasets(chosen)
 
 
-def study_languages(job: Mapping[str, Any]) -> list[str]:
+def study_languages(job: Job) -> list[str]:
     """English, and the target languages of the study."""
-    return list(
-        dict.fromkeys(
-            [
-                "en",
-                *(
-                    code
-                    for name in job["targets"]
-                    for code in target_languages(name, job["languages"])
-                ),
-            ]
-        )
-    )
+    own = [code for name in job["targets"] for code in target_languages(name, job["languages"])]
+    return list(dict.fromkeys(["en", *own]))
 
 
 def language_table(
-    job: Mapping[str, Any], parallel_texts: Dataset, tokenizer: PreTrainedTokenizerBase
+    job: Job, parallel_texts: Dataset, tokenizer: PreTrainedTokenizerBase
 ) -> pd.DataFrame:
     """One row a language of the study, to explain differences between languages by.
 
@@ -287,12 +265,11 @@ def language_table(
 
     Returns:
         Columns language, seen (is it a language of the discriminator's text?), syntactic,
-        phonological, inventory, geographic, genetic (`xgrl.tasks.typology`, distances to English; NaN in
-        pseudo-languages and, with a warning, where the package cannot be had), pieces (mean pieces
-        of a sentence divided by
-        those of its English form: Rust et al. 2021, arXiv 2012.15613, on what a tokenizer costs a
-            language; NaN where
-        there are no parallel texts).
+            phonological, inventory, geographic, genetic (`xgrl.tasks.typology`, distances to
+            English; NaN in pseudo-languages and, with a warning, where the package is unavailable),
+            pieces (mean pieces of a sentence divided by those of its English form: Rust et al.
+            2021, arXiv 2012.15613, on what a tokenizer costs a language; NaN where there are no
+            parallel texts).
     """
     languages = study_languages(job)
     table = pd.DataFrame({"language": languages} | dict.fromkeys(typology.DISTANCES, np.nan))
@@ -303,13 +280,11 @@ def language_table(
             warnings.warn(f"distances between languages are left out: {error}", stacklevel=2)
     table.insert(1, "seen", table["language"].isin(job["unlabelled_languages"]))
     frame = parallel_texts.to_pandas()
-    special = tokenizer.num_special_tokens_to_add()
-    frame["pieces"] = (
-        tokenise(frame["text"], tokenizer, tokenizer.model_max_length).lengths - special
-    )
+    tokens = tokenise(frame["text"], tokenizer, tokenizer.model_max_length)
+    frame["pieces"] = tokens.lengths - tokenizer.num_special_tokens_to_add()
     english = frame[frame["language"] == "en"].set_index("id")["pieces"]
-    of = {
+    pieces = {
         code: rows["pieces"].sum() / english[rows["id"]].sum()
         for code, rows in frame.groupby("language")
     }
-    return table.assign(pieces=table["language"].map(of).astype(float))
+    return table.assign(pieces=table["language"].map(pieces).astype(float))

@@ -105,6 +105,10 @@ class Prepared:
         """
         return replace(self, cached=False)
 
+    def for_arm(self, arm: str) -> Prepared:
+        """The same folder as an arm reads it, some without the stored output of frozen layers."""
+        return self if arm_spec(arm).cached else self.uncached()
+
     def text(self, arm: str, intermediate: str) -> Corpus | None:
         """The corpus that an arm's batches hold beside the labelled texts, None where it needs
         none.

@@ -1,5 +1,5 @@
-"""What 01 does with the rows of a study (`xgrl.prepare.select_rows`): encode them, trim the vocabulary, run
-the frozen layers, write.
+"""What 01 does with the rows of a study (`xgrl.prepare.select_rows`): encode them, trim the
+vocabulary, run the frozen layers, write.
 """
 
 from __future__ import annotations
@@ -22,11 +22,17 @@ from xgrl.models.split import prefix
 from xgrl.models.tokens import kept_ids, remap, trim
 from xgrl.prepare.corpus import Encoded, load_corpus, save_corpus
 from xgrl.prepare.encode import encode
+from xgrl.prepare.leaks import ENGLISH
 from xgrl.prepare.prefix_cache import frozen_states, prune
 from xgrl.prepare.select_rows import schema_of
-from xgrl.runs import records
 from xgrl.runs.progress import ProgressLine, watch
 from xgrl.tasks import find_task
+
+CORPORA = ("intermediate", "target", "unlabelled", "language-modelling", "pairs")  # their folders
+# rows converted at a time: of chosen rows each is a table of its own until they are combined
+CHUNK = 10_000
+# what is needed of a row besides its id, once it is encoded
+KEPT = ("label", "context", "answers", "tags", "gold", "group")
 
 
 def encode_all(
@@ -37,38 +43,26 @@ def encode_all(
 
     ValueError where the encoder takes fewer tokens.
     """
-    found = {}
+    if max_length > (limit := tokenizer.model_max_length):
+        raise ValueError(f"max_length={max_length}: the encoder takes at most {limit} tokens")
+    encoded = {}
     for name, rows in watch(list(corpora.items()), "tokenised: corpus"):
         role, *task = name.split("/")[:2]
         longest = min(max_length, find_task(task[0], role).max_length) if task else max_length
-        if max_length > tokenizer.model_max_length:
-            raise ValueError(
-                f"max_length={max_length}: the encoder takes at most {tokenizer.model_max_length} "
-                f"tokens"
-            )
-        encoded = encode(rows, schema_of(name), tokenizer, longest)
-        found[name] = (
-            replace(encoded, origin=None) if name.endswith(("/train", "/first")) else encoded
-        )
-    return found
-
-
-CORPORA = ("intermediate", "target", "unlabelled", "language-modelling", "pairs")  # their folders
-# rows converted at a time: of chosen rows each is a table of its own until they are combined
-CHUNK = 10_000
-# what is needed of a row besides its id, once it is encoded
-KEPT = ("label", "context", "answers", "tags", "gold", "group")
+        encoded[name] = encode(rows, schema_of(name), tokenizer, longest)
+        if name.endswith(ENGLISH):  # nothing is predicted for them
+            encoded[name] = replace(encoded[name], origin=None)
+    return encoded
 
 
 def stored_rows(rows: Dataset, name: str) -> pa.Table:
     """What a prepared corpus keeps of its rows: ids and labels, and in test and development sets
     what scores need.
     """
-    kept = [column for column in KEPT if column in rows.column_names]
-    if name.endswith(("/train", "/first")):
-        kept = [column for column in kept if column == "label"]
-    chunks = rows.select_columns(["id", *kept]).with_format("arrow").iter(batch_size=CHUNK)
-    empty = rows.features.arrow_schema.empty_table().select(["id", *kept])
+    wanted = ("label",) if name.endswith(ENGLISH) else KEPT
+    kept = ["id", *(column for column in wanted if column in rows.column_names)]
+    chunks = rows.select_columns(kept).with_format("arrow").iter(batch_size=CHUNK)
+    empty = rows.features.arrow_schema.empty_table().select(kept)
     return pa.concat_tables([empty, *(chunk.combine_chunks() for chunk in chunks)])
 
 
@@ -79,25 +73,21 @@ def heads(corpora: Mapping[str, Dataset]) -> dict[str, dict[str, Any]]:
     Tags that have no names (labels that only the user's files know) are numbers, as many as
     training and development rows have.
     """
-    found = {}
-    for name in [name for name in corpora if name.endswith("/train")]:
-        place = name.removesuffix("/train")
-        rows, kind = corpora[name], schema_of(name)
-        label = (
-            rows.features["label"]
-            if kind == "classification"
-            else rows.features["tags"].feature
-            if kind == "tagging"
-            else None
-        )
+    made = {}
+    for task in [name.removesuffix("/train") for name in corpora if name.endswith("/train")]:
+        rows, kind = corpora[f"{task}/train"], schema_of(f"{task}/train")
+        label = None
+        if kind == "classification":
+            label = rows.features["label"]
+        elif kind == "tagging":
+            label = rows.features["tags"].feature
         names = getattr(label, "names", None) or []
         if kind == "tagging" and not names:
-            tags = max(
-                max(tags) for split in (name, f"{place}/dev") for tags in corpora[split]["tags"]
-            )
-            names = [str(tag) for tag in range(tags + 1)]
-        found[place] = {"format": kind, "labels": names}
-    return found
+            splits = (corpora[f"{task}/{split}"]["tags"] for split in ("train", "dev"))
+            count = 1 + max(max(tags) for sentences in splits for tags in sentences)
+            names = [str(tag) for tag in range(count)]
+        made[task] = {"format": kind, "labels": names}
+    return made
 
 
 def write_prepared(
@@ -139,42 +129,42 @@ def write_prepared(
     if frozen:
         lower = prefix(trimmed, frozen)
         largest_first = sorted(corpora, key=lambda name: (-len(encoded[name].tokens.ids), name))
-        _in_processes([(lower, folder / name) for name in largest_first], workers)
-        if said := prune():
-            print(said)
+        _run_frozen(lower, [folder / name for name in largest_first], workers)
+        if report := prune():
+            print(report)
     return len(kept)
 
 
-def _frozen_states(lower: PreTrainedModel, folder: Path) -> None:
-    frozen_states(lower, load_corpus(folder).tokens, folder / "hidden.npy")
-
-
-def _in_processes(jobs: list[tuple], workers: int) -> None:
+def _run_frozen(lower: PreTrainedModel, folders: list[Path], workers: int) -> None:
     """Run the frozen layers on each corpus, in forked processes of one thread each; a corpus never
     depends on their number.
     """
+
+    def states(folder: Path) -> None:
+        frozen_states(lower, load_corpus(folder).tokens, folder / "hidden.npy")
+
     if workers == 1:
-        for job in watch(jobs, "frozen layers: corpus"):
-            _frozen_states(*job)
+        for folder in watch(folders, "frozen layers: corpus"):
+            states(folder)
         return
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
-    for place in [*range(len(jobs)), *[None] * workers]:
-        queue.put(place)
+    for number in [*range(len(folders)), *[None] * workers]:
+        queue.put(number)
 
     def work() -> None:
         torch.set_num_threads(1)
-        while (place := queue.get()) is not None:
-            _frozen_states(*jobs[place])
+        while (number := queue.get()) is not None:
+            states(folders[number])
 
     processes = [context.Process(target=work) for _ in range(workers)]
     for process in processes:
         process.start()
-    line = ProgressLine("frozen layers: corpus", len(jobs))
+    line = ProgressLine("frozen layers: corpus", len(folders))
     for process in processes:
         while process.exitcode is None:
             process.join(timeout=1)
-            line.update(sum((folder / "hidden.npy").exists() for _, folder in jobs))
+            line.update(sum((folder / "hidden.npy").exists() for folder in folders))
     if failed := [process.exitcode for process in processes if process.exitcode]:
         raise RuntimeError(
             f"the frozen layers failed in {len(failed)} of {workers} processes, exit codes "
@@ -187,12 +177,5 @@ def special_ids(folder: str | Path, tokenizer: PreTrainedTokenizerBase) -> dict[
     without one) and ``all``.
     """
     kept = np.load(Path(folder) / "encoder" / "kept_ids.npy")
-    places = {old: int(np.searchsorted(kept, old)) for old in tokenizer.all_special_ids}
-    return {"mask": places.get(tokenizer.mask_token_id), "all": sorted(places.values())}
-
-
-def write_texts(path: str | Path, rows: Dataset) -> Path:
-    """Write sentences to measure with (id, text, language) as parquet: they are tokenised when they
-    are used.
-    """
-    return records.write(Path(path), lambda p: rows.to_pandas().to_parquet(p, index=False))
+    numbers = {old: int(np.searchsorted(kept, old)) for old in tokenizer.all_special_ids}
+    return {"mask": numbers.get(tokenizer.mask_token_id), "all": sorted(numbers.values())}

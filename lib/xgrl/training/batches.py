@@ -12,11 +12,12 @@ step.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from xgrl.models.tokens import pad
@@ -133,19 +134,46 @@ def translated_rows(
         yield np.array([rng.choice(of.get(ids[row]) or len(translations)) for row in rows])
 
 
-def told(text: str, corpus: Corpus | None, domain_of: np.ndarray) -> np.ndarray | None:
-    """What an arm is told of each unit of its text, integers (units,); None without text.
+def language_domains(languages: Sequence[str], domains: str) -> np.ndarray:
+    """Domain of each language of the discriminator's text, integers (languages,): "languages",
+    each its own; "binary", English 0 and all others 1.
+    """
+    if domains == "languages":
+        return np.arange(len(languages))
+    return np.array([int(language != "en") for language in languages])
+
+
+def arm_labels(text: str, corpus: Corpus, domain_of: np.ndarray) -> np.ndarray:
+    """What an arm is told of each unit of its text, integers (units,).
 
     Args:
-        text: kind of text, as in `xgrl.arms.Line`.
+        text: kind of text, as in `xgrl.arms.ArmSpec`.
         corpus: the text; of unlabelled text the labels are languages.
         domain_of: the domain of each of these languages.
     """
-    if corpus is None:
-        return None
     if text == "pairs":
         return np.zeros(len(corpus.units) - 1, dtype=int)
     return domain_of[corpus.labels] if text == "unlabelled" else corpus.labels
+
+
+@dataclass(frozen=True)
+class ArmTexts:
+    """The texts that an arm sees beside the labelled ones of a run.
+
+    Attributes:
+        corpus: the texts.
+        labels: (units,) what the arm is told of each unit (`arm_labels`).
+        batch_size: texts a step.
+        draw: generator of their draws.
+        translations: they are translations of the labelled texts (ids "<id>|<language>"): each
+            labelled text comes with one of its own, in place of texts balanced over domains.
+    """
+
+    corpus: Corpus
+    labels: np.ndarray
+    batch_size: int
+    draw: np.random.Generator
+    translations: bool = False
 
 
 def mixture(sizes: Mapping[str, int], steps: int, cap: int, rng: np.random.Generator) -> list[str]:
@@ -163,7 +191,7 @@ def mixture(sizes: Mapping[str, int], steps: int, cap: int, rng: np.random.Gener
 
 
 class JointBatches(Dataset):
-    """All batches of a run, in order: labelled rows first, then unlabelled ones, padded together.
+    """All batches of a run, in order: labelled rows first, then the arm's, padded together.
 
     Args:
         labelled: the task's training corpus; or several by name, of which each batch takes one
@@ -171,15 +199,13 @@ class JointBatches(Dataset):
         steps: number of optimiser steps.
         batch_size: labelled examples a step (windows, where examples are cut into them).
         order: generator of the labelled order.
-        unlabelled: the corpus of the texts beside the labelled ones; None for arms that need none.
-        domains: (units,) what the arm is told of each: language, or whatever it is labelled with.
-        unlabelled_batch_size: texts of it a step.
-        draw: generator of the unlabelled draws.
+        arm_texts: the texts beside the labelled ones; None for arms that need none.
         pad_id: what fills up ``input_ids``.
         cap: largest size at which a corpus counts in a mixture.
-        translations: the rows beside the labelled ones are their translations (ids
-            "<id>|<language>"): each labelled text comes with one of its own, in place of texts that
-            are balanced over domains.
+
+    Attributes:
+        tasks, rows, arm_rows: of each step the task's name, the units of the labelled corpus, and
+            those of the arm's (an empty list where it has no texts).
     """
 
     def __init__(
@@ -188,57 +214,59 @@ class JointBatches(Dataset):
         steps: int,
         batch_size: int,
         order: np.random.Generator,
-        unlabelled: Corpus | None = None,
-        domains: np.ndarray | None = None,
-        unlabelled_batch_size: int = 0,
-        draw: np.random.Generator | None = None,
+        arm_texts: ArmTexts | None = None,
         pad_id: int = 0,
         cap: int = 131_072,
-        translations: bool = False,
     ):
         self.labelled = {"": labelled} if isinstance(labelled, Corpus) else dict(labelled)
-        self.unlabelled, self.domains, self.pad_id = unlabelled, domains, pad_id
-        self.tasks = mixture(
-            {name: len(corpus.ids) for name, corpus in self.labelled.items()}, steps, cap, order
-        )
+        self.arm_texts, self.pad_id, self.arm_rows = arm_texts, pad_id, []
+        sizes = {name: len(corpus.ids) for name, corpus in self.labelled.items()}
+        self.tasks = mixture(sizes, steps, cap, order)
         drawn = {
             name: length_buckets(corpus.lengths, batch_size, self.tasks.count(name), order)
             for name, corpus in self.labelled.items()
         }
         self.rows = [next(drawn[name]) for name in self.tasks]
-        self.drawn: list[np.ndarray] = []
-        if translations:
-            self.drawn = list(
-                translated_rows(
-                    next(iter(self.labelled.values())).ids, unlabelled.ids, self.rows, draw
-                )
-            )
-        elif unlabelled is not None:
-            wanted = (
-                self.labelled[task].lengths[rows].mean()
-                for task, rows in zip(self.tasks, self.rows, strict=True)
-            )
-            units = unlabelled_batch_size // (2 if unlabelled.format == "pairs" else 1)
-            self.drawn = list(unlabelled_rows(unlabelled.lengths, domains, wanted, units, draw))
+        if arm_texts is not None:
+            self.arm_rows = list(self._draw(arm_texts))
+
+    def _draw(self, texts: ArmTexts) -> Iterator[np.ndarray]:
+        """The units of the arm's texts for each step."""
+        corpus = texts.corpus
+        if texts.translations:
+            ids = next(iter(self.labelled.values())).ids
+            return translated_rows(ids, corpus.ids, self.rows, texts.draw)
+        wanted = (
+            self.labelled[task].lengths[rows].mean()
+            for task, rows in zip(self.tasks, self.rows, strict=True)
+        )
+        units = texts.batch_size // (2 if corpus.format == "pairs" else 1)
+        return unlabelled_rows(corpus.lengths, texts.labels, wanted, units, texts.draw)
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    def _sequences(self, step: int) -> list[tuple[Corpus, np.ndarray]]:
+        """The corpora of a step and which of their sequences: labelled, and where there are any,
+        the arm's.
+        """
+        drawn = [(self.labelled[self.tasks[step]], self.rows[step])]
+        if self.arm_texts is not None:
+            drawn.append((self.arm_texts.corpus, self.arm_rows[step]))
+        return [(corpus, corpus.sequences(units)) for corpus, units in drawn]
+
     def __getitem__(self, step: int) -> dict[str, Tensor | str]:
-        corpus = self.labelled[self.tasks[step]]
-        sequences = corpus.sequences(self.rows[step])
-        parts = [(corpus, sequences)]
-        domains = torch.empty(0, dtype=torch.long)
-        if self.unlabelled is not None:
-            units = self.drawn[step]
-            parts.append((self.unlabelled, self.unlabelled.sequences(units)))
-            domains = torch.from_numpy(
-                np.repeat(self.domains[units], np.diff(self.unlabelled.units)[units]).astype(
-                    np.int64
-                )
-            )
-        batch = collate(parts, self.pad_id)
+        drawn = self._sequences(step)
+        batch = collate(drawn, self.pad_id)
+        corpus, sequences = drawn[0]
         labels = batch_labels(corpus, self.rows[step], sequences, batch["attention_mask"].shape[1])
+        domains = torch.empty(0, dtype=torch.long)
+        if self.arm_texts is not None:
+            units = self.arm_rows[step]
+            repeats = np.diff(self.arm_texts.corpus.units)[units]
+            domains = torch.from_numpy(
+                np.repeat(self.arm_texts.labels[units], repeats).astype(np.int64)
+            )
         return batch | {"labels": labels, "domains": domains, "task": self.tasks[step]}
 
     @cached_property
@@ -250,10 +278,8 @@ class JointBatches(Dataset):
         )
 
     def _lengths(self, step: int) -> list[np.ndarray]:
-        """Tokens of each sequence of a step: the labelled ones, and the others where there are any."""
-        parts = [(self.labelled[self.tasks[step]], self.rows[step])]
-        parts += [] if self.unlabelled is None else [(self.unlabelled, self.drawn[step])]
-        return [corpus.tokens.lengths[corpus.sequences(units)] for corpus, units in parts]
+        """Tokens of each sequence of a step: the labelled ones, and the arm's where it has any."""
+        return [corpus.tokens.lengths[rows] for corpus, rows in self._sequences(step)]
 
     def seen(self) -> dict[str, int]:
         """What a run sees: labelled examples and tokens, unlabelled texts and tokens, tokens with
@@ -261,7 +287,8 @@ class JointBatches(Dataset):
         """
         lengths = [self._lengths(step) for step in range(len(self))]
         labelled, unlabelled = (
-            np.concatenate([part[i] for part in lengths if len(part) > i] or [[]]) for i in (0, 1)
+            np.concatenate([of_step[i] for of_step in lengths if len(of_step) > i] or [[]])
+            for i in (0, 1)
         )
         return {
             "labelled_examples": sum(map(len, self.rows)),
@@ -284,12 +311,10 @@ def batch_labels(corpus: Corpus, units: np.ndarray, sequences: np.ndarray, width
     if corpus.format == "span_qa":
         return torch.from_numpy(corpus.targets[sequences].astype(np.int64))
     if corpus.format == "tagging":
-        labels = np.full((len(sequences), width), IGNORED, np.int64)
-        for row, (start, end) in enumerate(
-            zip(*(corpus.tokens.offsets[sequences + i] for i in (0, 1)), strict=True)
-        ):
-            labels[row, : end - start] = corpus.targets[start:end]
-        return torch.from_numpy(labels)
+        offsets = corpus.tokens.offsets
+        tags = [corpus.targets[offsets[i] : offsets[i + 1]] for i in sequences]
+        tags, _ = pad(tags, IGNORED)
+        return nn.functional.pad(tags, (0, width - tags.shape[1]), value=IGNORED)
     labels = torch.from_numpy(corpus.labels[units])
     if corpus.format == "multiple_choice":
         return torch.stack([labels, torch.from_numpy(np.diff(corpus.first)[units])], dim=1)

@@ -3,12 +3,12 @@ else of our own.
 
 The loop, the schedule and the devices are `transformers.Trainer`'s. What is added to it:
 
-* batches come ready-made (`xgrl.training.batches`), the same in all arms of a block, from generators of
-  their own (`generators`);
+* batches come ready-made (`xgrl.training.batches`), the same in all arms of a block, from
+  generators of their own (`generators`);
 * gradients of the arm's modules are clipped apart from those of the encoder and head: the
   discriminator must not shrink the encoder's step;
 * at a few steps the gradients of task and arm are compared (`xgrl.training.diagnostics`);
-* a batch too large for the memory goes through the encoder in parts (`xgrl.models.task_model.TaskModel.states`), its loss
+* a batch too large for the memory goes through the encoder in parts (`TaskModel.states`), its loss
   is still that of the whole.
 """
 
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -34,8 +35,8 @@ from xgrl.training.diagnostics import gradients
 
 STREAMS = ("head", "order", "dropout", "unlabelled", "arm")
 CURVES = (
-    "step", "task_loss", "arm_loss", "domain_loss", "discriminator_accuracy", "lambda", "feature_norm",
-    "task_gradient_norm", "arm_gradient_norm", "gradient_cosine",
+    "step", "task_loss", "arm_loss", "domain_loss", "discriminator_accuracy", "lambda",
+    "feature_norm", "task_gradient_norm", "arm_gradient_norm", "gradient_cosine",
 )  # fmt: skip
 MEASURED = 8  # steps of a run at which the gradients of both losses are compared
 
@@ -53,10 +54,8 @@ def generators(master_seed: int, *stage: str, seed: int) -> dict[str, np.random.
         arm's own weights.
     """
     key = [master_seed, *(crc32(name.encode()) for name in stage), seed]
-    return {
-        k: np.random.default_rng(s)
-        for k, s in zip(STREAMS, np.random.SeedSequence(key).spawn(len(STREAMS)), strict=True)
-    }
+    seeds = np.random.SeedSequence(key).spawn(len(STREAMS))
+    return {name: np.random.default_rng(s) for name, s in zip(STREAMS, seeds, strict=True)}
 
 
 def torch_seed(generator: np.random.Generator) -> int:
@@ -67,7 +66,7 @@ def torch_seed(generator: np.random.Generator) -> int:
 def initialised(
     module: type[nn.Module], *args, generator: np.random.Generator, **kwargs
 ) -> nn.Module:
-    """A module whose initial weights come from `generator`; torch's global state stays as it was."""
+    """A module with initial weights from `generator`; torch's global state stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(generator))
         return module(*args, **kwargs)
@@ -103,24 +102,21 @@ class JointTrainer(Trainer):
     def __init__(self, *args, clip: float, learning_rates: dict[str, float], **kwargs):
         super().__init__(*args, **kwargs)
         self.clip, self.learning_rates, self.curves = clip, learning_rates, []
-        self.parts = self.model.groups()
-        self.measured = set(
-            np.linspace(0, self.args.max_steps, MEASURED, endpoint=False, dtype=int)
-            + self.args.max_steps // 16
-        )
+        self.weights, steps = self.model.groups(), self.args.max_steps
+        measured = np.linspace(0, steps, MEASURED, endpoint=False, dtype=int) + steps // 16
+        self.measured = set(measured)
 
     def get_train_dataloader(self) -> DataLoader:
         return DataLoader(self.train_dataset, batch_size=None, shuffle=False)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         groups = [
-            {"params": self.parts[name], "lr": lr}
+            {"params": self.weights[name], "lr": lr}
             for name, lr in self.learning_rates.items()
-            if self.parts[name]
+            if self.weights[name]
         ]
-        self.optimizer = torch.optim.AdamW(
-            groups, weight_decay=self.args.weight_decay, eps=1e-8, fused=True
-        )
+        decay = self.args.weight_decay
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=decay, eps=1e-8, fused=True)
         return self.optimizer
 
     def compute_loss(
@@ -131,7 +127,7 @@ class JointTrainer(Trainer):
             task_loss, term, curves = model(progress=step / self.state.max_steps, **inputs)
         loss = task_loss + term
         if isinstance(term, Tensor) and step in self.measured:
-            curves |= gradients(task_loss, term, self.parts["encoder"])
+            curves |= gradients(task_loss, term, self.weights["encoder"])
         self.curves.append({"step": step} | curves)
         if not torch.isfinite(loss):
             raise Diverged(f"the loss is {loss.item()} at step {step}")
@@ -139,13 +135,12 @@ class JointTrainer(Trainer):
 
     def training_step(self, *args, **kwargs) -> Tensor:
         loss = super().training_step(*args, **kwargs)
-        for part in (self.parts["encoder"] + self.parts["head"], self.parts["arm"]):
-            norm = nn.utils.clip_grad_norm_(part, self.clip)
+        for weights in (self.weights["encoder"] + self.weights["head"], self.weights["arm"]):
+            norm = nn.utils.clip_grad_norm_(weights, self.clip)
             # before the optimiser's step, so that the weights stay numbers
             if not torch.isfinite(norm):
-                raise Diverged(
-                    f"the gradient's norm is {norm.item()} at step {self.state.global_step}"
-                )
+                step = self.state.global_step
+                raise Diverged(f"the gradient's norm is {norm.item()} at step {step}")
         return loss
 
 
@@ -158,6 +153,17 @@ class Fit:
     curves: pd.DataFrame
     diverged: str | None
     seconds: float
+
+
+OPTIMISATION = (
+    "learning_rate", "head_learning_rate", "discriminator_learning_rate", "weight_decay", "warmup",
+    "max_grad_norm", "device", "micro_batch_size",
+)  # fmt: skip
+
+
+def optimisation(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Those parameters of a job of 02 or 03 that `fit` takes."""
+    return {name: job[name] for name in OPTIMISATION if name in job}
 
 
 def fit(
@@ -192,11 +198,7 @@ def fit(
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device='cuda': torch sees no GPU here; allowed: cpu")
     model.micro_batch_size = micro_batch_size
-    rates = {
-        "encoder": learning_rate,
-        "head": head_learning_rate,
-        "arm": discriminator_learning_rate,
-    }
+    rates = (learning_rate, head_learning_rate, discriminator_learning_rate)
     with tempfile.TemporaryDirectory() as folder:
         seed = torch_seed(dropout) % 2**32
         arguments = TrainingArguments(
@@ -205,7 +207,7 @@ def fit(
             weight_decay=weight_decay,
             warmup_steps=round(warmup * len(data)),
             lr_scheduler_type="linear",
-            max_grad_norm=0.0,
+            max_grad_norm=0.0,  # `JointTrainer` clips
             seed=seed,
             use_cpu=device == "cpu",
             report_to="none",
@@ -220,7 +222,7 @@ def fit(
             args=arguments,
             train_dataset=data,
             clip=max_grad_norm,
-            learning_rates=rates,
+            learning_rates=dict(zip(("encoder", "head", "arm"), rates, strict=True)),
         )
         trainer.remove_callback(PrinterCallback)
         # one GPU a job: a batch is one, not to be split over several
@@ -232,8 +234,5 @@ def fit(
         except Diverged as error:
             diverged = str(error)
     model.eval()
-    return Fit(
-        pd.DataFrame(trainer.curves).reindex(columns=CURVES),
-        diverged,
-        time.perf_counter() - started,
-    )
+    seconds = time.perf_counter() - started
+    return Fit(pd.DataFrame(trainer.curves).reindex(columns=CURVES), diverged, seconds)
