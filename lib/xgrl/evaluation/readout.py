@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from xgrl.evaluation.scoring import contributions
 from xgrl.models.heads import mean_pool
 from xgrl.models.task_model import TaskModel, mixed_precision
 from xgrl.prepare.corpus import Corpus
+from xgrl.stats import exact_binomial
 from xgrl.training.batches import collate
 
 BATCH = 64
@@ -229,3 +230,26 @@ def dev_accuracy(model: TaskModel, corpus: Corpus, task: str = "") -> tuple[int,
         right = np.equal(predictions, golds)
     majority = Counter(golds).most_common(1)[0][1]
     return int(right.sum()), len(golds), 100 * majority / len(golds)
+
+
+def tasks_learned(
+    model: TaskModel, dev: Mapping[str, Corpus]
+) -> dict[str, dict[str, float | bool]]:
+    """Was each task learned? Its development accuracy must lie above the majority class.
+
+    Args:
+        model: after training.
+        dev: development corpora by task, one or those of a mixture.
+
+    Returns:
+        by task ``dev_accuracy`` with its exact 95 % interval ``dev_low`` to ``dev_high``, of
+            ``dev_correct`` among ``dev_n``, ``majority_accuracy``, and ``learned``; in percent.
+    """
+    checks = {}
+    for task, corpus in dev.items():
+        right, count, majority = dev_accuracy(model, corpus, task)
+        low, high = (100 * share for share in exact_binomial(right, count, 0.95))
+        checks[task] = {"dev_accuracy": 100 * right / count, "dev_n": count, "dev_correct": right,
+                        "dev_low": low, "dev_high": high, "majority_accuracy": majority,
+                        "learned": bool(low > majority)}  # fmt: skip
+    return checks

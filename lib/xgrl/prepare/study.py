@@ -119,13 +119,15 @@ def prepare_study(job: Job) -> Prepared:
     rows = StudyRows(job, tokenizer)
     rows.add_labelled()
     rows.add_texts()
-    kept = write_study(folder, rows, model)
+    kept, _ = write_study(folder, rows, model)
     return finish(folder, rows, kept, started)
 
 
-def write_study(folder: Path, rows: StudyRows, model: PreTrainedModel) -> int:
+def write_study(
+    folder: Path, rows: StudyRows, model: PreTrainedModel
+) -> tuple[int, dict[str, pd.DataFrame]]:
     """Write the trimmed encoder, every corpus, the texts to measure with and the tables; returns
-    the rows kept of the word embedding.
+    how many rows of the word embedding are kept, and the tables.
     """
     job = rows.job
     frozen = frozen_layers(job["trained_layers"], model.config.num_hidden_layers)
@@ -142,9 +144,10 @@ def write_study(folder: Path, rows: StudyRows, model: PreTrainedModel) -> int:
     for name, texts in rows.measured.items():
         frame = texts.to_pandas()
         records.write(folder / f"{name}.parquet", lambda p, f=frame: f.to_parquet(p, index=False))
-    for name, table in rows.tables().items():
+    tables = rows.tables()
+    for name, table in tables.items():
         records.write(folder / f"{name}.csv", lambda p, t=table: t.to_csv(p, index=False))
-    return kept
+    return kept, tables
 
 
 def finish(folder: Path, rows: StudyRows, kept: int, started: float) -> Prepared:
