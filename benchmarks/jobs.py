@@ -34,46 +34,35 @@ def ours(arm: str, cached: bool) -> dict[str, float]:
     """Seconds, real labelled tokens and development accuracy of one job of the study."""
     import torch
 
-    from xgrl.arms import arm_class
-    from xgrl.arms.base import ArmSettings
     from xgrl.evaluation.readout import dev_accuracy
-    from xgrl.models.task_model import TaskModel
     from xgrl.prepare.folder import Prepared
-    from xgrl.training import batches, trainer
+    from xgrl.training.build import build_intermediate, labelled_corpora
+    from xgrl.training.trainer import fit, optimisation
 
     torch.set_num_threads(1)
     prepared = Prepared.of("outputs", STUDY)
     prepared = prepared if cached else prepared.uncached()
-    train, dev = (prepared.corpus(f"intermediate/{TASK}/{split}") for split in ("train", "dev"))
-    encoder, streams = prepared.encoder(), trainer.generators(2005, TASK, seed=0)
-    make, unlabelled = arm_class(arm), prepared.text(arm, TASK)
-    extra = (
-        unlabelled,
-        None if unlabelled is None else unlabelled.labels,
-        BATCH,
-        streams["unlabelled"],
-    )
-    data = batches.JointBatches(
-        train, STEPS, BATCH, streams["order"], *extra, pad_id=encoder.config.pad_token_id
-    )
-    head = trainer.new_head(
-        encoder.config.hidden_size, {"": prepared.head(TASK, "intermediate")}, streams["head"]
-    )
-    settings = ArmSettings(encoder.config.hidden_size, len(prepared.unlabelled_languages), 0.05)
-    model = TaskModel(
-        prepared.trainable(encoder),
-        head,
-        trainer.initialised(make, settings, generator=streams["arm"]),
-    )
+    job = job_of(TASK, arm)
+    run, dev = build_intermediate(job, prepared), labelled_corpora(prepared, TASK, "dev")[TASK]
+    data = run.stages["train"]
     before = time.perf_counter()
-    trainer.fit(model, data, **RECIPE, dropout=streams["dropout"])
+    fit(run.model, data, dropout=run.streams["dropout"], **optimisation(job))
     seconds = time.perf_counter() - before
-    right, count, _ = dev_accuracy(model, dev)
+    right, count, _ = dev_accuracy(run.model, dev, TASK)
     return {
         "train_seconds": seconds,
         "tokens": data.seen()["labelled_tokens"],
         "dev_accuracy": 100 * right / count,
     }
+
+
+def job_of(task: str, arm: str) -> dict:
+    """The complete parameters of a job of 02 as it is timed here."""
+    from xgrl.runs import params
+
+    values = {"study": STUDY, "intermediate": task, "arm": arm, "seed": 0, "steps": STEPS}
+    values |= {"batch_size": BATCH, "unlabelled_batch_size": BATCH, "lambda_max": 0.05}
+    return params.validate("02_intermediate", values | RECIPE)
 
 
 def trainer() -> dict[str, float]:

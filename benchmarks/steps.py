@@ -25,8 +25,7 @@ from torch import nn
 
 from benchmarks.jobs import BATCH, RECIPE, STUDY
 from benchmarks.running import meet
-from xgrl.arms import arm_class
-from xgrl.arms.base import ArmSettings
+from xgrl.arms.base import Standard
 from xgrl.evaluation.readout import dev_accuracy
 from xgrl.models.encoder import load_encoder
 from xgrl.models.task_model import TaskModel
@@ -66,15 +65,10 @@ def operations(lengths: np.ndarray, layers: int, width: int, inner: int) -> floa
 def setting(
     prepared: Prepared, encoder: nn.Module, trained: nn.Module, task: str = SHORT
 ) -> tuple[TaskModel, dict]:
-    """A standard-arm model over `trained` for a task "role/name", and its random streams."""
+    """A model over `trained` for a task "role/name", without an arm, and its random streams."""
     streams, width = trainer.generators(2005, task, seed=0), encoder.config.hidden_size
     head = trainer.new_head(width, {"": prepared.head(*task.split("/")[::-1])}, streams["head"])
-    settings = ArmSettings(width, len(prepared.unlabelled_languages), 0.05)
-    return TaskModel(
-        trained,
-        head,
-        trainer.initialised(arm_class("standard"), settings, generator=streams["arm"]),
-    ), streams
+    return TaskModel(trained, head, Standard()), streams
 
 
 def fitted(

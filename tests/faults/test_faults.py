@@ -178,7 +178,9 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-WRITE = "from xgrl.runs import records\nrecords.write_bytes(outputs + '/smoke/large.bin', b'x' * {})"
+WRITE = (
+    "from xgrl.runs import records\nrecords.write_bytes(outputs + '/smoke/large.bin', b'x' * {})"
+)
 
 
 def test_a_full_disk_is_named_and_leaves_nothing_in_part(small_disk, tmp_path):

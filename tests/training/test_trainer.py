@@ -10,6 +10,7 @@ import torch
 from tiny_runs import corpus, encoder, pairs, tiny_run
 from xgrl.arms.base import ArmSettings, Standard
 from xgrl.evaluation.readout import dev_accuracy, features
+from xgrl.models import task_model
 from xgrl.models.heads import ClassificationHead, DualEncoderHead, TaggingHead
 from xgrl.models.split import prefix, top
 from xgrl.models.task_model import TaskModel, mixed_precision
@@ -194,7 +195,7 @@ def test_losses_that_are_no_mean_over_sequences_are_those_of_the_whole_batch(hea
 def test_parts_are_computed_anew_with_the_same_dropout(monkeypatch):
     again = state(tiny_run("dann", steps=3, micro_batch_size=5))
     monkeypatch.setattr(
-        trainer, "checkpoint", lambda function, *args, use_reentrant: function(*args)
+        task_model, "checkpoint", lambda function, *args, use_reentrant: function(*args)
     )
     torch.testing.assert_close(again, state(tiny_run("dann", steps=3, micro_batch_size=5)))
 

@@ -124,6 +124,11 @@ def _load(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
     return model, tokenizer
 
 
+def load_trimmed(folder: str | Path) -> PreTrainedModel:
+    """An encoder as it lies in a folder, with the vocabulary that was kept of it."""
+    return AutoModel.from_pretrained(folder, dtype=torch.float32, **SAFELY)
+
+
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Loading prints a report of surplus keys and a progress bar; missing keys are checked by

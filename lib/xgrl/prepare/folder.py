@@ -24,13 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from xgrl.arms import arm_spec
-from xgrl.models.encoder import SAFELY
+from xgrl.models.encoder import load_trimmed
 from xgrl.models.split import Chain, prefix, top
 from xgrl.models.tokens import with_words
 from xgrl.prepare.corpus import Corpus, load_corpus
@@ -223,11 +222,6 @@ class Prepared:
                 f"trained"
             )
         return layer - frozen
-
-
-def load_trimmed(folder: Path) -> PreTrainedModel:
-    """An encoder as it lies in a folder, with the vocabulary that was kept of it."""
-    return AutoModel.from_pretrained(folder, dtype=torch.float32, **SAFELY)
 
 
 def frozen_layers(trained: int, layers: int) -> int:

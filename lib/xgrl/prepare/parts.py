@@ -66,7 +66,7 @@ def write_contents(
         names: of all corpora.
         heads: from `xgrl.prepare.write.heads`.
     """
-    from xgrl.prepare.folder import load_trimmed  # torch; who only lists parts does not need it
+    from xgrl.models.encoder import load_trimmed  # torch; who only lists parts does not need it
     from xgrl.prepare.prefix_cache import wordless
 
     folder = Path(folder)

@@ -79,9 +79,9 @@ def bootstrap_check(
         counts = [name for name in records.COUNTS if name in part and part[name].notna().all()]
         if counts:
             sides = [
-                align(part.assign(score=part[name]), comparison.baseline, comparison.treatment)[
-                    1
-                ][0]
+                align(part.assign(score=part[name]), comparison.baseline, comparison.treatment)[1][
+                    0
+                ]
                 for name in counts
             ]
             # (2, B, C, k)
