@@ -3,10 +3,11 @@ memory stays bounded.
 
 A block of similarities is one matrix product. Sorting it whole would cost more than the product, so
 the maximum of each group of 32 neighbouring candidates is taken first: the k best candidates lie in
-the k groups with the best maxima, and only those of them that beat what a query has already found
-are looked at. Order is total, similarity first, then the lower index; both are packed into one
-integer, so that no tie is left to chance. Task: Tatoeba-style retrieval (Artetxe and Schwenk 2019,
-arXiv 1812.10464; Hu et al. 2020, arXiv 2003.11080).
+the k groups with the best maxima, and only those of them that beat what a query already has are
+looked at. Order is total, similarity first, then the lower index; both are packed into one integer,
+so that no tie is left to chance (libraries for the search leave ties open, or are slower). Task:
+Tatoeba-style retrieval (Artetxe and Schwenk 2019, arXiv 1812.10464; Hu et al. 2020, arXiv
+2003.11080).
 
 Mining, as in BUCC: a pair's score is its cosine in relation to both sides' mean cosine with their
 own nearest neighbours, which tells a translation from a sentence that is close to everything
@@ -39,6 +40,11 @@ class Scored(NamedTuple):
     index: np.ndarray
     score: np.ndarray
 
+    def best(self) -> tuple[np.ndarray, np.ndarray]:
+        """The candidate with the best score and that score, (n,) each; of equal ones the nearest."""
+        rows, column = np.arange(len(self.score)), self.score.argmax(1)
+        return self.index[rows, column], self.score[rows, column]
+
 
 class Mined(NamedTuple):
     """Mined pairs, all (p,), best first: position of the query, position of the candidate, margin
@@ -64,35 +70,29 @@ def nearest(
     if np.ndim(queries) != 2 or np.ndim(candidates) != 2 or queries.shape[1] != candidates.shape[1]:
         shapes = f"{np.shape(queries)} and {np.shape(candidates)}"
         raise ValueError(f"queries (n, d) and candidates (m, d) must share d, found {shapes}")
-    if not 1 <= k <= len(candidates) <= _LOW:
-        raise ValueError(
-            f"k={k}: allowed is 1 to the number of candidates, {len(candidates)} (at most {_LOW})"
-        )
+    n, m = len(queries), len(candidates)
+    if not 1 <= k <= m <= _LOW:
+        raise ValueError(f"k={k}: allowed is 1 to the number of candidates, {m} (at most {_LOW})")
     if block < 1:
         raise ValueError(f"block={block}: at least one row")
     block = -(-block // GROUP) * GROUP
-    found = np.empty((len(queries), k), np.int64)
+    keys = np.empty((n, k), np.int64)
     with torch.inference_mode():
-        space = torch.empty(
-            min(block, len(queries)) * min(block, len(candidates))
-        )  # new memory for each product costs a fifth of it
-        for start in range(0, len(queries), block):
-            part = _rows(queries, start, block, "queries")
-            best = torch.empty(len(part), 0, dtype=torch.int64)
-            for first in range(0, len(candidates), block):
+        # new memory for each product costs a fifth of it
+        space = torch.empty(min(block, n) * min(block, m))
+        for start in range(0, n, block):
+            rows = _rows(queries, start, block, "queries")
+            best = torch.empty(len(rows), 0, dtype=torch.int64)
+            for first in range(0, m, block):
                 other = _rows(candidates, first, block, "candidates", known=start > 0)
-                out = space[: len(part) * len(other)].view(len(part), len(other))
-                best = _merge(best, torch.mm(part, other.T, out=out), first, k)
-            found[start : start + block] = best.numpy()
-        return _LOW - (found & _LOW), _similarity(torch.from_numpy(found)).numpy()
+                out = space[: len(rows) * len(other)].view(len(rows), len(other))
+                best = _merge(best, torch.mm(rows, other.T, out=out), first, k)
+            keys[start : start + block] = best.numpy()
+        return _LOW - (keys & _LOW), _similarity(torch.from_numpy(keys)).numpy()
 
 
 def margin_scores(
-    queries: np.ndarray,
-    candidates: np.ndarray,
-    k: int = 4,
-    margin: str = "ratio",
-    block: int = 4096,
+    queries: np.ndarray, candidates: np.ndarray, k: int = 4, margin: str = "ratio", block=4096
 ) -> tuple[Scored, Scored]:
     """Margin scores of each vector's k nearest neighbours on the other side.
 
@@ -100,18 +100,11 @@ def margin_scores(
     nearest candidates and the candidate's over those of its k nearest queries, the score is c / m
     ("ratio"), c - m ("distance") or c ("absolute").
 
-    Args:
-        queries, candidates: (n, d) and (m, d), L2-normalised, as for `nearest`.
-        k: neighbours, 1 or more; a side with fewer vectors has them all.
-        margin: a key of `MARGINS`.
-        block: as for `nearest`; memory beyond its blocks grows with (n + m) k.
-
-    Returns:
-        forward, index (n, k) into the candidates, and backward, index (m, k) into the queries;
-        scores are float32.
-
-    Raises:
-        ValueError: an unknown margin, or what `nearest` refuses.
+    queries, candidates: (n, d) and (m, d), L2-normalised, as for `nearest`. k: neighbours, 1 or
+    more; a side with fewer vectors has them all. margin: a key of `MARGINS`. block: as for
+    `nearest`; memory beyond its blocks grows with (n + m) k. Returns forward, index (n, k) into the
+    candidates, and backward, index (m, k) into the queries; scores are float32. Raises ValueError
+    for an unknown margin, or what `nearest` refuses.
     """
     if margin not in MARGINS:
         raise ValueError(f"margin={margin!r}: allowed: {', '.join(MARGINS)}")
@@ -125,11 +118,7 @@ def margin_scores(
 
 
 def mine(
-    queries: np.ndarray,
-    candidates: np.ndarray,
-    k: int = 4,
-    margin: str = "ratio",
-    block: int = 4096,
+    queries: np.ndarray, candidates: np.ndarray, k: int = 4, margin: str = "ratio", block=4096
 ) -> Mined:
     """Pairs of translations: the best neighbour of every query and of every candidate, taken best
     first, each vector once.
@@ -141,29 +130,19 @@ def mine(
     min(n, m) pairs.
     """
     forward, backward = margin_scores(queries, candidates, k, margin, block)
-    best = [side.score.argmax(1)[:, None] for side in (forward, backward)]
-    there, back = (
-        np.take_along_axis(side.index, place, 1)[:, 0]
-        for side, place in zip((forward, backward), best, strict=True)
-    )
+    (there, score), (back, back_score) = forward.best(), backward.best()
     query = np.concatenate([np.arange(len(there)), back])
     candidate = np.concatenate([there, np.arange(len(back))])
-    score = np.concatenate(
-        [
-            np.take_along_axis(side.score, place, 1)[:, 0]
-            for side, place in zip((forward, backward), best, strict=True)
-        ]
-    )
+    score = np.concatenate([score, back_score])
     order = np.argsort(-score, kind="stable")
     order = order[score[order] > 0]
     free_queries, free_candidates = bytearray(b"\1") * len(there), bytearray(b"\1") * len(back)
     taken = []
-    for place, i, j in zip(
-        order.tolist(), query[order].tolist(), candidate[order].tolist(), strict=True
-    ):
+    ranked = order.tolist(), query[order].tolist(), candidate[order].tolist()
+    for pair, i, j in zip(*ranked, strict=True):
         if free_queries[i] and free_candidates[j]:
             free_queries[i] = free_candidates[j] = 0
-            taken.append(place)
+            taken.append(pair)
     return Mined(query[taken], candidate[taken], score[taken].astype(np.float64))
 
 
@@ -177,15 +156,10 @@ def best_threshold(
     the lowest score itself when all are kept (where XTREME's script stops with an error); 0.0 when
     no pair is right.
 
-    Args:
-        scores: pair -> score, any pairs that can be keys, in the order in which they were mined.
-        gold: the right pairs, of the same kind.
-
-    Returns:
-        threshold, and F1 in percent of the pairs that reach it (pairs that tie with it included).
-
-    Raises:
-        ValueError: without gold pairs, or for a score that is not finite.
+    scores: pair -> score, any pairs that can be keys, in the order in which they were mined. gold:
+    the right pairs, of the same kind. Returns threshold, and F1 in percent of the pairs that reach
+    it (pairs that tie with it included). Raises ValueError without gold pairs, or for a score that
+    is not finite.
     """
     gold = set(gold)
     if not gold:
@@ -208,9 +182,7 @@ def best_threshold(
     return threshold, float(200.0 * right[kept].sum() / (kept.sum() + len(gold)))
 
 
-def _rows(
-    vectors: np.ndarray, start: int, count: int, name: str, known: bool = False
-) -> torch.Tensor:
+def _rows(vectors: np.ndarray, start: int, count: int, name: str, known=False) -> torch.Tensor:
     rows = torch.from_numpy(np.array(vectors[start : start + count], dtype=np.float32))
     if not known and not torch.isfinite(rows).all():
         bad = start + int((~torch.isfinite(rows).all(dim=1)).nonzero()[0])
@@ -223,10 +195,8 @@ def _merge(best: torch.Tensor, similarity: torch.Tensor, first: int, k: int) -> 
     that begins at `first`.
     """
     count = similarity.shape[1]
-    if count % GROUP:
-        similarity = torch.nn.functional.pad(
-            similarity, (0, GROUP - count % GROUP), value=-torch.inf
-        )
+    if padding := -count % GROUP:
+        similarity = torch.nn.functional.pad(similarity, (0, padding), value=-torch.inf)
     groups = similarity.view(len(similarity), -1, GROUP)
     tops, rows, wanted = groups.amax(-1), torch.arange(len(best)), min(k, groups.shape[1])
     # then only a larger similarity matters: an equal one has the higher index
@@ -240,11 +210,8 @@ def _merge(best: torch.Tensor, similarity: torch.Tensor, first: int, k: int) -> 
     chosen = _LOW - (keys.topk(wanted, sorted=False).values & _LOW)  # (r, <= k) group numbers
     members = groups[rows.unsqueeze(1), chosen].flatten(1)
     index = first + (chosen.unsqueeze(-1) * GROUP + torch.arange(GROUP)).flatten(1)
-    keys = (
-        torch.cat([best[rows], _keys(members, index)], dim=1)
-        .topk(min(k, best.shape[1] + count), sorted=True)
-        .values
-    )
+    keys = torch.cat([best[rows], _keys(members, index)], dim=1)
+    keys = keys.topk(min(k, best.shape[1] + count), sorted=True).values
     if keys.shape[1] > best.shape[1]:
         return keys
     best[rows] = keys
