@@ -45,8 +45,8 @@ FAULTS = {
     ),
     "the farthest is found": Fault(
         "retrieval.py",
-        "torch.mm(part, other.T, out=out)",
-        "torch.mm(-part, other.T, out=out)",
+        "torch.mm(rows, other.T, out=out)",
+        "torch.mm(-rows, other.T, out=out)",
         ("00",),
     ),
     "vocabulary off by one": Fault(

@@ -40,18 +40,13 @@ def predict(
 ) -> tuple[pd.DataFrame, dict[str, dict], dict[str, float]]:
     """Predictions of a target's test sets, or of its queries, in every language.
 
-    Args:
-        model: encoder and head; retrieval needs no head.
-        prepared: the study's data.
-        target: a target task that was prepared.
-        layer: as in `xgrl.evaluation.readout.features`, for retrieval.
-        change: what is done to the pooled vectors (n, H) of a language's queries or candidates, for
-            retrieval.
+    model: encoder and head; retrieval needs no head. prepared: the study's data. target: a target
+    task that was prepared. For retrieval layer: as in `xgrl.evaluation.readout.features`; change:
+    what is done to the pooled vectors (n, H) of a language's queries or candidates.
 
-    Returns:
-        language, example_id, gold, prediction, score and, for an F1 over all examples, the counts
-        `records.COUNTS`; the official scores by language, in percent; and the calibration error by
-        language, where there are classes or choices.
+    Returns language, example_id, gold, prediction, score and, for an F1 over all examples, the
+    counts `records.COUNTS`; the official scores by language, in percent; and the calibration error
+    by language, where there are classes or choices.
     """
     task = find_task(target, "target")
     search = Search(model, prepared, target, layer, change)
@@ -86,9 +81,7 @@ def calibration_error(right: np.ndarray, confidence: np.ndarray, bins: int = 15)
     """Expected calibration error in percent: mean over bins of |accuracy - confidence|, weighted by
     their sizes.
 
-    Args:
-        right: (n,) bool. confidence: (n,) probability of what was predicted. bins: of equal width.
-
+    right: (n,) bool. confidence: (n,) probability of what was predicted. bins: of equal width.
     Source: Guo et al. 2017, "On calibration of modern neural networks" (ICML), equation 3.
     """
     own_bin = np.minimum((confidence * bins).astype(int), bins - 1)
@@ -98,9 +91,7 @@ def calibration_error(right: np.ndarray, confidence: np.ndarray, bins: int = 15)
 
 @dataclass
 class Search:
-    """Queries and candidates of one target as vectors; candidates that all languages share are
-    embedded once.
-    """
+    """Queries and candidates of one target as vectors; shared candidates are embedded once."""
 
     model: TaskModel
     prepared: Prepared
@@ -125,9 +116,7 @@ class Search:
         return self.last[1:]
 
     def groups(self, language: str, kind: str = "") -> tuple[np.ndarray, np.ndarray]:
-        """For each query and each candidate the position of the first one with the same text, (n,)
-        and (m,).
-        """
+        """Position of the first query, (n,), and candidate, (m,), with the same text as each."""
         queries = [f"target/{self.target}/{kind}queries-{language}"]
         candidates = self.prepared.candidates(self.target, language, kind)
         return tuple(
@@ -137,9 +126,7 @@ class Search:
 
 
 def _bitext(search: Search, language: str) -> Examples:
-    """Nearest candidates in both directions, foreign to English ("xx-en") and English to foreign
-    ("en-xx").
-    """
+    """Nearest candidates in both directions: foreign to English ("xx-en"), and back ("en-xx")."""
     corpus, vectors = search.queries(language)
     english_ids, english_vectors = search.candidates(language)
     ids = np.array(corpus.ids)
@@ -158,9 +145,7 @@ def _ranked(search: Search, language: str) -> Examples:
 
 
 def _mined(search: Search, language: str) -> Examples:
-    """Pairs with a margin above the threshold that is best on the development set; pairs are
-    "source<tab>target".
-    """
+    """Pairs "source<tab>target" with a margin above the threshold that is best on dev."""
     tuned, known, _ = mined_pairs(search, language, "dev-")
     threshold, _ = best_threshold(tuned, known)
     mined, _, golds = mined_pairs(search, language)
@@ -172,9 +157,7 @@ def _mined(search: Search, language: str) -> Examples:
 def mined_pairs(
     search: Search, language: str, kind: str = ""
 ) -> tuple[dict[str, float], set[str], dict[str, list[str]]]:
-    """Mined pairs with their margins, all right pairs, and the right partners of every source
-    sentence.
-    """
+    """Mined pairs with their margins, all right pairs, and the right partners of each source."""
     corpus, queries = search.queries(language, kind)
     ids, candidates = search.candidates(language, kind)
     groups = search.groups(language, kind)

@@ -44,9 +44,7 @@ class Readout(NamedTuple):
 def _hidden(
     model: TaskModel, corpus: Corpus, layer: int = -1
 ) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
-    """Hidden states of a corpus in batches of similar length, dropout off: sequences (B,), states
-    (B, L, H), mask (B, L).
-    """
+    """Batches of similar length, dropout off: sequences (B,), states (B, L, H), mask (B, L)."""
     model.eval()
     device, pad_id = next(model.parameters()).device, model.encoder.config.pad_token_id
     order = np.argsort(corpus.tokens.lengths, kind="stable")
@@ -60,12 +58,10 @@ def _hidden(
 
 @torch.inference_mode()
 def features(model: TaskModel, corpus: Corpus, layer: int = -1) -> np.ndarray:
-    """Pooled features (m, H) float32 of a corpus's sequences, in its order.
+    """Pooled features (m, H) float32 of a corpus's m sequences, in its order.
 
-    Args:
-        model: in evaluation mode afterwards.
-        corpus: m sequences.
-        layer: the trainable part's layer whose output is pooled; 0 is what goes in, -1 the last.
+    model: in evaluation mode afterwards. layer: the trainable part's layer whose output is pooled;
+    0 is what goes in, -1 the last.
     """
     pooled = np.empty((len(corpus.tokens), model.encoder.config.hidden_size), np.float32)
     for rows, hidden, mask in _hidden(model, corpus, layer):
@@ -103,9 +99,7 @@ def classify(model: TaskModel, corpus: Corpus, task: str = "") -> tuple[np.ndarr
 def token_scores(
     model: TaskModel, corpus: Corpus, read: Callable[[Tensor], Tensor], task: str = ""
 ) -> np.ndarray:
-    """What `read` makes of the head's scores (B, L, outputs) of every token, in the corpus's order:
-    (T, ...).
-    """
+    """What `read` makes of each token's scores (B, L, outputs), in the corpus's order: (T, ...)."""
     result = None
     for rows, hidden, _ in _hidden(model, corpus):
         batch = read(model.head_of(task)(hidden).float()).cpu().numpy()
@@ -129,11 +123,8 @@ def answer(
 ) -> list[str]:
     """Predicted answer to each question: the best span over all windows of its context.
 
-    Args:
-        model, corpus: a span QA head and corpus.
-        task: name of the head in a mixture.
-        may_be_empty: "" where no span scores above <s> in any window (SQuAD v2.0; Devlin et al.
-            2019, section 4.3).
+    task: name of the head in a mixture. may_be_empty: "" where no span scores above <s> in any
+    window (SQuAD v2.0; Devlin et al. 2019, section 4.3).
     """
     scores = token_scores(model, corpus, lambda scores: scores, task)
     texts = []
@@ -151,9 +142,7 @@ def answer(
 
 
 def _best_span(scores: np.ndarray, origin: np.ndarray) -> tuple[float, tuple[int, int]]:
-    """Score and characters of a window's best span inside the context: scores (L, 2), origin (L,
-    2).
-    """
+    """Score and characters of a window's best span in the context: scores, origin (L, 2)."""
     inside = np.flatnonzero(origin[:, 0] >= 0)
     if not len(inside):
         return -np.inf, (0, 0)
@@ -183,9 +172,7 @@ def _answers(model: TaskModel, corpus: Corpus, task: str, empty: bool) -> Readou
 
 
 def _partners(model: TaskModel, corpus: Corpus, task: str, empty: bool) -> Readout:
-    """A query's nearest candidate of all those of the corpus, by its number; queries and candidates
-    take turns.
-    """
+    """Number of each query's nearest candidate of the corpus; queries and candidates take turns."""
     vectors = unit_features(model, corpus)
     index, _ = nearest(vectors[0::2], vectors[1::2], k=1)
     return Readout(corpus.labels[index[:, 0]].tolist(), corpus.labels.tolist())

@@ -33,9 +33,7 @@ MARGINS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 class Scored(NamedTuple):
-    """Candidates and their margin scores, both (n, k): row i has the k nearest ones of the i-th
-    vector, nearest first.
-    """
+    """Candidates and their margin scores, both (n, k): row i has the k nearest ones of vector i."""
 
     index: np.ndarray
     score: np.ndarray
@@ -191,9 +189,7 @@ def _rows(vectors: np.ndarray, start: int, count: int, name: str, known=False) -
 
 
 def _merge(best: torch.Tensor, similarity: torch.Tensor, first: int, k: int) -> torch.Tensor:
-    """Keys of the k best (n, k) out of the best so far (n, <= k) and a block (n, c) of candidates
-    that begins at `first`.
-    """
+    """Keys of the k best (n, k) of those so far (n, <= k) and candidates (n, c) from `first` on."""
     count = similarity.shape[1]
     if padding := -count % GROUP:
         similarity = torch.nn.functional.pad(similarity, (0, padding), value=-torch.inf)
@@ -219,9 +215,7 @@ def _merge(best: torch.Tensor, similarity: torch.Tensor, first: int, k: int) -> 
 
 
 def _keys(similarity: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Integers ordered like (similarity, then -index): the float's bits, made monotone, above the
-    complement of the index.
-    """
+    """Integers ordered like (similarity, then -index): monotone bits of the float, then ~index."""
     bits = (similarity + 0.0).view(torch.int32)  # + 0.0 turns -0.0 into 0.0
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).to(torch.int64)
     return (ordered << 32) | (_LOW - index)

@@ -38,19 +38,11 @@ def score(
 ) -> dict[str, float]:
     """The official scores of a task, in percent, the main one first.
 
-    Args:
-        task: a task's name; its metric is in the tables of `xgrl.tasks`.
-        predictions: n, of the metric's kind (the table of `xgrl.evaluation.metrics`).
-        references: n true ones.
-        language: of the examples; the scores that depend on it (MLQA) need it, the others do not
-            look at it.
-
-    Returns:
-        Names of scores and their values in percent.
-
-    Raises:
-        ValueError: unknown task, no predictions, unequal numbers, or a value that is missing or of
-            another kind.
+    task: a task's name; its metric is in the tables of `xgrl.tasks`. predictions: n, of the
+    metric's kind (the table of `xgrl.evaluation.metrics`). references: n true ones. language: of
+    the examples; the scores that depend on it (MLQA) need it, the others do not look at it. Raises
+    ValueError for an unknown task, no predictions, unequal numbers, or a value that is missing or
+    of another kind.
     """
     return compute(find_task(task).metric, predictions, references, language)
 
@@ -66,9 +58,7 @@ def compute(
 
 
 def headline(scores: Mapping[str, float]) -> float:
-    """The one number that enters the benchmark's averages: (exact match + F1) / 2 for span QA, else
-    the first score.
-    """
+    """What enters the averages: (exact match + F1) / 2 for span QA, else the first score."""
     if not scores:
         raise ValueError("no scores to take the headline of")
     if "exact_match" in scores:
@@ -79,20 +69,12 @@ def headline(scores: Mapping[str, float]) -> float:
 def contributions(
     metric: str, predictions: Sequence, references: Sequence, language: str | None = None
 ) -> np.ndarray:
-    """What each example adds to the headline.
+    """What each example adds to the headline of a metric of `METRICS`; arguments as for `score`.
 
-    Args:
-        metric: a key of `METRICS`.
-        predictions, references, language: as for `score`.
-
-    Returns:
-        (n, 1) float64, points whose mean is the headline; or, for an F1 over the corpus, (n, 3)
-        int64: how much was matched, predicted and expected, whose sums give the headline through
-        `from_counts`. An example is a sentence, a question, a query; for mined pairs a source
-        sentence (in what order: `MinedF1.each`).
-
-    Raises:
-        ValueError: as `score`.
+    Returns (n, 1) float64, points whose mean is the headline; or, for an F1 over the corpus, (n, 3)
+    int64: how much was matched, predicted and expected, whose sums give the headline through
+    `from_counts`. An example is a sentence, a question, a query; for mined pairs a source sentence
+    (in what order: `MinedF1.each`).
     """
     scorer = _metric(metric)
     predictions, references = list(predictions), list(references)
@@ -101,11 +83,10 @@ def contributions(
 
 
 def from_counts(metric: str, sums: ArrayLike) -> np.ndarray:
-    """The headline (...) of summed `contributions` (..., 3), for a metric that is an F1 over the
-    corpus; 0/0 is 0.
+    """The headline (...) of summed `contributions` (..., 3), where it is an F1 over the corpus.
 
-    A function for `xgrl.stats.jackknife`. Raises ValueError for a metric that is a mean, and for
-    another last axis.
+    A function for `xgrl.stats.jackknife`; 0/0 is 0. Raises ValueError for a metric that is a mean,
+    and for another last axis.
     """
     if not _metric(metric).counted:
         counted = ", ".join(name for name, kind in METRICS.items() if kind.counted)

@@ -1,10 +1,10 @@
 """A study's predictions as an XTREME or XTREME-R submission, in the form that the benchmark's own
 script reads.
 
-    python -m xgrl.evaluation.submission outputs/<study> FOLDER --intermediate sarcasm --arm dann --seed 0
+    python -m xgrl.evaluation.submission outputs/<study> FOLDER --intermediate sarcasm --arm dann
 
-writes ``FOLDER/predictions/<task>/test-<language>.<suffix>`` for every task of the benchmark that
-the study has predicted:
+writes ``FOLDER/predictions/<task>/test-<language>.<suffix>`` of seed 0 (or ``--seed``) for every
+task of the benchmark that the study has predicted:
 
 ==========================  ======  ==============================================================
 xnli, pawsx                 tsv     a class a line
@@ -33,7 +33,8 @@ import json
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,76 +54,55 @@ def write_submission(
 ) -> dict[str, dict[str, int]]:
     """Write one arm's and seed's predictions as a submission.
 
-    Args:
-        study: the study's folder, ``outputs/<study>``.
-        folder: where ``predictions/`` is made; it must not be there yet.
-        intermediate, arm, seed: which checkpoint; arm "none" has no intermediate task.
-
-    Returns:
-        task -> language -> number of examples written.
-
-    Raises:
-        ValueError: nothing to write, an unfinished run, examples that are missing, or predictions
-            that do not fit the task.
-        SourceError: the test examples cannot be read.
+    study: the study's folder, ``outputs/<study>``. folder: where ``predictions/`` is made; it must
+    not be there yet. intermediate, arm, seed: which checkpoint; arm "none" has no intermediate
+    task. Returns task -> language -> number of examples written. Raises ValueError for nothing to
+    write, an unfinished run, examples that are missing, or predictions that do not fit the task;
+    SourceError where the test examples cannot be read.
     """
-    study, target = Path(study).resolve(), Path(folder) / "predictions"
-    if target.exists():
-        raise ValueError(f"{target}: already there; give another folder or remove it")
-    runs = {
-        task: run_folder(
-            study.parent,
-            study.name,
-            "target",
-            intermediate=intermediate,
-            arm=arm,
-            seed=seed,
-            target=task,
-        )
-        for task in FORMS
-    }
+    study, predictions = Path(study).resolve(), Path(folder) / "predictions"
+    if predictions.exists():
+        raise ValueError(f"{predictions}: already there; give another folder or remove it")
+    run_of = partial(run_folder, study.parent, study.name)
+    checkpoint = {"intermediate": intermediate, "arm": arm, "seed": seed}
+    runs = {task: run_of("target", target=task, **checkpoint) for task in FORMS}
     runs = {task: run for task, run in runs.items() if run.exists()}
     if not runs:
-        found = sorted(path.name for path in (study / "target").glob("*"))
+        targets = sorted(path.name for path in (study / "target").glob("*"))
         raise ValueError(
             f"{study} has no predictions of intermediate={intermediate!r}, arm={arm!r}, "
-            f"seed={seed} on a task of the benchmark "
-            f"({', '.join(FORMS)}); its targets: {', '.join(found) or 'none'}"
+            f"seed={seed} on a task of the benchmark ({', '.join(FORMS)}); its targets: "
+            f"{', '.join(targets) or 'none'}"
         )
-    prepared = read(run_folder(study.parent, study.name, "prepare"))["parameters"]
-    written = {task: _read(run, task, prepared) for task, run in runs.items()}
+    prepared = read(run_of("prepare"))["parameters"]
+    files = {task: _files(run, task, prepared) for task, run in runs.items()}
 
     def fill(root: Path) -> None:
-        for task, languages in written.items():
+        for task, languages in files.items():
             (root / task).mkdir()
             for language, (_, text) in languages.items():
-                (root / task / f"test-{language}.{FORMS[task][0]}").write_text(
-                    text, encoding="utf-8", newline="\n"
-                )
+                file = root / task / f"test-{language}.{FORMS[task][0]}"
+                file.write_text(text, encoding="utf-8", newline="\n")
 
-    replace_folder(target, fill)
-    return {
-        task: {language: count for language, (count, _) in languages.items()}
-        for task, languages in written.items()
-    }
+    replace_folder(predictions, fill)
+    return {task: {name: n for name, (n, _) in texts.items()} for task, texts in files.items()}
 
 
-def _read(run: Path, task: str, prepared: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
+def _files(run: Path, task: str, prepared: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
     """language -> number of examples and the file's text; errors name the run."""
     if (status := read(run)["status"]) != "finished":
         raise ValueError(f"{run}: the run is {status}, there is nothing to submit")
-    if not (run / "predictions.parquet").exists():
+    table = run / "predictions.parquet"
+    if not table.exists():
         raise ValueError(f"{run}: no predictions.parquet")
-    texts = {}
-    for language, rows in pd.read_parquet(run / "predictions.parquet").groupby(
-        "language", sort=False
-    ):
+    files = {}
+    for language, rows in pd.read_parquet(table).groupby("language", sort=False):
         try:
-            found = _in_order(rows, task, str(language), prepared)
-            texts[str(language)] = len(found), FORMS[task][1](task, [*found], [*found.values()])
+            predictions = _in_order(rows, task, str(language), prepared)
+            files[str(language)] = len(predictions), FORMS[task][1](task, predictions)
         except ValueError as error:
             raise ValueError(f"{run}, {language}: {error}") from None
-    return texts
+    return files
 
 
 def _in_order(
@@ -143,97 +123,82 @@ def _in_order(
         texts = dict(zip(ids, examples["text"], strict=True))
         ids.sort(key=texts.__getitem__)
         rows = rows[rows["example_id"].str.endswith(FROM_ENGLISH)]
-    found = dict(
-        zip(rows["example_id"].str.removesuffix(FROM_ENGLISH), rows["prediction"], strict=True)
-    )
-    if missing := [example for example in ids if example not in found]:
+    keys = rows["example_id"].str.removesuffix(FROM_ENGLISH)
+    predictions = dict(zip(keys, rows["prediction"], strict=True))
+    if missing := [example for example in ids if example not in predictions]:
         raise ValueError(
             f"{len(missing)} of {len(ids)} test examples have no prediction, the first is "
-            f"{missing[0]!r}; a submission needs "
-            "them all: prepare the study with a larger test_rows or retrieval_rows"
+            f"{missing[0]!r}; a submission needs them all: prepare the study with a larger "
+            f"test_rows or retrieval_rows"
         )
-    if len(found) > len(ids):
-        extra = next(example for example in found if example not in set(ids))
+    if unknown := predictions.keys() - set(ids):
         raise ValueError(
-            f"example {extra!r} is not among the {len(ids)} test examples that "
+            f"example {min(unknown)!r} is not among the {len(ids)} test examples that "
             f"{prepared['sources']} have"
         )
     if TASKS[task].format == "tagging":
         for example, words in zip(ids, examples["tokens"], strict=True):
-            if len(found[example].split()) != len(words):
-                raise ValueError(
-                    f"sentence {example} has {len(found[example].split())} tags for {len(words)} "
-                    f"words"
-                )
-    return {example: found[example] for example in ids}
+            tags = len(predictions[example].split())
+            if tags != len(words):
+                raise ValueError(f"sentence {example} has {tags} tags for {len(words)} words")
+    return {example: predictions[example] for example in ids}
 
 
-def _classes(task: str, ids: list[str], predictions: list[str]) -> str:
-    return _lines(
-        [_class(task, example, found) for example, found in zip(ids, predictions, strict=True)]
-    )
+def _classes(task: str, predictions: dict[str, str]) -> str:
+    return _lines(_class(task, *prediction) for prediction in predictions.items())
 
 
-def _class(task: str, example: str, found: str) -> str:
+def _class(task: str, example: str, name: str) -> str:
     """The class as the benchmark names it; our tables may have another name for the same place."""
     official = ("entailment", "neutral", "contradiction") if task == "xnli" else ("0", "1")
     ours = TASKS[task].labels or official
-    if found not in ours and found not in official:
+    if name not in ours and name not in official:
         raise ValueError(
-            f"example {example} has the class {found!r}, expected one of {', '.join(ours)}"
+            f"example {example} has the class {name!r}, expected one of {', '.join(ours)}"
         )
-    return found if found in official else official[ours.index(found)]
+    return name if name in official else official[ours.index(name)]
 
 
-def _tags(task: str, ids: list[str], predictions: list[str]) -> str:
-    return "\n".join(_lines(tags.split()) for tags in predictions)
+def _choices(task: str, predictions: dict[str, str]) -> str:
+    choices = (int(_class(task, *prediction)) for prediction in predictions.items())
+    return _lines(json.dumps({"label": choice}) for choice in choices)
 
 
-def _answers(task: str, ids: list[str], predictions: list[str]) -> str:
-    return json.dumps(dict(zip(ids, predictions, strict=True)), indent=2) + "\n"
+def _tags(task: str, predictions: dict[str, str]) -> str:
+    return "\n".join(_lines(tags.split()) for tags in predictions.values())
 
 
-def _ranked(task: str, ids: list[str], predictions: list[str]) -> str:
-    return json.dumps(
-        {example: ranked.split() for example, ranked in zip(ids, predictions, strict=True)}
-    )
+def _answers(task: str, predictions: dict[str, str]) -> str:
+    return json.dumps(predictions, indent=2) + "\n"
 
 
-def _numbers(task: str, ids: list[str], predictions: list[str]) -> str:
+def _ranked(task: str, predictions: dict[str, str]) -> str:
+    return json.dumps({example: ranked.split() for example, ranked in predictions.items()})
+
+
+def _numbers(task: str, predictions: dict[str, str]) -> str:
     """Line numbers from 0, which are what our ids of Tatoeba sentences end in."""
-    for example, found in zip(ids, predictions, strict=True):
-        if not NUMBERED.fullmatch(found):
+    for example, name in predictions.items():
+        if not NUMBERED.fullmatch(name):
             raise ValueError(
-                f"sentence {example} found {found!r}, expected an id that ends in a line number"
+                f"sentence {example} found {name!r}, expected an id that ends in a line number"
             )
-    return _lines([str(int(NUMBERED.fullmatch(found)[2])) for found in predictions])
+    return _lines(str(int(NUMBERED.fullmatch(name)[2])) for name in predictions.values())
 
 
-def _pairs(task: str, ids: list[str], predictions: list[str]) -> str:
-    return _lines(
-        [f"{source}\t{found}" for source, found in zip(ids, predictions, strict=True) if found]
-    )
+def _pairs(task: str, predictions: dict[str, str]) -> str:
+    return _lines(f"{source}\t{target}" for source, target in predictions.items() if target)
 
 
-def _choices(task: str, ids: list[str], predictions: list[str]) -> str:
-    return _lines(
-        [json.dumps({"label": int(line)}) for line in _classes(task, ids, predictions).split()]
-    )
-
-
-def _lines(lines: list[str]) -> str:
+def _lines(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-FORMS: dict[str, tuple[str, Callable[[str, list[str], list[str]], str]]] = {
-    "xnli": ("tsv", _classes),
-    "pawsx": ("tsv", _classes),
+FORMS: dict[str, tuple[str, Callable[[str, dict[str, str]], str]]] = {
+    **dict.fromkeys(("xnli", "pawsx"), ("tsv", _classes)),
     "xcopa": ("jsonl", _choices),
-    "udpos": ("tsv", _tags),
-    "panx": ("tsv", _tags),
-    "xquad": ("json", _answers),
-    "mlqa": ("json", _answers),
-    "tydiqa": ("json", _answers),
+    **dict.fromkeys(("udpos", "panx"), ("tsv", _tags)),
+    **dict.fromkeys(("xquad", "mlqa", "tydiqa"), ("json", _answers)),
     "tatoeba": ("tsv", _numbers),
     "bucc2018": ("tsv", _pairs),
     "mewslix": ("json", _ranked),
@@ -245,21 +210,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m xgrl.evaluation.submission", description=__doc__.split("\n")[0]
     )
-    parser.add_argument("study", type=Path, help="outputs/<study>")
-    parser.add_argument("folder", type=Path, help="where predictions/ is written")
+    parser.add_argument("study", help="outputs/<study>")
+    parser.add_argument("folder", help="where predictions/ is written")
     parser.add_argument("--intermediate", default="", help="intermediate task; none for arm none")
     parser.add_argument("--arm", required=True)
     parser.add_argument("--seed", type=int, default=0)
-    values = parser.parse_args(arguments)
     try:
-        written = write_submission(**vars(values))
+        written = write_submission(**vars(parser.parse_args(arguments)))
     except (ValueError, SourceError) as error:
         print(f"refused: {error}", file=sys.stderr)
         return 2
     for task, languages in written.items():
-        print(
-            f"{task}: " + ", ".join(f"{language} {count}" for language, count in languages.items())
-        )
+        print(f"{task}: " + ", ".join(f"{language} {n}" for language, n in languages.items()))
     return 0
 
 

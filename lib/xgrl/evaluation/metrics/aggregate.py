@@ -53,14 +53,10 @@ def aggregate(
 ) -> Aggregate:
     """Macro averages of headline scores.
 
-    Args:
-        scores: task -> language -> headline in percent (`xgrl.evaluation.scoring.headline`).
-        languages: "all", as the leaderboards have it, or "zero-shot": without English.
-        benchmark: "xtreme" or "xtreme-r".
-
-    Raises:
-        ValueError: an unknown argument, a task the benchmark does not have, a task without
-            languages, or a score that is not a number from 0 to 100.
+    scores: task -> language -> headline in percent (`xgrl.evaluation.scoring.headline`). languages:
+    "all", as the leaderboards have it, or "zero-shot": without English. benchmark: "xtreme" or
+    "xtreme-r". Raises ValueError for an unknown argument, a task the benchmark does not have, a
+    task without languages, or a score that is not a number from 0 to 100.
     """
     if languages not in LANGUAGES:
         raise ValueError(f"languages={languages!r}: allowed: {', '.join(LANGUAGES)}")

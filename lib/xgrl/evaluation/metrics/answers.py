@@ -64,9 +64,7 @@ def squad_words(text: str, language: str | None = None) -> list[str]:
 
 
 def mlqa_words(text: str, language: str) -> list[str]:
-    """Words in lower case without any Unicode punctuation and the language's articles; in Chinese
-    each character is one.
-    """
+    """Words in lower case without Unicode punctuation and articles; in Chinese, characters."""
     text = text.lower().translate(_punctuation())
     if _ARTICLES[language]:
         text = re.sub(_ARTICLES[language], " ", text)
@@ -101,9 +99,7 @@ class Answers(Official, evaluate.Metric):
         return self.config_name == "mlqa"
 
     def compute(self, *, language: str | None = None, **inputs) -> dict[str, float]:
-        """Exact match and F1; ValueError, before anything is added, for a language that MLQA does
-        not have.
-        """
+        """Exact match and F1; ValueError, before anything is added, for an unknown language."""
         self._validate_language(language)
         return super().compute(language=language, **inputs)
 

@@ -34,9 +34,7 @@ Chunk = tuple[str, int, int]  # type, first position, position after the last
 
 
 def bio_chunks(tags: Sequence[str]) -> set[Chunk]:
-    """Chunks of BIO tags: "B-x" always begins one; "I-x" goes on with a chunk of type x, and begins
-    one elsewhere.
-    """
+    """Chunks of BIO tags: "B-x" begins one; "I-x" continues one of type x, or else begins one."""
     chunks: set[Chunk] = set()
     start, kind = -1, ""
     for i, tag in enumerate([*tags, "O"]):
@@ -90,9 +88,7 @@ class ChunkF1(Official, evaluate.Metric):
     counted = True
 
     def validate(self, predictions: Sequence, references: Sequence) -> None:
-        """ValueError for unequal numbers of sentences or tags, none at all, or a tag of another
-        kind.
-        """
+        """ValueError for no sentences, unequal numbers of sentences or tags, or other tags."""
         validate_number(predictions, references)
         validate_lists(predictions, references, "tags")
         _, allowed, form = self.NAMES[self.config_name]
@@ -112,9 +108,7 @@ class ChunkF1(Official, evaluate.Metric):
                         )
 
     def each(self, predictions: Sequence, references: Sequence) -> np.ndarray:
-        """(n, 3) int64: chunks of a sentence that match in type and both ends, that were predicted,
-        that were expected.
-        """
+        """(n, 3) int64: chunks of a sentence matched (type, both ends), predicted and expected."""
         counts, chunks = np.empty((len(references), 3), np.int64), self.NAMES[self.config_name][0]
         for row, pair in enumerate(zip(predictions, references, strict=True)):
             predicted, expected = map(chunks, pair)

@@ -27,9 +27,7 @@ def f1_of(counts: ArrayLike) -> np.ndarray:
 
 
 def f1_precision_recall(counts: np.ndarray) -> dict[str, float]:
-    """F1, precision and recall in percent of counts (n, 3), one row an example; 0/0 is 0, as in
-    seqeval.
-    """
+    """F1, precision and recall in percent of counts (n, 3); 0/0 is 0, as in seqeval."""
     matched, predicted, expected = (int(total) for total in counts.sum(0))
     return {
         "f1": float(f1_of([matched, predicted, expected])),

@@ -46,9 +46,7 @@ class MinedF1(Official, evaluate.Metric):
     counted = True
 
     def add_batch(self, *, predictions=None, references=None, **options) -> None:
-        """Add pairs; `evaluate` wants as many predictions as references, so what it keeps is one
-        row a source sentence.
-        """
+        """Add pairs, kept as rows of a source sentence: `evaluate` wants sides of equal length."""
         self.validate(predictions, references)
         mined, gold = by_source(predictions, references)
         evaluate.Metric.add_batch(self, predictions=mined, references=gold, **options)

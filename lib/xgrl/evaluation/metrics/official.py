@@ -77,9 +77,7 @@ def validate_number(predictions: Sequence | None, references: Sequence | None) -
 
 
 def validate_lists(predictions: Sequence, references: Sequence, kind: str) -> None:
-    """Raise ValueError unless each prediction and reference is a list of strings; `kind` says of
-    what.
-    """
+    """Raise ValueError unless predictions and references are lists of strings, of this `kind`."""
     for name, rows in (("prediction", predictions), ("reference", references)):
         for row, values in enumerate(rows):
             if not isinstance(values, list | tuple | np.ndarray):

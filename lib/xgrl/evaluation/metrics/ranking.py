@@ -63,9 +63,7 @@ class Ranking(Official, evaluate.Metric):
     NAMES = {"mrr": reciprocal_rank, "map": average_precision}
 
     def validate(self, predictions: Sequence, references: Sequence) -> None:
-        """ValueError for unequal numbers, no queries, ids that are no strings, or a query without
-        relevant ids.
-        """
+        """ValueError for unequal numbers, no queries, ids that are no strings, or none relevant."""
         validate_number(predictions, references)
         validate_lists(predictions, references, "candidate ids")
         for row, relevant in enumerate(references):

@@ -6,7 +6,7 @@ look like an aligned one. Numbers that are no mean over texts (an effective rank
 two representations) get their interval from the grouped jackknife: leave out a tenth of the texts
 in turn,
 
-    theta +- t(g - 1) * sqrt((g - 1) / g * sum_k (theta_without_k - their mean)^2),      g = 10 groups.
+    theta +- t(g - 1) * sqrt((g - 1) / g * sum_k (theta_without_k - their mean)^2),   g = 10 groups.
 
 Source: Tukey (1958), Annals of Mathematical Statistics 29:614; Shao and Tu, "The Jackknife and
 Bootstrap" (1995), section 2.3.
@@ -19,18 +19,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from sklearn.decomposition import PCA
 
-from xgrl.evaluation.probing.probes import checked
+from xgrl.evaluation.probing.probes import validated
+from xgrl.stats.intervals import t_half_width
 
 GROUPS = 10
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Distances between language means (L x L, in units of the spread inside a language) and the
-    variance that they explain.
-    """
+    """Distances of language means (L, L), in spreads inside a language; variance explained, %."""
 
     distances: pd.DataFrame
     share: float
@@ -40,20 +39,12 @@ def mean_geometry(features: np.ndarray, languages: Sequence[str]) -> Geometry:
     """Distances between the languages' mean vectors, and the share of all variance that lies
     between them.
 
-    Args:
-        features: (n, d); languages: (n,) codes.
-
-    Returns:
-        `Geometry`: distances, an L x L table, Euclidean, divided by the root mean square distance
-            of a text to its own
-        language's mean; share in percent (0: language means coincide, 100: texts of a language
-        coincide).
-
-    Raises:
-        ValueError: features that are not finite or collapsed, lengths that differ, fewer than two
-            languages, too few texts.
+    features: (n, d). languages: (n,) codes. Returns distances, an L x L table, Euclidean, divided
+    by the root mean square distance of a text to its own language's mean; and share in percent (0:
+    language means coincide, 100: texts of a language coincide). Raises ValueError for features that
+    are not finite or collapsed, lengths that differ, fewer than two languages, too few texts.
     """
-    x, codes = checked(features, languages)
+    x, codes = validated(features, languages)
     names = np.unique(np.asarray(languages, dtype=str))
     means = np.stack([x[codes == k].mean(0) for k in range(len(names))])
     within = float(((x - means[codes]) ** 2).sum())
@@ -64,45 +55,27 @@ def mean_geometry(features: np.ndarray, languages: Sequence[str]) -> Geometry:
             "features)"
         )
     distances = np.linalg.norm(means[:, None] - means[None], axis=-1) / np.sqrt(within / len(x))
-    return Geometry(
-        pd.DataFrame(distances, index=names, columns=names), 100 * between / (between + within)
-    )
+    table = pd.DataFrame(distances, index=names, columns=names)
+    return Geometry(table, 100 * between / (between + within))
 
 
 def project(features: np.ndarray) -> np.ndarray:
-    """First two principal components, with signs fixed so that the same features always give the
-    same map.
-
-    Args:
-        features: (n, d), n >= 2, d >= 2.
-
-    Returns:
-        (n, 2) float64 scores; in each component the loading of largest magnitude is positive.
+    """First two principal components (n, 2) float64 of features (n, d), n and d at least 2; in each
+    the loading of largest magnitude is positive, so that the same features always give the same
+    map.
     """
-    x = np.asarray(features, dtype=np.float64)
-    x = x - x.mean(0)
-    loadings = np.linalg.svd(x, full_matrices=False)[2][:2]  # (2, d)
-    largest = np.take_along_axis(loadings, np.abs(loadings).argmax(1)[:, None], axis=1)
-    return x @ (loadings * np.where(largest < 0, -1.0, 1.0)).T
+    return PCA(2, svd_solver="full").fit_transform(np.asarray(features, dtype=np.float64))
 
 
 def jackknife_interval(
     statistic: Callable[[np.ndarray], float], n: int, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """A number computed from n texts, with its grouped-jackknife t interval.
+    """A number computed from n texts, with its grouped-jackknife t interval: value, low, high.
 
-    Args:
-        statistic: takes positions of texts, (m,) ints, and gives the number for these texts; a
-            smooth function of them.
-        n: number of texts, at least `GROUPS`. Text i is in group i modulo `GROUPS`, so that texts
-            ordered by language leave every language equally thinned.
-        level: of the interval.
-
-    Returns:
-        the number from all texts, low, high.
-
-    Raises:
-        ValueError: fewer texts than groups.
+    statistic: takes positions of texts, (m,) ints, and gives the number for these texts; a smooth
+    function of them. n: number of texts, at least `GROUPS`; text i is in group i modulo `GROUPS`,
+    so that texts ordered by language leave every language equally thinned. level: of the interval.
+    Raises ValueError for fewer texts than groups.
     """
     if n < GROUPS:
         raise ValueError(
@@ -112,5 +85,5 @@ def jackknife_interval(
     value = statistic(everything)
     without = np.array([statistic(everything[everything % GROUPS != k]) for k in range(GROUPS)])
     error = np.sqrt((GROUPS - 1) / GROUPS * ((without - without.mean()) ** 2).sum())
-    half = student.ppf((1 + level) / 2, GROUPS - 1) * error
+    half = t_half_width(error, GROUPS - 1, level)
     return float(value), float(value - half), float(value + half)

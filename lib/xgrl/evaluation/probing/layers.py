@@ -8,19 +8,19 @@ and a layer whose features are the same bits as an earlier stage's takes over it
 
 layers.csv, one row a (stage, layer); accuracies, shares and their intervals in percent:
 
-======================================================  ==========================================================
-accuracy low high chance control selectivity n_test     fresh linear probe (`xgrl.evaluation.probing.probes`)
-mlp_accuracy mlp_low .. mlp_selectivity mlp_converged   the same with the retrained discriminator
-a_distance                                              English from the rest, 0 to 2
-language_share                                          variance between the languages' means
-norm norm_low norm_high                                 mean length of a sentence's feature vector
-rank rank_low rank_high                                 effective rank of the features
-cka cka_low cka_high                                    similarity to the first stage, 1 = unmoved
-======================================================  ==========================================================
+===================================================== ============================================
+accuracy low high chance control selectivity n_test   fresh linear probe (`probing.probes`)
+mlp_accuracy mlp_low .. mlp_selectivity mlp_converged the same with the retrained discriminator
+a_distance                                            English from the rest, 0 to 2
+language_share                                        variance between the languages' means
+norm norm_low norm_high                               mean length of a sentence's feature vector
+rank rank_low rank_high                               effective rank of the features
+cka cka_low cka_high                                  similarity to the first stage, 1 = unmoved
+===================================================== ============================================
 
 parallel.csv, one row a (stage, layer, language): cosine low high random gap gap_low gap_high n
-(`xgrl.evaluation.probing.similarity.translation_similarity` with English), cka of English and foreign features of the
-same sentences, and seen: is it one of the languages that discriminators were trained on?
+(`probing.similarity.translation_similarity` with English), cka of English and foreign features of
+the same sentences, and seen: is it one of the languages that discriminators were trained on?
 """
 
 from __future__ import annotations
@@ -43,14 +43,8 @@ from xgrl.runs.progress import watch
 from xgrl.training.batches import collate
 from xgrl.training.diagnostics import effective_rank
 
-PARALLEL = (
-    "stage",
-    "layer",
-    "language",
-    *(field.name for field in fields(Translation)),
-    "cka",
-    "seen",
-)
+TRANSLATION = [field.name for field in fields(Translation)]
+PARALLEL = ("stage", "layer", "language", *TRANSLATION, "cka", "seen")
 
 
 @torch.inference_mode()
@@ -64,86 +58,66 @@ def stage_features(
 ) -> dict[str, np.ndarray]:
     """Mean-pooled hidden states of every layer at every stage, in the order of the texts.
 
-    Args:
-        texts: n strings.
-        stages: by name, the first a whole encoder, the others what `xgrl.models.split.top` gives of
-            theirs above the `frozen` lowest layers, which they share with the first (0: whole
-            encoders too). Put in evaluation mode (no dropout).
-        tokenizer: of all of them.
-        frozen: lower layers that all stages have in common.
-        batch_size: texts a forward pass; max_length: subword tokens, longer texts are cut.
+    texts: n strings. stages: by name, the first a whole encoder, the others what
+    `xgrl.models.split.top` gives of theirs above the `frozen` lowest layers, which they share with
+    the first (0: whole encoders too); put in evaluation mode (no dropout). tokenizer: of all of
+    them. frozen: lower layers that all stages have in common. batch_size: texts a forward pass.
+    max_length: subword tokens, longer texts are cut.
 
-    Returns:
-        a stage's features (layers + 1, n, d) float32; index 0 is the embedding layer. The mean runs
-        over all real tokens, special ones included, and is not normalised in length.
-
-    Raises:
-        ValueError: no texts.
+    Returns a stage's features (layers + 1, n, d) float32; index 0 is the embedding layer. The mean
+    runs over all real tokens, special ones included, and is not normalised in length. Raises
+    ValueError for no texts.
     """
     if not len(texts):
         raise ValueError("stage_features: no texts")
-    (first, *others), found = stages, {}
+    (first, *others), features = stages, {}
     whole = stages[first].eval()
+    device, pad_id = whole.device, whole.config.pad_token_id or 0
     corpus = Corpus([], None, tokenise(list(texts), tokenizer, max_length))
     order = np.argsort(corpus.tokens.lengths, kind="stable")
     for start in watch(range(0, len(order), batch_size), "batch of sentences"):
         rows = order[start : start + batch_size]
-        batch = {
-            k: v.to(whole.device)
-            for k, v in collate([(corpus, rows)], whole.config.pad_token_id or 0).items()
-        }
+        batch = {k: v.to(device) for k, v in collate([(corpus, rows)], pad_id).items()}
         mask = batch["attention_mask"]
         # layers + 1 of (b, length, d)
         states = {first: whole(**batch, output_hidden_states=True).hidden_states}
-        lower = states[first][:frozen]
-        given = (
-            {"inputs_embeds": states[first][frozen], "attention_mask": mask} if frozen else batch
-        )
+        lower, above = states[first][:frozen], batch
+        if frozen:
+            above = {"inputs_embeds": states[first][frozen], "attention_mask": mask}
         for stage in others:
-            states[stage] = (
-                lower + stages[stage].eval()(**given, output_hidden_states=True).hidden_states
-            )
+            upper = stages[stage].eval()(**above, output_hidden_states=True).hidden_states
+            states[stage] = lower + upper
         for stage, layers in states.items():
             pooled = torch.stack([mean_pool(layer, mask) for layer in layers]).float().cpu().numpy()
-            if stage not in found:
-                found[stage] = np.empty(
-                    (len(pooled), len(texts), pooled.shape[2]), dtype=np.float32
-                )
-            found[stage][:, rows] = pooled
-    return found
+            if stage not in features:
+                shape = (len(pooled), len(texts), pooled.shape[2])
+                features[stage] = np.empty(shape, dtype=np.float32)
+            features[stage][:, rows] = pooled
+    return features
 
 
 def measure_layers(
     features: Mapping[str, np.ndarray], languages: Sequence[str], seed: int = 0
 ) -> pd.DataFrame:
-    """Every measure of one representation, for each stage and layer.
+    """Every measure of one representation, for each stage and layer: the table of layers.csv.
 
-    Args:
-        features: a stage's features (layers + 1, n, d), as `stage_features` returns them; the first
-            stage is what the others are compared with.
-        languages: (n,) language code of each text, "en" among them, four texts or more each.
-        seed: of the probes.
-
-    Returns:
-        the table of layers.csv, see above.
+    features: a stage's features (layers + 1, n, d), as `stage_features` returns them; the first
+    stage is what the others are compared with. languages: (n,) language code of each text, "en"
+    among them, four texts or more each. seed: of the probes.
     """
     english = np.asarray(languages, dtype=str) == "en"
     n, reference, rows = len(english), next(iter(features)), []
     for stage, layers in features.items():
         for layer, x in enumerate(watch(layers, f"{stage}: layer")):
-            known = [
-                row
-                for row in rows
-                if row["layer"] == layer and np.array_equal(features[row["stage"]][layer], x)
-            ]
-            place = {"stage": stage, "layer": layer}
-            if known:
-                rows.append(known[0] | place)
+            key = {"stage": stage, "layer": layer}
+            same = (row for row in rows if row["layer"] == layer)
+            same = (row for row in same if np.array_equal(features[row["stage"]][layer], x))
+            if unmoved := next(same, None):
+                rows.append(unmoved | key)
                 continue
-            linear, mlp = (
-                asdict(language_probe(x, languages, seed, kind)) for kind in ("linear", "mlp")
-            )
-            row = place | {k: v for k, v in linear.items() if k != "converged"}
+            linear = asdict(language_probe(x, languages, seed))
+            mlp = asdict(language_probe(x, languages, seed, "mlp"))
+            row = key | {k: v for k, v in linear.items() if k != "converged"}
             row |= {f"mlp_{k}": v for k, v in mlp.items() if k not in ("chance", "n_test")}
             row["a_distance"] = a_distance(x[english], x[~english], seed)
             row["language_share"] = mean_geometry(x, languages).share
@@ -162,50 +136,40 @@ def measure_layers(
 def measure_translations(
     features: Mapping[str, np.ndarray], texts: pd.DataFrame, seen: Collection[str]
 ) -> pd.DataFrame:
-    """How near translations are to each other, for each stage, layer and foreign language.
+    """How near translations are to each other, for each stage, layer and foreign language: the
+    table of parallel.csv.
 
-    Args:
-        features: a stage's features (layers + 1, n, d) of the texts.
-        texts: (n rows) id and language; translations of a sentence share its id, English ("en") is
-            among them.
-        seen: languages that discriminators were trained on.
-
-    Returns:
-        the table of parallel.csv, see above; languages seen first, then by name. A language that
-        shares fewer than 4 sentences
-        with English is left out: no interval could be given. Without any texts the table is empty.
-
-    Raises:
-        ValueError: no English sentences, a sentence twice, or no language that shares 4 sentences
-            with English.
+    features: a stage's features (layers + 1, n, d) of the texts. texts: (n rows) id and language;
+    translations of a sentence share its id, English ("en") is among them. seen: languages that
+    discriminators were trained on, which come first, then by name. A language that shares fewer
+    than 4 sentences with English is left out: no interval could be given. Without any texts the
+    table is empty. Raises ValueError for no English sentences, a sentence twice, or no language
+    that shares 4 sentences with English.
     """
     if texts.empty:
         return pd.DataFrame(columns=PARALLEL)
     if texts.duplicated(["id", "language"]).any():
         raise ValueError("parallel texts name a sentence twice in one language")
-    places = {
-        language: pd.Series(part.index, part.id)
-        for language, part in texts.reset_index(drop=True).groupby("language")
+    positions = {
+        language: pd.Series(own.index, own.id)
+        for language, own in texts.reset_index(drop=True).groupby("language")
     }
-    if "en" not in places:
-        raise ValueError(f"parallel texts have no English, found {', '.join(places)}")
-    english = places.pop("en")
-    rows = []
-    for language in sorted(places, key=lambda name: (name not in seen, name)):
-        shared = english.index.intersection(places[language].index)
+    if "en" not in positions:
+        raise ValueError(f"parallel texts have no English, found {', '.join(positions)}")
+    english, rows = positions.pop("en"), []
+    for language in sorted(positions, key=lambda name: (name not in seen, name)):
+        shared = english.index.intersection(positions[language].index)
         if len(shared) < 4:
             continue
-        ours, theirs = english[shared].to_numpy(), places[language][shared].to_numpy()
+        ours, theirs = english[shared].to_numpy(), positions[language][shared].to_numpy()
         for stage, layers in features.items():
             for layer, x in enumerate(layers):
-                pair = asdict(translation_similarity(x[ours], x[theirs]))
-                place = {"stage": stage, "layer": layer, "language": language}
-                rows.append(
-                    place | pair | {"cka": cka(x[ours], x[theirs]), "seen": language in seen}
-                )
+                row = {"stage": stage, "layer": layer, "language": language}
+                row |= asdict(translation_similarity(x[ours], x[theirs]))
+                rows.append(row | {"cka": cka(x[ours], x[theirs]), "seen": language in seen})
     if not rows:
         raise ValueError(
-            f"parallel texts: none of {', '.join(places) or 'no language'} shares 4 sentences "
+            f"parallel texts: none of {', '.join(positions) or 'no language'} shares 4 sentences "
             f"with English"
         )
     return pd.DataFrame(rows, columns=PARALLEL)

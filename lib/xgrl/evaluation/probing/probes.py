@@ -1,18 +1,16 @@
 """Language probes: what a fresh classifier can still read from frozen features.
 
 A domain-adversarial run claims to hide the language of a text from its features. The discriminator
-that was trained against cannot certify that (the encoder may merely have out-run it), so every
+that was trained against cannot certify that (the encoder may merely have outpaced it), so every
 statement here comes from a *fresh* classifier that saw none of the training, on unlabelled
 sentences held out for this purpose:
 
 - language probe: accuracy on the other half of the sentences, with the control task of Hewitt and
   Liang, "Designing and interpreting probes with control tasks" (EMNLP 2019): the same probe on
   labels drawn at random for each distinct text. Selectivity = accuracy - control. Two kinds of
-    classifier:
-    - "linear": multinomial logistic regression;
-    - "mlp": the training's own discriminator (`xgrl.models.grl.Discriminator`), retrained on
-      features that hold still, with a small quadratic penalty, until its gradient vanishes: what an
-      opponent of that size reads once it has converged;
+  classifier: "linear", multinomial logistic regression; and "mlp", the training's own discriminator
+  (`xgrl.models.grl.Discriminator`), retrained on features that hold still, with a small quadratic
+  penalty, until its gradient vanishes: what an opponent of that size reads once it has converged;
 - proxy A-distance, 2 (1 - 2 error), of Ben-David et al., "A theory of learning from different
   domains" (Machine Learning 2010).
 
@@ -26,13 +24,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import cross_entropy
 
 from xgrl.models.grl import Discriminator
+from xgrl.stats.intervals import exact_binomial
 
 KINDS = ("linear", "mlp")
 PENALTY = 0.1  # of the discriminator's weights, over the number of training texts
@@ -61,30 +59,21 @@ def language_probe(
 ) -> Probe:
     """Train a fresh classifier of the language on half of the texts and score it on the other half.
 
-    Args:
-        features: (n, d) one vector a text; standardised with the training half's mean and
-            deviation.
-        languages: (n,) language code of each text; two or more languages with at least four texts
-            each.
-        seed: fixes the split, the control labels and the classifier's initialisation.
-        kind: "linear" (logistic regression) or "mlp" (the discriminator, for what a linear probe
-            cannot see).
+    features: (n, d) one vector a text; standardised with the training half's mean and deviation.
+    languages: (n,) language code of each text; two or more languages with at least four texts each.
+    seed: fixes the split, the control labels and the classifier's initialisation. kind: "linear"
+    (logistic regression) or "mlp" (the discriminator, for what a linear probe cannot see).
 
-    Returns:
-        A `Probe`: accuracy with its exact (Clopper-Pearson) 95 % interval, chance (share of the
-            largest language), accuracy on
-        the control task, selectivity, number of test texts, and whether the probe itself (not its
-        control) converged.
-
-    Raises:
-        ValueError: unknown kind, features that are not finite, lengths that differ, fewer than two
-            languages, too few texts.
+    Returns accuracy with its exact (Clopper-Pearson) 95 % interval, chance (share of the largest
+    language), accuracy on the control task, selectivity, number of test texts, and whether the
+    probe itself (not its control) converged. Raises ValueError for an unknown kind, features that
+    are not finite, lengths that differ, fewer than two languages, too few texts.
 
     Source: Hewitt and Liang (2019) for the control task and selectivity.
     """
     if kind not in KINDS:
         raise ValueError(f"language_probe: kind is {kind!r}, allowed are {', '.join(KINDS)}")
-    x, codes = checked(features, languages)
+    x, codes = validated(features, languages)
     rng = np.random.default_rng(seed)
     train, test = _halves(codes, seed)
     right, converged = _held_out(x, codes, train, test, kind, seed)
@@ -92,46 +81,33 @@ def language_probe(
     _, kinds_of_text = np.unique(np.round(x / x.std(), 3), axis=0, return_inverse=True)
     control_labels = rng.permutation(codes)[kinds_of_text]  # a repeated text repeats its label
     control = 100 * _held_out(x, control_labels, train, test, kind, seed)[0] / len(test)
-    interval = binomtest(right, len(test)).proportion_ci(0.95, method="exact")
-    return Probe(
-        accuracy=100 * right / len(test),
-        low=100 * interval.low,
-        high=100 * interval.high,
-        chance=100 * float(np.bincount(codes[test]).max()) / len(test),
-        control=control,
-        selectivity=100 * right / len(test) - control,
-        n_test=len(test),
-        converged=converged,
-    )
+    n, accuracy = len(test), 100 * right / len(test)
+    low, high = (100 * end for end in exact_binomial(right, n))
+    chance = 100 * float(np.bincount(codes[test]).max()) / n
+    return Probe(accuracy, low, high, chance, control, accuracy - control, n, converged)
 
 
 def a_distance(source: np.ndarray, target: np.ndarray, seed: int = 0) -> float:
     """Proxy A-distance between two samples: 0 where a linear classifier cannot tell them apart, 2
     where it never errs.
 
-    Args:
-        source: (n, d) features of one domain; target: (m, d) of the other. The larger is thinned so
-            that both weigh the same.
-        seed: fixes thinning and split.
-
-    Returns:
-        2 (1 - 2 error) with the held-out error of a fresh linear classifier, not below 0.
+    source: (n, d) features of one domain. target: (m, d) of the other; the larger is thinned so
+    that both weigh the same. seed: fixes thinning and split. Returns 2 (1 - 2 error) with the
+    held-out error of a fresh linear classifier, not below 0.
 
     Source: Ben-David et al. (2010), section 4; Ganin et al., JMLR 2016, section 5.1.
     """
     n = min(len(source), len(target))
     rng = np.random.default_rng(seed)
-    rows = [np.asarray(part)[np.sort(rng.permutation(len(part))[:n])] for part in (source, target)]
-    x, codes = checked(np.concatenate(rows), np.repeat(["source", "target"], n))
+    rows = [np.asarray(side)[np.sort(rng.permutation(len(side))[:n])] for side in (source, target)]
+    x, codes = validated(np.concatenate(rows), np.repeat(["source", "target"], n))
     train, test = _halves(codes, seed)
     right, _ = _held_out(x, codes, train, test, "linear", seed)
     return max(0.0, 2 * (1 - 2 * (1 - right / len(test))))
 
 
-def checked(features: np.ndarray, languages: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Finite float64 features (n, d) and integer language codes (n,), or a ValueError that says
-    what is wrong.
-    """
+def validated(features: np.ndarray, languages: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Finite float64 features (n, d) and integer language codes (n,), or a ValueError."""
     x = np.asarray(features, dtype=np.float64)
     labels = np.asarray(languages, dtype=str)
     if x.ndim != 2 or len(x) != len(labels):
@@ -145,9 +121,9 @@ def checked(features: np.ndarray, languages: Sequence[str]) -> tuple[np.ndarray,
         )
     names, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(names) < 2 or counts.min() < 4:
-        found = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
+        sizes = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
         raise ValueError(
-            f"found {found}; a probe needs two or more languages with at least 4 texts each"
+            f"found {sizes}; a probe needs two or more languages with at least 4 texts each"
         )
     return x, codes
 
@@ -160,30 +136,24 @@ def _halves(codes: np.ndarray, seed: int) -> list[np.ndarray]:
 def _held_out(
     x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray, kind: str, seed: int
 ) -> tuple[int, bool]:
-    """Right answers on `test` of a fresh classifier trained on the standardised `train`, and
-    whether it converged.
-    """
+    """Right answers on `test` of a fresh classifier of the scaled `train`; did it converge?"""
     scaler = StandardScaler().fit(x[train])
     inside, outside = scaler.transform(x[train]), scaler.transform(x[test])
     if kind == "linear":
         model = LogisticRegression(C=0.1, max_iter=ITERATIONS).fit(inside, y[train])
-        return int((model.predict(outside) == y[test]).sum()), bool(
-            model.n_iter_.max() < ITERATIONS
-        )
-    discriminator, converged = _retrain(
-        torch.from_numpy(inside).float(), torch.from_numpy(y[train]), int(y.max()) + 1, seed
-    )
-    with torch.inference_mode():
-        guess = discriminator(torch.from_numpy(outside).float()).argmax(1).numpy()
+        guess, converged = model.predict(outside), bool(model.n_iter_.max() < ITERATIONS)
+    else:
+        inputs = torch.from_numpy(inside).float(), torch.from_numpy(y[train])
+        discriminator, converged = _retrain(*inputs, int(y.max()) + 1, seed)
+        with torch.inference_mode():
+            guess = discriminator(torch.from_numpy(outside).float()).argmax(1).numpy()
     return int((guess == y[test]).sum()), converged
 
 
 def _retrain(
     x: torch.Tensor, y: torch.Tensor, domains: int, seed: int
 ) -> tuple[Discriminator, bool]:
-    """A fresh discriminator at an optimum of its loss on features (n, d) that hold still, and
-    whether it got there.
-    """
+    """A fresh discriminator at an optimum on fixed features (n, d), and whether it got there."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Discriminator(x.shape[1], domains)
@@ -194,9 +164,8 @@ def _retrain(
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        value = cross_entropy(model(x), y) + PENALTY / (2 * len(x)) * sum(
-            (w**2).sum() for w in weights
-        )
+        penalty = sum((w**2).sum() for w in weights)
+        value = cross_entropy(model(x), y) + PENALTY / (2 * len(x)) * penalty
         value.backward()
         return value
 

@@ -20,14 +20,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+
+from xgrl.stats.intervals import t_interval
 
 
 @dataclass(frozen=True)
 class Translation:
-    """Cosines of n translation pairs: their mean with its interval, that of all other pairs, and
-    the gap between the two.
-    """
+    """Mean cosine of n translation pairs, that of all other pairs, their gap; with intervals."""
 
     cosine: float
     low: float
@@ -42,18 +41,12 @@ class Translation:
 def cka(first: np.ndarray, second: np.ndarray) -> float:
     """Debiased linear centred kernel alignment of two representations of the same n texts.
 
-    Args:
-        first: (n, d1); second: (n, d2), the same texts in the same order, n >= 4.
-
-    Returns:
-        1 when equal up to rotation, scale and shift, 0 on average (hence at times a little below)
-        when independent.
-
-    Raises:
-        ValueError: lengths that differ, fewer than 4 texts, a constant representation.
+    first: (n, d1). second: (n, d2), the same texts in the same order, n >= 4. Returns 1 when equal
+    up to rotation, scale and shift, 0 on average (hence at times a little below) when independent.
+    Raises ValueError for lengths that differ, fewer than 4 texts, a constant representation.
 
     Source: Kornblith et al. (2019), section 3; Song et al. (2012), equation 4, in its feature-space
-        form.
+    form.
     """
     if len(first) != len(second):
         raise ValueError(
@@ -63,8 +56,8 @@ def cka(first: np.ndarray, second: np.ndarray) -> float:
     if len(first) < 4:
         raise ValueError(f"cka: {len(first)} texts; the unbiased estimate needs 4 or more")
     x, y = (
-        np.asarray(part, dtype=np.float64) - np.mean(part, axis=0, dtype=np.float64)
-        for part in (first, second)
+        np.asarray(side, dtype=np.float64) - np.mean(side, axis=0, dtype=np.float64)
+        for side in (first, second)
     )
     scale = _hsic(x, x) * _hsic(y, y)
     if not scale > 0:
@@ -90,24 +83,18 @@ def translation_similarity(
 ) -> Translation:
     """Cosine of translation pairs against that of all pairs that are no translations.
 
-    Args:
-        english: (n, d) features of n >= 4 sentences; foreign: (n, d) those of their translations,
-            in the same order.
-        level: of the t intervals over sentences.
-
-    Returns:
-        `Translation`; gap = cosine - random.
-
-    Raises:
-        ValueError: shapes that differ, fewer than 4 pairs, features that are not finite or nought.
+    english: (n, d) features of n >= 4 sentences. foreign: (n, d) those of their translations, in
+    the same order. level: of the t intervals over sentences. In the result gap = cosine - random.
+    Raises ValueError for shapes that differ, fewer than 4 pairs, features that are not finite or
+    nought.
     """
-    x, y = (np.asarray(part, dtype=np.float64) for part in (english, foreign))
+    x, y = (np.asarray(side, dtype=np.float64) for side in (english, foreign))
     if x.ndim != 2 or x.shape != y.shape or len(x) < 4:
         raise ValueError(
             f"features have shapes {x.shape} and {y.shape}; expected twice (n, d), n at least 4"
         )
-    lengths = [np.linalg.norm(part, axis=1, keepdims=True) for part in (x, y)]
-    if not all(np.isfinite(part).all() and (part > 0).all() for part in lengths):
+    lengths = [np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y)]
+    if not all(np.isfinite(length).all() and (length > 0).all() for length in lengths):
         raise ValueError("a feature is not finite or has length 0 (diverged or collapsed run?)")
     n, cosines = len(x), (x / lengths[0]) @ (y / lengths[1]).T  # (n, n)
     pairs, total = np.diag(cosines), cosines.sum()
@@ -117,13 +104,5 @@ def translation_similarity(
     without = (total - pairs.sum() - touching) / ((n - 1) * (n - 2))
     # (n,) pseudo-values of the gap; their mean is the gap
     gaps = pairs - (n * random - (n - 1) * without)
-    (cosine, low, high), (gap, gap_low, gap_high) = (
-        _t_interval(values, level) for values in (pairs, gaps)
-    )
-    return Translation(cosine, low, high, float(random), gap, gap_low, gap_high, n)
-
-
-def _t_interval(values: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Mean of (n,) values and its t interval."""
-    half = student.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
+    own, gap = (map(float, t_interval(values, level)) for values in (pairs, gaps))
+    return Translation(*own, float(random), *gap, n)
