@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 THRESHOLD = 0.8
 SHORT = 4
 EXAMPLES = 3
-BLOCK = 2048
+COLUMNS = ("train", "test", "train_rows", "test_rows", "exact", "near", "examples")
+BLOCK = 2048  # texts compared with all others in one product
+CHUNK = 200_000  # candidate pairs compared at a time
 PART = 10_000  # training texts looked at together; it bounds memory
 SHARED = 5  # the k of the prefix filter: larger means longer prefixes and fewer pairs to compare
 # Han, kana, Thai, Lao, Khmer, Myanmar: written without blanks between words.
@@ -63,30 +65,26 @@ def near_pairs(left: Sequence[str], right: Sequence[str]) -> tuple[np.ndarray, n
     b, keep_right = _by_size(grams[len(keep_left) :], keep_right)
     size_a, size_b = np.diff(a.indptr), np.diff(b.indptr)
     prefix_a, prefix_b = _prefix(a, rank), _prefix(b, rank)
-    found = [np.empty((2, 0), int)]
+    pairs = [np.empty((2, 0), int)]
     for start in range(0, a.shape[0], BLOCK):
         block = prefix_a[start : start + BLOCK]
         # Rows are sorted by size, and sets of very different sizes cannot be similar: compare with
         # a band of `right` only.
-        low, high = (
-            THRESHOLD * size_a[start],
-            size_a[min(start + BLOCK, a.shape[0]) - 1] / THRESHOLD,
-        )
-        first, last = np.searchsorted(size_b, [np.floor(low), np.ceil(high) + 1])
+        smallest, largest = size_a[start], size_a[start + block.shape[0] - 1]
+        band = np.floor(THRESHOLD * smallest), np.ceil(largest / THRESHOLD) + 1
+        first, last = np.searchsorted(size_b, band)
         candidates = (block @ prefix_b[first:last].T).tocoo()
         row, column = candidates.row + start, candidates.col + first
-        smaller, larger = (
-            np.minimum(size_a[row], size_b[column]),
-            np.maximum(size_a[row], size_b[column]),
-        )
-        fits = (candidates.data >= np.minimum(SHARED, _overlap(smaller))) & (
-            smaller >= THRESHOLD * larger
-        )
-        for i, j in _chunks(row[fits], column[fits]):
+        smaller = np.minimum(size_a[row], size_b[column])
+        larger = np.maximum(size_a[row], size_b[column])
+        enough = candidates.data >= np.minimum(SHARED, _overlap(smaller))
+        fits = np.flatnonzero(enough & (smaller >= THRESHOLD * larger))
+        for chunk in np.split(fits, range(CHUNK, len(fits), CHUNK)):
+            i, j = row[chunk], column[chunk]
             shared = np.asarray(a[i].multiply(b[j]).sum(axis=1)).ravel()
             near = shared >= THRESHOLD * (size_a[i] + size_b[j] - shared) - 1e-6
-            found.append(np.stack([keep_left[i[near]], keep_right[j[near]]]))
-    left_index, right_index = np.concatenate(found, axis=1)
+            pairs.append(np.stack([keep_left[i[near]], keep_right[j[near]]]))
+    left_index, right_index = np.concatenate(pairs, axis=1)
     return left_index, right_index
 
 
@@ -115,37 +113,35 @@ def leakage(
     flat = [text for texts in test.values() for text in texts]
     normal = [normalise(text) for text in flat]
     tested = set(normal) - {""}
-    looked = [j for j in range(len(flat)) if near_in is None or names[owner[j]] in near_in]
-    parts = [looked[start : start + PART] for start in range(0, len(looked), PART)]
+    searched = [j for j in range(len(flat)) if near_in is None or names[owner[j]] in near_in]
+    blocks = [searched[start : start + PART] for start in range(0, len(searched), PART)]
     rows, leaked = [], {}
     for train_name, texts in train.items():
         leaked[train_name] = np.zeros(len(texts), dtype=bool)
-        exact: dict[int, int] = {}
-        near: dict[int, int] = {}
+        first: dict[str, int] = {}  # where a test text stands first
+        near: dict[int, int] = {}  # test text -> training text
         for start in range(0, len(texts), PART):
             left = [normalise(text) for text in texts[start : start + PART]]
-            first = {
-                text: start + i for i, text in reversed(list(enumerate(left))) if text in tested
-            }
-            exact = {j: first[text] for j, text in enumerate(normal) if text in first} | exact
-            leaked[train_name][[start + k for k, text in enumerate(left) if text in tested]] = True
-            for part in parts:
-                i, j = near_pairs(left, [normal[k] for k in part])
-                near = {
-                    part[k]: start + int(m) for k, m in zip(j.tolist(), i.tolist(), strict=True)
-                } | near
+            for i, text in enumerate(left, start):
+                if text in tested:
+                    leaked[train_name][i] = True
+                    first.setdefault(text, i)
+            for block in blocks:
+                i, j = near_pairs(left, [normal[k] for k in block])
+                near = dict(zip((block[k] for k in j), (start + i).tolist(), strict=True)) | near
                 leaked[train_name][start + i] = True
+        exact = {j: first[text] for j, text in enumerate(normal) if text in first}
         near = {j: i for j, i in near.items() if j not in exact}
         for k, test_name in enumerate(names):
-            mine, similar = ([j for j in sorted(found) if owner[j] == k] for found in (exact, near))
+            equal, similar = (
+                [j for j in sorted(pairs) if owner[j] == k] for pairs in (exact, near)
+            )
             shown = [
-                f"{texts[(exact | near)[j]]} | {flat[j]}" for j in [*mine, *similar][:EXAMPLES]
+                f"{texts[(near | exact)[j]]} | {flat[j]}" for j in [*equal, *similar][:EXAMPLES]
             ]
-            rows.append({
-                "train": train_name, "test": test_name, "train_rows": len(texts), "test_rows": int((owner == k).sum()),
-                "exact": len(mine), "near": len(similar), "examples": shown,
-            })  # fmt: skip
-    return pd.DataFrame(rows), leaked
+            sizes = (len(texts), int((owner == k).sum()), len(equal), len(similar))
+            rows.append((train_name, test_name, *sizes, shown))
+    return pd.DataFrame(rows, columns=COLUMNS), leaked
 
 
 def distinct(texts: Sequence[str], *translations: Sequence[str]) -> np.ndarray:
@@ -163,20 +159,13 @@ def distinct(texts: Sequence[str], *translations: Sequence[str]) -> np.ndarray:
     from scipy.sparse.csgraph import connected_components
 
     normal = [normalise(text) for text in texts]
-    once = np.array(
-        sorted({text: i for i, text in reversed(list(enumerate(normal)))}.values()), dtype=int
-    )
-    edges = [once[np.stack(near_pairs([normal[i] for i in once], [normal[i] for i in once]))]]
-    for column in (
-        normal,
-        *([normalise(text) for text in translation] for translation in translations),
-    ):
-        first = {text: i for i, text in reversed(list(enumerate(column))) if text}
-        edges.append(
-            np.array([(first[text], i) for i, text in enumerate(column) if text], dtype=int)
-            .reshape(-1, 2)
-            .T
-        )
+    once = np.array(sorted(_first_positions(normal).values()), dtype=int)
+    unlike = [normal[i] for i in once]
+    edges = [once[np.stack(near_pairs(unlike, unlike))]]
+    for column in (normal, *([normalise(text) for text in texts] for texts in translations)):
+        first = _first_positions(column)
+        equal = [(first[text], i) for i, text in enumerate(column) if text]
+        edges.append(np.array(equal, dtype=int).reshape(-1, 2).T)
     start, end = np.concatenate(edges, axis=1)
     graph = sparse.coo_matrix((np.ones(len(start), bool), (start, end)), shape=(len(normal),) * 2)
     _, group = connected_components(graph, directed=False)
@@ -184,14 +173,21 @@ def distinct(texts: Sequence[str], *translations: Sequence[str]) -> np.ndarray:
     return np.sort(firsts[[bool(normal[i]) for i in firsts]])
 
 
+def _first_positions(texts: Sequence[str]) -> dict[str, int]:
+    """Each different text and where it stands first."""
+    return {text: i for i, text in reversed(list(enumerate(texts)))}
+
+
 def _long(texts: Sequence[str]) -> np.ndarray:
-    return np.array(
-        [i for i, text in enumerate(texts) if len(WORD.findall(text)) >= SHORT], dtype=int
-    )
+    """Positions of the texts that are long enough to be compared nearly."""
+    return np.array([i for i, x in enumerate(texts) if len(WORD.findall(x)) >= SHORT], dtype=int)
 
 
 def _trigrams(texts: Sequence[str]) -> sparse.csr_matrix:
-    """Which trigrams each text has: binary (n, distinct trigrams)."""
+    """Which trigrams each text has: binary (n, distinct trigrams).
+
+    scikit-learn's `CountVectorizer` gives the same matrix in more than twice the time.
+    """
     from scipy import sparse
 
     codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
@@ -200,10 +196,8 @@ def _trigrams(texts: Sequence[str]) -> sparse.csr_matrix:
     # a code point has at most 21 bits
     grams = ((codes[:-2] << 42) | (codes[1:-1] << 21) | codes[2:])[inside]
     _, column = np.unique(grams, return_inverse=True)
-    counts = sparse.csr_matrix(
-        (np.ones(len(column), np.float32), (row[2:][inside], column)),
-        shape=(len(texts), column.max() + 1),
-    )
+    ones, shape = np.ones(len(column), np.float32), (len(texts), column.max() + 1)
+    counts = sparse.csr_matrix((ones, (row[2:][inside], column)), shape=shape)
     counts.data[:] = 1
     return counts
 
@@ -227,19 +221,12 @@ def _prefix(grams: sparse.csr_matrix, rank: np.ndarray) -> sparse.csr_matrix:
     """
     from scipy import sparse
 
-    row = np.repeat(np.arange(grams.shape[0]), np.diff(grams.indptr))
-    order = np.lexsort((rank[grams.indices], row))
     size = np.diff(grams.indptr)
-    place = np.arange(grams.nnz) - np.repeat(grams.indptr[:-1], size)
-    kept = place < np.repeat(size - _overlap(size) + SHARED, size)
-    columns = grams.indices[order][kept]
-    return sparse.csr_matrix(
-        (np.ones(kept.sum(), np.float32), (row[kept], columns)), shape=grams.shape
-    )
-
-
-def _chunks(
-    rows: np.ndarray, columns: np.ndarray, size: int = 200_000
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size], columns[start : start + size]
+    row = np.repeat(np.arange(grams.shape[0]), size)
+    order = np.lexsort((rank[grams.indices], row))
+    within = np.arange(grams.nnz) - np.repeat(
+        grams.indptr[:-1], size
+    )  # from the rarest, of its row
+    kept = within < np.repeat(size - _overlap(size) + SHARED, size)
+    members = (row[kept], grams.indices[order][kept])
+    return sparse.csr_matrix((np.ones(kept.sum(), np.float32), members), shape=grams.shape)

@@ -22,6 +22,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ import pyarrow as pa
 
 from xgrl.runs.cache import cached_table
 from xgrl.tasks import unlabelled
-from xgrl.tasks.formats import inputs_version, named
+from xgrl.tasks.formats import inputs_version
 from xgrl.tasks.sentences import passing, sentences
 from xgrl.tasks.sources.packages import read_matching
 
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 
 # Those with at least 900 sentences.
 LANGUAGES = (
-    "en", "bg", "ca", "cs", "de", "el", "es", "et", "fi", "fr", "ga", "gl", "he", "hu", "id", "it", "ja", "ko", "lt", "nb",
-    "nl", "pl", "pt", "pt-BR", "ru", "sk", "sr", "sr-Latn", "sv", "tr", "uk", "vi", "zh", "zh-TW",
+    "en", "bg", "ca", "cs", "de", "el", "es", "et", "fi", "fr", "ga", "gl", "he", "hu", "id", "it",
+    "ja", "ko", "lt", "nb", "nl", "pl", "pt", "pt-BR", "ru", "sk", "sr", "sr-Latn", "sv", "tr",
+    "uk", "vi", "zh", "zh-TW",
 )  # fmt: skip
 # languages of text for language modelling, by source
 SOURCES = unlabelled.SOURCES | {"packages": LANGUAGES}
@@ -65,19 +67,14 @@ def load_messages(languages: Sequence[str] = LANGUAGES) -> Dataset:
 
     Raises:
         ValueError: a language that does not exist, or none.
-        SourceError: the package cannot be had.
+        SourceError: the package is unavailable.
     """
     from datasets import Dataset
 
-    chosen = [named("language", language, LANGUAGES) for language in languages]
-    if not chosen:
-        raise ValueError(f"languages=[]: give at least one of {', '.join(LANGUAGES)}")
-    key = f"{inputs_version('homeassistant')}"
-    return Dataset(
-        pa.concat_tables(
-            [cached_table(f"messages-{code}-{key}", lambda c=code: _table(c)) for code in chosen]
-        )
-    )
+    version, tables = inputs_version("homeassistant"), []
+    for language in unlabelled.check_languages(languages, "packages", SOURCES):
+        tables.append(cached_table(f"messages-{language}-{version}", partial(_table, language)))
+    return Dataset(pa.concat_tables(tables))
 
 
 def _table(language: str) -> pa.Table:
@@ -88,9 +85,7 @@ def _table(language: str) -> pa.Table:
 
 
 def _lines(language: str) -> Iterator[tuple[str, str, str]]:
-    """Language, place and text of each sentence of the messages of one language, those without
-    markup.
-    """
+    """Language, name and text of each sentence of the messages of one language without markup."""
     pattern = f"homeassistant/components/*/translations/{FILED.get(language, language)}.json"
     for member, content in read_matching("homeassistant", pattern):
         for key, message in _messages(json.loads(content), member.split("/")[2]):
@@ -99,10 +94,10 @@ def _lines(language: str) -> Iterator[tuple[str, str, str]]:
                     yield language, f"{key}-{i}", sentence
 
 
-def _messages(tree: Mapping[str, Any], place: str) -> Iterator[tuple[str, str]]:
+def _messages(tree: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
     """Path and text of each leaf of nested dictionaries."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _messages(value, f"{place}/{key}")
+            yield from _messages(value, f"{path}/{key}")
         else:
-            yield f"{place}/{key}", str(value)
+            yield f"{path}/{key}", str(value)

@@ -1,14 +1,15 @@
 """Sentences and their translations, none of which is in a test set of the study: pairs to train on,
 texts to measure alignment.
 
-========  =======================================================================================================
+========  ==========================================================================================
 packages  MultiEmo (BIG-bench), the training and development rows of `sentiment`, which are no test
           rows of `sentiment` or `bitext`; German and Portuguese as far as they are parallel. Polish
           is human, all others DeepL
 hub       the hypotheses of XNLI's development set, translated by people into 14 languages
-files     ``<path>/parallel/<language>.tsv``, lines ``foreign TAB english``; without it Tatoeba's files, if it is not a target
+files     ``<path>/parallel/<language>.tsv``, lines ``foreign TAB english``; without it Tatoeba's
+          files, if it is not a target
 fixture   pseudo-languages, the same concepts in the same order
-========  =======================================================================================================
+========  ==========================================================================================
 
 Ids are the same in every language (Tatoeba's are a language's own), so that texts of two foreign
 languages can be matched too.
@@ -26,14 +27,14 @@ from xgrl.runs.cache import cached_table
 from xgrl.tasks.embedded import multilingual
 from xgrl.tasks.embedded.english import CANARY
 from xgrl.tasks.files import TATOEBA, XNLI_LANGUAGES, tatoeba
-from xgrl.tasks.formats import Row, inputs_version, named
+from xgrl.tasks.formats import Row, inputs_version
 from xgrl.tasks.leakage import normalise
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import ANEW, find, find_all, read_columns
 from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
 from xgrl.tasks.sources.fixture import fixture_parallel
 from xgrl.tasks.sources.hub import Part, load_part
-from xgrl.tasks.unlabelled import EVERY
+from xgrl.tasks.unlabelled import EVERY, FIXTURE_CARD, check_languages
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -50,10 +51,14 @@ CARD = {  # by source: origin, licence, note
         "Apache-2.0 (BIG-bench)",
         f"Polish is human, all others DeepL translations; {CANARY}",
     ),
-    "hub": ("XNLI's development set, hypotheses", "CC BY-NC 4.0", "English development rows of xnli, and no test rows"),
+    "hub": (
+        "XNLI's development set, hypotheses",
+        "CC BY-NC 4.0",
+        "English development rows of xnli, and no test rows",
+    ),
     "files": ("the user's own pairs, or Tatoeba's", "the user's; Tatoeba: CC BY 2.0 FR", ""),
-    "fixture": ("fixture", "none: synthetic", "pseudo-languages made in code"),
-}  # fmt: skip
+    "fixture": FIXTURE_CARD,
+}
 SCHEMA = pa.schema({column: pa.string() for column in ("id", "language", "text", "english")})
 
 
@@ -83,19 +88,11 @@ def load_parallel(
     """
     from datasets import Dataset
 
-    allowed = SOURCES[named("source", source, tuple(SOURCES))]
-    chosen = [named("language", language, allowed) for language in languages]
-    if not chosen:
-        raise ValueError(f"languages=[]: give at least one of {', '.join(allowed)}")
-    if source == "files" and path is None:
-        raise ValueError("path=None: source='files' needs the folder with the files")
     tables = []
-    for language in chosen:
+    for language in check_languages(languages, source, SOURCES, path):
         if source == "packages":
-            key = f"parallel-{language}-{inputs_version('bigbench')}"
-            table = cached_table(
-                key, lambda code=language: _table(multilingual.sentiment_pairs(code))
-            )
+            name = f"parallel-{language}-{inputs_version('bigbench')}"
+            table = cached_table(name, lambda x=language: _table(multilingual.sentiment_pairs(x)))
         elif source == "files":
             table = _table(_file(language, path, without))
         else:
@@ -116,14 +113,10 @@ def has_pairs(
     """
     if source != "files":
         return language in SOURCES[source]
-    tatoebas = (
-        []
-        if "tatoeba" in without
-        else [f"{tree}tatoeba.{TATOEBA.get(language, language)}-eng.eng" for tree in ("", "v1/")]
-    )
-    return bool(
-        find_all(path, ("parallel",), [f"{language}.tsv"]) or find_all(path, ("tatoeba",), tatoebas)
-    )
+    if find_all(path, ("parallel",), [f"{language}.tsv"]):
+        return True
+    name = f"tatoeba.{TATOEBA.get(language, language)}-eng.eng"
+    return "tatoeba" not in without and bool(find_all(path, ("tatoeba",), [name, f"v1/{name}"]))
 
 
 def _table(rows: Iterable[Row]) -> pa.Table:
@@ -136,22 +129,15 @@ def _table(rows: Iterable[Row]) -> pa.Table:
 
 
 def _hub(language: str) -> Iterator[Row]:
-    foreign, english = (
-        load_part(Part("facebook/xnli", code, "validation"))["hypothesis"]
-        for code in (language, "en")
-    )
+    parts = (Part("facebook/xnli", code, "validation") for code in (language, "en"))
+    foreign, english = (load_part(part)["hypothesis"] for part in parts)
     if len(foreign) != len(english):
         raise SourceError(
             f"facebook/xnli: {len(foreign)} development rows in {language!r}, {len(english)} in "
-            f"English; expected equal"
+            "English; expected equal"
         )
     for number, (text, original) in enumerate(zip(foreign, english, strict=True)):
-        yield {
-            "id": f"xnli-dev-{number}",
-            "language": language,
-            "text": text.strip(),
-            "english": original.strip(),
-        }
+        yield _pair(f"xnli-dev-{number}", language, text.strip(), original.strip())
 
 
 def _file(language: str, folder: str | Path, without: Sequence[str]) -> Iterator[Row]:
@@ -160,20 +146,12 @@ def _file(language: str, folder: str | Path, without: Sequence[str]) -> Iterator
         hint = "Tatoeba's sentences are this study's test set" if "tatoeba" in without else ANEW
         file = find(folder, ("parallel",), [name], hint)
         for number, (text, english) in read_columns(file, (language, "en")):
-            yield {
-                "id": f"parallel-{number - 1}",
-                "language": language,
-                "text": text.strip(),
-                "english": english.strip(),
-            }
+            yield _pair(f"parallel-{number - 1}", language, text.strip(), english.strip())
         return
-    queries, candidates = (
-        tatoeba(language, split, Path(folder)) for split in ("queries", "candidates")
-    )
-    for query, candidate in zip(queries, candidates, strict=True):
-        yield {
-            "id": query["id"],
-            "language": language,
-            "text": query["text"],
-            "english": candidate["text"],
-        }
+    sides = (tatoeba(language, split, Path(folder)) for split in ("queries", "candidates"))
+    for foreign, english in zip(*sides, strict=True):
+        yield _pair(foreign["id"], language, foreign["text"], english["text"])
+
+
+def _pair(id: str, language: str, text: str, english: str) -> Row:
+    return {"id": id, "language": language, "text": text, "english": english}

@@ -14,7 +14,6 @@ here; "files" the user's own sentences. Both pass the same filter.
 from __future__ import annotations
 
 import itertools
-import json
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,26 +26,21 @@ import pyarrow.compute as pc
 from xgrl.runs.cache import cached_table
 from xgrl.tasks.embedded import documents
 from xgrl.tasks.embedded.english import CANARY
-from xgrl.tasks.formats import CHUNK, inputs_version, named
+from xgrl.tasks.formats import build_table, inputs_version, named
 from xgrl.tasks.sentences import LONGEST, SHORTEST, passing, sentences
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import find, read_lines
 from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
 from xgrl.tasks.sources.fixture import fixture_unlabelled
 from xgrl.tasks.sources.hub import Part, explained, load_part
-from xgrl.tasks.sources.packages import read_member
+from xgrl.tasks.sources.packages import read_json
 from xgrl.tasks.targets import TARGETS
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pl", "pt", "ru")
-EVERY = tuple(
-    sorted(
-        {language for task in TARGETS for language in task.languages if "-" not in language}
-        | {"en"}
-    )
-)
+EVERY = tuple(sorted({"en"} | {x for task in TARGETS for x in task.languages if "-" not in x}))
 SOURCES = {"packages": LANGUAGES, "fixture": FIXTURE_LANGUAGES, "hub": EVERY, "files": EVERY}
 FIXTURE_CARD = ("fixture", "none: synthetic", "pseudo-languages made in code")
 CARD = {  # by source: origin, licence, note
@@ -98,34 +92,45 @@ def load_unlabelled(
     # a second to import, and who only looks at SOURCES does not need it
     from datasets import Dataset
 
-    allowed = SOURCES[named("source", source, tuple(SOURCES))]
+    chosen = check_languages(languages, source, SOURCES, path)
+    if source == "fixture":
+        rows = [row for language in chosen for row in fixture_unlabelled(language)]
+        return Dataset(pa.Table.from_pylist(rows, SCHEMA))
+    if source == "packages":
+        name = f"unlabelled-{inputs_version('bigbench')}"
+        corpus = cached_table(name, lambda: build_table(_wikipedia(), SCHEMA))
+        if set(without) & set(documents.MADE):
+            # wikipedia-<language>-<article>-<line>
+            ids = (id.split("-") for id in corpus["id"].to_pylist())
+            reserved = [documents.is_reserved(code, int(article)) for _, code, article, _ in ids]
+            corpus = corpus.filter(pc.invert(pa.array(reserved)))
+        tables = [corpus.filter(pc.field("language") == language) for language in chosen]
+    else:
+        tables = [_hub(code) if source == "hub" else _file(code, path) for code in chosen]
+    return Dataset(pa.concat_tables(tables))
+
+
+def check_languages(
+    languages: Sequence[str],
+    source: str,
+    sources: Mapping[str, Sequence[str]],
+    path: str | Path | None = None,
+) -> list[str]:
+    """The languages of a corpus that are asked for, if the source has them; else ValueError.
+
+    Args:
+        languages: codes, at least one.
+        source: a key of `sources`; "files" needs a path.
+        sources: source -> languages it has.
+        path: the folder of the "files" source.
+    """
+    allowed = sources[named("source", source, tuple(sources))]
     chosen = [named("language", language, allowed) for language in languages]
     if not chosen:
         raise ValueError(f"languages=[]: give at least one of {', '.join(allowed)}")
     if source == "files" and path is None:
         raise ValueError("path=None: source='files' needs the folder with the files")
-    if source == "fixture":
-        rows = [row for language in chosen for row in fixture_unlabelled(language)]
-        return Dataset(pa.Table.from_pylist(rows, SCHEMA))
-    if source in ("hub", "files"):
-        return Dataset(
-            pa.concat_tables(
-                [_hub(code) if source == "hub" else _file(code, path) for code in chosen]
-            )
-        )
-    key = f"unlabelled-{inputs_version('bigbench')}"
-    everything = cached_table(key, lambda: pa.Table.from_pylist(list(_wikipedia()), SCHEMA))
-    if set(without) & set(documents.MADE):
-        # wikipedia-<language>-<article>-<line>
-        named_by = (row.split("-") for row in everything["id"].to_pylist())
-        everything = everything.filter(
-            pa.array(not documents.is_reserved(part[1], int(part[2])) for part in named_by)
-        )
-    return Dataset(
-        pa.concat_tables(
-            [everything.filter(pc.field("language") == language) for language in chosen]
-        )
-    )
+    return chosen
 
 
 def match_lengths(
@@ -181,11 +186,11 @@ def _take_nearest(values: list[int], places: list[int], length: int) -> int:
 
 def _wikipedia() -> Iterator[dict[str, str]]:
     """The sentences of the embedded corpus, named by language, document and line."""
-    examples = json.loads(read_member("bigbench", MEMBER))["examples"]
+    articles = read_json("bigbench", MEMBER)["examples"]
     numbered = (
-        (LANGUAGES[number * len(LANGUAGES) // len(examples)], f"{number % 1000}-{line}", raw)
-        for number, example in enumerate(examples)
-        for line, raw in enumerate(example["input"].split("\n"))
+        (LANGUAGES[number * len(LANGUAGES) // len(articles)], f"{number % 1000}-{line}", raw)
+        for number, article in enumerate(articles)
+        for line, raw in enumerate(article["input"].split("\n"))
     )
     return passing("wikipedia", numbered)
 
@@ -206,19 +211,15 @@ def _hub(language: str) -> pa.Table:
 def _file(language: str, folder: str | Path) -> pa.Table:
     """The sentences of one file of the user's."""
     file = find(folder, ("unlabelled",), [f"{language}.txt"])
-    return _table(
-        passing("file", ((language, str(number), line) for number, line in read_lines(file))),
-        str(file),
-    )
+    lines = ((language, str(number), line) for number, line in read_lines(file))
+    return _table(passing("file", lines), str(file))
 
 
-def _table(rows: Iterator[dict[str, str]], place: str) -> pa.Table:
-    """A table, built a few thousand rows at a time; SourceError names the place if there is no row."""
-    schema, batches = SCHEMA, []
-    while chunk := list(itertools.islice(rows, CHUNK)):
-        batches.append(pa.RecordBatch.from_pylist(chunk, schema=schema))
-    if not batches:
+def _table(rows: Iterator[dict[str, str]], origin: str) -> pa.Table:
+    """A table of sentences; SourceError names their origin if there is none."""
+    table = build_table(rows, SCHEMA)
+    if not len(table):
         raise SourceError(
-            f"{place}: no line of it is a sentence of {SHORTEST} to {LONGEST} characters"
+            f"{origin}: no line of it is a sentence of {SHORTEST} to {LONGEST} characters"
         )
-    return pa.Table.from_batches(batches, schema=schema)
+    return table
