@@ -24,7 +24,7 @@ from xgrl.tasks.formats import FORMATS, features, validate
 from xgrl.tasks.leakage import SHORT, WORD, distinct, leakage, near_pairs, normalise
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
-from xgrl.tasks.unlabelled import LANGUAGES, load_unlabelled, match_lengths
+from xgrl.tasks.unlabelled import LANGUAGES, load_unlabelled
 
 GOOD = {
     "classification": {"id": "1", "text": "a", "text_pair": "", "label": 1},
@@ -409,34 +409,6 @@ def test_normalise_folds_width_case_and_punctuation():
 
 
 # Unlabelled text
-
-
-def test_match_lengths_gives_every_language_the_same_lengths():
-    random = np.random.default_rng(0)
-    lengths = {language: random.integers(3, 60, size=4000) for language in ("en", "de", "ru")}
-    target = random.integers(5, 30, size=2000)
-    chosen = match_lengths(lengths, target, 600, np.random.default_rng(1))
-    for language, index in chosen.items():
-        assert (
-            len(set(index.tolist())) == 600
-            and (lengths[language][index] == lengths["en"][chosen["en"]]).all()
-        )
-    means = [lengths[language][index].mean() for language, index in chosen.items()]
-    assert abs(means[0] - target.mean()) < 1 and len(set(means)) == 1
-
-
-def test_match_lengths_takes_the_nearest_that_is_left():
-    chosen = match_lengths(
-        {"en": np.array([10, 12, 30])}, np.array([11, 11, 11]), 3, np.random.default_rng(0)
-    )
-    assert chosen["en"].tolist() == [0, 1, 2]
-
-
-def test_match_lengths_refuses_too_few_texts():
-    with pytest.raises(ValueError, match="language 'de' has 2 texts, fewer than the 3 wanted"):
-        match_lengths({"de": np.array([1, 2])}, np.array([1, 2, 3]), 3, np.random.default_rng(0))
-    with pytest.raises(ValueError, match="target is empty"):
-        match_lengths({"de": np.array([1, 2])}, np.array([]), 1, np.random.default_rng(0))
 
 
 def test_unlabelled_text_of_the_fixture_and_refusals():

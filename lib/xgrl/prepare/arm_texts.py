@@ -27,14 +27,8 @@ from transformers import PreTrainedTokenizerBase
 from xgrl.arms import arm_spec
 from xgrl.models.tokens import tokenise
 from xgrl.prepare.leaks import ENGLISH, surface
-from xgrl.prepare.select_rows import (
-    Job,
-    choose_lengths,
-    generator,
-    load_rows,
-    schema_of,
-    target_languages,
-)
+from xgrl.prepare.lengths import choose_lengths
+from xgrl.prepare.select_rows import Job, generator, load_rows, schema_of, target_languages
 from xgrl.tasks import find_task, messages, parallel, typology
 from xgrl.tasks.formats import Task, features
 from xgrl.tasks.leakage import normalise

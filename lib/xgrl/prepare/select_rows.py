@@ -16,14 +16,12 @@ import numpy as np
 from datasets import Dataset, disable_progress_bars
 from transformers import PreTrainedTokenizerBase
 
-from xgrl.models.tokens import tokenise
+from xgrl.prepare.lengths import choose_lengths
 from xgrl.tasks import find_task, load_task
 from xgrl.tasks.formats import Task
-from xgrl.tasks.unlabelled import SOURCES, load_unlabelled, match_lengths
+from xgrl.tasks.unlabelled import SOURCES, load_unlabelled
 
 Job = Mapping[str, Any]  # the parameters of 01_prepare
-# unlabelled sentences looked at for each one wanted, so that lengths can be matched
-UNLABELLED_CANDIDATES = 10
 
 
 def generator(master_seed: int, name: str) -> np.random.Generator:
@@ -261,41 +259,3 @@ def choose_unlabelled(
     )
     labels = [languages.index(language) for language in training["language"]]
     return training.add_column("label", labels), probing
-
-
-def choose_lengths(
-    rows: Dataset,
-    languages: Iterable[str],
-    wanted: int,
-    longest: int,
-    tokenizer: PreTrainedTokenizerBase,
-    lengths: np.ndarray,
-    rng: np.random.Generator,
-    column: str = "text",
-) -> dict[str, np.ndarray]:
-    """Positions (wanted,) in `rows` of as many rows of each language, all with the same lengths,
-    those of other texts.
-
-    Args:
-        rows: has a column `language`.
-        languages: codes.
-        wanted: rows of each; ValueError where a language has fewer.
-        longest: tokens at which a text is cut.
-        tokenizer: counts the tokens.
-        lengths: (n,) token lengths to imitate.
-        rng: draws candidates, UNLABELLED_CANDIDATES for each row wanted, and chooses among them.
-        column: whose lengths are meant.
-    """
-    names, count = np.array(rows["language"]), UNLABELLED_CANDIDATES * wanted
-    pools = {lang: rng.permutation(np.flatnonzero(names == lang))[:count] for lang in languages}
-    if short := {lang: len(pool) for lang, pool in pools.items() if len(pool) < wanted}:
-        raise ValueError(
-            f"{wanted} rows a language wanted (unlabelled_rows, probe_rows), but there are fewer "
-            f"in {short}"
-        )
-    counted = {
-        lang: tokenise(rows.select(pool)[column], tokenizer, longest).lengths
-        for lang, pool in pools.items()
-    }
-    matched = match_lengths(counted, lengths, wanted, rng)
-    return {lang: pools[lang][positions] for lang, positions in matched.items()}

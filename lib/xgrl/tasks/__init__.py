@@ -82,9 +82,7 @@ def mixture_parts(task: str, intermediate: Iterable[str]) -> list[str]:
 
 
 def translation_languages(task: Task, sources: Iterable[str]) -> tuple[str, ...]:
-    """Languages in which a study has the training rows of a task in translation: those of its first
-    source with any.
-    """
+    """The languages of a task's translated training rows, those of the first source with any."""
     return next(filter(None, map(task.translated, sources)), ())
 
 

@@ -97,24 +97,18 @@ class Task:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Legal values of `split`: an intermediate task is trained and checked in English only, so
-        it has no test rows.
-        """
+        """Legal values of `split`; an intermediate task is tested on nothing."""
         if self.format == "retrieval":
             tuned = ("dev_queries", "dev_candidates") if self.metric == "mined_f1" else ()
             return (*(TRAINED[:2] if self.trained else ()), "queries", "candidates", *tuned)
         return TRAINED if self.role == "target" else TRAINED[:2]
 
     def schema(self, split: str) -> str:
-        """What the rows of a split look like: the format, or "pairs" for a retrieval task's
-        training rows.
-        """
+        """Of a split's rows: the format, or "pairs" for the training rows of retrieval."""
         return "pairs" if self.format == "retrieval" and split in TRAINED else self.format
 
     def translated(self, source: str) -> tuple[str, ...]:
-        """Languages in which a source has the training rows in translation; where it has any,
-        "translated" is a split.
-        """
+        """Languages in which a source has the training rows (split "translated")."""
         if source != "fixture":
             return self.translations.get(source, ())
         has_any = self.role == "intermediate" and self.format == "classification"
@@ -140,18 +134,14 @@ class Checked(NamedTuple):
 
 @cache
 def inputs_version(*packages: str) -> str:
-    """Hash of pinned packages and of this folder's code: part of the name of everything cached, so
-    that a changed loader is run again.
-    """
+    """Names what is cached: a hash of pinned packages and of this folder's code, which made it."""
     code = (file.read_bytes() for file in sorted(Path(__file__).parent.rglob("*.py")))
     pins = (pin(package).sha256.encode() for package in packages)
     return hashlib.sha256(b"".join((*pins, *code))).hexdigest()[:12]
 
 
 def named(key: str, value: str, allowed: Sequence[str]) -> str:
-    """`value` if it is one of `allowed`; else a ValueError that names key, value, the nearest match
-    and what is allowed.
-    """
+    """`value` if it is allowed, else a ValueError: key, value, nearest match, all that is allowed."""
     if value in allowed:
         return value
     raise ValueError(f"{key}={value!r}: {nearest_names(value, allowed)}")

@@ -37,9 +37,7 @@ WORD = re.compile(f"[{UNSEGMENTED}]{{1,2}}|[^\\W{UNSEGMENTED}]+")
 
 
 def normalise(text: str) -> str:
-    """NFKC, case-folded, punctuation and white space reduced to single blanks; "" if nothing else
-    was there.
-    """
+    """NFKC, case-folded, each run of punctuation and white space one blank; "" without a word."""
     return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
@@ -203,9 +201,7 @@ def _trigrams(texts: Sequence[str]) -> sparse.csr_matrix:
 
 
 def _by_size(grams: sparse.csr_matrix, keep: np.ndarray) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """Rows in order of their number of members, and the positions in the caller's list that they
-    stand for.
-    """
+    """Rows in order of their number of members, and which of the caller's texts they are."""
     order = np.argsort(np.diff(grams.indptr), kind="stable")
     return grams[order], keep[order]
 
@@ -216,9 +212,7 @@ def _overlap(size: np.ndarray) -> np.ndarray:
 
 
 def _prefix(grams: sparse.csr_matrix, rank: np.ndarray) -> sparse.csr_matrix:
-    """Of each row only its rarest members, enough that similar rows share SHARED of them, or all
-    that must be shared.
-    """
+    """Of each row the rarest members, so many that similar rows share SHARED, or all they must."""
     from scipy import sparse
 
     size = np.diff(grams.indptr)

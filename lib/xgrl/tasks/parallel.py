@@ -108,9 +108,7 @@ def load_parallel(
 def has_pairs(
     language: str, source: str, path: str | Path | None = None, without: Sequence[str] = ()
 ) -> bool:
-    """Whether a source has translation pairs of a language; of "files", whether its file is there.
-    Arguments as above.
-    """
+    """Whether a source has pairs of a language; of "files", whether its file is there."""
     if source != "files":
         return language in SOURCES[source]
     if find_all(path, ("parallel",), [f"{language}.tsv"]):

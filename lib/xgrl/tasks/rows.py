@@ -33,9 +33,7 @@ _BRACES = re.compile(r"{(.*?)}")
 
 
 def nli_row(record: Record, id: str) -> Row:
-    """MNLI, SNLI, ANLI and XNLI: premise and hypothesis; "-" (no majority of annotators) stays, and
-    is dropped as unknown.
-    """
+    """MNLI, SNLI, ANLI, XNLI: premise, hypothesis; "-" (no majority) is dropped later, as unknown."""
     label = _first(record, "label", "gold_label")
     premise = _first(record, "premise", "sentence1", "context")
     hypothesis = _first(record, "hypothesis", "sentence2")
@@ -44,9 +42,7 @@ def nli_row(record: Record, id: str) -> Row:
 
 
 def duplicate_row(record: Record, id: str) -> Row:
-    """QQP (question1, question2) and PAWS-X (sentence1, sentence2): 1 or "1" when both mean the
-    same.
-    """
+    """QQP (question1, question2), PAWS-X (sentence1, sentence2): 1 or "1" if both mean the same."""
     label = _first(record, "label", "is_duplicate")
     first, second = (_first(record, f"question{n}", f"sentence{n}") for n in (1, 2))
     label = int(label) if str(label).isdecimal() else label
@@ -54,18 +50,14 @@ def duplicate_row(record: Record, id: str) -> Row:
 
 
 def xcopa_row(record: Record, id: str) -> Row:
-    """COPA and XCOPA: the premise and an English question that says whether its cause or its effect
-    is wanted.
-    """
+    """COPA and XCOPA: the premise and an English question that asks for its cause or its effect."""
     prompt = f"{record['premise'].strip()} {QUESTIONS[record['question']]}"
     choices = [record["choice1"], record["choice2"]]
     return {"id": id, "prompt": prompt, "choices": choices, "label": record.get("label")}
 
 
 def siqa_row(record: Record, id: str) -> Row:
-    """Social IQa: `label` "1" to "3" (hub and ``.lst`` files), or `correct` "A" to "C" (the jsonl
-    of version 1.4).
-    """
+    """Social IQa: `label` "1" to "3" (hub, ``.lst``), or `correct` "A" to "C" (version 1.4)."""
     if "correct" in record:
         label = "ABC".find(record["correct"])
     else:
@@ -75,26 +67,20 @@ def siqa_row(record: Record, id: str) -> Row:
 
 
 def hellaswag_row(record: Record, id: str) -> Row:
-    """HellaSwag: the context and four endings; test rows have the label "" (hub) or none, and are
-    dropped.
-    """
+    """HellaSwag: context and four endings; test rows, whose label is "" or lacks, are dropped."""
     label, choices = record.get("label"), list(record["endings"])
     label = None if label in (None, "") else int(label)
     return {"id": id, "prompt": record["ctx"], "choices": choices, "label": label}
 
 
 def cosmosqa_row(record: Record, id: str) -> Row:
-    """Cosmos QA: context and question, answer0 to answer3; the label of test rows is -1, and they
-    are dropped.
-    """
+    """Cosmos QA: context, question, answer0 to answer3; test rows, labelled -1, are dropped."""
     choices, label = [record[f"answer{i}"] for i in range(4)], int(record["label"])
     return {"id": id, "prompt": _context_question(record), "choices": choices, "label": label}
 
 
 def commonsenseqa_row(record: Record, id: str) -> Row:
-    """CommonsenseQA: the hub's columns, or the jsonl with the choices inside `question`; test rows
-    have no answer key.
-    """
+    """CommonsenseQA: the hub's columns, or jsonl with choices in `question`; test rows lack a key."""
     question, choices = record["question"], record.get("choices")
     if isinstance(question, Mapping):
         question, choices = question["stem"], question["choices"]
@@ -114,9 +100,7 @@ def span_row(record: Record) -> Row:
 
 
 def squad_rows(document: Record) -> Iterator[Row]:
-    """The parsed JSON of SQuAD v1.1 or v2.0, XQuAD, MLQA or TyDiQA-GoldP; an unanswerable question
-    has no answers.
-    """
+    """Parsed JSON of SQuAD 1.1 or 2.0, XQuAD, MLQA, TyDiQA-GoldP; the unanswerable lack answers."""
     for article in document["data"]:
         for paragraph in article["paragraphs"]:
             for record in paragraph["qas"]:
@@ -158,9 +142,7 @@ def sentence_of(spans: Sequence[Sequence[int]], offset: int) -> tuple[int, int] 
 
 
 def mention_row(mention: Record, context: Record) -> Row:
-    """A query of Mewsli-X, as XTREME-R words it; the entity that the mention means is its gold
-    candidate.
-    """
+    """A query of Mewsli-X, as XTREME-R words it; its gold candidate is the entity that is meant."""
     text = marked_mention(mention, context)
     return {"id": mention["example_id"], "text": text, "gold": [mention["entity_id"]]}
 
@@ -180,16 +162,12 @@ def marked_mention(mention: Record, context: Record) -> str:
 
 
 def entity_row(entity: Record) -> Row:
-    """A candidate of Mewsli-X: the description, up to three sentences from the Wikipedia of one of
-    50 languages.
-    """
+    """A candidate of Mewsli-X: up to three sentences from the Wikipedia of one of 50 languages."""
     return {"id": entity["entity_id"], "text": " ".join(entity["description"].split()), "gold": []}
 
 
 def mention_pair(record: Record) -> Row:
-    """A training pair of Mewsli-X (``wikipedia_pairs``): a marked mention and the description of
-    the entity it means.
-    """
+    """A training pair of Mewsli-X (``wikipedia_pairs``): a marked mention and what it means."""
     mention, context = (record["contextual_mention"][key] for key in ("mention", "context"))
     description = entity_row(record["entity"])["text"]
     return _pair(mention["example_id"], marked_mention(mention, context), description)

@@ -63,9 +63,7 @@ def distances(languages: Sequence[str], reference: str = "en") -> pd.DataFrame:
 
 
 def iso_639_3(language: str) -> str:
-    """The three-letter code of a language or variant; a code that the package does not know is
-    given back.
-    """
+    """The three-letter code of a language or variant; a code that is not known, as it is."""
     base = language.partition("-")[0]
     return _codes().get(base, base)
 
@@ -90,9 +88,7 @@ def _vector(kind: str, code: str) -> np.ndarray | None:
 
 @cache
 def _file(name: str) -> tuple[np.ndarray, dict[str, int], np.ndarray]:
-    """Features (languages, f) of one file of one source, the row of each language, and the names of
-    the features (f,).
-    """
+    """One file of one source: features (languages, f), the row of each language, names (f,)."""
     with np.load(
         io.BytesIO(read_member("lang2vec", f"lang2vec/data/{name}.npz")), allow_pickle=False
     ) as file:

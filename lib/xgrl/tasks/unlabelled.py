@@ -4,7 +4,7 @@ corpus and in the same form.
 If English and foreign text differed in genre, template or length, those would be the "domain" that
 a discriminator finds, not the language. So both come from the one corpus (BIG-bench
 paragraph_segmentation, 1,000 articles a language, one sentence a line), pass the same filter, and
-are matched in length. Two targets are made from some of these articles; a study of theirs leaves
+are matched in length (`xgrl.prepare.lengths`). Two targets are made from some of these articles; a study of theirs leaves
 those out.
 
 The "hub" source takes the first articles of a newer dump of each Wikipedia, cut into sentences
@@ -14,12 +14,10 @@ here; "files" the user's own sentences. Both pass the same filter.
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -131,57 +129,6 @@ def check_languages(
     if source == "files" and path is None:
         raise ValueError("path=None: source='files' needs the folder with the files")
     return chosen
-
-
-def match_lengths(
-    lengths: Mapping[str, np.ndarray], target: np.ndarray, n: int, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
-    """Choose n texts of each language so that all languages have the same distribution of lengths.
-
-    For each of n lengths drawn from `target`, in that order, the unused text of the nearest length
-    is taken; n lengths are drawn without replacement while `target` has enough.
-
-    Args:
-        lengths: per language (k,) ints, the lengths in tokens of its candidate texts.
-        target: (m,) ints, the lengths to imitate, of the labelled texts.
-        n: texts wanted of each language.
-        rng: draws the lengths, and which of equally long texts is taken.
-
-    Returns:
-        per language (n,) int positions into its candidates, all different; position j of every
-        language stands for the same drawn length.
-
-    Raises:
-        ValueError: a language with fewer than n candidates, or an empty `target`.
-    """
-    if not len(target):
-        raise ValueError("target is empty: there are no lengths to imitate")
-    wanted = rng.choice(np.asarray(target), size=n, replace=n > len(target))
-    result = {}
-    for language, found in lengths.items():
-        if len(found) < n:
-            raise ValueError(
-                f"language {language!r} has {len(found)} texts, fewer than the {n} wanted"
-            )
-        # so that the draw, not the corpus, orders texts of equal length
-        shuffled = rng.permutation(len(found))
-        places = shuffled[np.argsort(np.asarray(found)[shuffled], kind="stable")].tolist()
-        values = np.asarray(found)[places].tolist()
-        result[language] = np.array(
-            [_take_nearest(values, places, length) for length in wanted.tolist()], dtype=int
-        )
-    return result
-
-
-def _take_nearest(values: list[int], places: list[int], length: int) -> int:
-    """Remove the value nearest to `length` from the sorted `values`, and return what stood at its
-    place in `places`.
-    """
-    i = bisect_left(values, length)
-    if i == len(values) or (i and length - values[i - 1] <= values[i] - length):
-        i -= 1
-    values.pop(i)
-    return places.pop(i)
 
 
 def _wikipedia() -> Iterator[dict[str, str]]:
