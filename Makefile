@@ -1,6 +1,10 @@
 # xgrl: every target sets up what it needs; a second call does not reinstall.
 STUDY ?= laptop
-PYTHON ?= python3.11
+# The first Python that works and is what it says: 3.11 before the others, for bits are published with it; some installations put a
+# command there that only says which versions they have. ensurepip: what `python -m venv` needs, which Debian packs apart.
+IS_PYTHON = -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
+	$$name $(IS_PYTHON) >/dev/null 2>&1 && { echo $$name; exit; }; done; echo python3.11)
 PROFILE ?= local
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,11 +38,14 @@ enough = needed=$$(( $(1) - $$(du -sk $(3) 2>/dev/null | awk '{kb = $$1} END {pr
 	[ -z "$$found" ] || [ "$$found" -ge "$$needed" ] || { echo "too little disk: $(2) needs about $$needed GB here, $$found GB are free;" \
 	"make room, or say make DISK=0 ... to go on without this check (the cache may be elsewhere: XGRL_CACHE)"; exit 2; }
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c requirements.lock -e .
+# A file's tests stay on one of the two workers, those that share outputs/smoke on the same (tests/conftest.py).
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+LONG = embedded or slow or simulation or faults or kernels or slurm or browser
 export PYTHONHASHSEED ?= 0
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check-jobs check-disk check-hub study smoke dry-run unlock test lint lab bench verify publish lock clean
+.PHONY: help setup check-jobs check-disk check-hub study smoke dry-run unlock test test-rest test-all lint lab bench verify publish lock clean
 
 help:  ## this list
 	@echo "xgrl: does adversarial training on English change zero-shot transfer to other languages?"
@@ -48,7 +55,9 @@ help:  ## this list
 	@echo "  variables: STUDY=$(STUDY) (a file in params/), JOBS=$(JOBS) (jobs at once; $(CORES) cores are available), PROFILE=$(PROFILE) (a folder in profiles/), PYTHON=$(PYTHON)"
 
 $(READY): requirements.txt requirements.lock pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or say make PYTHON=/path/to/python3.11"; exit 2; }
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11 (3.12 and 3.13 should do), or say make PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) $(IS_PYTHON) || { echo "$(PYTHON) does not start, is none of Python 3.11 to 3.13, or lacks ensurepip (Debian: apt-get install python3.11-venv);" \
+	"say make PYTHON=/path/to/python3.11"; exit 2; }
 	@$(call enough,$(if $(filter 0,$(DISK)),0,$(SPACE_setup)),the installation in $(VENV),$(VENV))
 	@echo "installing into $(VENV), once: about 4 minutes, 2.1 GB"
 	$(PYTHON) -m venv $(VENV)
@@ -87,9 +96,15 @@ lint: $(READY)  ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-test: $(READY) lint smoke  ## ruff, unit tests, smoke grid, notebooks (nbval), analysis of a miniature study
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 tests notebooks
-	@echo "all tests passed; next: make study, or make lab for the notebooks"
+test: $(READY) lint smoke  ## ruff, smoke study, unit tests, notebooks (nbval), short fuzzing; downloads nothing
+	$(PYTEST) -m "not ($(LONG))" --nbval-lax --nbval-current-env --nbval-cell-timeout=300 tests notebooks
+	@echo "all tests passed; next: make study, make lab for the notebooks, or make test-all (more tests, 25 minutes)"
+
+test-rest: $(READY)  ## what test leaves out: real data and weights (a download), simulations, long fuzzing, faults, kernels, clusters, browser
+	HYPOTHESIS_PROFILE=long $(PYTEST) -m "$(LONG) or fuzz" tests
+
+test-all: test  ## all tests
+	@$(MAKE) --no-print-directory test-rest
 
 lab: $(READY) smoke  ## JupyterLab, opened at notebooks/00_start_here.ipynb, with the smoke study at hand
 	PYTHONWARNINGS="ignore:IProgress not found" $(BIN)/jupyter lab --notebook-dir=. notebooks/00_start_here.ipynb

@@ -26,9 +26,10 @@ from nbclient.exceptions import DeadKernelError
 
 from xgrl.execution import kernels
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="the fork server needs Linux"
-)
+pytestmark = [
+    pytest.mark.kernels,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the fork server needs Linux"),
+]
 ENTRY = EntryPoint(
     kernels.KERNEL, "xgrl.execution.kernels:WarmProvisioner", KernelProvisionerFactory.GROUP_NAME
 )

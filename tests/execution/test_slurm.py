@@ -37,6 +37,7 @@ SMALL = {
 }  # fmt: skip
 
 pytestmark = [
+    pytest.mark.slurm,
     pytest.mark.grid,
     pytest.mark.skipif(
         bool(missing()),

@@ -25,6 +25,7 @@ from xgrl.report.load_study import collect
 from xgrl.runs import cache
 
 pytestmark = [
+    pytest.mark.faults,
     pytest.mark.grid,
     pytest.mark.skipif(
         not sys.platform.startswith("linux"), reason="finds the processes of a study in /proc"

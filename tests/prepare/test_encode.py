@@ -14,7 +14,9 @@ from xgrl.tasks.formats import validate
 from xgrl.tasks.sources.fixture import fixture_rows
 
 
-@pytest.fixture(scope="module", params=["tiny", "embedded"])
+@pytest.fixture(
+    scope="module", params=["tiny", pytest.param("embedded", marks=pytest.mark.embedded)]
+)
 def tokenizer(request):
     return load_encoder(request.param)[1]
 

@@ -23,9 +23,12 @@ EVERY = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 CHOSEN = EVERY if os.environ.get("XGRL_BROWSER") == "all" else EVERY[:2]
 SMOKE = ROOT / "outputs" / "smoke"
 
-pytestmark = pytest.mark.skipif(
-    chromium() is None, reason="no Chromium here (Debian: apt-get install chromium)"
-)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        chromium() is None, reason="no Chromium here (Debian: apt-get install chromium)"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -111,6 +111,20 @@ def test_no_python_is_named(tools, tmp_path):
 
 
 @needs_make
+def test_a_python_that_only_says_so_is_passed_over(tools, tmp_path):
+    """As where a version manager puts a command for each version that it knows of."""
+    nowhere = f"VENV={tmp_path}/venv"
+    assert "PYTHON=python3.11\n" in make(tools, "help", nowhere).stdout
+    program(tools / "python3.11", "echo 'python3.11: command not found'; exit 127")
+    program(tools / "python3.12", f"shift; exec {sys.executable} -c 'raise SystemExit(1)'")
+    program(tools / "python3.13", f'exec {sys.executable} "$@"')
+    assert "PYTHON=python3.13\n" in make(tools, "help", nowhere).stdout
+    done = make(tools, "setup", nowhere, "PYTHON=python3.12", "DISK=0")
+    assert done.returncode and "python3.12 does not start, is none of Python 3.11" in done.stdout
+    assert not (tmp_path / "venv").exists()
+
+
+@needs_make
 def test_help_names_every_command_and_where_to_begin(tools):
     text = make(tools, "help").stdout
     assert "first time: make smoke" in text

@@ -18,7 +18,7 @@ from pathlib import Path
 import datasets
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hub_mirror
@@ -34,7 +34,14 @@ from xgrl.tasks.hub import HUB, sources
 from xgrl.tasks.sources import SourceError
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
+pytestmark = pytest.mark.fuzz
+
+
+def share(of_all: float) -> settings:
+    """So large a share of the examples that the profile tries."""
+    return settings(max_examples=round(settings.default.max_examples * of_all))
+
+
 TEXT = st.text(max_size=12) | st.sampled_from(
     [
         *ARMS,
@@ -132,7 +139,7 @@ def paragraph(error: BaseException) -> str:
     return message
 
 
-@settings(max_examples=1200, **QUICK)
+@share(1)
 @given(studies())
 def test_a_study_file_is_a_study_or_refused(study):
     try:
@@ -175,7 +182,7 @@ def jobs(draw) -> tuple[str, dict]:
     return notebook, values
 
 
-@settings(max_examples=1200, **QUICK)
+@share(1)
 @given(jobs())
 def test_parameters_are_a_job_or_refused(job):
     notebook, values = job
@@ -196,7 +203,7 @@ SHELL = st.text(
 )
 
 
-@settings(max_examples=300, **QUICK)
+@share(1 / 4)
 @given(
     st.lists(
         st.tuples(
@@ -274,7 +281,7 @@ def read_or_refuse(name: str, language: str, split: str, **where: object) -> Non
     assert len(checked.table) == len(rows) and not checked.dropped
 
 
-@settings(max_examples=600, **QUICK)
+@share(1 / 2)
 @given(st.sampled_from(sorted(CASES)), st.integers(0, 3), damages())
 def test_a_damaged_file_is_read_as_rows_or_refused(tmp_path_factory, case, which, how):
     name, language, split, files, _ = CASES[case]
@@ -292,7 +299,7 @@ def mirror(tmp_path_factory) -> Path:
     return hub_mirror.build(tmp_path_factory.mktemp("mirror"))
 
 
-@settings(max_examples=60, **QUICK)
+@share(1 / 20)
 @given(
     st.sampled_from(sorted((n, s) for n, splits in HUB.items() for s in splits)),
     st.integers(0, 50),

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from small_encoders import build
@@ -178,16 +178,17 @@ def test_shell_words_of_a_study_are_quoted(tmp_path):
     (tmp_path / "extra.yaml").write_text(json.dumps({"outputs": outputs}))
     files = [str(ROOT / "params/base.yaml"), str(ROOT / "params/smoke.yaml"), "extra.yaml"]
     goal = f"{outputs}/smoke/prepared/run.json"
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1", "--nolock", goal,
-               "--configfile", *files]  # fmt: skip
+    command = [
+        sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1",
+        "--nolock", goal, "--configfile", *files,
+    ]  # fmt: skip
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / goal).exists() and not (tmp_path / "mark").exists()
 
 
-@settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+@pytest.mark.fuzz
+@settings(max_examples=settings.default.max_examples // 8)
 @given(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
     | st.sampled_from(['"""\nMARK = 1\n"""', "'\nMARK = 1\n'", "\\", '\\"\nMARK = 1 #'])

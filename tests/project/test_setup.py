@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,10 +45,19 @@ def test_conda_and_make_install_the_same():
         d for d in conda if isinstance(d, str) and d.split("=")[0] not in ("python", "pip", "make")
     ]
     (python,) = [d for d in conda if isinstance(d, str) and d.startswith("python")]
-    assert (
-        python
-        == "python=" + re.search(r"PYTHON \?= python(\S+)", (ROOT / "Makefile").read_text())[1]
+    (listed,) = re.findall(r"for name in (python\S+) ", (ROOT / "Makefile").read_text())
+    assert python.replace("=", "") == listed, (
+        "bits are published with the first that make looks for"
     )
+
+
+def test_every_python_that_make_takes_is_admitted():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = re.findall(r"for name in ([^;]+); do", (ROOT / "Makefile").read_text())[0].split()
+    admitted = SpecifierSet(project["requires-python"])
+    versions = [name.removeprefix("python") for name in names if "." in name]
+    assert versions == ["3.11", "3.12", "3.13"] and all(map(admitted.contains, versions))
+    assert not {"3.10", "3.14"} & set(admitted.filter(["3.10", "3.14"]))
 
 
 def test_one_list_of_dependencies():

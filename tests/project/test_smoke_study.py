@@ -1,4 +1,8 @@
-"""The smoke study through Snakemake and papermill: whole, resumable, and doing nothing twice."""
+"""The smoke study through Snakemake and papermill: whole, resumable, and doing nothing twice.
+
+What holds of a finished study is asserted of the one that `make smoke` left in outputs/smoke, and,
+with the slow tests, of one that was killed and called again.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -24,7 +29,7 @@ pytestmark = pytest.mark.grid
 def command(folder: Path, *arguments: str, study: str = "smoke", **config: object) -> list[str]:
     """The Makefile's command, with its outputs in `folder`."""
     files = [str(ROOT / "params" / f"{name}.yaml") for name in ("base", study)]
-    extra = folder / "extra.yaml"
+    extra = Path(tempfile.mkdtemp()) / "extra.yaml"
     extra.write_text(json.dumps({"outputs": "outputs"} | config))
     place = [
         "--snakefile",
@@ -90,6 +95,16 @@ def grid(interrupted) -> Path:
     return folder
 
 
+@pytest.fixture(params=["make smoke", pytest.param("killed", marks=pytest.mark.slow)])
+def study(request) -> Path:
+    """A folder with a finished smoke study."""
+    if request.param == "killed":
+        return request.getfixturevalue("grid")
+    if not (ROOT / "outputs/smoke/analysis/report.html").exists():
+        pytest.skip("the smoke study is not here: make smoke")
+    return ROOT
+
+
 def runs(folder: Path, phase: str) -> dict[str, dict]:
     base = folder / "outputs" / "smoke" / phase
     return {
@@ -98,6 +113,7 @@ def runs(folder: Path, phase: str) -> dict[str, dict]:
     }
 
 
+@pytest.mark.slow
 def test_a_killed_study_resumes_and_keeps_what_had_ended(interrupted, grid):
     _, before = interrupted
     after = finished(grid)
@@ -106,53 +122,53 @@ def test_a_killed_study_resumes_and_keeps_what_had_ended(interrupted, grid):
     assert len(again) <= 2, again
 
 
-def test_every_run_is_there_and_says_what_it_was(grid):
+def test_every_run_is_there_and_says_what_it_was(study):
     # 2 tasks x 2 seeds x (standard, dann), and control where it is probed (2 tasks x 1 seed)
-    assert len(runs(grid, "intermediate")) == 2 * 2 * 2 + 2
+    assert len(runs(study, "intermediate")) == 2 * 2 * 2 + 2
     # 2 targets; without intermediate training the classification target has 2 seeds, retrieval one
     # run; control is probed again after fine-tuning on one target (2 tasks x 1 seed)
-    assert len(runs(grid, "target")) == 2 * (2 * 2 * 2) + 2 + 1 + 2
+    assert len(runs(study, "target")) == 2 * (2 * 2 * 2) + 2 + 1 + 2
     kept = [
         folder
-        for folder in runs(grid, "target")
-        if (grid / "outputs/smoke/target" / folder / "encoder").exists()
+        for folder in runs(study, "target")
+        if (study / "outputs/smoke/target" / folder / "encoder").exists()
     ]
     assert sorted(kept) == sorted(
         f"intent/{task}.{arm}/seed-0"
         for task in ("sarcasm", "question-type")
         for arm in ("control", "dann")
     )
-    assert len(runs(grid, "probe")) == 2 * 2
+    assert len(runs(study, "probe")) == 2 * 2
     for phase in ("intermediate", "target", "probe"):
-        for folder, record in runs(grid, phase).items():
+        for folder, record in runs(study, phase).items():
             assert record["status"] == "finished" and record["phase"] == phase
             assert f"seed-{record['parameters']['seed']}" in folder
-            assert len(list((grid / "outputs/smoke" / phase / folder).glob("*.ipynb"))) == 1
+            assert len(list((study / "outputs/smoke" / phase / folder).glob("*.ipynb"))) == 1
 
 
-def test_the_report_stands_alone(grid):
-    analysis = grid / "outputs/smoke/analysis"
+def test_the_report_stands_alone(study):
+    analysis = study / "outputs/smoke/analysis"
     html = (analysis / "report.html").read_text()
     assert "<script src=" not in html and 'href="http' not in html.split("<body")[0]
     assert json.loads((analysis / "summary.json").read_text())
     assert len(pd.read_csv(analysis / "results.csv")) > 80
 
 
-def test_intermediate_tasks_are_learned_and_transfer_is_between_chance_and_english(grid):
-    for folder, record in runs(grid, "intermediate").items():
+def test_intermediate_tasks_are_learned_and_transfer_is_between_chance_and_english(study):
+    for folder, record in runs(study, "intermediate").items():
         assert record["metrics"]["learned"], folder
-    scores = pd.DataFrame([r["metrics"] | r["parameters"] for r in runs(grid, "target").values()])
+    scores = pd.DataFrame([r["metrics"] | r["parameters"] for r in runs(study, "target").values()])
     intent = scores[scores.target == "intent"]
     assert 100 / 24 < intent.macro.mean() < intent.english.mean()
 
 
-def test_a_finished_study_has_nothing_to_do(grid):
-    again = snakemake(grid)
+def test_a_finished_study_has_nothing_to_do(study):
+    again = snakemake(study)
     assert again.returncode == 0 and "Nothing to be done" in again.stdout + again.stderr
 
 
-def test_another_seed_runs_only_its_own_jobs(grid):
-    more = snakemake(grid, "-n", scientific={"seeds": [0, 1, 2]})
+def test_another_seed_runs_only_its_own_jobs(study):
+    more = snakemake(study, "-n", scientific={"seeds": [0, 1, 2]})
     assert planned(more) == {"intermediate": 4, "target": 2 * 4 + 1, "analysis": 1, "report": 1}
 
 
@@ -165,6 +181,7 @@ def planned(done: subprocess.CompletedProcess) -> dict[str, int]:
 LANGUAGES = ["en", "de", "es", "fr", "ja", "ru"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "jobs"),
     [
@@ -185,6 +202,7 @@ def test_another_target_or_language_runs_only_jobs_whose_data_changed(
     assert counts == (jobs | {"analysis": 1, "report": 1} if jobs else {})
 
 
+@pytest.mark.slow
 def test_a_lost_run_is_made_again_bit_for_bit(grid):
     folder = grid / "outputs/smoke/target/intent/sarcasm.dann/seed-1"
     before = (folder / "predictions.parquet").read_bytes()
@@ -196,6 +214,6 @@ def test_a_lost_run_is_made_again_bit_for_bit(grid):
     assert records.read(folder)["status"] == "finished"
 
 
-def test_a_mistake_is_refused_before_anything_runs(grid):
-    done = snakemake(grid, "-n", scientific={"arms": ["standard", "dann", "dan"]})
+def test_a_mistake_is_refused_before_anything_runs(study):
+    done = snakemake(study, "-n", scientific={"arms": ["standard", "dann", "dan"]})
     assert done.returncode != 0 and "did you mean 'dann'" in done.stdout + done.stderr
