@@ -1,5 +1,4 @@
-"""The analysis of a study: estimand, tests, intervals, equivalence, multiplicity, power and
-calibration.
+"""The analysis of a study: estimand, tests, intervals, equivalence, power, calibration.
 
 `compare` reads prediction rows and returns a `Comparison` that prints as a verdict; everything else
 takes plain numpy arrays and returns floats, arrays or small frozen dataclasses. Scores and effects
@@ -7,9 +6,9 @@ are in points (0 to 100).
 
 numpy and scipy do the arithmetic, the statistics are ours, since the field's packages are wrong for
 this design: rliable 1.2.0 is unpaired and covers 44 to 56 % with a nominal 95 % interval where
-tasks share a seed's effect; deep-significance 1.2.8 returns Bonferroni's values in the wrong order
-and its paired bootstrap is not paired; autorank 1.3.0 tests two samples (11 % type-I error); baycomp
-1.0.3 is 1.5 times too wide for independent seeds; pingouin 0.7.0 gives no dz for paired data.
+tasks share a seed's effect; deep-significance 1.2.8 returns Bonferroni's values in the wrong order,
+and its paired bootstrap is not paired; autorank 1.3.0 tests two samples (11 % type-I error);
+baycomp 1.0.3 is 1.5 times too wide for independent seeds; pingouin 0.7.0's paired d is not dz.
 """
 
 from __future__ import annotations
@@ -26,16 +25,15 @@ from .effects import (
     mcnemar,
     violation_ratio,
 )
-from .equivalence import rope, tost
 from .intervals import exact_binomial, t_half_width, t_interval
 from .multiplicity import PartialConjunction, benjamini_hochberg, holm, partial_conjunction
 from .power import blocks_needed, minimal_effect, power_at
-from .randomisation import sign_flip, westfall_young
+from .randomisation import max_t, sign_flip, westfall_young
 from .resampling import Bootstrap, bootstrap, jackknife, pigeonhole
-from .several_arms import against_baseline, max_t, pairs
+from .several_arms import against_baseline, pairs
 from .twoway import Crossed, Estimate, crossed, crossed_tasks
 from .validation import ZeroVariance
-from .verdict import ALPHA, p_format
+from .verdict import ALPHA, p_format, rope, tost
 
 # fmt: off
 __all__ = [

@@ -8,7 +8,7 @@ is an error that names it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,8 +35,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Target:
-    """Scores of one target task in points; C cells (language, example), N distinct items, L
-    languages, B blocks.
+    """Scores of one target in points: B blocks, C cells (language, example), L languages, N items.
 
     An item is what was drawn: an example that all languages share, and a pair of sentences searched
     in both directions.
@@ -70,8 +69,7 @@ class Target:
 
 
 def weighted_items(values: np.ndarray, language: np.ndarray, item: np.ndarray) -> np.ndarray:
-    """Average cells over languages inside each item so that the mean over items is the macro
-    average.
+    """Average cells over languages in each item so that the mean over items is the macro average.
 
     values: (B, C), a column a cell; language, item: (C,) codes from 0 up without gaps. Returns c
     (B, N) with c[b, e] = sum over the cells of item e, in language l, of values[b, cell] * N / (L
@@ -103,21 +101,8 @@ def _item_of(example_id: str) -> str:
     return example_id[: -len(DIRECTIONS[0])] if example_id.endswith(DIRECTIONS) else example_id
 
 
-def _codes(frame: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Integer codes, in the smallest type that holds them, and sorted names of the key columns."""
-    codes, names = {}, {}
-    for key in KEYS:
-        code, name = pd.factorize(frame[key], sort=True)
-        if (code < 0).any():
-            row = int(np.argmin(code))
-            raise ValueError(f"column {key!r}: found no value in row {row}, need one in every row")
-        codes[key], names[key] = code.astype(np.min_scalar_type(len(name))), np.asarray(name)
-    return codes, names
-
-
 def align(frame: pd.DataFrame, baseline: str, treatment: str) -> tuple[list[Block], list[Target]]:
-    """Validate prediction rows and align the two arms' zero-shot scores by block, language and
-    example.
+    """Align two arms' zero-shot scores by block, language and example, or refuse.
 
     frame: rows of predictions.parquet (columns study, intermediate, arm, target, seed, language,
     example_id, score in points), other arms and English rows allowed and left out. Blocks come back
@@ -129,78 +114,56 @@ def align(frame: pd.DataFrame, baseline: str, treatment: str) -> tuple[list[Bloc
     if absent or frame.empty:
         found = f"found {len(frame)} rows, without columns {absent}"
         raise ValueError(f"frame: {found}; need prediction rows")
-    codes, names = _codes(frame)
+    for key in KEYS:
+        if len(row := np.flatnonzero(frame[key].isna())):
+            found = f"found no value in row {row[0]}"
+            raise ValueError(f"column {key!r}: {found}, need one in every row")
     arms = (baseline, treatment)
     for arm in arms:
-        validate_name("arm", arm, names["arm"])
+        validate_name("arm", arm, frame["arm"].unique())
     if baseline == treatment:
         raise ValueError(f"baseline and treatment are both {baseline!r}, need two arms")
-    if len(names["study"]) > 1:
-        raise ValueError(f"frame: found studies {', '.join(map(str, names['study']))}, need one")
-    arm_codes = [int(np.flatnonzero(names["arm"] == arm)[0]) for arm in arms]
-    zero_shot = np.flatnonzero(names["language"] != ENGLISH)
-    rows = np.flatnonzero(np.isin(codes["arm"], arm_codes) & np.isin(codes["language"], zero_shot))
-    if not len(rows):
+    if len(studies := sorted(map(str, frame["study"].unique()))) > 1:
+        raise ValueError(f"frame: found studies {', '.join(studies)}, need one")
+    kept = frame["arm"].isin(arms) & (frame["language"] != ENGLISH)
+    rows = frame.loc[kept, [*KEYS, "score"]].reset_index(drop=True)
+    if rows.empty:
         found = f"found no rows of {baseline!r} or {treatment!r}"
         raise ValueError(f"frame: {found} in a language other than English")
-    codes = {key: code[rows] for key, code in codes.items()}
-    score = frame["score"].to_numpy(dtype=np.float64, na_value=np.nan)[rows]
-    if len(bad := np.flatnonzero(~np.isfinite(score))):
-        cell = ", ".join(f"{key} {names[key][codes[key][bad[0]]]}" for key in KEYS[1:])
-        found = f"found {score[bad[0]]} at {cell} ({len(bad)} such rows)"
+    rows["score"] = rows["score"].to_numpy(dtype=np.float64, na_value=np.nan)
+    if len(bad := rows[~np.isfinite(rows["score"])]):
+        cell = ", ".join(f"{key} {bad[key].iloc[0]}" for key in KEYS[1:])
+        found = f"found {bad['score'].iloc[0]} at {cell} ({len(bad)} such rows)"
         raise ValueError(f"score: {found}, need finite numbers")
 
-    side = (codes["arm"] == arm_codes[1]).astype(np.int64)  # 0 baseline, 1 treatment
-    seeds = len(names["seed"])
-    pair = codes["intermediate"].astype(np.int64) * seeds + codes["seed"]
-    block, pairs = pd.factorize(pair, sort=True)
-    blocks = [
-        Block(str(names["intermediate"][code // seeds]), names["seed"][code % seeds].item())
-        for code in pairs
-    ]
-    run = side * len(blocks) + block
-    for code in np.flatnonzero(np.bincount(run, minlength=2 * len(blocks)) == 0):
-        found = f"found no rows of arm {arms[code // len(blocks)]!r}, need both arms"
+    paired = rows.groupby(["intermediate", "seed"], observed=True)
+    blocks = [Block(str(intermediate), int(seed)) for intermediate, seed in paired.size().index]
+    rows["run"] = paired.ngroup() + len(blocks) * (rows["arm"] == treatment)  # baseline's first
+    for run in np.flatnonzero(np.bincount(rows["run"], minlength=2 * len(blocks)) == 0):
+        found = f"found no rows of arm {arms[run // len(blocks)]!r}, need both arms"
         if "none" in arms:
             found += "; arm none has no intermediate task and pairs with no block"
-        raise ValueError(f"block {blocks[code % len(blocks)]}: {found}")
-    targets = []
-    for code in np.unique(codes["target"]):
-        chosen = np.flatnonzero(codes["target"] == code)
-        cells = {key: codes[key][chosen] for key in ("language", "example_id")}
-        name = str(names["target"][code])
-        targets.append(_target(name, cells, names, run[chosen], score[chosen], blocks, arms))
-    return blocks, targets
+        raise ValueError(f"block {blocks[run % len(blocks)]}: {found}")
+    by_target = rows.groupby("target", observed=True)
+    return blocks, [_target(str(name), own, blocks, arms) for name, own in by_target]
 
 
-def _target(
-    target: str,
-    codes: Mapping[str, np.ndarray],
-    names: Mapping[str, np.ndarray],
-    run: np.ndarray,
-    score: np.ndarray,
-    blocks: list[Block],
-    arms: tuple[str, str],
-) -> Target:
+def _target(target: str, rows: pd.DataFrame, blocks: list[Block], arms: tuple[str, str]) -> Target:
     """Spread one target's rows over (2 B, C), or say which cell is at fault."""
-    ids = len(names["example_id"])
-    pair = codes["language"].astype(np.int64) * ids + codes["example_id"]
-    cell, pairs = pd.factorize(pair, sort=True)
-    cells, runs = len(pairs), 2 * len(blocks)
-    flat = run * cells + cell
-    count = np.bincount(flat, minlength=runs * cells).reshape(runs, cells)
-    codes_here, language = np.unique(pairs // ids, return_inverse=True)
-    examples, position = np.unique(pairs % ids, return_inverse=True)
-    items = [_item_of(str(name)) for name in names["example_id"][examples]]
-    item = pd.factorize(np.array(items, dtype=object))[0][position]
-    languages = tuple(str(names["language"][code]) for code in codes_here)
+    cells = rows.groupby(["language", "example_id"], observed=True)
+    names = cells.size().index.to_frame(index=False).astype(str)  # (C, 2), sorted
+    language, languages = pd.factorize(names["language"])
+    item = pd.factorize(names["example_id"].map(_item_of), sort=True)[0]
+    shape = 2 * len(blocks), len(names)
+    flat = rows["run"].to_numpy() * len(names) + cells.ngroup().to_numpy()
+    count = np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
 
-    def run_name(r: int) -> str:
-        return f"arm {arms[r // len(blocks)]}, {blocks[r % len(blocks)]}"
+    def run_name(run: int) -> str:
+        return f"arm {arms[run // len(blocks)]}, {blocks[run % len(blocks)]}"
 
-    def cell_name(r: int, c: int) -> str:
-        example = names["example_id"][pairs[c] % ids]
-        return f"{run_name(r)}, language {languages[language[c]]}, example {example}"
+    def cell_name(run: int, cell: int) -> str:
+        own = names.iloc[cell]
+        return f"{run_name(run)}, language {own['language']}, example {own['example_id']}"
 
     def refuse(problem: str, wrong: np.ndarray, describe: Callable[..., str]) -> None:
         if len(at := np.argwhere(wrong)):
@@ -210,20 +173,22 @@ def _target(
     refuse("duplicated rows", count > 1, cell_name)
     if count.min() == 0:
         held = np.stack([np.bincount(language, row, len(languages)) for row in count])
-        refuse("no rows", held == 0, lambda r, code: f"{run_name(r)}, language {languages[code]}")
+        refuse(
+            "no rows", held == 0, lambda run, code: f"{run_name(run)}, language {languages[code]}"
+        )
         refuse("no row, example ids differ between arms or blocks", count == 0, cell_name)
-    held = np.bincount(np.unique(language.astype(np.int64) * ids + item) // ids)
-    refuse("a single item, need 2 or more", held < 2, lambda code: f"language {languages[code]}")
-    values = np.empty(runs * cells)
-    values[flat] = score
-    return Target(target, languages, *values.reshape(2, len(blocks), cells), language, item)
+    items = pd.Series(item).groupby(language).nunique()
+    refuse("a single item, need 2 or more", items < 2, lambda code: f"language {languages[code]}")
+    values = np.empty(flat.shape)
+    values[flat] = rows["score"]
+    baseline, treatment = values.reshape(2, len(blocks), len(names))
+    return Target(target, tuple(languages), baseline, treatment, language, item)
 
 
 def independent_units(
     blocks: list[Block], unit: str, notes: list[str]
 ) -> tuple[list[Block], np.ndarray, list[str] | None]:
-    """The independent units, the matrix (units, blocks) that averages blocks into them, and their
-    strata.
+    """The independent units, the matrix (units, blocks) that averages into them, and their strata.
 
     unit: "block", or "seed" where intermediate tasks reuse one random key. Raises ValueError for
     one block and for unequal numbers of seeds; fallbacks are told in `notes`.

@@ -1,5 +1,4 @@
-"""The tables behind a comparison: by target, by intermediate task, by language, by block, and the
-variance components.
+"""The tables behind a comparison: by target, intermediate task, language, block; components.
 
 Targets and intermediate tasks are tested like the whole: the larger of the sign-flip and the
 crossed p, on tables (blocks, items) in points.
@@ -14,25 +13,26 @@ import numpy as np
 import pandas as pd
 
 from .alignment import Block, Target, macro_averages, weighted_items
-from .crossed_and_sign_flip import crossed_and_sign_flip, crossed_or_flat
+from .crossed_and_sign_flip import Tested, crossed_and_sign_flip
 from .multiplicity import benjamini_hochberg, holm
-from .randomisation import sign_flip, westfall_young
-from .twoway import Estimate, block_means, block_variance, crossed
+from .randomisation import westfall_young
+from .twoway import block_means, block_variance, crossed
 from .validation import ZeroVariance
 
 ONE = np.ones(1)  # the weight of a single target
-NO_INTERVAL = "no variance, so no interval; p is the sign flip's"
 
 
 def _row(
-    baseline: float, treatment: float, estimate: Estimate, label: str, notes: list[str]
+    name: dict[str, str], baseline: float, treatment: float, tested: Tested, notes: list[str]
 ) -> dict[str, Any]:
-    """Scores, difference and interval; a difference without variance is told in `notes`."""
-    if estimate.se == 0:
-        notes.append(f"{label}: {NO_INTERVAL}")
-    low, high = estimate.interval
-    scores = {"baseline": baseline, "treatment": treatment}
-    return scores | {"theta": estimate.mean, "low": low, "high": high}
+    """Names, scores, difference and interval; a difference without variance is told in `notes`."""
+    if tested.flat:
+        notes.append(
+            f"{' '.join(name.values())}: no variance, so no interval; p is the sign flip's"
+        )
+    low, high = tested.estimate.interval
+    scores = {"baseline": baseline, "treatment": treatment, "theta": tested.estimate.mean}
+    return name | scores | {"low": low, "high": high}
 
 
 def by_target(
@@ -43,8 +43,7 @@ def by_target(
     for t, D in zip(targets, tables, strict=True):
         tested = crossed_and_sign_flip([D], ONE, strata)
         scores = t.macro(t.baseline).mean(), t.macro(t.treatment).mean()
-        row = _row(*scores, tested.estimate, t.name, notes)
-        rows.append({"target": t.name} | row | {"p_raw": tested.p})
+        rows.append(_row({"target": t.name}, *scores, tested, notes) | {"p_raw": tested.p})
     return pd.DataFrame(rows).assign(
         p_holm=lambda frame: holm(frame["p_raw"]),
         p_westfall_young=westfall_young(np.stack([D.mean(1) for D in tables], axis=1)),
@@ -56,8 +55,7 @@ def by_target(
 def by_intermediate(
     blocks: pd.DataFrame, tables: list[np.ndarray], w: np.ndarray, notes: list[str]
 ) -> pd.DataFrame:
-    """One row an intermediate task that has two blocks or more, over all targets; p adjusted by
-    Holm.
+    """One row an intermediate task of two blocks or more, over all targets; p adjusted by Holm.
 
     blocks: from `by_block`, (B,) rows in the order of the tables' first axis.
     """
@@ -65,9 +63,8 @@ def by_intermediate(
     for name, own in blocks.groupby("intermediate"):
         if len(own) >= 2:
             tested = crossed_and_sign_flip([D[own.index] for D in tables], w, None)
-            scores = own["baseline"].mean(), own["treatment"].mean()
-            row = _row(*scores, tested.estimate, str(name), notes)
-            rows.append({"intermediate": str(name)} | row | {"p_raw": tested.p})
+            names, scores = {"intermediate": str(name)}, own[["baseline", "treatment"]]
+            rows.append(_row(names, *scores.mean(), tested, notes) | {"p_raw": tested.p})
     columns = ["intermediate", "baseline", "treatment", "theta", "low", "high", "p_raw"]
     frame = pd.DataFrame(rows, columns=columns)
     frame["p_holm"] = holm(frame["p_raw"]) if rows else np.nan
@@ -75,19 +72,17 @@ def by_intermediate(
 
 
 def by_language(target: Target, average: np.ndarray, notes: list[str]) -> pd.DataFrame:
-    """One row a language of a target; p of the crossed test, adjusted over the languages by
-    Benjamini and Hochberg.
-    """
+    """One row a language of a target: crossed p, adjusted over them by Benjamini and Hochberg."""
     rows = []
     for code, name in enumerate(target.languages):
         cells = target.language == code
         low, high = target.baseline[:, cells], target.treatment[:, cells]
         items = np.unique(target.item[cells], return_inverse=True)[1]
         D = average @ weighted_items(high - low, np.zeros(len(items), int), items)
-        estimate = crossed_or_flat([D], ONE, None)
-        p = estimate.p if estimate.se > 0 else sign_flip(D.mean(1))
-        row = _row(low.mean(), high.mean(), estimate, f"{target.name} {name}", notes)
-        rows.append({"target": target.name, "language": name} | row | {"p": p})
+        tested = crossed_and_sign_flip([D], ONE, None)
+        names = {"target": target.name, "language": name}
+        p = tested.p_signflip if tested.flat else tested.estimate.p
+        rows.append(_row(names, low.mean(), high.mean(), tested, notes) | {"p": p})
     return pd.DataFrame(rows).assign(p_bh=lambda frame: benjamini_hochberg(frame["p"]))
 
 
@@ -102,8 +97,7 @@ def by_block(
 def variance_components(
     tables: dict[str, np.ndarray], w: np.ndarray, strata: list[str] | None
 ) -> pd.DataFrame:
-    """Variance components per target and, as "all", of theta for as many items as the smallest
-    target has.
+    """Variance components per target and, as "all", of theta with the smallest target's items.
 
     "all" reproduces V = block / B + item / n + residual / (B n) of the several-task formula: with n
     the fewest items, item = n sum_t w_t^2 item_t / n_t, residual likewise, and block = s_b^2 -

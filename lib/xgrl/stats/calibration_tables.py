@@ -1,6 +1,4 @@
-"""What a comparison could have seen, and how well its tests are calibrated, from its own variance
-components.
-"""
+"""What a comparison could have seen, and how its tests are calibrated, from its own components."""
 
 from __future__ import annotations
 
@@ -9,7 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from .calibration import Design, calibrate, family_rates, monte_carlo_error, verdict_rates
+from .calibration import (
+    COMPONENTS,
+    Design,
+    calibrate,
+    family_rates,
+    monte_carlo_error,
+    verdict_rates,
+)
 from .comparison import Comparison
 from .power import minimal_effect, power_at
 from .verdict import ALPHA
@@ -31,20 +36,17 @@ def design(comparison: Comparison) -> Design:
 def calibration(
     plan: Design, components: Mapping[str, float], margin: float, draws: int, seed: int = 0
 ) -> pd.DataFrame:
-    """Error rates of every test under a true null, of the study's own and of naive ones, from
-    `draws` simulated studies each.
+    """Error rates of every test under a true null, of the study's own and of naive ones.
 
-    Args:
-        plan: from `design`. components: the row "all" of `Comparison.components` (block, item,
-            residual, n_items).
-        margin: of the equivalence test, points.
+    plan: from `design`. components: the row "all" of `Comparison.components` (block, item,
+    residual, n_items). margin: of the equivalence test, points. `draws` studies are simulated for
+    each rate.
 
-    Returns:
-        test, rate and its Monte-Carlo se, nominal, coverage and coverage_se of its 95 % interval
-        and power at the margin, where the test has them, ours (used by this study). The first rows
-        test theta as one task; then the several-task analysis as it is used here, with strata; the
-        equivalence test at both margins, where to call the arms equivalent is wrong; and the
-        families over targets.
+    Returns test, rate and its Monte-Carlo se, nominal, coverage and coverage_se of its 95 %
+    interval and power at the margin, where the test has them, ours (used by this study). The first
+    rows test theta as one task; then the several-task analysis as it is used here, with strata; the
+    equivalence test at both margins, where to call the arms equivalent is wrong; and the families
+    over targets.
     """
     single = calibrate(components, plan.blocks, int(components["n_items"]), draws, seed, margin)
     single["ours"] = single["test"].isin(OURS)
@@ -75,20 +77,16 @@ def _largest_shift(comparison: Comparison) -> float:
 
 
 def verdicts(comparison: Comparison, draws: int, seed: int = 0) -> pd.DataFrame:
-    """How often each verdict is reached at true differences on both sides of the margin
-    (`verdict_rates`).
-    """
+    """`verdict_rates` at true differences on both sides of the margin."""
     margin = comparison.margin
     shifts = np.unique([*(SHIFTS * _largest_shift(comparison)), -margin, margin])
     return verdict_rates(design(comparison), shifts, margin, draws, seed)
 
 
 def power(comparison: Comparison) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Closed-form power by true difference (shift, power), and the detectable difference by blocks
-    (blocks, points, here).
-    """
+    """Power by true difference (shift, power), and what can be detected (blocks, points, here)."""
     whole, here = comparison.components.iloc[-1], comparison.n_blocks
-    components = [float(whole[name]) for name in ("block", "item", "residual")]
+    components = [float(whole[name]) for name in COMPONENTS]
     items = int(whole["n_items"])
     shifts = np.linspace(0, 3 * _largest_shift(comparison), 61)
     curve = [(shift, power_at(shift, *components, here, items)) for shift in shifts]

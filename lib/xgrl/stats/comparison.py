@@ -1,5 +1,4 @@
-"""The study's one comparison: two arms, all targets and languages, from prediction rows to a
-verdict.
+"""The study's one comparison: two arms, all targets and languages, from rows to a verdict.
 
 Estimand: theta = sum_t w_t mean_i mean_l E[D] in points, D = treatment - baseline; targets t,
 intermediate tasks i and zero-shot languages l are fixed, training runs and test items random. The
@@ -23,11 +22,10 @@ from .alignment import Target, align, independent_units
 from .breakdowns import by_block, by_intermediate, by_language, by_target, variance_components
 from .crossed_and_sign_flip import crossed_and_sign_flip
 from .effects import EffectSizes, cliffs_delta, effect_sizes, iqm, violation_ratio
-from .equivalence import rope
 from .multiplicity import PartialConjunction, partial_conjunction
 from .power import FEWEST_BLOCKS, blocks_needed, minimal_effect
 from .validation import validate_name
-from .verdict import ALPHA, decide, p_format
+from .verdict import ALPHA, decide, p_format, rope
 
 DETECT = (0.5, 1.0, 2.0)  # points for which the needed number of blocks is reported
 PLAN = ("weights", "unit", "failed_checks")
@@ -36,9 +34,7 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found; printing it gives the verdict. Points throughout; NaN where `notes`
-    says not estimable.
-    """
+    """What `compare` found, in points; NaN where not estimable. Printing it gives the verdict."""
 
     baseline: str
     treatment: str
@@ -148,9 +144,7 @@ def _equals(p: float) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Frames, arrays, mappings and numbers as JSON types: a frame is a list of its rows, NaN and
-    infinity are None.
-    """
+    """Anything as plain JSON types: a frame is a list of its rows, NaN and infinity are None."""
     if isinstance(value, pd.DataFrame):
         return [plain(row) for row in value.to_dict("records")]
     if isinstance(value, Mapping):

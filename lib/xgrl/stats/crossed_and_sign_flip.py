@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -22,29 +23,23 @@ NAN = float("nan")
 class Tested:
     """A difference in points with both of its p values, and `p`, the one to decide on.
 
-    Without any variance the sign flip stands alone: `estimate` has se 0 and NaN for the rest.
+    Without any variance the sign flip stands alone: `estimate` has se 0, no interval and no p.
     """
 
-    estimate: Estimate
-    p_signflip: float
+    estimate: Estimate  # runs crossed with items
+    m: np.ndarray  # (B,) block means
 
-    @property
-    def p(self) -> float:
-        return self.p_signflip if self.flat else max(self.p_signflip, self.estimate.p)
+    @cached_property
+    def p_signflip(self) -> float:
+        return sign_flip(self.m)
 
     @property
     def flat(self) -> bool:
         return self.estimate.se == 0
 
-
-def crossed_or_flat(
-    tables: Sequence[np.ndarray], w: np.ndarray, strata: Sequence | None
-) -> Estimate:
-    """`crossed_tasks`, and where nothing varies the mean with se 0 and no interval or p."""
-    try:
-        return crossed_tasks(tables, w, strata)
-    except ZeroVariance:
-        return Estimate(float(block_means(tables, w).mean()), 0.0, NAN, (NAN, NAN), NAN)
+    @property
+    def p(self) -> float:
+        return self.p_signflip if self.flat else max(self.p_signflip, self.estimate.p)
 
 
 def crossed_and_sign_flip(
@@ -55,5 +50,8 @@ def crossed_and_sign_flip(
     tables: T of (B, n_t) differences in points; w: (T,); strata: (B,) intermediate task of each
     block, or None.
     """
-    flip = sign_flip(block_means(tables, w))
-    return Tested(crossed_or_flat(tables, w, strata), flip)
+    m = block_means(tables, w)
+    try:
+        return Tested(crossed_tasks(tables, w, strata), m)
+    except ZeroVariance:
+        return Tested(Estimate(float(m.mean()), 0.0, NAN, (NAN, NAN), NAN), m)

@@ -1,17 +1,15 @@
-"""How large, in the field's units: points, standardised differences, probability of improvement,
-discordant pairs.
+"""How large, in the field's units: points, standardised differences, probability of improvement.
 
-Source: Hedges (1981), J. Educational Statistics 6:107-128 (exact J); Cliff (1993), Psychological Bulletin 114:494-509; McNemar (1947),
-Psychometrika 12:153-157; Fagerland et al. (2013), BMC Med. Res. Methodology 13:91 (mid-p); Agarwal
-et al. (2021), NeurIPS (interquartile mean); del Barrio et al. (2018) and Dror et al. (2019), ACL
-(almost stochastic order); Dodge et al. (2019), EMNLP, and Tang et al. (2020), EMNLP (expected
-best).
+Source: Hedges (1981), J. Educational Statistics 6:107-128 (exact J); Cliff (1993), Psychological
+Bulletin 114:494-509; McNemar (1947), Psychometrika 12:153-157; Fagerland et al. (2013), BMC Med.
+Res. Methodology 13:91 (mid-p); Agarwal et al. (2021), NeurIPS (interquartile mean); del Barrio et
+al. (2018) and Dror et al. (2019), ACL (almost stochastic order); Dodge et al. (2019), EMNLP, and
+Tang et al. (2020), EMNLP (expected best).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,11 +19,12 @@ from scipy.stats import binom, trim_mean
 from .intervals import exact_binomial
 from .validation import validate_array
 
+NAN = float("nan")
+
 
 @dataclass(frozen=True)
 class EffectSizes:
-    """Effect sizes of paired block differences; `dz` and `hedges` are NaN where the blocks do not
-    vary.
+    """Effect sizes of paired block differences; NaN where the blocks do not vary.
 
     `p_improve` is the share of blocks that improved, ties counted half; `cliffs_delta_unpaired` and
     `violation_unpaired` ignore the pairing and are NaN unless both arms' values were at hand
@@ -37,11 +36,11 @@ class EffectSizes:
     hedges: float
     p_improve: float
     p_improve_interval: tuple[float, float]
-    cliffs_delta_unpaired: float = float("nan")
-    violation_unpaired: float = float("nan")
+    cliffs_delta_unpaired: float = NAN
+    violation_unpaired: float = NAN
 
 
-def effect_sizes(m: ArrayLike, level: float = 0.95) -> EffectSizes:
+def effect_sizes(m: ArrayLike) -> EffectSizes:
     """Effect sizes of block differences m (B,) in points, B >= 2.
 
     dz = mean / sd; hedges = dz * J with the exact J = Gamma(v/2) / (sqrt(v/2) Gamma((v-1)/2)), v =
@@ -49,52 +48,43 @@ def effect_sizes(m: ArrayLike, level: float = 0.95) -> EffectSizes:
     count on either side.
     """
     m = validate_array("effect_sizes: m", m, ndim=1, least=2)
-    v = len(m) - 1
-    sd = m.std(ddof=1)
-    dz = m.mean() / sd if sd > 1e-12 * np.abs(m).max() else float("nan")
+    v, sd = len(m) - 1, m.std(ddof=1)
+    dz = m.mean() / sd if sd > 1e-12 * np.abs(m).max() else NAN
     j = np.exp(gammaln(v / 2) - gammaln((v - 1) / 2)) / np.sqrt(v / 2) if v > 1 else 0.0
     wins = float((m > 0).sum() + (m == 0).sum() / 2)
-    interval = (
-        exact_binomial(int(np.floor(wins)), len(m), level)[0],
-        exact_binomial(int(np.ceil(wins)), len(m), level)[1],
-    )
-    return EffectSizes(float(m.mean()), float(dz), float(dz * j), wins / len(m), interval)
+    low, _ = exact_binomial(int(np.floor(wins)), len(m))
+    _, high = exact_binomial(int(np.ceil(wins)), len(m))
+    return EffectSizes(float(m.mean()), float(dz), float(dz * j), wins / len(m), (low, high))
 
 
 def cliffs_delta(treatment: ArrayLike, baseline: ArrayLike) -> float:
-    """P(treatment > baseline) - P(treatment < baseline) over all pairs of (B1,) and (B0,) values:
-    unpaired.
+    """P(treatment > baseline) - P(treatment < baseline) over all pairs of values, (B1,) and (B0,).
+
+    Unpaired: it takes no notice of blocks.
     """
-    high, low = (
-        validate_array("cliffs_delta: treatment", treatment, 1),
-        validate_array("cliffs_delta: baseline", baseline, 1),
-    )
+    high = validate_array("cliffs_delta: treatment", treatment, 1)
+    low = validate_array("cliffs_delta: baseline", baseline, 1)
     return float(np.sign(high[:, None] - low[None, :]).mean())
 
 
 def violation_ratio(treatment: ArrayLike, baseline: ArrayLike) -> float:
-    """How far `treatment` (B,) is from stochastic dominance over `baseline` (B,): 0 dominates, 1 is
-    dominated; unpaired.
+    """How far `treatment` (B,) is from stochastic dominance over `baseline` (B,), unpaired.
 
-    With sorted x and y: sum max(y - x, 0)^2 / sum (y - x)^2, the squared share of the quantile
-    functions' distance on the wrong side; .5 where the two are equal. Raises ValueError for unequal
-    numbers of values.
+    0 dominates, 1 is dominated. With sorted x and y: sum max(y - x, 0)^2 / sum (y - x)^2, the
+    squared share of the quantile functions' distance on the wrong side; .5 where the two are equal.
+    Raises ValueError for unequal numbers of values.
     """
-    x, y = (
-        np.sort(validate_array(f"violation_ratio: {n}", v, 1))
-        for n, v in (("treatment", treatment), ("baseline", baseline))
-    )
+    x = np.sort(validate_array("violation_ratio: treatment", treatment, 1))
+    y = np.sort(validate_array("violation_ratio: baseline", baseline, 1))
     if len(x) != len(y):
-        raise ValueError(
-            f"violation_ratio: found {len(x)} and {len(y)} values, need as many of either arm"
-        )
+        found = f"found {len(x)} and {len(y)} values"
+        raise ValueError(f"violation_ratio: {found}, need as many of either arm")
     whole = ((y - x) ** 2).sum()
     return float((np.maximum(y - x, 0) ** 2).sum() / whole) if whole > 0 else 0.5
 
 
 def expected_best(values: ArrayLike, k: int, replacement: bool = False) -> float:
-    """Expected largest of k runs drawn from the `values` (n,) of all runs: what reporting the best
-    of k would gain.
+    """Expected largest of k of all runs' `values` (n,): what reporting the best of k would gain.
 
     Without replacement the unbiased mean over all subsets of k; with replacement the plug-in of
     Dodge et al., which is too small. Raises ValueError unless 1 <= k <= n.
@@ -107,31 +97,20 @@ def expected_best(values: ArrayLike, k: int, replacement: bool = False) -> float
     return float(v @ np.diff(below, prepend=0.0))
 
 
-class McNemar(NamedTuple):
-    """Two-sided p values of a paired comparison of two classifiers."""
-
-    exact: float
-    mid_p: float
-
-
-def mcnemar(only_treatment: int, only_baseline: int) -> McNemar:
-    """McNemar's test from the numbers of items that one arm alone got right.
+def mcnemar(only_treatment: int, only_baseline: int) -> tuple[float, float]:
+    """McNemar's two-sided p, exact and mid-p, from the items that one arm alone got right.
 
     It describes one pair of runs on one test set; it says nothing about the method, for which runs
     are the unit.
     """
-    if only_treatment < 0 or only_baseline < 0:
-        raise ValueError(
-            f"mcnemar: found {only_treatment} and {only_baseline}, need counts of 0 or more"
-        )
     n, k = only_treatment + only_baseline, min(only_treatment, only_baseline)
-    exact = min(1.0, 2 * float(binom.cdf(k, n, 0.5)))
-    mid_p = 1.0 if 2 * k == n else 2 * float(binom.cdf(k, n, 0.5)) - float(binom.pmf(k, n, 0.5))
-    return McNemar(exact, mid_p)
+    if k < 0:
+        found = f"found {only_treatment} and {only_baseline}"
+        raise ValueError(f"mcnemar: {found}, need counts of 0 or more")
+    both_sides, point = 2 * float(binom.cdf(k, n, 0.5)), float(binom.pmf(k, n, 0.5))
+    return min(1.0, both_sides), 1.0 if 2 * k == n else both_sides - point
 
 
 def iqm(values: ArrayLike) -> float:
-    """Interquartile mean: the mean of what is left after a quarter is cut from each end (any shape,
-    flattened).
-    """
+    """Interquartile mean of values of any shape: the mean without a quarter at each end."""
     return float(trim_mean(validate_array("iqm: values", np.ravel(values), ndim=1), 0.25))

@@ -1,5 +1,4 @@
-"""Many hypotheses: family-wise error, false discovery rate, and in how many tasks an effect was
-replicated.
+"""Many hypotheses: family-wise error, false discovery rate, number of tasks with an effect.
 
 Source: Holm (1979), Scand. J. Statistics 6:65-70; Benjamini & Hochberg (1995), J. Royal Stat. Soc.
 B 57:289-300; Benjamini & Heller (2008), Biometrics 64:1215-1222, with Bonferroni because tasks
@@ -19,10 +18,7 @@ from .verdict import ALPHA
 
 
 def holm(p: ArrayLike) -> np.ndarray:
-    """Step-down Bonferroni adjusted p values (K,), in the order given.
-
-    Raises ValueError outside [0, 1].
-    """
+    """Step-down Bonferroni adjusted p (K,), in the order given. ValueError outside [0, 1]."""
     p = validate_p_values("holm: p", p)
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
@@ -31,10 +27,7 @@ def holm(p: ArrayLike) -> np.ndarray:
 
 
 def benjamini_hochberg(p: ArrayLike) -> np.ndarray:
-    """False-discovery-rate adjusted p values (K,), in the order given, by scipy.
-
-    Raises ValueError outside [0, 1].
-    """
+    """False-discovery-rate adjusted p (K,), in the order given. ValueError outside [0, 1]."""
     return false_discovery_control(validate_p_values("benjamini_hochberg: p", p), method="bh")
 
 
@@ -42,18 +35,18 @@ def benjamini_hochberg(p: ArrayLike) -> np.ndarray:
 class PartialConjunction:
     """In how many of N hypotheses there is an effect.
 
-    `p[u - 1]` tests "fewer than u are false"; `k_hat` is the largest u with p at most alpha.
+    `p[u - 1]` tests "fewer than u are false"; `k_hat` is the largest u with p at most `ALPHA`.
     """
 
     p: np.ndarray
     k_hat: int
 
 
-def partial_conjunction(p: ArrayLike, alpha: float = ALPHA) -> PartialConjunction:
-    """Bonferroni partial-conjunction p values for u = 1..N of N: max over v <= u of (N - v + 1)
-    p_(v), which are Holm's in ascending order.
+def partial_conjunction(p: ArrayLike) -> PartialConjunction:
+    """Bonferroni partial-conjunction p values of u = 1..N of N tasks, from raw p (N,).
 
-    p: (N,) raw p values, one a task. Raises ValueError outside [0, 1].
+    max over v <= u of (N - v + 1) p_(v), which are Holm's in ascending order. Raises ValueError
+    outside [0, 1].
     """
     adjusted = np.sort(holm(validate_p_values("partial_conjunction: p", p)))
-    return PartialConjunction(adjusted, int((adjusted <= alpha).sum()))
+    return PartialConjunction(adjusted, int((adjusted <= ALPHA).sum()))

@@ -1,5 +1,4 @@
-"""What a study could have seen: the smallest detectable effect, and the number of blocks a given
-effect needs.
+"""What a study could have seen: the smallest detectable effect, and the blocks an effect needs.
 
 From variance components of the difference (squared points): V = sa2 / B + sb2 / n + sc2 / (B n),
 Satterthwaite's df on the expected mean squares, and the noncentral t. Source: Cohen (1988),
@@ -54,9 +53,7 @@ def minimal_effect(
 def power_at(
     effect: float, sa2: float, sb2: float, sc2: float, B: int, n: int, alpha: float = ALPHA
 ) -> float:
-    """Probability that the crossed test finds a true difference of `effect` points, on its own
-    side; components as above.
-    """
+    """Probability that the crossed test finds a true `effect` in points on its own side."""
     var, df = _variance(sa2, sb2, sc2, B, n)
     return float(nct.sf(student.ppf(1 - alpha / 2, df), df, abs(effect) / math.sqrt(var)))
 

@@ -1,9 +1,12 @@
-"""Exact sign-flip tests over blocks: one hypothesis, or many with step-down maxT.
+"""Randomisation tests over blocks: one difference, many tasks, or many arms against one baseline.
 
 Under the null the two arms of a block are exchangeable, so each block's difference may change its
-sign. A whole block flips at once: its items, languages and targets share one training run. Source:
-Fisher (1935), The Design of Experiments, ch. 3; Westfall & Young (1993), Resampling-Based Multiple
-Testing, algorithm 2.8 (free step-down).
+sign. A whole block flips at once: its items, languages and targets share one training run. Many
+hypotheses: the largest statistic of all is what each observed one is held against, which uses their
+dependence (maxT); step-down, so the most extreme is tested among all, then leaves, and the next is
+tested among the rest. Source: Fisher (1935), The Design of Experiments, ch. 3; Westfall & Young
+(1993), Resampling-Based Multiple Testing, ch. 5 and algorithm 2.8 (free step-down); Pesarin (2001),
+Multivariate Permutation Tests, ch. 8.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from numpy.typing import ArrayLike
 from .validation import validate_array
 
 EXACT_BLOCKS = 20  # 2^19 distinct flips (a flip and its mirror image have the same statistic)
+RELABELLINGS = 9_999  # of the labels of many arms
 DRAWS = 99_999  # beyond that; with the observed one p = (k + 1) / 100,000
 # relative to the largest sum possible: two flips with equal sums differ by rounding only
 TIE = 1e-12
@@ -61,24 +65,28 @@ def sign_flip(m: ArrayLike, seed: int | np.random.Generator = 0) -> float:
     """Two-sided sign-flip p of the hypothesis that block differences are symmetric about 0.
 
     m: (B,) differences in points, one a block. Every one of the 2^B sign vectors is counted up to B
-    = 20; beyond it 99,999 are drawn from `seed` and p = (k + 1) / (n + 1). The identity counts, so p is at least 2 / 2^B, never 0.
-    Raises ValueError for NaN, infinity or an empty array.
+    = 20; beyond it 99,999 are drawn from `seed` and p = (k + 1) / (n + 1). The identity counts, so
+    p is at least 2 / 2^B, never 0. Raises ValueError for NaN, infinity or an empty array.
     """
     return float(sign_flip_columns(validate_array("sign_flip: m", m, ndim=1)[:, None], seed)[0])
 
 
+def flip_scale(D: np.ndarray) -> np.ndarray:
+    """sqrt(B * sum of squares) of D (..., B, K), 1 where all is 0: |sum| / scale grows with |t|."""
+    scale = np.sqrt(D.shape[-2] * (D**2).sum(-2))
+    return np.where(scale > 0, scale, 1.0)
+
+
 def westfall_young(M: ArrayLike, seed: int | np.random.Generator = 0) -> np.ndarray:
-    """Step-down maxT adjusted p values (K,), which control the family-wise error with the
-    dependence left in.
+    """Step-down maxT adjusted p values (K,).
 
     M: (B, K) block differences, a column a hypothesis; one sign vector flips all of them. The
-    statistic is |mean| / (sd / sqrt(B)); it is compared through its increasing transform |sum| /
-    sqrt(B * sum of squares), which needs no division by a vanishing sd. Exact up to B = 20, else
-    99,999 draws from `seed`.
+    statistic is |mean| / (sd / sqrt(B)); it is compared through its increasing transform
+    `flip_scale`, which needs no division by a vanishing sd. Exact up to B = 20, else 99,999 draws
+    from `seed`.
     """
     m = validate_array("westfall_young: M", M, ndim=2)
-    scale = np.sqrt(len(m) * (m**2).sum(0))
-    scale[scale == 0] = 1.0  # all differences are 0: the statistic is 0, p is 1
+    scale = flip_scale(m)
     observed = np.abs(m.sum(0)) / scale
     order = np.argsort(-observed, kind="stable")
     threshold = observed[order] - TIE
@@ -89,3 +97,46 @@ def westfall_young(M: ArrayLike, seed: int | np.random.Generator = 0) -> np.ndar
     adjusted = np.empty(m.shape[1])
     adjusted[order] = np.maximum.accumulate(_p_value(count, len(m)))
     return adjusted
+
+
+def max_t(
+    Y: ArrayLike, draws: int = RELABELLINGS, seed: int | np.random.Generator = 0
+) -> np.ndarray:
+    """Step-down maxT adjusted p (A,) of A arms against one baseline, labels permuted in blocks.
+
+    Y: (B, 1 + A) scores in points, one row a block, the baseline first. Under the null of an arm
+    that does nothing its label and the baseline's could change places inside any block; an arm that
+    differs leaves before the rest is permuted, since permuting both together would blur them.
+    p = (k + 1) / (draws + 1); with a single arm left, the exact sign flip. Raises ValueError for
+    NaN, a wrong shape, or fewer than two columns.
+    """
+    Y = validate_array("max_t: Y", Y, ndim=2)
+    if (columns := Y.shape[1]) < 2:
+        raise ValueError(f"max_t: found {columns} column, need the baseline and at least one arm")
+    rng = np.random.default_rng(seed)
+    observed = _statistics(Y)
+    order, adjusted, largest = np.argsort(-observed, kind="stable"), np.empty(len(observed)), 0.0
+    for step, arm in enumerate(order):
+        left = Y[:, [0, *(order[step:] + 1)]]
+        if left.shape[1] == 2:
+            p = sign_flip(left[:, 1] - left[:, 0], rng)
+        else:
+            p = (_exceeding(left, observed[arm] - TIE, draws, rng) + 1) / (draws + 1)
+        adjusted[arm] = largest = max(largest, p)
+    return adjusted
+
+
+def _statistics(Y: np.ndarray) -> np.ndarray:
+    """Of scores (..., B, 1 + A), the baseline first: a statistic that grows with |t|, (..., A)."""
+    D = Y[..., 1:] - Y[..., :1]
+    return np.abs(D.sum(-2)) / flip_scale(D)
+
+
+def _exceeding(Y: np.ndarray, threshold: float, draws: int, rng: np.random.Generator) -> int:
+    """How many of `draws` relabellings of Y (B, 1 + A) have a statistic of `threshold` or more."""
+    count, size = 0, max(1, CHUNK // Y.size)
+    for start in range(0, draws, size):
+        copies = np.broadcast_to(Y, (min(size, draws - start), *Y.shape))
+        largest = _statistics(rng.permuted(copies, axis=2)).max(1)
+        count += int((largest >= threshold).sum())
+    return count

@@ -1,5 +1,4 @@
-"""Resampling both ways: the pigeonhole bootstrap over blocks and items, and jackknife
-pseudo-values.
+"""Resampling: the pigeonhole bootstrap over blocks and items, and jackknife pseudo-values.
 
 Source: Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1:386-411; Tukey (1958),
 Annals of Mathematical Statistics 29:614 (pseudo-values).
@@ -14,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .twoway import block_means
-from .validation import validate_array
+from .validation import validate_array, validate_tables
 
+LEVEL = 0.95  # of the intervals
 CHUNK = 2**22  # resampled items held at a time
 
 
@@ -46,22 +46,23 @@ def _block_weights(labels: np.ndarray, draws: int, rng: np.random.Generator) -> 
 
 def _labels(strata: Sequence | None, blocks: int) -> np.ndarray:
     """Stratum of each block as a code from 0 up; one stratum without `strata`."""
-    return np.unique(np.zeros(blocks) if strata is None else strata, return_inverse=True)[1]
+    labels = np.unique(np.zeros(blocks) if strata is None else strata, return_inverse=True)[1]
+    if len(labels) != blocks:
+        raise ValueError(f"strata: found {len(labels)} for {blocks} blocks, need one label a block")
+    return labels
 
 
 def _resample(
     labels: np.ndarray, items: int, draws: int, seed: int | np.random.Generator, means: Callable
 ) -> np.ndarray:
-    """(draws,) values of `means`, which gives R numbers from block weights (R, B) and a generator;
-    R is such that R * items fits in memory.
-    """
+    """(draws,) values of `means`, which maps block weights (R, B) and a generator to R values."""
     rng, size = np.random.default_rng(seed), max(1, CHUNK // items)
     sizes = (min(size, draws - start) for start in range(0, draws, size))
     return np.concatenate([means(_block_weights(labels, R, rng), rng) for R in sizes])
 
 
-def _percentiles(means: np.ndarray, level: float) -> tuple[float, float]:
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+def _percentiles(means: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
     return float(low), float(high)
 
 
@@ -70,7 +71,6 @@ def bootstrap(
     weights: ArrayLike,
     strata: Sequence | None = None,
     draws: int = 10_000,
-    level: float = 0.95,
     seed: int | np.random.Generator = 0,
 ) -> Bootstrap:
     """Pigeonhole bootstrap of the weighted mean difference over tasks.
@@ -81,21 +81,15 @@ def bootstrap(
     variance more than once, so its intervals are on the wide side. The standard error is the
     bootstrap's own in closed form (Owen 2007, section 3); the interval comes from the draws.
     """
-    tables = [validate_array(f"bootstrap: D[{t}]", table, ndim=2) for t, table in enumerate(D)]
-    w = validate_array("bootstrap: weights", weights, ndim=1)
-    labels, shapes = _labels(strata, len(tables[0])), [table.shape for table in tables]
-    if len(w) != len(tables) or any(len(table) != len(labels) for table in tables):
-        raise ValueError(
-            f"bootstrap: found {len(w)} weights and {len(labels)} strata for shapes {shapes}, "
-            "need one weight a table and one label a block"
-        )
+    tables, w = validate_tables("bootstrap", D, weights)
+    labels, items = _labels(strata, len(tables[0])), max(table.shape[1] for table in tables)
 
     def means_of(drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         resampled = (_weights(table.shape[1], len(drawn), rng) @ table.T for table in tables)
         return sum(v * (means * drawn).sum(1) for v, means in zip(w, resampled, strict=True))
 
-    means = _resample(labels, max(n for _, n in shapes), draws, seed, means_of)
-    return Bootstrap(_standard_error(tables, w, labels), _percentiles(means, level), means)
+    means = _resample(labels, items, draws, seed, means_of)
+    return Bootstrap(_standard_error(tables, w, labels), _percentiles(means), means)
 
 
 def _standard_error(tables: list[np.ndarray], w: np.ndarray, labels: np.ndarray) -> float:
@@ -123,11 +117,9 @@ def pigeonhole(
     item: ArrayLike,
     strata: Sequence | None = None,
     draws: int = 2000,
-    level: float = 0.95,
     seed: int | np.random.Generator = 0,
 ) -> Bootstrap:
-    """Pigeonhole bootstrap of a metric that is no mean over items, for example an F1, for one
-    target.
+    """Pigeonhole bootstrap of one target's metric that is no mean over items, such as an F1.
 
     counts: (2, B, C, k), arms baseline and treatment, k counts a cell; `metric` maps sums (..., k)
     to points (...), and is taken anew of every resample, arm, block and language. language, item:
@@ -154,12 +146,11 @@ def pigeonhole(
         return ((values[:, 1] - values[:, 0]) * drawn).sum(1)
 
     means = _resample(_labels(strata, blocks), max(items, cells), draws, seed, means_of)
-    return Bootstrap(float(means.std(ddof=1)), _percentiles(means, level), means)
+    return Bootstrap(float(means.std(ddof=1)), _percentiles(means), means)
 
 
 def jackknife(metric: Callable[[np.ndarray], np.ndarray], counts: ArrayLike) -> np.ndarray:
-    """Delete-one pseudo-values (n,) of a metric that is a function of summed counts, for example an
-    F1.
+    """Delete-one pseudo-values (n,) of a metric that is a function of summed counts, such as an F1.
 
     counts: (n, k), one row an item (for a difference between arms, both arms' counts side by side);
     `metric` maps sums (..., k) to values (...). The pseudo-value n * theta - (n - 1) *

@@ -1,15 +1,4 @@
-"""Several arms against one baseline: each one's difference on the cells that both have, and p
-values adjusted by maxT.
-
-Under the null of an arm that does nothing its label and the baseline's could change places inside
-any block. So labels are permuted inside blocks, for all arms at once, and the largest statistic of
-the permuted table is what each observed one is held against: the shared baseline makes the arms'
-differences dependent, and this uses the dependence. Step-down: the arm with the largest statistic
-is tested among all, then leaves, and the next is tested among the rest (permuting an arm that
-differs together with one that does not would blur both). Source: Westfall & Young (1993),
-Resampling-Based Multiple Testing, ch. 5; Pesarin (2001), Multivariate Permutation Tests, ch. 8. One
-arm alone is the exact sign flip.
-"""
+"""Several arms against one baseline, each on the cells that both have; p adjusted by maxT."""
 
 from __future__ import annotations
 
@@ -17,66 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from .alignment import ENGLISH, align, independent_units, macro_averages
 from .crossed_and_sign_flip import crossed_and_sign_flip
 from .multiplicity import holm
-from .randomisation import TIE, sign_flip
-from .validation import validate_array, validate_name
+from .randomisation import max_t
+from .validation import validate_name
 from .verdict import decide
 
-DRAWS = 9_999
-CHUNK = 2**21  # scores held at a time
 COLUMNS = [
     "arm", "against", "targets", "intermediate", "blocks", "baseline", "score", "theta", "low",
     "high", "p", "tost_p", "verdict", "note",
 ]  # fmt: skip
-
-
-def _statistics(D: np.ndarray) -> np.ndarray:
-    """|sum| / sqrt(B * sum of squares) over the last axis but one: an increasing function of |t|;
-    (..., B, A) to (..., A).
-    """
-    scale = np.sqrt(D.shape[-2] * (D**2).sum(-2))
-    return np.divide(np.abs(D.sum(-2)), scale, out=np.zeros_like(scale), where=scale > 0)
-
-
-def max_t(Y: ArrayLike, draws: int = DRAWS, seed: int | np.random.Generator = 0) -> np.ndarray:
-    """Step-down maxT adjusted p (A,) of A arms against one baseline, labels permuted inside each
-    block.
-
-    Y: (B, 1 + A) scores in points, one row a block, the baseline first. p = (k + 1) / (draws + 1);
-    with a single arm left, the exact sign flip. Raises ValueError for NaN, a wrong shape, or fewer
-    than two columns.
-    """
-    Y = validate_array("max_t: Y", Y, ndim=2)
-    if (columns := Y.shape[1]) < 2:
-        raise ValueError(f"max_t: found {columns} column, need the baseline and at least one arm")
-    rng = np.random.default_rng(seed)
-    observed = _statistics(Y[:, 1:] - Y[:, :1])
-    order, adjusted, largest = np.argsort(-observed, kind="stable"), np.empty(len(observed)), 0.0
-    for step, arm in enumerate(order):
-        left = Y[:, [0, *(order[step:] + 1)]]
-        if left.shape[1] == 2:
-            p = sign_flip(left[:, 1] - left[:, 0], rng)
-        else:
-            p = (_exceeding(left, observed[arm] - TIE, draws, rng) + 1) / (draws + 1)
-        adjusted[arm] = largest = max(largest, p)
-    return adjusted
-
-
-def _exceeding(Y: np.ndarray, threshold: float, draws: int, rng: np.random.Generator) -> int:
-    """In how many of `draws` random relabellings of (B, 1 + A) the largest statistic reaches
-    `threshold`.
-    """
-    count, size = 0, max(1, CHUNK // Y.size)
-    for start in range(0, draws, size):
-        copies = np.broadcast_to(Y, (min(size, draws - start), *Y.shape))
-        shuffled = rng.permuted(copies, axis=2)
-        largest = _statistics(shuffled[:, :, 1:] - shuffled[:, :, :1]).max(1)
-        count += int((largest >= threshold).sum())
-    return count
 
 
 def _shared_cells(frame: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
@@ -102,8 +43,7 @@ def _shared_cells(frame: pd.DataFrame, baseline: str, treatment: str) -> pd.Data
 def _contrast(
     frame: pd.DataFrame, baseline: str, treatment: str, margin: float
 ) -> tuple[dict, np.ndarray]:
-    """One difference over the cells that both arms have, tested like the primary one, and both
-    arms' block means (2, B).
+    """One difference, tested like the primary one, and both arms' block means (2, B).
 
     What cannot be compared comes back as a row of NaN with the reason as its note, and an empty
     table.
@@ -132,8 +72,7 @@ def _contrast(
 def against_baseline(
     frame: pd.DataFrame, baseline: str, arms: Sequence[str], margin: float = 1.0, seed: int = 0
 ) -> pd.DataFrame:
-    """Every arm against the baseline: one row an arm in the order given, with the maxT-adjusted p
-    as `p_max_t`.
+    """Every arm against the baseline, one row an arm in the order given.
 
     Arms that share the same targets and blocks are permuted together; where there are several such
     groups, p is multiplied by their number. Columns `COLUMNS`, p_max_t and p_holm; theta and
@@ -160,9 +99,7 @@ def _with_holm(table: pd.DataFrame) -> pd.DataFrame:
 def pairs(
     frame: pd.DataFrame, wanted: Sequence[tuple[str, str]], margin: float = 1.0
 ) -> pd.DataFrame:
-    """Planned pairs (baseline, treatment) of arms, p adjusted over them by Holm; pairs with an
-    absent arm are left out.
-    """
+    """Planned pairs (baseline, treatment) of arms that are there, p adjusted over them by Holm."""
     arms = set(frame["arm"].unique())
     rows = [_contrast(frame, low, high, margin)[0] for low, high in wanted if {low, high} <= arms]
     return _with_holm(pd.DataFrame(rows, columns=COLUMNS))

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
 from .intervals import t_half_width
-from .validation import ZeroVariance, validate_array
+from .validation import ZeroVariance, validate_array, validate_tables
 
 TINY = float(np.finfo(float).tiny)  # a p value that underflows is reported as this, never as 0
 # a standard error below this share of the largest difference is rounding, not spread
@@ -56,9 +56,7 @@ class Crossed(Estimate):
 
 
 def mean_squares(D: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and mean squares (block, item, residual) of tables (..., B, n); each returned with shape
-    (...).
-    """
+    """Mean and mean squares (block, item, residual), each (...), of tables (..., B, n)."""
     blocks, items = D.shape[-2:]
     row, column = D.mean(-1, keepdims=True), D.mean(-2, keepdims=True)  # (..., B, 1), (..., 1, n)
     mean = row.mean(-2, keepdims=True)
@@ -112,8 +110,7 @@ def crossed(D: ArrayLike, level: float = 0.95) -> Crossed:
 
 
 def block_variance(m: np.ndarray, strata: Sequence | None) -> tuple[float, int]:
-    """Variance of one block mean of `m` (B,), pooled within strata when given, and its degrees of
-    freedom.
+    """Variance of one block mean of `m` (B,) and its degrees of freedom, within strata when given.
 
     With I strata of S blocks the variance of the overall mean is sum_i s_i^2 / (I^2 S), i.e.
     mean_i(s_i^2) / B with I (S - 1) degrees of freedom: fixed differences between intermediate
@@ -136,20 +133,15 @@ def block_means(tables: Sequence[np.ndarray], w: np.ndarray) -> np.ndarray:
 
 
 def tasks_variance(
-    s2: np.ndarray,
-    floor: int,
-    ms_item: np.ndarray,
-    ms_residual: np.ndarray,
-    w: np.ndarray,
-    blocks: int,
-    items: np.ndarray,
+    s2: np.ndarray, floor: int, squares: tuple, w: np.ndarray, blocks: int, items: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Variance of a weighted mean over T tasks and its degrees of freedom.
 
-    s2: (...) variance of one block's weighted mean, with `floor` degrees of freedom; ms_item,
-    ms_residual: (..., T); w, items: (T,). V = s2 / B + sum_t w_t^2 max(0, MS_item,t -
-    MS_residual,t) / (B n_t), Satterthwaite's df, at least `floor`.
+    s2: (...) variance of one block's weighted mean, with `floor` degrees of freedom; squares: mean
+    squares of items and of residuals, (..., T) each; w, items: (T,). V = s2 / B + sum_t w_t^2
+    max(0, MS_item,t - MS_residual,t) / (B n_t), Satterthwaite's df, at least `floor`.
     """
+    ms_item, ms_residual = squares
     share = np.where(ms_item > ms_residual, w**2 / (blocks * items), 0.0)
     var = s2 / blocks + (share * (ms_item - ms_residual)).sum(-1)
     item, residual = (share * ms_item) ** 2, (share * ms_residual) ** 2
@@ -159,7 +151,7 @@ def tasks_variance(
 
 
 def crossed_tasks(
-    D: Sequence[ArrayLike], weights: ArrayLike, strata: Sequence | None = None, level: float = 0.95
+    D: Sequence[ArrayLike], weights: ArrayLike, strata: Sequence | None = None
 ) -> Estimate:
     """Weighted mean difference over several tasks that share blocks but not items.
 
@@ -169,24 +161,13 @@ def crossed_tasks(
     Satterthwaite's df over all terms, at least that of s_b^2. One unstratified task is `crossed`
     itself. Raises ValueError for mismatched shapes, unequal strata, NaN.
     """
-    tables = [
-        validate_array(f"crossed_tasks: D[{t}]", table, ndim=2, least=2)
-        for t, table in enumerate(D)
-    ]
-    w = validate_array("crossed_tasks: weights", weights, ndim=1)
-    blocks, shapes = len(tables[0]), [table.shape for table in tables]
-    if len(w) != len(tables) or any(shape[0] != blocks for shape in shapes):
-        raise ValueError(
-            f"crossed_tasks: found {len(w)} weights for shapes {shapes}, "
-            "need one weight a table and the same number of blocks"
-        )
+    tables, w = validate_tables("crossed_tasks", D, weights, least=2)
     if len(tables) == 1 and (strata is None or len(set(strata)) == 1):
-        whole = crossed(w[0] * tables[0], level)
-        return Estimate(whole.mean, whole.se, whole.df, whole.interval, whole.p)
+        return crossed(w[0] * tables[0])
     m = block_means(tables, w)
     s2, floor = block_variance(m, strata)
-    ms_item, ms_residual = np.array([mean_squares(table)[2:] for table in tables]).T  # (T,) each
-    items = np.array([shape[1] for shape in shapes])
-    var, df = tasks_variance(s2, floor, ms_item, ms_residual, w, blocks, items)
+    squares = np.array([mean_squares(table)[2:] for table in tables]).T  # (2, T)
+    items = np.array([table.shape[1] for table in tables])
+    var, df = tasks_variance(s2, floor, squares, w, len(m), items)
     scale = max(abs(weight) * np.abs(table).max() for weight, table in zip(w, tables, strict=True))
-    return Estimate(*_interval(m.mean(), float(var), float(df), level, scale))
+    return Estimate(*_interval(m.mean(), float(var), float(df), 0.95, scale))

@@ -1,10 +1,8 @@
-"""What every statistical function refuses: wrong shapes, missing or infinite values, unknown names,
-nothing to estimate from.
-"""
+"""What every statistical function refuses: wrong shapes, NaN, infinity, unknown names."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -38,6 +36,18 @@ def validate_p_values(name: str, values: ArrayLike) -> np.ndarray:
     if low < 0 or high > 1:
         raise ValueError(f"{name}: found values from {low} to {high}, need p values in [0, 1]")
     return p
+
+
+def validate_tables(
+    name: str, D: Sequence[ArrayLike], weights: ArrayLike, least: int = 1
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """T tables (B, n_t) that share their blocks, and their weights (T,); ValueError otherwise."""
+    tables = [validate_array(f"{name}: D[{t}]", table, 2, least) for t, table in enumerate(D)]
+    w, shapes = validate_array(f"{name}: weights", weights, 1), [table.shape for table in tables]
+    if len(w) != len(tables) or len({blocks for blocks, _ in shapes}) > 1:
+        need = "need one weight a table and the same number of blocks"
+        raise ValueError(f"{name}: found {len(w)} weights for shapes {shapes}, {need}")
+    return tables, w
 
 
 def validate_name(kind: str, name: str, allowed: Iterable[str]) -> str:
