@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from xgrl.evaluation.readout import read_out, unit_features
+from xgrl.evaluation.readout import Change, read_out, unit_features
 from xgrl.evaluation.retrieval import best_threshold, mine, nearest
 from xgrl.evaluation.scoring import contributions, from_counts, headline, score
 from xgrl.models.task_model import TaskModel
@@ -30,7 +30,6 @@ from xgrl.tasks import find_task
 
 RANKED = 20  # candidates that are ranked for each query
 
-Change = Callable[[np.ndarray], np.ndarray]
 # ids, predictions and references of one language, in the metric's own form
 Examples = tuple[list[str], list, list]
 

@@ -27,6 +27,8 @@ BATCH = 64
 BEST = 20  # first and last tokens that are looked at for an answer
 LONGEST_ANSWER = 30  # tokens
 
+Change = Callable[[np.ndarray], np.ndarray]  # of vectors (n, H)
+
 
 class Readout(NamedTuple):
     """Predictions for the n examples of a corpus, beside what is right, in its order.
@@ -70,29 +72,12 @@ def features(model: TaskModel, corpus: Corpus, layer: int = -1) -> np.ndarray:
 
 
 def unit_features(
-    model: TaskModel,
-    corpus: Corpus,
-    layer: int = -1,
-    change: Callable[[np.ndarray], np.ndarray] | None = None,
+    model: TaskModel, corpus: Corpus, layer: int = -1, change: Change | None = None
 ) -> np.ndarray:
     """`features`, if need be as `change` makes them, scaled to length 1."""
     vectors = features(model, corpus, layer)
     vectors = vectors if change is None else change(vectors)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-@torch.inference_mode()
-def classify(model: TaskModel, corpus: Corpus, task: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """Predicted class, or choice, (n,) int64 of each example, and its probability (n,) float32."""
-    vectors = torch.from_numpy(features(model, corpus)).to(next(model.parameters()).device)
-    scores = model.head_of(task)(vectors)
-    several = corpus.format == "multiple_choice"
-    rows = scores.split(np.diff(corpus.first).tolist()) if several else [scores]
-    best = zip(*((row.argmax(-1), row.softmax(-1).amax(-1)) for row in rows), strict=True)
-    classes, confidence = (
-        np.concatenate([np.atleast_1d(value.cpu().numpy()) for value in column]) for column in best
-    )
-    return classes, confidence
 
 
 @torch.inference_mode()
@@ -109,13 +94,6 @@ def token_scores(
             start, end = corpus.tokens.offsets[row : row + 2]
             result[start:end] = values[: end - start]
     return result
-
-
-def tag(model: TaskModel, corpus: Corpus, task: str = "") -> list[np.ndarray]:
-    """Predicted tag (words,) int64 of every word of each example."""
-    tags = token_scores(model, corpus, lambda scores: scores.argmax(-1), task)
-    borders = corpus.tokens.offsets[corpus.first]
-    return [tags[a:b][corpus.origin[a:b] >= 0] for a, b in itertools.pairwise(borders)]
 
 
 def answer(
@@ -156,13 +134,22 @@ def _best_span(scores: np.ndarray, origin: np.ndarray) -> tuple[float, tuple[int
     return float(total[i, j]), (int(origin[starts[i], 0]), int(origin[ends[j], 1]))
 
 
+@torch.inference_mode()
 def _classes(model: TaskModel, corpus: Corpus, task: str, empty: bool) -> Readout:
-    classes, confidence = classify(model, corpus, task)
+    vectors = torch.from_numpy(features(model, corpus)).to(next(model.parameters()).device)
+    scores = model.head_of(task)(vectors)
+    several = corpus.format == "multiple_choice"
+    rows = scores.split(np.diff(corpus.first).tolist()) if several else [scores]
+    best = zip(*((row.argmax(-1), row.softmax(-1).amax(-1)) for row in rows), strict=True)
+    classes, confidence = (torch.hstack(column).cpu().numpy() for column in best)
     return Readout(classes.tolist(), corpus.labels.tolist(), confidence)
 
 
 def _tags(model: TaskModel, corpus: Corpus, task: str, empty: bool) -> Readout:
-    return Readout(tag(model, corpus, task), corpus.column("tags"))
+    tags = token_scores(model, corpus, lambda scores: scores.argmax(-1), task)
+    examples = itertools.pairwise(corpus.tokens.offsets[corpus.first])
+    tags = [tags[a:b][corpus.origin[a:b] >= 0] for a, b in examples]
+    return Readout(tags, corpus.column("tags"))
 
 
 def _answers(model: TaskModel, corpus: Corpus, task: str, empty: bool) -> Readout:
@@ -188,20 +175,16 @@ READERS: dict[str, Callable[[TaskModel, Corpus, str, bool], Readout]] = {
 
 
 def read_out(model: TaskModel, corpus: Corpus, task: str = "", empty: bool = False) -> Readout:
-    """What the model says about every example of a corpus.
+    """What the model says about every example of a corpus, which has one of `READERS`' formats.
 
-    Args:
-        model: with a head for the corpus's format.
-        corpus: development or test examples, of one of the formats in `READERS`.
-        task: name of the head in a mixture.
-        empty: span QA: an answer may be "" where the corpus has unanswerable questions.
+    task: name of the head in a mixture. empty: in span QA an answer may be "" where the corpus has
+    unanswerable questions.
     """
     return READERS[corpus.format](model, corpus, task, empty)
 
 
 def dev_accuracy(model: TaskModel, corpus: Corpus, task: str = "") -> tuple[int, int, float]:
-    """Was it learned? Right answers, their number, and the share that is right without looking, in
-    percent.
+    """Right answers, their number, and the percentage that is right without looking.
 
     Counted are examples; in tagging words, in span QA exact answers, in pairs queries that find
     their candidate among all of the corpus. Without looking: always the most frequent class, place,
@@ -219,24 +202,18 @@ def dev_accuracy(model: TaskModel, corpus: Corpus, task: str = "") -> tuple[int,
     return int(right.sum()), len(golds), 100 * majority / len(golds)
 
 
-def tasks_learned(
-    model: TaskModel, dev: Mapping[str, Corpus]
-) -> dict[str, dict[str, float | bool]]:
+def tasks_learned(model: TaskModel, dev: Mapping[str, Corpus]) -> dict[str, dict[str, float]]:
     """Was each task learned? Its development accuracy must lie above the majority class.
 
-    Args:
-        model: after training.
-        dev: development corpora by task, one or those of a mixture.
-
-    Returns:
-        by task ``dev_accuracy`` with its exact 95 % interval ``dev_low`` to ``dev_high``, of
-            ``dev_correct`` among ``dev_n``, ``majority_accuracy``, and ``learned``; in percent.
+    dev: development corpora by task, one or those of a mixture. Returns by task ``dev_accuracy``
+    with its exact 95 % interval ``dev_low`` to ``dev_high``, of ``dev_correct`` among ``dev_n``,
+    ``majority_accuracy``, and ``learned``; in percent.
     """
-    checks = {}
+    learned = {}
     for task, corpus in dev.items():
         right, count, majority = dev_accuracy(model, corpus, task)
         low, high = (100 * share for share in exact_binomial(right, count, 0.95))
-        checks[task] = {"dev_accuracy": 100 * right / count, "dev_n": count, "dev_correct": right,
+        learned[task] = {"dev_accuracy": 100 * right / count, "dev_n": count, "dev_correct": right,
                         "dev_low": low, "dev_high": high, "majority_accuracy": majority,
                         "learned": bool(low > majority)}  # fmt: skip
-    return checks
+    return learned

@@ -39,7 +39,7 @@ class Scored(NamedTuple):
     score: np.ndarray
 
     def best(self) -> tuple[np.ndarray, np.ndarray]:
-        """The candidate with the best score and that score, (n,) each; of equal ones the nearest."""
+        """Candidate with the best score and that score, (n,) each; of equal ones the nearest."""
         rows, column = np.arange(len(self.score)), self.score.argmax(1)
         return self.index[rows, column], self.score[rows, column]
 

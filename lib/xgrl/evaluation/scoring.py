@@ -91,8 +91,7 @@ def from_counts(metric: str, sums: ArrayLike) -> np.ndarray:
     if not _metric(metric).counted:
         counted = ", ".join(name for name, kind in METRICS.items() if kind.counted)
         raise ValueError(
-            f"metric {metric!r} is the mean of its contributions, it has no counts; those with "
-            f"counts: {counted}"
+            f"{metric!r} is the mean of its contributions; those with counts: {counted}"
         )
     return f1_of(sums)
 

@@ -153,9 +153,8 @@ def _class(task: str, example: str, name: str) -> str:
     official = ("entailment", "neutral", "contradiction") if task == "xnli" else ("0", "1")
     ours = TASKS[task].labels or official
     if name not in ours and name not in official:
-        raise ValueError(
-            f"example {example} has the class {name!r}, expected one of {', '.join(ours)}"
-        )
+        names = ", ".join(ours)
+        raise ValueError(f"example {example} has the class {name!r}, expected one of {names}")
     return name if name in official else official[ours.index(name)]
 
 

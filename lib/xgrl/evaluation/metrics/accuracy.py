@@ -13,19 +13,18 @@ import datasets
 import evaluate
 import numpy as np
 
-from .official import STRING, Official, validate_number
+from .official import STRING, Official, entries, validate_number
 
 INTEGER = datasets.Value("int64")
 
 
 class Accuracy(Official, evaluate.Metric):
-    """100 times the share of equal labels; classes, and candidates, are named by index or by name."""
+    """100 times the share of equal labels: classes or candidates, all by index or all by name.
 
-    DESCRIPTION = "Share of examples whose predicted label is the reference label, in percent."
-    INPUTS = (
-        "predictions, references: n labels each, all indices or all names of classes; in retrieval "
-        "the candidates ranked first and the gold ones. Returns {'accuracy': 0 to 100}."
-    )
+    predictions, references: n labels each; in retrieval the candidates ranked first and the gold
+    ones. Returns {'accuracy': 0 to 100}.
+    """
+
     FEATURES = ((INTEGER, INTEGER), (STRING, STRING))
 
     def validate(self, predictions: Sequence, references: Sequence) -> None:
@@ -34,14 +33,10 @@ class Accuracy(Official, evaluate.Metric):
         """
         validate_number(predictions, references)
         first: dict[str, str] = {}
-        for name, labels in (("prediction", predictions), ("reference", references)):
-            for row, label in enumerate(labels):
-                if not isinstance(label, str | int | np.integer):
-                    raise ValueError(
-                        f"{name} {row} is {label!r}: expected a class index or a string"
-                    )
-                kind = "strings" if isinstance(label, str) else "integers"
-                first.setdefault(kind, f"{name} {row}")
+        for name, label in entries(predictions, references):
+            if not isinstance(label, str | int | np.integer):
+                raise ValueError(f"{name} is {label!r}: expected a class index or a string")
+            first.setdefault("strings" if isinstance(label, str) else "integers", name)
         if len(first) > 1:
             raise ValueError(
                 f"labels must be all integers or all strings: {first['integers']} is an integer, "

@@ -9,21 +9,23 @@ the retrieval group; the paper has it there, and so has this).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 
+SHARED = {
+    "structured prediction": ("udpos", "panx"),
+    "question answering": ("xquad", "mlqa", "tydiqa"),
+}
 GROUPS = {
     "xtreme": {
         "classification": ("xnli", "pawsx"),
-        "structured prediction": ("udpos", "panx"),
-        "question answering": ("xquad", "mlqa", "tydiqa"),
+        **SHARED,
         "retrieval": ("bucc2018", "tatoeba"),
     },
     "xtreme-r": {
         "classification": ("xnli", "xcopa"),
-        "structured prediction": ("udpos", "panx"),
-        "question answering": ("xquad", "mlqa", "tydiqa"),
+        **SHARED,
         "retrieval": ("tatoeba", "mewslix", "lareqa"),
     },
 }
@@ -34,12 +36,9 @@ LANGUAGES = ("all", "zero-shot")
 class Aggregate:
     """Averages in percent.
 
-    Attributes:
-        tasks: mean over languages of each task.
-        groups: mean over the tasks of each complete group.
-        average: mean over all tasks, the benchmark's overall score; None when a task is missing.
-        over_groups: mean over the groups, in which each group weighs the same; None when a task is
-            missing.
+    tasks: mean over languages of each task. groups: mean over the tasks of each complete group.
+    average: mean over all tasks, the benchmark's overall score; over_groups: mean over the groups,
+    in which each group weighs the same; both None when a task is missing.
     """
 
     tasks: dict[str, float]
@@ -63,41 +62,23 @@ def aggregate(
     if benchmark not in GROUPS:
         raise ValueError(f"benchmark={benchmark!r}: allowed: {', '.join(GROUPS)}")
     members = [task for group in GROUPS[benchmark].values() for task in group]
+    names = ", ".join(members)
     tasks = {}
-    for task, by_language in scores.items():
+    for task, own in scores.items():
         if task not in members:
-            raise ValueError(
-                f"task {task!r} is not in {benchmark}; its tasks: {', '.join(members)}"
-            )
-        for language, value in by_language.items():
+            raise ValueError(f"task {task!r} is not in {benchmark}; its tasks: {names}")
+        for language, value in own.items():
             if not 0 <= value <= 100:  # false for NaN too
-                raise ValueError(
-                    f"{task}, {language}: found {value!r}, expected a score from 0 to 100"
-                )
-        kept = [
-            value
-            for language, value in by_language.items()
-            if languages == "all" or language != "en"
-        ]
+                raise ValueError(f"{task}, {language}: found {value!r}, expected 0 to 100")
+        kept = [value for language, value in own.items() if languages == "all" or language != "en"]
         if not kept:
-            raise ValueError(
-                f"task {task!r} has no scores in the languages asked for ({languages}), found "
-                f"{list(by_language)}"
-            )
-        tasks[task] = _mean(kept)
+            raise ValueError(f"task {task!r} has no scores ({languages} languages): {list(own)}")
+        tasks[task] = fmean(kept)
     groups = {
-        group: _mean([tasks[task] for task in group_tasks])
-        for group, group_tasks in GROUPS[benchmark].items()
-        if tasks.keys() >= set(group_tasks)
+        group: fmean(tasks[task] for task in own)
+        for group, own in GROUPS[benchmark].items()
+        if tasks.keys() >= set(own)
     }
-    complete = len(groups) == len(GROUPS[benchmark])
-    return Aggregate(
-        tasks,
-        groups,
-        _mean([*tasks.values()]) if complete else None,
-        _mean([*groups.values()]) if complete else None,
-    )
-
-
-def _mean(values: list[float]) -> float:
-    return math.fsum(values) / len(values)
+    if len(groups) < len(GROUPS[benchmark]):
+        return Aggregate(tasks, groups, None, None)
+    return Aggregate(tasks, groups, fmean(tasks.values()), fmean(groups.values()))

@@ -28,6 +28,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
+from typing import ClassVar
 
 import evaluate
 import numpy as np
@@ -80,18 +81,14 @@ def exact_and_f1(words: list[str], gold: list[str]) -> tuple[float, float]:
 
 
 class Answers(Official, evaluate.Metric):
-    """Means over questions of exact match and of word F1, each with the best of the gold answers."""
+    """Means over questions of exact match and word F1, each with the best of the gold answers.
 
-    DESCRIPTION = (
-        "Exact match and word F1 of answers, in percent; English normalisation (squad), or by "
-        "language (mlqa)."
-    )
-    INPUTS = (
-        "predictions: n texts. references: n lists of gold texts. language: of the answers (mlqa). "
-        "Returns exact_match and f1, 0 to 100."
-    )
+    predictions: n texts. references: n lists of gold texts. language: of the answers (mlqa).
+    Returns exact_match and f1, 0 to 100.
+    """
+
     FEATURES = ((STRING, STRINGS),)
-    NAMES = {"squad": squad_words, "mlqa": mlqa_words}
+    NAMES: ClassVar = {"squad": squad_words, "mlqa": mlqa_words}
 
     @property
     def needs_language(self) -> bool:

@@ -23,6 +23,7 @@ cmp-lg/9505040.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import evaluate
 import numpy as np
@@ -74,14 +75,13 @@ PLAIN = 'a tag such as "NOUN", without hyphen and not beginning with "O" or "."'
 
 
 class ChunkF1(Official, evaluate.Metric):
-    """F1 of chunks that agree in type and in both ends, over all sentences together."""
+    """F1 of chunks that agree in type and in both ends, over all sentences together.
 
-    DESCRIPTION = "F1, precision and recall of chunks of tags over the whole corpus, in percent."
-    INPUTS = (
-        "predictions, references: n lists of tags, one a word: 'O', 'B-x' or 'I-x' (span_f1), or "
-        "such as 'NOUN' (tag_f1). Returns f1, precision, recall, 0 to 100."
-    )
-    NAMES = {
+    predictions, references: n lists of tags, one a word: 'O', 'B-x' or 'I-x' (span_f1), or such as
+    'NOUN' (tag_f1). Returns f1, precision, recall, 0 to 100.
+    """
+
+    NAMES: ClassVar = {
         "span_f1": (bio_chunks, _is_bio, '"O", "B-<type>" or "I-<type>"'),
         "tag_f1": (run_chunks, _is_plain, PLAIN),
     }

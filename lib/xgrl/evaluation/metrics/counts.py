@@ -20,7 +20,7 @@ def f1_of(counts: ArrayLike) -> np.ndarray:
     counts = np.asarray(counts, dtype=np.float64)
     if counts.ndim == 0 or counts.shape[-1] != 3:
         raise ValueError(
-            f"counts have shape {counts.shape}: expected (..., 3), matched, predicted and expected"
+            f"shape {counts.shape}: expected (..., 3), of matched, predicted, expected"
         )
     matched, either = counts[..., 0], counts[..., 1] + counts[..., 2]
     return np.divide(200.0 * matched, either, out=np.zeros(np.shape(either)), where=either != 0)

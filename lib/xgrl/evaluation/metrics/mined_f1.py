@@ -13,7 +13,7 @@ import evaluate
 import numpy as np
 
 from .counts import f1_precision_recall
-from .official import Official
+from .official import Official, entries, sizes
 
 
 def by_source(
@@ -36,13 +36,12 @@ def by_source(
 
 
 class MinedF1(Official, evaluate.Metric):
-    """F1 of the set of mined pairs."""
+    """F1 of the set of mined pairs.
 
-    DESCRIPTION = "F1, precision and recall of mined sentence pairs, in percent."
-    INPUTS = (
-        "predictions, references: pairs 'source id<tab>target id'; numbers may differ. Returns f1, "
-        "precision, recall, 0 to 100."
-    )
+    predictions, references: pairs 'source id<tab>target id'; numbers may differ. Returns f1,
+    precision, recall, 0 to 100.
+    """
+
     counted = True
 
     def add_batch(self, *, predictions=None, references=None, **options) -> None:
@@ -55,20 +54,15 @@ class MinedF1(Official, evaluate.Metric):
         """ValueError without any reference, or for a pair that is not "source id<tab>target id";
         the target may be empty, which is no pair.
         """
-        if predictions is None or references is None or len(references) == 0:
-            sizes = [None if side is None else len(side) for side in (predictions, references)]
-            raise ValueError(
-                f"expected predicted and gold pairs, one gold pair at least, found {sizes[0]} and "
-                f"{sizes[1]}"
-            )
-        for name, pairs in (("prediction", predictions), ("reference", references)):
-            for row, pair in enumerate(pairs):
-                ids = pair.split("\t") if isinstance(pair, str) else []
-                if len(ids) != 2 or not ids[0]:
-                    raise ValueError(
-                        f"{name} {row} is {pair!r}: expected a source id, a tab and a target id "
-                        f"(or nothing after the tab)"
-                    )
+        n, m = sizes(predictions, references)
+        if n is None or not m:
+            raise ValueError(f"expected pairs, one gold pair at least, found {n} and {m}")
+        for name, pair in entries(predictions, references):
+            ids = pair.split("\t") if isinstance(pair, str) else []
+            if len(ids) != 2 or not ids[0]:
+                raise ValueError(
+                    f"{name} is {pair!r}: expected a source id, a tab and a target id (or nothing)"
+                )
 
     def each(self, predictions: Sequence, references: Sequence) -> np.ndarray:
         """(n, 3) int64: pairs of a source sentence matched, predicted and expected.

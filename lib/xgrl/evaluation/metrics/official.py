@@ -7,7 +7,8 @@ no other helper: `evaluate.load` copies only the files that the metric's own mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import datasets
@@ -19,20 +20,15 @@ STRINGS = datasets.List(STRING)
 
 
 class Official:
-    """Mixed in before `evaluate.Metric`; a metric gives the constants below, `validate`, `each`
-    and `_compute`.
+    """Mixed in before `evaluate.Metric`; a metric gives `validate`, `each`, `_compute`, and in its
+    docstring what it is and, after a blank line, its inputs.
 
-    Attributes:
-        DESCRIPTION, INPUTS: what is scored, and what of.
-        FEATURES: types of a prediction and of a reference, one pair for each kind of input.
-        NAMES: metrics that one module serves, each with what sets it apart; empty where it serves
-            one. ``evaluate.load(path, name)`` takes one of them.
-        needs_language: `compute` and `each` take the examples' language.
-        counted: `each` gives counts of which the headline is a function, F1, and not a mean.
+    FEATURES: types of a prediction and of a reference, a pair for each kind of input. NAMES: where
+    one module serves several metrics, what sets each apart; ``evaluate.load(path, name)`` takes one
+    of them. needs_language: `compute` and `each` take the examples' language. counted: `each` gives
+    counts of which the headline is a function, F1, and not a mean.
     """
 
-    DESCRIPTION: ClassVar[str]
-    INPUTS: ClassVar[str]
     FEATURES: ClassVar[Sequence[tuple[Any, Any]]] = ((STRINGS, STRINGS),)
     NAMES: ClassVar[Mapping[str, Any]] = {}
     needs_language = False
@@ -44,16 +40,12 @@ class Official:
                 f"config_name={self.config_name!r}: allowed: {', '.join(self.NAMES)}; "
                 f"evaluate.load(path, {next(iter(self.NAMES))!r})"
             )
-        features = [
-            datasets.Features({"predictions": prediction, "references": reference})
-            for prediction, reference in self.FEATURES
-        ]
-        return evaluate.MetricInfo(
-            description=self.DESCRIPTION,
-            citation="",
-            inputs_description=self.INPUTS,
-            features=features if len(features) > 1 else features[0],
-        )
+        what, _, inputs = inspect.getdoc(type(self)).partition("\n\n")
+        names = ("predictions", "references")
+        sides = (dict(zip(names, types, strict=True)) for types in self.FEATURES)
+        features = [datasets.Features(side) for side in sides]
+        features = features if len(features) > 1 else features[0]
+        return evaluate.MetricInfo(what, "", features, inputs_description=inputs)
 
     def add(self, *, prediction: Any = None, reference: Any = None, **options: Any) -> None:
         """Add one example, validated as in `add_batch`."""
@@ -65,25 +57,32 @@ class Official:
         super().add_batch(predictions=predictions, references=references, **options)
 
 
+def entries(predictions: Sequence, references: Sequence) -> Iterator[tuple[str, Any]]:
+    """All predictions and references, each with what a message calls it, as "reference 3"."""
+    for name, values in (("prediction", predictions), ("reference", references)):
+        for row, value in enumerate(values):
+            yield f"{name} {row}", value
+
+
+def sizes(predictions: Sequence | None, references: Sequence | None) -> list[int | None]:
+    """How many predictions and references there are; None where there is no list of them."""
+    return [None if side is None else len(side) for side in (predictions, references)]
+
+
 def validate_number(predictions: Sequence | None, references: Sequence | None) -> None:
     """Raise ValueError unless there are as many predictions as references, one at least."""
-    if predictions is None or references is None or len(predictions) != len(references):
-        sizes = [None if side is None else len(side) for side in (predictions, references)]
-        raise ValueError(
-            f"expected as many predictions as references, found {sizes[0]} and {sizes[1]}"
-        )
-    if len(predictions) == 0:
+    n, m = sizes(predictions, references)
+    if n is None or n != m:
+        raise ValueError(f"expected as many predictions as references, found {n} and {m}")
+    if n == 0:
         raise ValueError("no predictions to score")
 
 
 def validate_lists(predictions: Sequence, references: Sequence, kind: str) -> None:
     """Raise ValueError unless predictions and references are lists of strings, of this `kind`."""
-    for name, rows in (("prediction", predictions), ("reference", references)):
-        for row, values in enumerate(rows):
-            if not isinstance(values, list | tuple | np.ndarray):
-                raise ValueError(f"{name} {row} is {values!r}: expected a list of {kind}")
-            for value in values:
-                if not isinstance(value, str):
-                    raise ValueError(
-                        f"{name} {row} holds {value!r}: expected {kind}, all of them strings"
-                    )
+    for name, values in entries(predictions, references):
+        if not isinstance(values, list | tuple | np.ndarray):
+            raise ValueError(f"{name} is {values!r}: expected a list of {kind}")
+        for value in values:
+            if not isinstance(value, str):
+                raise ValueError(f"{name} holds {value!r}: expected {kind}, all of them strings")

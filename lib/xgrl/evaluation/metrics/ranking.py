@@ -19,6 +19,7 @@ script.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import evaluate
 import numpy as np
@@ -29,7 +30,7 @@ DEPTH = 20  # XTREME-R looks no further
 
 
 def reciprocal_rank(ranked: Sequence[str], relevant: set[str]) -> float:
-    """100 divided by the rank of the first relevant candidate, 0 when none is among the first 20."""
+    """100 divided by the rank of the first relevant candidate; 0 when it is not among 20."""
     ranks = (rank for rank, name in enumerate(ranked[:DEPTH], start=1) if name in relevant)
     return 100.0 / next(ranks, np.inf)
 
@@ -50,17 +51,13 @@ def average_precision(ranked: Sequence[str], relevant: set[str]) -> float:
 
 
 class Ranking(Official, evaluate.Metric):
-    """100 times the mean reciprocal rank, or average precision, at 20."""
+    """100 times the mean reciprocal rank (mrr), or average precision (map), at 20.
 
-    DESCRIPTION = (
-        "Mean over queries of 1 / rank of the first relevant candidate (mrr), or of the average "
-        "precision (map), among the first 20 candidates, in percent."
-    )
-    INPUTS = (
-        "predictions: n lists of ids, best first. references: n lists of relevant ids. Returns "
-        "{'mrr@20': 0 to 100} or {'map@20': 0 to 100}."
-    )
-    NAMES = {"mrr": reciprocal_rank, "map": average_precision}
+    predictions: n lists of ids, best first. references: n lists of relevant ids. Returns
+    {'mrr@20': 0 to 100} or {'map@20': 0 to 100}.
+    """
+
+    NAMES: ClassVar = {"mrr": reciprocal_rank, "map": average_precision}
 
     def validate(self, predictions: Sequence, references: Sequence) -> None:
         """ValueError for unequal numbers, no queries, ids that are no strings, or none relevant."""

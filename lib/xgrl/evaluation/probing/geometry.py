@@ -50,10 +50,7 @@ def mean_geometry(features: np.ndarray, languages: Sequence[str]) -> Geometry:
     within = float(((x - means[codes]) ** 2).sum())
     between = float(((means[codes] - x.mean(0)) ** 2).sum())
     if within == 0:
-        raise ValueError(
-            "mean_geometry: the texts of each language have one and the same vector (collapsed "
-            "features)"
-        )
+        raise ValueError("mean_geometry: a language's texts share one vector (collapsed features)")
     distances = np.linalg.norm(means[:, None] - means[None], axis=-1) / np.sqrt(within / len(x))
     table = pd.DataFrame(distances, index=names, columns=names)
     return Geometry(table, 100 * between / (between + within))
@@ -78,9 +75,7 @@ def jackknife_interval(
     Raises ValueError for fewer texts than groups.
     """
     if n < GROUPS:
-        raise ValueError(
-            f"jackknife_interval: {n} texts; at least {GROUPS} are needed, one a group"
-        )
+        raise ValueError(f"jackknife_interval: {n} texts; at least {GROUPS}, one a group")
     everything = np.arange(n)
     value = statistic(everything)
     without = np.array([statistic(everything[everything % GROUPS != k]) for k in range(GROUPS)])

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -36,15 +37,58 @@ from transformers import PreTrainedModel
 from xgrl.evaluation.probing.geometry import jackknife_interval, mean_geometry
 from xgrl.evaluation.probing.probes import a_distance, language_probe
 from xgrl.evaluation.probing.similarity import Translation, cka, translation_similarity
+from xgrl.models.encoder import load_encoder
 from xgrl.models.heads import mean_pool
+from xgrl.models.split import top
 from xgrl.models.tokens import tokenise
 from xgrl.prepare.corpus import Corpus
+from xgrl.prepare.folder import Prepared
+from xgrl.runs import records
 from xgrl.runs.progress import watch
 from xgrl.training.batches import collate
 from xgrl.training.diagnostics import effective_rank
 
 TRANSLATION = [field.name for field in fields(Translation)]
 PARALLEL = ("stage", "layer", "language", *TRANSLATION, "cka", "seen")
+
+
+def stage_folders(
+    prepared: Prepared, outputs: str, study: str, target: str, **run: str | int
+) -> dict[str, Path]:
+    """The encoders of one checkpoint by stage, the oldest first.
+
+    target: after whose fine-tuning the encoder is measured as well, "" for none. run: intermediate,
+    arm, seed; for arm "none" the public encoder itself counts as the intermediate stage. Raises
+    ValueError where they stem from other prepared data, or one is not there.
+    """
+    folders = {"intermediate" if run["arm"] == "none" else "public": prepared.folder / "encoder"}
+    if run["arm"] != "none":
+        origin = records.run_folder(outputs, study, "intermediate", **run)
+        folders["intermediate"] = origin / "checkpoint"
+    if target:
+        origin = records.run_folder(outputs, study, "target", target=target, **run)
+        folders["fine-tuned"] = origin / "encoder"
+    for folder in list(folders.values())[1:]:
+        prepared.check_inputs(folder.parent)
+        if not folder.exists():
+            raise ValueError(
+                f"{folder} is not there: run 03_target with keep_encoder = True, or set "
+                f"probe_target = ''"
+            )
+    return folders
+
+
+def load_features(
+    texts: Sequence[str], folders: Mapping[str, Path], prepared: Prepared
+) -> tuple[dict[str, np.ndarray], int]:
+    """`stage_features` of the encoders in these folders, and how many lower layers they share."""
+    (first, *others) = folders
+    public, tokenizer = load_encoder(prepared.folder / "encoder")
+    frozen, stages = prepared.frozen_layers(public), {first: public}
+    for stage in others:  # upper layers need no vocabulary
+        whole = prepared.encoder(folders[stage]) if frozen else load_encoder(folders[stage])[0]
+        stages[stage] = top(whole, frozen)
+    return stage_features(texts, stages, tokenizer, frozen), frozen
 
 
 @torch.inference_mode()
@@ -168,8 +212,6 @@ def measure_translations(
                 row |= asdict(translation_similarity(x[ours], x[theirs]))
                 rows.append(row | {"cka": cka(x[ours], x[theirs]), "seen": language in seen})
     if not rows:
-        raise ValueError(
-            f"parallel texts: none of {', '.join(positions) or 'no language'} shares 4 sentences "
-            f"with English"
-        )
+        names = ", ".join(positions) or "no language"
+        raise ValueError(f"parallel texts: none of {names} shares 4 sentences with English")
     return pd.DataFrame(rows, columns=PARALLEL)

@@ -40,9 +40,7 @@ FLAT = 1e-3  # largest entry of the gradient at which the discriminator counts a
 
 @dataclass(frozen=True)
 class Probe:
-    """Held-out result of one language probe; percent, selectivity in points; `converged`: did its
-    training reach an optimum?
-    """
+    """Held-out result of one probe; percent, selectivity in points; did its training converge?"""
 
     accuracy: float
     low: float
@@ -111,20 +109,14 @@ def validated(features: np.ndarray, languages: Sequence[str]) -> tuple[np.ndarra
     x = np.asarray(features, dtype=np.float64)
     labels = np.asarray(languages, dtype=str)
     if x.ndim != 2 or len(x) != len(labels):
-        raise ValueError(
-            f"features have shape {x.shape}, languages {labels.shape}; expected (n, d) and (n,)"
-        )
-    if not np.isfinite(x).all():
-        raise ValueError(
-            f"{int((~np.isfinite(x)).any(1).sum())} of {len(x)} feature rows are not finite "
-            f"(diverged run?)"
-        )
+        shapes = f"{x.shape} and {labels.shape}"
+        raise ValueError(f"features, languages of shape {shapes}; expected (n, d) and (n,)")
+    if bad := int((~np.isfinite(x)).any(1).sum()):
+        raise ValueError(f"{bad} of {len(x)} feature rows are not finite (diverged run?)")
     names, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(names) < 2 or counts.min() < 4:
         sizes = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
-        raise ValueError(
-            f"found {sizes}; a probe needs two or more languages with at least 4 texts each"
-        )
+        raise ValueError(f"found {sizes}; a probe needs 2 languages or more, 4 texts or more each")
     return x, codes
 
 

@@ -50,8 +50,7 @@ def cka(first: np.ndarray, second: np.ndarray) -> float:
     """
     if len(first) != len(second):
         raise ValueError(
-            f"cka: {len(first)} and {len(second)} texts; both representations must be of the same "
-            f"texts"
+            f"cka: {len(first)} and {len(second)} texts; expected the same texts twice"
         )
     if len(first) < 4:
         raise ValueError(f"cka: {len(first)} texts; the unbiased estimate needs 4 or more")
@@ -90,9 +89,7 @@ def translation_similarity(
     """
     x, y = (np.asarray(side, dtype=np.float64) for side in (english, foreign))
     if x.ndim != 2 or x.shape != y.shape or len(x) < 4:
-        raise ValueError(
-            f"features have shapes {x.shape} and {y.shape}; expected twice (n, d), n at least 4"
-        )
+        raise ValueError(f"shapes {x.shape} and {y.shape}; expected twice (n, d), n at least 4")
     lengths = [np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y)]
     if not all(np.isfinite(length).all() and (length > 0).all() for length in lengths):
         raise ValueError("a feature is not finite or has length 0 (diverged or collapsed run?)")

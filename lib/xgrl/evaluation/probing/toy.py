@@ -19,15 +19,10 @@ from xgrl.models.grl import gradient_reversal
 def train_toy(weight: float, rate: float, steps: int = 500) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train encoder, head and discriminator together.
 
-    Args:
-        weight: lambda, the same in all steps.
-        rate: learning rate of the discriminator; the encoder's is 0.05.
-        steps: of gradient descent, on all points.
-
-    Returns:
-        one row a step and point: step, x, y (its features), dx, dy (where the reversed gradient
-            pushes them), language (en, de); and one a step: step, a, b, c (the discriminator is
-            undecided where a x + b y + c = 0), accuracy (percent).
+    weight: lambda, the same in all steps. rate: learning rate of the discriminator; the encoder's
+    is 0.05. steps: of gradient descent, on all points. Returns one row a step and point: step, x, y
+    (its features), dx, dy (where the reversed gradient pushes them), language (en, de); and one a
+    step: step, a, b, c (the discriminator is undecided where a x + b y + c = 0), accuracy (%).
     """
     chance = np.random.default_rng(0)
     side, language = chance.integers(0, 2, 200), np.arange(200) % 2
