@@ -21,7 +21,7 @@ from scipy.stats import norm
 
 from xgrl.arms import arm_spec, method_of
 from xgrl.evaluation.metrics.counts import f1_of
-from xgrl.runs.records import COUNTS, PREDICTION_COLUMNS
+from xgrl.runs.records import COUNTS, PREDICTION_COLUMNS, SCHEMA
 from xgrl.stats import jackknife
 
 # target: (languages without English, items, points right, parallel over languages, kind: accuracy,
@@ -140,7 +140,7 @@ def write_run(
     """One `run.json` as the notebooks leave it."""
     folder.mkdir(parents=True, exist_ok=True)
     record = {
-        "schema": 1, "study": study, "phase": phase, "status": status, "parameters": parameters, "versions": VERSIONS,
+        "schema": SCHEMA, "study": study, "phase": phase, "status": status, "parameters": parameters, "versions": VERSIONS,
         "inputs": {}, "wall_seconds": 12.5, "peak_memory_mb": 900.0, "device": "cpu", "threads": 1, "metrics": metrics,
         "warnings": [],
     }  # fmt: skip
