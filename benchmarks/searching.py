@@ -1,10 +1,11 @@
-"""One search in a process of its own: ``python -m benchmarks.searching nearest|product CANDIDATES
-FIRST LAST [--k 20]``.
+"""One search in a process of its own.
 
-`nearest` is `xgrl.evaluation.retrieval.nearest` for the queries FIRST to LAST; `product` is what it cannot do
-without, the same matrix product in the same blocks, looked at by nobody. Both on L2-normalised
-float32 vectors of width 384, drawn in memory. Prints seconds and the memory that came on top of the
-vectors, in MB.
+    python -m benchmarks.searching nearest|product CANDIDATES FIRST LAST [--k 20]
+
+`nearest` is `xgrl.evaluation.retrieval.nearest` for the queries FIRST to LAST; `product` is what it
+cannot do without, the same matrix product in the same blocks, looked at by nobody. Both on
+L2-normalised float32 vectors of width 384, drawn in memory. Prints seconds and the memory that came
+on top of the vectors, in MB.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ def vectors(count: int, seed: int) -> np.ndarray:
     """
     rng, out = np.random.default_rng(seed), np.empty((count, WIDTH), np.float32)
     for start in range(0, count, 1000):
-        part = rng.standard_normal((min(1000, count - start), WIDTH), dtype=np.float32)
-        out[start : start + 1000] = part / np.linalg.norm(part, axis=1, keepdims=True)
+        rows = rng.standard_normal((min(1000, count - start), WIDTH), dtype=np.float32)
+        out[start : start + 1000] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return out
 
 
@@ -40,8 +41,8 @@ def product(queries: np.ndarray, candidates: np.ndarray, block: int = BLOCK) -> 
     space = torch.empty(min(block, len(queries)) * min(block, len(candidates)))
     for start in range(0, len(queries), block):
         for first in range(0, len(candidates), block):
-            part, other = queries[start : start + block], candidates[first : first + block]
-            torch.mm(part, other.T, out=space[: len(part) * len(other)].view(len(part), len(other)))
+            rows, other = queries[start : start + block], candidates[first : first + block]
+            torch.mm(rows, other.T, out=space[: len(rows) * len(other)].view(len(rows), len(other)))
 
 
 def main() -> None:

@@ -108,19 +108,18 @@ def test_a_target_is_trained_predicted_and_scored_in_every_language(prepared, ta
     assert train.labels is not None or train.targets is not None, "there is something to learn"
     result = fit(model, train, 6)
     assert result.diverged is None and np.isfinite(result.curves.task_loss).all()
-    frame, scores, calibration = predict.predict(model, prepared, target)
+    frame, scores, errors = predict.predict(model, prepared, target)
     has_classes = find_task(target, "target").format in ("classification", "multiple_choice")
-    assert list(calibration) == (list(scores) if has_classes else [])
-    assert all(0 <= error <= 100 for error in calibration.values())
+    assert list(errors) == (list(scores) if has_classes else [])
+    assert all(0 <= error <= 100 for error in errors.values())
     assert list(scores) == prepared.languages(target)
     summary = predict.summarise(frame, scores)
     assert all(0 <= value <= 100 for value in summary["scores"].values())
     parameters = {"study": "s", "intermediate": "none", "arm": "none", "target": target, "seed": 0}
     records.write_predictions(tmp_path, predict.complete(frame, parameters))
     for language, rows in frame.groupby("language"):
-        corpus = prepared.corpus(
-            f"{place}/{'queries' if find_task(target, 'target').format == 'retrieval' else 'test'}-{language}"
-        )
+        retrieval = find_task(target, "target").format == "retrieval"
+        corpus = prepared.corpus(f"{place}/{'queries' if retrieval else 'test'}-{language}")
         assert rows["example_id"].tolist() == corpus.ids
         if "matched" in rows:
             sums = rows[list(records.COUNTS)].sum().to_numpy()
@@ -219,8 +218,8 @@ def test_an_encoder_of_which_nothing_is_stored_finds_the_same(tmp_path):
         **STUDY
         | {"targets": ["udpos", "tatoeba"], "intermediate": ["hellaswag"], "trained_layers": 2},
     )
-    for target, head in (("udpos", trainer.new_head(32, {"": one.head("udpos")}, np.random.default_rng(0))),
-                         ("tatoeba", torch.nn.Identity())):  # fmt: skip
+    tagger = trainer.new_head(32, {"": one.head("udpos")}, np.random.default_rng(0))
+    for target, head in (("udpos", tagger), ("tatoeba", torch.nn.Identity())):
         found = []
         for way in (one, one.uncached()):
             model = TaskModel(way.trainable(way.encoder()), head, Standard())
@@ -234,7 +233,7 @@ def test_an_encoder_of_which_nothing_is_stored_finds_the_same(tmp_path):
 
 
 def test_centring_undoes_an_offset_of_a_language(bert):
-    """Queries moved by a constant find what they found before, once each side's mean is taken away."""
+    """Queries moved by a constant find the same once each side's mean is taken away."""
     change, moved = arm_spec("centring").vectors, []
 
     def with_offset(vectors):

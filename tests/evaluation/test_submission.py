@@ -258,7 +258,7 @@ def test_runs_that_are_not_there_or_not_finished_are_refused(study, tmp_path):
     put(study, "intent", rows)
     with pytest.raises(
         ValueError,
-        match=r"no predictions of .*arm='dann', seed=0 on a task of the benchmark .*its targets: intent",
+        match=r"no predictions of .*arm='dann', seed=0 on a task of .*its targets: intent",
     ):
         write_submission(study, tmp_path / "sent", **RUN)
     put(study, "xnli", rows, status="diverged")

@@ -17,7 +17,7 @@ neighbours, ratio, candidates from both directions, and a threshold tuned on dev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -25,11 +25,6 @@ import torch
 
 GROUP = 32
 _LOW = 2**32 - 1
-MARGINS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "ratio": np.divide,
-    "distance": np.subtract,
-    "absolute": lambda cosine, _: cosine,
-}
 
 
 class Scored(NamedTuple):
@@ -90,34 +85,28 @@ def nearest(
 
 
 def margin_scores(
-    queries: np.ndarray, candidates: np.ndarray, k: int = 4, margin: str = "ratio", block=4096
+    queries: np.ndarray, candidates: np.ndarray, k: int = 4, block: int = 4096
 ) -> tuple[Scored, Scored]:
     """Margin scores of each vector's k nearest neighbours on the other side.
 
     With c the cosine of a pair, and m the mean of two means, the query's over the cosines of its k
-    nearest candidates and the candidate's over those of its k nearest queries, the score is c / m
-    ("ratio"), c - m ("distance") or c ("absolute").
+    nearest candidates and the candidate's over those of its k nearest queries, the score is c / m.
 
     queries, candidates: (n, d) and (m, d), L2-normalised, as for `nearest`. k: neighbours, 1 or
-    more; a side with fewer vectors has them all. margin: a key of `MARGINS`. block: as for
-    `nearest`; memory beyond its blocks grows with (n + m) k. Returns forward, index (n, k) into the
-    candidates, and backward, index (m, k) into the queries; scores are float32. Raises ValueError
-    for an unknown margin, or what `nearest` refuses.
+    more; a side with fewer vectors has them all. block, errors: as for `nearest`; memory beyond its
+    blocks grows with (n + m) k. Returns forward, index (n, k) into the candidates, and backward,
+    index (m, k) into the queries; scores are float32.
     """
-    if margin not in MARGINS:
-        raise ValueError(f"margin={margin!r}: allowed: {', '.join(MARGINS)}")
     forward, cosine = nearest(queries, candidates, min(k, len(candidates)), block)
     backward, back_cosine = nearest(candidates, queries, min(k, len(queries)), block)
     mean, back_mean = cosine.mean(1), back_cosine.mean(1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        score = MARGINS[margin](cosine, (mean[:, None] + back_mean[forward]) / 2)
-        back_score = MARGINS[margin](back_cosine, (back_mean[:, None] + mean[backward]) / 2)
+        score = cosine / ((mean[:, None] + back_mean[forward]) / 2)
+        back_score = back_cosine / ((back_mean[:, None] + mean[backward]) / 2)
     return Scored(forward, score), Scored(backward, back_score)
 
 
-def mine(
-    queries: np.ndarray, candidates: np.ndarray, k: int = 4, margin: str = "ratio", block=4096
-) -> Mined:
+def mine(queries: np.ndarray, candidates: np.ndarray, k: int = 4, block: int = 4096) -> Mined:
     """Pairs of translations: the best neighbour of every query and of every candidate, taken best
     first, each vector once.
 
@@ -127,7 +116,7 @@ def mine(
     it could not tell their ids apart. Arguments, errors: as for `margin_scores`. Returns at most
     min(n, m) pairs.
     """
-    forward, backward = margin_scores(queries, candidates, k, margin, block)
+    forward, backward = margin_scores(queries, candidates, k, block)
     (there, score), (back, back_score) = forward.best(), backward.best()
     query = np.concatenate([np.arange(len(there)), back])
     candidate = np.concatenate([there, np.arange(len(back))])

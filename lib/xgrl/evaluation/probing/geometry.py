@@ -65,14 +65,14 @@ def project(features: np.ndarray) -> np.ndarray:
 
 
 def jackknife_interval(
-    statistic: Callable[[np.ndarray], float], n: int, level: float = 0.95
+    statistic: Callable[[np.ndarray], float], n: int
 ) -> tuple[float, float, float]:
-    """A number computed from n texts, with its grouped-jackknife t interval: value, low, high.
+    """A number computed from n texts, with its grouped-jackknife 95 % interval: value, low, high.
 
     statistic: takes positions of texts, (m,) ints, and gives the number for these texts; a smooth
     function of them. n: number of texts, at least `GROUPS`; text i is in group i modulo `GROUPS`,
-    so that texts ordered by language leave every language equally thinned. level: of the interval.
-    Raises ValueError for fewer texts than groups.
+    so that texts ordered by language leave every language equally thinned. Raises ValueError for
+    fewer texts than groups.
     """
     if n < GROUPS:
         raise ValueError(f"jackknife_interval: {n} texts; at least {GROUPS}, one a group")
@@ -80,5 +80,5 @@ def jackknife_interval(
     value = statistic(everything)
     without = np.array([statistic(everything[everything % GROUPS != k]) for k in range(GROUPS)])
     error = np.sqrt((GROUPS - 1) / GROUPS * ((without - without.mean()) ** 2).sum())
-    half = t_half_width(error, GROUPS - 1, level)
+    half = t_half_width(error, GROUPS - 1)
     return float(value), float(value - half), float(value + half)

@@ -77,15 +77,12 @@ def _hsic(x: np.ndarray, y: np.ndarray) -> float:
     return float(trace + k.sum() * m.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (k @ m))
 
 
-def translation_similarity(
-    english: np.ndarray, foreign: np.ndarray, level: float = 0.95
-) -> Translation:
+def translation_similarity(english: np.ndarray, foreign: np.ndarray) -> Translation:
     """Cosine of translation pairs against that of all pairs that are no translations.
 
     english: (n, d) features of n >= 4 sentences. foreign: (n, d) those of their translations, in
-    the same order. level: of the t intervals over sentences. In the result gap = cosine - random.
-    Raises ValueError for shapes that differ, fewer than 4 pairs, features that are not finite or
-    nought.
+    the same order. Gap = cosine - random; 95 % t intervals over sentences. Raises ValueError for
+    shapes that differ, fewer than 4 pairs, features that are not finite or nought.
     """
     x, y = (np.asarray(side, dtype=np.float64) for side in (english, foreign))
     if x.ndim != 2 or x.shape != y.shape or len(x) < 4:
@@ -101,5 +98,5 @@ def translation_similarity(
     without = (total - pairs.sum() - touching) / ((n - 1) * (n - 2))
     # (n,) pseudo-values of the gap; their mean is the gap
     gaps = pairs - (n * random - (n - 1) * without)
-    own, gap = (map(float, t_interval(values, level)) for values in (pairs, gaps))
+    own, gap = (map(float, t_interval(values)) for values in (pairs, gaps))
     return Translation(*own, float(random), *gap, n)
