@@ -1,11 +1,13 @@
 """Two rows of every task and split from the hub, as a table: whether each data set is still where,
 and what, it was.
 
-python -m xgrl.tasks.check_hub [task ...]    (`make check-hub`); rows are streamed; exit code 1 if anything failed
+``python -m xgrl.tasks.check_hub [task ...]`` (`make check-hub`); rows are streamed; exit code 1 if
+anything failed.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
 from collections.abc import Sequence
@@ -32,40 +34,27 @@ def check_hub(tasks: Sequence[str] = tuple(HUB)) -> pd.DataFrame:
         tasks: keys of `xgrl.tasks.hub.HUB`; train and dev are looked at in English, other splits in
             one foreign language.
     """
-    lines, known = [], {}
+    first, lines = functools.cache(_first), []
     for name in tasks:
         task = find_task(name)
         translations = task.translated("hub")
         for split in (*task.splits, *(("translated",) if translations else ())):
             codes = translations if split == "translated" else task.languages
-            foreign = sorted(
-                (code for code in codes if code != "en"), key=lambda code: code != FOREIGN
-            )
+            foreign = sorted((c for c in codes if c != "en"), key=lambda code: code != FOREIGN)
             language = "en" if split in ("train", "dev") else foreign[0]
             for source in sources(name, language, split):
-                line = {
-                    "task": name,
-                    "split": split,
-                    "hub": str(source.part),
-                    "columns": "",
-                    "rows": "",
-                    "error": "",
-                }
+                line = {"task": name, "split": split, "hub": str(source.part)}
+                line |= {"columns": "", "rows": "", "error": ""}
                 try:
-                    columns, features, records = known.setdefault(source.part, None) or _first(
-                        source.part
-                    )
-                    known[source.part] = columns, features, records
+                    columns, features, records = first(source.part)
                     batch = {column: [record[column] for record in records] for column in columns}
-                    found = list(read(source, features, [batch]))
-                    shown = [
-                        " ".join(" / ".join(map(str, row.values())).split())[:WIDTH]
-                        for row in found
-                    ]
-                    line |= {"columns": ", ".join(columns), "rows": " | ".join(shown)}
-                    checked = validate(found, task.schema(split), task.labels)
+                    rows = list(read(source, features, [batch]))
+                    shown = (" ".join(" / ".join(map(str, row.values())).split()) for row in rows)
+                    line["columns"] = ", ".join(columns)
+                    line["rows"] = " | ".join(text[:WIDTH] for text in shown)
+                    checked = validate(rows, task.schema(split), task.labels)
                     if not len(checked.table):
-                        line["error"] = (
+                        raise SourceError(
                             f"{source.part}: none of its first rows is as it should be: "
                             f"{checked.dropped}"
                         )
@@ -88,10 +77,9 @@ def _first(part: Part) -> tuple[list[str], object, list[dict]]:
 if __name__ == "__main__":
     table = check_hub(sys.argv[1:] or tuple(HUB))
     for line in table.to_dict("records"):
-        found = (
-            f"FAILED: {line['error']}" if line["error"] else f"{line['columns']}: {line['rows']}"
-        )
-        print(f"{line['task']:14}{line['split']:11}{line['hub']}\n    {found}")
+        result = f"{line['columns']}: {line['rows']}"
+        result = f"FAILED: {line['error']}" if line["error"] else result
+        print(f"{line['task']:14}{line['split']:11}{line['hub']}\n    {result}")
     failed = int((table["error"] != "").sum())
     print(f"{len(table)} parts, {failed} failed")
     sys.exit(1 if failed else 0)

@@ -13,7 +13,7 @@ from xgrl.tasks.files.spans import mlqa, squad, squad2, tydiqa, xquad
 from xgrl.tasks.files.tagging import ccg, ccg_labels, panx, udpos
 
 __all__ = [
-    "TATOEBA", "XNLI_LANGUAGES", "anli", "bucc2018", "ccg", "ccg_labels", "commonsenseqa", "cosmosqa", "hellaswag", "lareqa",
-    "mewslix", "mlqa", "mnli", "panx", "pawsx", "qqp", "siqa", "squad", "squad2", "tatoeba", "tydiqa", "udpos", "xcopa",
-    "xnli", "xquad",
+    "TATOEBA", "XNLI_LANGUAGES", "anli", "bucc2018", "ccg", "ccg_labels", "commonsenseqa",
+    "cosmosqa", "hellaswag", "lareqa", "mewslix", "mlqa", "mnli", "panx", "pawsx", "qqp", "siqa",
+    "squad", "squad2", "tatoeba", "tydiqa", "udpos", "xcopa", "xnli", "xquad",
 ]  # fmt: skip

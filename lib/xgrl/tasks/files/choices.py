@@ -1,13 +1,14 @@
 """Multiple choice from files: XCOPA, Social IQa, HellaSwag, Cosmos QA, CommonsenseQA.
 
-=============  ============================================================================================
-xcopa          ``<l>/{val,test}.<l>.jsonl`` or, XTREME-R, ``{val,test}.<l>.jsonl``; English COPA: SuperGLUE's
-               ``COPA/{train,val}.jsonl`` or, XTREME-R, ``{train,val}.en.jsonl``
-siqa           ``socialIQa_v1.4_{trn,dev}.jsonl``, or ``{train,dev}.jsonl`` with ``{train,dev}-labels.lst``
+=============  ==================================================================================
+xcopa          ``<l>/{val,test}.<l>.jsonl`` or, XTREME-R, ``{val,test}.<l>.jsonl``; English COPA:
+               SuperGLUE's ``COPA/{train,val}.jsonl`` or, XTREME-R, ``{train,val}.en.jsonl``
+siqa           ``socialIQa_v1.4_{trn,dev}.jsonl``, or ``{train,dev}.jsonl`` with
+               ``{train,dev}-labels.lst``
 hellaswag      ``hellaswag_{train,val}.jsonl``
 cosmosqa       ``{train,valid}.csv`` or ``.jsonl``
 commonsenseqa  ``{train,dev}_rand_split.jsonl``
-=============  ============================================================================================
+=============  ==================================================================================
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ from pathlib import Path
 from xgrl.tasks.formats import Row
 from xgrl.tasks.rows import commonsenseqa_row, cosmosqa_row, hellaswag_row, siqa_row, xcopa_row
 from xgrl.tasks.sources import SourceError
-from xgrl.tasks.sources.files import build_rows, find, read_jsonl, read_lines, read_records
+from xgrl.tasks.sources.files import (
+    build_rows,
+    find,
+    numbered_rows,
+    read_jsonl,
+    read_lines,
+    read_records,
+)
 
 COSMOS = ("id", "context", "question", "answer0", "answer1", "answer2", "answer3", "label")
 
@@ -27,10 +35,9 @@ def xcopa(language: str, split: str, path: Path | None) -> Iterator[Row]:
     """COPA in English, XCOPA in all other languages; ids are the sets' `idx`, the same in every
     language.
     """
-    part = {"train": "train", "dev": "val", "test": "test"}[split]
-    names = [
-        f"{folder}{part}.{language}.jsonl" for folder in (f"{language}/", "", f"data/{language}/")
-    ]
+    part = "val" if split == "dev" else split
+    name = f"{part}.{language}.jsonl"
+    names = [f"{language}/{name}", name, f"data/{language}/{name}"]
     if language == "en":
         names += [f"COPA/{part}.jsonl", f"{part}.jsonl"]
     file = find(path, ("xcopa", "copa"), names)
@@ -43,20 +50,17 @@ def xcopa(language: str, split: str, path: Path | None) -> Iterator[Row]:
             )
         return xcopa_row(record, f"xcopa-{split}-{record['idx']}")
 
-    yield from build_rows(file, read_jsonl(file), build)
+    return build_rows(file, read_jsonl(file), build)
 
 
 def siqa(language: str, split: str, path: Path | None) -> Iterator[Row]:
     """Social IQa, with the labels in its lines (version 1.4) or in a file beside it, one number
     from 1 to 3 a line.
     """
-    file = find(
-        path,
-        ("siqa",),
-        [f"socialIQa_v1.4_{'trn' if split == 'train' else 'dev'}.jsonl", f"{split}.jsonl"],
-    )
+    upstream = f"socialIQa_v1.4_{'trn' if split == 'train' else 'dev'}.jsonl"
+    file = find(path, ("siqa",), [upstream, f"{split}.jsonl"])
     records = read_jsonl(file)
-    if not file.name.startswith("socialIQa"):
+    if file.name != upstream:
         beside = find(file.parent, (), [f"{split}-labels.lst"])
         labels = [line.strip() for _, line in read_lines(beside)]
         lines = list(records)
@@ -64,32 +68,28 @@ def siqa(language: str, split: str, path: Path | None) -> Iterator[Row]:
             raise SourceError(
                 f"{file} has {len(lines)} rows but {beside} {len(labels)} labels; fetch both anew"
             )
-        records = (
-            (number, record | {"label": label})
-            for (number, record), label in zip(lines, labels, strict=True)
-        )
-    yield from build_rows(file, records, lambda r, n: siqa_row(r, f"siqa-{split}-{n - 1}"))
+        labelled = zip(lines, labels, strict=True)
+        records = ((number, record | {"label": label}) for (number, record), label in labelled)
+    return numbered_rows(file, records, siqa_row, f"siqa-{split}")
 
 
 def hellaswag(language: str, split: str, path: Path | None) -> Iterator[Row]:
     """HellaSwag; dev is ``hellaswag_val.jsonl``."""
     file = find(path, ("hellaswag",), [f"hellaswag_{'train' if split == 'train' else 'val'}.jsonl"])
-    yield from build_rows(
-        file, read_jsonl(file), lambda r, n: hellaswag_row(r, f"hellaswag-{split}-{n - 1}")
-    )
+    return numbered_rows(file, read_jsonl(file), hellaswag_row, f"hellaswag-{split}")
 
 
 def cosmosqa(language: str, split: str, path: Path | None) -> Iterator[Row]:
     """Cosmos QA; dev is ``valid``. Ids are the data set's."""
     part = "train" if split == "train" else "valid"
     file = find(path, ("cosmosqa", "cosmos_qa"), [f"{part}.csv", f"{part}.jsonl"])
-    records = (
-        read_jsonl(file) if file.suffix == ".jsonl" else read_records(file, COSMOS, commas=True)
-    )
-    yield from build_rows(file, records, lambda r, _: cosmosqa_row(r, r["id"]))
+    table = file.suffix == ".csv"
+    records = read_records(file, COSMOS, commas=True) if table else read_jsonl(file)
+    return build_rows(file, records, lambda record, _: cosmosqa_row(record, record["id"]))
 
 
 def commonsenseqa(language: str, split: str, path: Path | None) -> Iterator[Row]:
     """CommonsenseQA, the random split. Ids are the data set's."""
     file = find(path, ("commonsenseqa", "commonsense_qa"), [f"{split}_rand_split.jsonl"])
-    yield from build_rows(file, read_jsonl(file), lambda r, _: commonsenseqa_row(r, r["id"]))
+    rows = read_jsonl(file)
+    return build_rows(file, rows, lambda record, _: commonsenseqa_row(record, record["id"]))

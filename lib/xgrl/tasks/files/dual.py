@@ -1,10 +1,11 @@
 """Retrieval that a dual encoder is trained for, from files: LAReQA (XQuAD-R), Mewsli-X.
 
-=======  ==================================================================================================
-lareqa   ``xquad-r/<l>.json``, XQuAD with the `sentence_breaks` of each paragraph; trained on SQuAD v1.1
+=======  ========================================================================================
+lareqa   ``xquad-r/<l>.json``, XQuAD with the `sentence_breaks` of each paragraph; trained on
+         SQuAD v1.1
 mewslix  ``wikinews_mentions-test.jsonl`` (with the article texts put back by upstream's script),
          ``candidate_set_entities.jsonl``, ``wikipedia_pairs-{train,dev}.jsonl``
-=======  ==================================================================================================
+=======  ========================================================================================
 """
 
 from __future__ import annotations
@@ -37,62 +38,43 @@ def lareqa(language: str, split: str, path: Path | None) -> Iterator[Row]:
     if split == "candidates":
         for paragraph, context, spans, _ in _paragraphs(file):
             for number, (start, end) in enumerate(spans):
-                yield {
-                    "id": f"{language}_{paragraph}_{number}",
-                    "text": context[start:end],
-                    "text_pair": context,
-                    "gold": [],
-                }
+                id, sentence = f"{language}_{paragraph}_{number}", context[start:end]
+                yield {"id": id, "text": sentence, "text_pair": context, "gold": []}
         return
     gold: dict[str, list[str]] = {}
     for other in LAREQA:
-        for there in find_all(path, ("lareqa",), _names(other))[:1]:
-            for id, candidate in _answers(there, other):
+        for translated in find_all(path, ("lareqa",), _names(other))[:1]:
+            for id, candidate in _answers(translated, other):
                 gold.setdefault(id, []).append(candidate)
-    own = {id for id, _ in _answers(file, language)}
+    answered = {id for id, _ in _answers(file, language)}
     for _, _, _, questions in _paragraphs(file):
         for question in questions:
-            id = question["id"]
-            yield {
-                "id": id,
-                "text": question["question"].strip(),
-                "gold": gold[id] if id in own else None,
-            }
+            id, text = question["id"], question["question"].strip()
+            yield {"id": id, "text": text, "gold": gold[id] if id in answered else None}
 
 
 def mewslix(language: str, split: str, path: Path | None) -> Iterator[Row]:
     """Mewsli-X: which entity is meant? Candidates, a million descriptions in 50 languages, are the
     same for every query.
     """
-    if split in ("train", "dev"):
-        file = _mewslix(path, f"wikipedia_pairs-{split}.jsonl")
-        yield from build_rows(file, read_jsonl(file), lambda r, _: mention_pair(r))
+    name = {
+        "queries": "wikinews_mentions-test.jsonl",
+        "candidates": "candidate_set_entities.jsonl",
+    }.get(split, f"wikipedia_pairs-{split}.jsonl")
+    script = "upstream's get-mewsli-x.sh makes it from wikinews_mentions_no_text-test.jsonl"
+    names = [name, f"mewsli_x/output/dataset/{name}", f"mewsli-x/{name}"]
+    file = find(path, ("mewslix", "mewsli-x"), names, script if split == "queries" else "")
+    if split != "queries":
+        row = entity_row if split == "candidates" else mention_pair
+        yield from build_rows(file, read_jsonl(file), lambda record, _: row(record))
         return
-    if split == "candidates":
-        file = _mewslix(path, "candidate_set_entities.jsonl")
-        yield from build_rows(file, read_jsonl(file), lambda r, _: entity_row(r))
-        return
-    file = _mewslix(path, "wikinews_mentions-test.jsonl")
-    found = False
-    for rows in build_rows(file, read_jsonl(file), lambda r, n: _mentions(file, r, n, language)):
-        found = found or bool(rows)
+    there = False
+    articles = build_rows(file, read_jsonl(file), lambda r, n: _mentions(file, r, n, language))
+    for rows in articles:
+        there = there or bool(rows)
         yield from rows
-    if not found:
+    if not there:
         raise SourceError(f"{file}: expected articles in {language!r}, found none")
-
-
-def _mewslix(path: Path | None, name: str) -> Path:
-    hint = (
-        "upstream's get-mewsli-x.sh makes it from wikinews_mentions_no_text-test.jsonl"
-        if "wikinews" in name
-        else ""
-    )
-    return find(
-        path,
-        ("mewslix", "mewsli-x"),
-        [name, f"mewsli_x/output/dataset/{name}", f"mewsli-x/{name}"],
-        hint,
-    )
 
 
 def _mentions(file: Path, record: Row, number: int, language: str) -> list[Row]:
@@ -103,12 +85,12 @@ def _mentions(file: Path, record: Row, number: int, language: str) -> list[Row]:
     rows = []
     for mention in record["mentions"]:
         span = mention["mention_span"]
-        found = context["text"][span["start"] : span["end"]]
-        if found != span["text"]:
+        text = context["text"][span["start"] : span["end"]]
+        if text != span["text"]:
             raise SourceError(
                 f"{file}, line {number}: expected the mention {span['text']!r} at {span['start']} "
-                f"to {span['end']}, found "
-                f"{found!r}; run upstream's get-mewsli-x.sh, which puts the article texts back"
+                f"to {span['end']}, found {text!r}; run upstream's get-mewsli-x.sh, which puts the "
+                f"article texts back"
             )
         rows.append(mention_row(mention, context))
     return rows
@@ -120,11 +102,9 @@ def _names(language: str) -> list[str]:
 
 def _paragraphs(file: Path) -> Iterator[tuple[int, str, list[list[int]], list[Row]]]:
     """Number from 1, text, sentence spans and questions of each paragraph."""
-    document = read_json(file)
+    articles = read_json(file)
     try:
-        paragraphs = [
-            paragraph for article in document["data"] for paragraph in article["paragraphs"]
-        ]
+        paragraphs = [part for article in articles["data"] for part in article["paragraphs"]]
         for number, paragraph in enumerate(paragraphs, 1):
             context, spans = paragraph["context"], paragraph["sentence_breaks"]
             if any(not 0 <= start < end <= len(context) for start, end in spans):
@@ -136,9 +116,8 @@ def _paragraphs(file: Path) -> Iterator[tuple[int, str, list[list[int]], list[Ro
     except (KeyError, TypeError, ValueError) as error:
         raise SourceError(
             f"{file}: expected data > paragraphs with context, qas and sentence_breaks (XQuAD's "
-            f"own files have none: take "
-            f"those of google-research-datasets/lareqa); found something else "
-            f"({type(error).__name__}: {error})"
+            f"own files have none: take those of google-research-datasets/lareqa); found something "
+            f"else ({type(error).__name__}: {error})"
         ) from error
 
 
@@ -148,12 +127,12 @@ def _answers(file: Path, language: str) -> Iterator[tuple[str, str]]:
     """
     for paragraph, context, spans, questions in _paragraphs(file):
         for question in questions:
-            if len(question["answers"]) != 1 or not question["answers"][0]["text"]:
+            answers = question["answers"]
+            if len(answers) != 1 or not answers[0]["text"]:
                 raise SourceError(
-                    f"{file}, question {question['id']}: expected one answer, found "
-                    f"{question['answers']}"
+                    f"{file}, question {question['id']}: expected one answer, found {answers}"
                 )
-            if span := sentence_of(spans, question["answers"][0]["answer_start"]):
+            if span := sentence_of(spans, answers[0]["answer_start"]):
                 sentence = context[slice(*span)]
                 for number, (start, end) in enumerate(spans):
                     if context[start:end] == sentence:

@@ -1,14 +1,18 @@
 """Text pairs from files: XNLI, PAWS-X, MultiNLI, SNLI with MultiNLI and ANLI, QQP.
 
-=======  ==================================================================================================
-xnli     ``XNLI-1.0/xnli.{dev,test}.tsv`` or ``.jsonl`` (a header, a column `language`), train as mnli below or
-         ``XNLI-MT-1.0/multinli/multinli.train.en.tsv``; XTREME: ``{train,dev}-en.tsv``, no header
-pawsx    ``x-final/<l>/{train,dev_2k,test_2k}.tsv`` (id, sentence1, sentence2, label); XTREME: ``{train,dev}-en.tsv``
-mnli     ``multinli_1.0/multinli_1.0_{train,dev_matched}.jsonl``; translations of its training rows (other languages than
-         English) ``XNLI-MT-1.0/multinli/multinli.train.<l>.tsv``
-anli     ``anli_v1.0/R{1,2,3}/{train,dev}.jsonl``, and for training mnli's and ``snli_1.0/snli_1.0_train.jsonl``
-qqp      GLUE's ``QQP/{train,dev}.tsv``, whose broken lines (a text that held a line end) are left out and counted
-=======  ==================================================================================================
+=======  ========================================================================================
+xnli     ``XNLI-1.0/xnli.{dev,test}.tsv`` or ``.jsonl`` (a header, a column `language`), train as
+         mnli below or ``XNLI-MT-1.0/multinli/multinli.train.en.tsv``; XTREME:
+         ``{train,dev}-en.tsv``, no header
+pawsx    ``x-final/<l>/{train,dev_2k,test_2k}.tsv`` (id, sentence1, sentence2, label); XTREME:
+         ``{train,dev}-en.tsv``
+mnli     ``multinli_1.0/multinli_1.0_{train,dev_matched}.jsonl``; translations of its training
+         rows (other languages than English) ``XNLI-MT-1.0/multinli/multinli.train.<l>.tsv``
+anli     ``anli_v1.0/R{1,2,3}/{train,dev}.jsonl``, and for training mnli's and
+         ``snli_1.0/snli_1.0_train.jsonl``
+qqp      GLUE's ``QQP/{train,dev}.tsv``, whose broken lines (a text that held a line end) are
+         left out and counted
+=======  ========================================================================================
 
 XTREME's script takes the labels out of ``test-<l>.tsv``. Such a file is refused; the upstream file
 has them.
@@ -24,35 +28,19 @@ from xgrl.tasks.rows import duplicate_row, nli_row
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import (
     ANEW,
+    Record,
     build_rows,
     find,
+    numbered_rows,
     read_columns,
     read_jsonl,
     read_records,
     withheld,
 )
 
-XNLI_MT = (
-    "XNLI-MT-1.0/multinli/multinli.train.{}.tsv",
-    "multinli/multinli.train.{}.tsv",
-    "multinli.train.{}.tsv",
-)
 XNLI_LANGUAGES = (
-    "ar",
-    "bg",
-    "de",
-    "el",
-    "es",
-    "fr",
-    "hi",
-    "ru",
-    "sw",
-    "th",
-    "tr",
-    "ur",
-    "vi",
-    "zh",
-)
+    "ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh",
+)  # fmt: skip
 UPSTREAM_PAWSX = {"train": "train", "dev": "dev_2k", "test": "test_2k"}
 
 
@@ -62,26 +50,17 @@ def xnli(language: str, split: str, path: Path | None) -> Iterator[Row]:
     """
     plain = f"{split}-{language}.tsv"
     if split == "train":
-        file = find(
-            path,
-            ("xnli", "mnli"),
-            [plain, *(name.format("en") for name in XNLI_MT), *_multinli_names("train")],
-        )
+        names = [plain, *_translated_names("en"), *_multinli_names("train")]
+        file = find(path, ("xnli", "mnli"), names)
         if file.suffix == ".jsonl":
-            yield from _multinli(file, "train")
-        elif file.name == plain:
-            yield from _xtreme(file, "mnli-train", nli_row, ())
-        else:
-            yield from _translated(file)
-        return
-    upstream = [
-        f"{folder}xnli.{split}.{form}" for folder in ("", "XNLI-1.0/") for form in ("tsv", "jsonl")
-    ]
+            return _lines(file, "mnli-train")
+        return _xtreme(file, "mnli-train", nli_row) if file.name == plain else _translated(file)
+    forms = (f"xnli.{split}.tsv", f"xnli.{split}.jsonl")
+    upstream = [f"{folder}{form}" for folder in ("", "XNLI-1.0/") for form in forms]
     file = find(path, ("xnli",), [*upstream, plain])
     if file.name == plain:
-        yield from _xtreme(file, f"xnli-{split}", nli_row, upstream)
-    else:
-        yield from _one_language(file, language, split)
+        return _xtreme(file, f"xnli-{split}", nli_row, upstream)
+    return _one_language(file, language, split)
 
 
 def mnli(language: str, split: str, path: Path | None) -> Iterator[Row]:
@@ -92,33 +71,21 @@ def mnli(language: str, split: str, path: Path | None) -> Iterator[Row]:
     both have the same order is checked where they meet (`xgrl.prepare.arm_texts`).
     """
     if split == "translated":
-        yield from _translated(
-            find(path, ("mnli", "xnli"), [name.format(language) for name in XNLI_MT])
-        )
-        return
-    yield from _multinli(
-        find(path, ("mnli",), _multinli_names("train" if split == "train" else "dev_matched")),
-        split,
-    )
+        return _translated(find(path, ("mnli", "xnli"), _translated_names(language)))
+    names = _multinli_names("train" if split == "train" else "dev_matched")
+    return _lines(find(path, ("mnli",), names), f"mnli-{split}")
 
 
 def anli(language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """SNLI, MultiNLI and the three rounds of ANLI together; dev is ANLI's three development sets."""
+    """SNLI, MultiNLI and the three rounds of ANLI together; dev is ANLI's development sets."""
     if split == "train":
-        file = find(
-            path, ("snli", "anli"), ["snli_1.0_train.jsonl", "snli_1.0/snli_1.0_train.jsonl"]
-        )
-        yield from build_rows(
-            file, read_jsonl(file), lambda r, n: nli_row(r, f"snli-train-{n - 1}")
-        )
-        yield from _multinli(find(path, ("mnli", "anli"), _multinli_names("train")), split)
+        name = "snli_1.0_train.jsonl"
+        yield from _lines(find(path, ("snli", "anli"), [name, f"snli_1.0/{name}"]), "snli-train")
+        yield from _lines(find(path, ("mnli", "anli"), _multinli_names(split)), "mnli-train")
     for number in (1, 2, 3):
-        file = find(
-            path, ("anli",), [f"{folder}R{number}/{split}.jsonl" for folder in ("", "anli_v1.0/")]
-        )
-        yield from build_rows(
-            file, read_jsonl(file), lambda r, n, i=number: nli_row(r, f"anli-r{i}-{split}-{n - 1}")
-        )
+        name = f"R{number}/{split}.jsonl"
+        file = find(path, ("anli",), [name, f"anli_v1.0/{name}"])
+        yield from _lines(file, f"anli-r{number}-{split}")
 
 
 def qqp(language: str, split: str, path: Path | None) -> Iterator[Row]:
@@ -128,7 +95,7 @@ def qqp(language: str, split: str, path: Path | None) -> Iterator[Row]:
     file = find(path, ("qqp",), [f"QQP/{split}.tsv", f"{split}.tsv"])
     broken = {"question1": "a broken line", "question2": "", "is_duplicate": None}
     records = read_records(file, tuple(broken), broken=broken)
-    yield from build_rows(file, records, lambda r, n: duplicate_row(r, f"qqp-{split}-{n - 2}"))
+    return numbered_rows(file, records, duplicate_row, f"qqp-{split}", first=2)
 
 
 def pawsx(language: str, split: str, path: Path | None) -> Iterator[Row]:
@@ -136,12 +103,11 @@ def pawsx(language: str, split: str, path: Path | None) -> Iterator[Row]:
     name, plain = f"{language}/{UPSTREAM_PAWSX[split]}.tsv", f"{split}-{language}.tsv"
     file = find(path, ("pawsx",), [f"x-final/{name}", name, plain])
     if file.name == plain:
-        yield from _xtreme(file, f"pawsx-{split}", duplicate_row, [f"x-final/{name}"])
-    else:
-        records = read_records(file, ("id", "sentence1", "sentence2", "label"))
-        yield from build_rows(
-            file, records, lambda r, n: duplicate_row(r, f"pawsx-{split}-{r['id']}")
-        )
+        return _xtreme(file, f"pawsx-{split}", duplicate_row, [f"x-final/{name}"])
+    records = read_records(file, ("id", "sentence1", "sentence2", "label"))
+    return build_rows(
+        file, records, lambda record, _: duplicate_row(record, f"pawsx-{split}-{record['id']}")
+    )
 
 
 def _one_language(file: Path, language: str, split: str) -> Iterator[Row]:
@@ -149,43 +115,49 @@ def _one_language(file: Path, language: str, split: str) -> Iterator[Row]:
     fields = ("language", "gold_label", "sentence1", "sentence2", "pairID")
     records = read_jsonl(file) if file.suffix == ".jsonl" else read_records(file, fields)
     languages: set[str] = set()
-    for row in build_rows(
-        file,
-        records,
-        lambda r, _: nli_row(r, f"xnli-{split}-{r['pairID']}") | {"language": r["language"]},
-    ):
+
+    def build(record: Record, _: int) -> Row:
+        row = nli_row(record, f"xnli-{split}-{record['pairID']}")
+        return row | {"language": record["language"]}
+
+    for row in build_rows(file, records, build):
         languages.add(row["language"])
         if row["language"] == language:
             yield row
     if language not in languages:
-        raise SourceError(
-            f"{file}: expected rows in {language!r}, found "
-            f"{', '.join(sorted(languages)) or 'no row at all'}"
-        )
+        held = ", ".join(sorted(languages)) or "no row at all"
+        raise SourceError(f"{file}: expected rows in {language!r}, found {held}")
+
+
+def _translated_names(language: str) -> list[str]:
+    name = f"multinli.train.{language}.tsv"
+    return [f"XNLI-MT-1.0/multinli/{name}", f"multinli/{name}", name]
 
 
 def _translated(file: Path) -> Iterator[Row]:
     """MultiNLI's training rows in the file of one language of XNLI-MT; English is among them."""
+
+    def row(record: Record, id: str) -> Row:
+        return nli_row({**record, "hypothesis": record["hypo"]}, id)
+
     records = read_records(file, ("premise", "hypo", "label"))
-    yield from build_rows(
-        file, records, lambda r, n: nli_row({**r, "hypothesis": r["hypo"]}, f"mnli-train-{n - 2}")
-    )
+    return numbered_rows(file, records, row, "mnli-train", first=2)
 
 
 def _multinli_names(part: str) -> list[str]:
     return [f"{folder}multinli_1.0_{part}.jsonl" for folder in ("", "multinli_1.0/")]
 
 
-def _multinli(file: Path, split: str) -> Iterator[Row]:
-    yield from build_rows(file, read_jsonl(file), lambda r, n: nli_row(r, f"mnli-{split}-{n - 1}"))
+def _lines(file: Path, prefix: str) -> Iterator[Row]:
+    """A file of JSON lines of SNLI, MultiNLI or ANLI."""
+    return numbered_rows(file, read_jsonl(file), nli_row, prefix)
 
 
 def _xtreme(
-    file: Path, prefix: str, build: Callable[..., Row], upstream: Sequence[str]
+    file: Path, prefix: str, row: Callable[[Record, str], Row], upstream: Sequence[str] = ()
 ) -> Iterator[Row]:
-    """A file of XTREME's layout: two texts and a label on each line, quoted by Python's csv module."""
+    """A file of XTREME's layout: two texts and a label a line, quoted by Python's csv module."""
     names = ("sentence1", "sentence2", "label")
     lines = read_columns(file, names, quoted=True, hint=withheld(upstream) if upstream else ANEW)
-    yield from build_rows(
-        file, lines, lambda f, n: build(dict(zip(names, f, strict=True)), f"{prefix}-{n - 1}")
-    )
+    records = ((number, dict(zip(names, fields, strict=True))) for number, fields in lines)
+    return numbered_rows(file, records, row, prefix)

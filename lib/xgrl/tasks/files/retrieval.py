@@ -1,10 +1,10 @@
 """Bitext retrieval from files: Tatoeba, BUCC 2018.
 
-========  ====================================================================================================
+========  =======================================================================================
 tatoeba   LASER's ``tatoeba.<iso3>-eng.<iso3>`` and ``.eng``, for any of its 112 languages
 bucc2018  ``<l>-en.{sample,training}.{<l>,en,gold}``; XTREME: ``<l>-en.{dev,test}.{<l>,en}`` and
-``.dev.gold``
-========  ====================================================================================================
+          ``.dev.gold``
+========  =======================================================================================
 
 XTREME's script sorts the English side of Tatoeba, so that lines no longer match, and deletes
 ``<l>-en.test.gold``. Both are refused; the upstream files have what is missing.
@@ -20,12 +20,14 @@ from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import build_rows, find, find_all, read_columns, read_lines, withheld
 
 TATOEBA = {
-    "af": "afr", "ar": "ara", "az": "aze", "bg": "bul", "bn": "ben", "de": "deu", "el": "ell", "es": "spa", "et": "est",
-    "eu": "eus", "fa": "pes", "fi": "fin", "fr": "fra", "he": "heb", "hi": "hin", "hu": "hun", "id": "ind", "it": "ita",
-    "ja": "jpn", "jv": "jav", "ka": "kat", "kk": "kaz", "ko": "kor", "lt": "lit", "ml": "mal", "mr": "mar", "nl": "nld",
-    "pl": "pol", "pt": "por", "ro": "ron", "ru": "rus", "sw": "swh", "ta": "tam", "te": "tel", "th": "tha", "tl": "tgl",
-    "tr": "tur", "uk": "ukr", "ur": "urd", "vi": "vie", "zh": "cmn",
+    "af": "afr", "ar": "ara", "az": "aze", "bg": "bul", "bn": "ben", "de": "deu", "el": "ell",
+    "es": "spa", "et": "est", "eu": "eus", "fa": "pes", "fi": "fin", "fr": "fra", "he": "heb",
+    "hi": "hin", "hu": "hun", "id": "ind", "it": "ita", "ja": "jpn", "jv": "jav", "ka": "kat",
+    "kk": "kaz", "ko": "kor", "lt": "lit", "ml": "mal", "mr": "mar", "nl": "nld", "pl": "pol",
+    "pt": "por", "ro": "ron", "ru": "rus", "sw": "swh", "ta": "tam", "te": "tel", "th": "tha",
+    "tl": "tgl", "tr": "tur", "uk": "ukr", "ur": "urd", "vi": "vie", "zh": "cmn",
 }  # fmt: skip
+COLUMNS = ("id", "sentence")
 
 
 def tatoeba(language: str, split: str, path: Path | None) -> Iterator[Row]:
@@ -68,42 +70,29 @@ def bucc2018(language: str, split: str, path: Path | None) -> Iterator[Row]:
         path: the folder.
     """
     pair = f"{language}-en"
-    parts = ("sample", "dev") if split.startswith("dev_") else ("training", "test")
-    names = {side: [f"{pair}.{part}.{side}" for part in parts] for side in (language, "en", "gold")}
+    upstream, xtreme = ("sample", "dev") if split.startswith("dev_") else ("training", "test")
+    names = [f"{pair}.{part}.{language}" for part in (upstream, xtreme)]
+    first = find(path, ("bucc2018", "bucc"), [*names, *(f"{pair}/{name}" for name in names)])
     # All three files have to be upstream's or all XTREME's; upstream's own "test" has no gold.
-    first = find(
-        path,
-        ("bucc2018", "bucc"),
-        [folder + name for folder in ("", f"{pair}/") for name in names[language]],
-    )
-    files = {}
-    for side, candidates in names.items():
-        name = candidates[first.name != names[language][0]]
-        files[side] = find(
-            first.parent, (), [name], withheld([names["gold"][0]]) if side == "gold" else ""
-        )
-    if split.endswith("candidates"):
-        yield from build_rows(
-            files["en"], read_columns(files["en"], ("id", "sentence")), lambda f, _: _row(f, [])
-        )
-        return
-    gold = _gold(files, language)
-    yield from build_rows(
-        files[language],
-        read_columns(files[language], ("id", "sentence")),
-        lambda f, _: _row(f, gold.get(f[0], [])),
-    )
+    part, hint = first.name.split(".")[1], withheld([f"{pair}.{upstream}.gold"])
+    files = {
+        side: find(first.parent, (), [f"{pair}.{part}.{side}"], hint if side == "gold" else "")
+        for side in (language, "en", "gold")
+    }
+    queries = not split.endswith("candidates")
+    gold = _gold(files, language) if queries else {}
+    file = files[language if queries else "en"]
 
+    def build(fields: list[str], _: int) -> Row:
+        return {"id": fields[0], "text": fields[1].strip(), "gold": gold.get(fields[0], [])}
 
-def _row(fields: list[str], gold: list[str]) -> Row:
-    return {"id": fields[0], "text": fields[1].strip(), "gold": gold}
+    yield from build_rows(file, read_columns(file, COLUMNS), build)
 
 
 def _gold(files: dict[str, Path], language: str) -> dict[str, list[str]]:
     """Query id -> ids of its translations, all of which are in the two files."""
     known = {
-        side: {fields[0] for _, fields in read_columns(files[side], ("id", "sentence"))}
-        for side in (language, "en")
+        side: {id for _, (id, _) in read_columns(files[side], COLUMNS)} for side in (language, "en")
     }
     gold: dict[str, list[str]] = {}
     for number, (query, candidate) in read_columns(files["gold"], (f"{language} id", "en id")):

@@ -11,6 +11,7 @@ errors.
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,11 +36,9 @@ def find_all(root: str | Path, folders: Sequence[str], patterns: Sequence[str]) 
         patterns: glob patterns or names with ``/``, the preferred first.
     """
     for pattern in patterns:
-        for place in _places(root, folders):
-            if found := sorted(
-                (path for path in place.glob(pattern) if path.is_file()), key=lambda path: path.name
-            ):
-                return found
+        for folder in _folders(root, folders):
+            if files := [path for path in folder.glob(pattern) if path.is_file()]:
+                return sorted(files, key=lambda path: path.name)
     return []
 
 
@@ -50,14 +49,13 @@ def find(root: str | Path, folders: Sequence[str], names: Sequence[str], hint: s
         SourceError: none is there; the message lists the names that were tried and what the folders
             hold.
     """
-    if found := find_all(root, folders, names):
-        return found[0]
-    *own, top = _places(root, folders)
-    held = "".join(f"; {place} holds {_listing(place)}" for place in own)
+    if files := find_all(root, folders, names):
+        return files[0]
+    *own, top = _folders(root, folders)
+    held = "".join(f"; {folder} holds {_listing(folder)}" for folder in own)
     raise SourceError(
         f"{top}: {' or '.join(names)} does not exist; the folder holds {_listing(top)}{held}; "
-        f"looked into "
-        f"{', '.join((*folders, '.'))}{f'; {hint}' if hint else ''}"
+        f"looked into {', '.join((*folders, '.'))}{f'; {hint}' if hint else ''}"
     )
 
 
@@ -91,14 +89,23 @@ def read_columns(
         hint: what to do about a line with other columns.
     """
     for number, line in read_lines(path):
-        fields = (
-            next(_quoted([(number, line)], path, "\t"), (number, [""]))[1]
-            if quoted
-            else line.split("\t")
-        )
-        if len(fields) != len(names):
-            raise wrong_columns(path, number, fields, names, hint)
-        yield number, fields
+        fields = line.split("\t")
+        if quoted:
+            _, fields = next(_quoted([(number, line)], path, "\t"), (number, [""]))
+        yield number, check_columns(path, number, fields, names, hint)
+
+
+def check_columns(
+    path: Path, number: int, fields: list[str], names: Sequence[str], hint: str = ANEW
+) -> list[str]:
+    """The fields of a line, as many as `names`; else a SourceError."""
+    if len(fields) == len(names):
+        return fields
+    shown = "\t".join(fields)[:80]
+    raise SourceError(
+        f"{path}, line {number}: found {len(fields)} columns, expected {len(names)} "
+        f"({', '.join(names)}): {shown!r}; {hint}"
+    )
 
 
 def read_records(
@@ -114,11 +121,8 @@ def read_records(
         broken: stands for a line with too few or too many columns, which is refused without it.
     """
     lines = read_lines(path)
-    table = (
-        _quoted(lines, path, ",")
-        if commas
-        else ((number, line.split("\t")) for number, line in lines)
-    )
+    tabbed = ((number, line.split("\t")) for number, line in lines)
+    table = _quoted(lines, path, ",") if commas else tabbed
     _, header = next(table, (1, []))
     if lacking := [name for name in required if name not in header]:
         raise SourceError(
@@ -126,12 +130,11 @@ def read_records(
             f"{', '.join(header) or 'nothing'}"
         )
     for number, fields in table:
-        if len(fields) == len(header):
-            yield number, dict(zip(header, fields, strict=True))
-        elif broken is not None:
+        if len(fields) != len(header) and broken is not None:
             yield number, broken
         else:
-            raise wrong_columns(path, number, fields, header)
+            fields = check_columns(path, number, fields, header)
+            yield number, dict(zip(header, fields, strict=True))
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, Record]]:
@@ -139,18 +142,15 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, Record]]:
     for number, line in read_lines(path):
         if not line.strip():
             continue
+        expected = f"{path}, line {number}: expected a JSON object, found"
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise SourceError(
-                f"{path}, line {number}: expected a JSON object, found {line[:60]!r} "
-                f"({error.msg}, at {error.colno}); {ANEW}"
+                f"{expected} {line[:60]!r} ({error.msg}, at {error.colno}); {ANEW}"
             ) from None
         if not isinstance(record, dict):
-            raise SourceError(
-                f"{path}, line {number}: expected a JSON object, found {type(record).__name__} "
-                f"{line[:60]!r}"
-            )
+            raise SourceError(f"{expected} {type(record).__name__} {line[:60]!r}")
         yield number, record
 
 
@@ -170,15 +170,9 @@ def read_json(path: Path) -> Any:
 
 def read_blocks(lines: Numbered) -> Iterator[list[tuple[int, str]]]:
     """Numbered lines in blocks that empty lines separate, as in CoNLL files: a sentence each."""
-    block: list[tuple[int, str]] = []
-    for number, line in lines:
-        if line.strip():
-            block.append((number, line))
-        elif block:
-            yield block
-            block = []
-    if block:
-        yield block
+    for filled, block in itertools.groupby(lines, key=lambda line: bool(line[1].strip())):
+        if filled:
+            yield list(block)
 
 
 def build_rows(
@@ -197,10 +191,8 @@ def build_rows(
         try:
             row = build(what, number)
         except KeyError as error:
-            found = f"; found {', '.join(map(str, what))}" if isinstance(what, dict) else ""
-            raise SourceError(
-                f"{path}, line {number}: expected {error.args[0]!r}{found}"
-            ) from error
+            held = f"; found {', '.join(map(str, what))}" if isinstance(what, dict) else ""
+            raise SourceError(f"{path}, line {number}: expected {error.args[0]!r}{held}") from error
         except (TypeError, ValueError, IndexError, AttributeError) as error:
             raise SourceError(
                 f"{path}, line {number}: found something unexpected in {str(what)[:120]} ({error})"
@@ -208,15 +200,11 @@ def build_rows(
         yield row
 
 
-def wrong_columns(
-    path: Path, number: int, fields: Sequence[str], names: Sequence[str], hint: str = ANEW
-) -> SourceError:
-    """The error for a line with too few or too many columns."""
-    shown = "\t".join(fields)[:80]
-    return SourceError(
-        f"{path}, line {number}: found {len(fields)} columns, expected {len(names)} "
-        f"({', '.join(names)}): {shown!r}; {hint}"
-    )
+def numbered_rows(
+    path: Path, numbered: Numbered, row: Callable[[Any, str], Record], prefix: str, first: int = 1
+) -> Iterator[Record]:
+    """`build_rows` with ids that count lines: ``row(what, "<prefix>-0")`` of line `first`."""
+    return build_rows(path, numbered, lambda what, number: row(what, f"{prefix}-{number - first}"))
 
 
 def withheld(names: Sequence[str]) -> str:
@@ -234,11 +222,9 @@ def _quoted(
     wrote.
     """
     numbers = deque(maxlen=1)  # of the line that was read last
-    records = csv.reader(
-        (numbers.append(number) or f"{line}\n" for number, line in lines), delimiter=separator
-    )
+    texts = (numbers.append(number) or f"{line}\n" for number, line in lines)
     try:
-        for fields in records:
+        for fields in csv.reader(texts, delimiter=separator):
             yield numbers[-1], fields
     except csv.Error as error:
         raise SourceError(
@@ -254,11 +240,11 @@ def _not_utf8(path: Path, number: int, error: UnicodeDecodeError) -> SourceError
     )
 
 
-def _places(root: str | Path, folders: Sequence[str]) -> list[Path]:
+def _folders(root: str | Path, names: Sequence[str]) -> list[Path]:
     """The folders to look into, that exist, and last `root`."""
-    return [*(place for folder in folders if (place := Path(root) / folder).is_dir()), Path(root)]
+    return [*(folder for name in names if (folder := Path(root) / name).is_dir()), Path(root)]
 
 
 def _listing(folder: Path) -> str:
-    there = sorted(file.name for file in folder.iterdir())
-    return f"{', '.join(there[:20]) or 'nothing'}{' ...' if len(there) > 20 else ''}"
+    names = sorted(file.name for file in folder.iterdir())
+    return f"{', '.join(names[:20]) or 'nothing'}{' ...' if len(names) > 20 else ''}"
