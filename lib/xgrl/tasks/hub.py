@@ -104,17 +104,13 @@ def _entity(record: Record, id: str) -> Row:
 
 
 def _meant(record: Record, id: str) -> Row:
-    """A training pair of Mewsli-X: a marked mention and the description of the entity that it
-    means.
-    """
+    """A training pair of Mewsli-X: a marked mention and the description of its entity."""
     candidate = {"candidate": record["entity"], "candidate_pair": ""}
     return {"id": id, "text": record["mention"]} | candidate
 
 
 def _tydi(row: Row, language: str, split: str) -> bool:
-    """A question's language is what its id begins with; dev is a part of the English training
-    questions.
-    """
+    """An id begins with its question's language; dev is a part of the English training set."""
     if str(row["id"]).partition("-")[0] != TYDI[language]:
         return False
     # a broken row is kept, to be counted
@@ -258,9 +254,7 @@ def read(
 
 
 def _decoder(feature: Any) -> Callable[[Any], Any] | None:
-    """What turns the class indices of a column into names; None for other columns, and where the
-    names are only numbers.
-    """
+    """What turns a column's class indices into names; None where there are none but numbers."""
     from datasets import ClassLabel, List, Sequence
 
     many = isinstance(feature, List | Sequence)

@@ -15,9 +15,9 @@ NLI = ("entailment", "neutral", "contradiction")
 DEV = "dev is the hub's validation split"
 
 
-def published(name: str, from_files: Loader) -> dict[str, Loader]:
+def published(name: str) -> dict[str, Loader]:
     """The loaders of a published task: of the user's files, and of the hub where that has it."""
-    return ({"hub": hub.loader(name)} if name in hub.HUB else {}) | {"files": from_files}
+    return ({"hub": hub.loader(name)} if name in hub.HUB else {}) | {"files": files.loader(name)}
 
 
 EMBEDDED = (
@@ -62,41 +62,41 @@ EMBEDDED = (
 # The nine tasks of Phang et al. 2020 (arXiv 2005.13013), and SIQA, the first stage of XCOPA's
 # recipe.
 PAPER = (
-    Task("anli", "classification", published("anli", files.anli), NLI,
+    Task("anli", "classification", published("anli"), NLI,
          pairs=True, head="three-way", max_length=256,
          origin="SNLI, MultiNLI and Adversarial NLI rounds 1 to 3, together",
          licence="CC BY-SA 4.0; OANC; CC BY-NC 4.0",
          note="dev is the ANLI validation sets of the three rounds, 3,200 rows, so that the easier "
               "30,000 of SNLI and MNLI do not decide; SNLI rows without a majority label (-1) are "
               "left out and counted"),
-    Task("mnli", "classification", published("mnli", files.mnli), NLI,
+    Task("mnli", "classification", published("mnli"), NLI,
          pairs=True, head="three-way", max_length=256,
          translations=dict.fromkeys(("hub", "files"), files.XNLI_LANGUAGES),
          origin="MultiNLI, in GLUE; translations of XNLI-MT",
          licence="OANC and others; translations CC BY-NC 4.0",
          note="dev is validation_matched; translations are the machine translations published "
               "with XNLI"),
-    Task("qqp", "classification", published("qqp", files.qqp), ("not_duplicate", "duplicate"),
+    Task("qqp", "classification", published("qqp"), ("not_duplicate", "duplicate"),
          pairs=True, max_length=256, origin="Quora Question Pairs, in GLUE",
          licence="Quora's terms: non-commercial", note=DEV),
-    Task("squad2", "span_qa", published("squad2", files.squad2), metric="squad", max_length=256,
+    Task("squad2", "span_qa", published("squad2"), metric="squad", max_length=256,
          origin="SQuAD 2.0", licence="CC BY-SA 4.0",
          note=f"a third of the questions have no answer; {DEV}"),
-    Task("squad", "span_qa", published("squad", files.squad), metric="squad", max_length=256,
+    Task("squad", "span_qa", published("squad"), metric="squad", max_length=256,
          origin="SQuAD 1.1", licence="CC BY-SA 4.0",
          note=f"{DEV}, from which XQuAD was translated: choosing by it looks at the paragraphs of "
               "that test set"),
-    Task("hellaswag", "multiple_choice", published("hellaswag", files.hellaswag), max_length=256,
+    Task("hellaswag", "multiple_choice", published("hellaswag"), max_length=256,
          origin="HellaSwag", licence="MIT", note=DEV),
-    Task("ccg", "tagging", published("ccg", files.ccg), metric="tag_f1", max_length=256,
+    Task("ccg", "tagging", published("ccg"), metric="tag_f1", max_length=256,
          origin="CCGbank supertags", licence="LDC: for licensees",
          note="no hub has it: from the user's own files, and so are its tags "
               "(`xgrl.tasks.files.ccg_labels`)"),
-    Task("cosmosqa", "multiple_choice", published("cosmosqa", files.cosmosqa), max_length=256,
+    Task("cosmosqa", "multiple_choice", published("cosmosqa"), max_length=256,
          origin="CosmosQA", licence="CC BY 4.0", note=DEV),
-    Task("commonsenseqa", "multiple_choice", published("commonsenseqa", files.commonsenseqa),
+    Task("commonsenseqa", "multiple_choice", published("commonsenseqa"),
          max_length=256, origin="CommonsenseQA", licence="MIT", note=DEV),
-    Task("siqa", "multiple_choice", published("siqa", files.siqa), max_length=128,
+    Task("siqa", "multiple_choice", published("siqa"), max_length=128,
          origin="Social IQA", licence="CC BY 4.0",
          note=f"first stage of XCOPA's recipe, not one of the paper's nine; {DEV}"),
     Task("multitask", "mixture", {},

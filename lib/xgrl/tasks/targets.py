@@ -105,20 +105,20 @@ EMBEDDED = (
 # 2003.11080) that it dropped, in XTREME-R's languages or else XTREME's; English first where it is
 # among them.
 BENCHMARKS = (
-    target("xnli", "classification", published("xnli", files.xnli), NLI,
+    target("xnli", "classification", published("xnli"), NLI,
            languages=_codes("en ar bg de el es fr hi ru sw th tr ur vi zh"),
            parallel=True, pairs=True,
            origin="XNLI, trained on MultiNLI", licence="CC BY-NC 4.0; MultiNLI: OANC and others",
            note="dev is XNLI's English validation split; the test sets are translations of one "
                 "another, row by row"),
-    target("xcopa", "multiple_choice", published("xcopa", files.xcopa),
+    target("xcopa", "multiple_choice", published("xcopa"),
            languages=_codes("et ht id it qu sw ta th tr vi zh"), parallel=True, first="siqa",
            origin="XCOPA, trained on COPA of SuperGLUE after SIQA",
            licence="CC BY 4.0; COPA: BSD 2-Clause",
            note="prompts end in XTREME-R's question, 'What was the cause?' or 'What was the "
                 "effect?', English in every language; dev is COPA's validation split; there is no "
                 "English test set, COPA's test labels being withheld"),
-    target("udpos", "tagging", published("udpos", files.udpos), UPOS,
+    target("udpos", "tagging", published("udpos"), UPOS,
            languages=_codes("en af ar bg de el es et eu fa fi fr he hi hu id it ja kk ko lt mr nl "
                             "pl pt ro ru ta te th tl tr uk ur vi wo yo zh"),
            metric="tag_f1", open_languages=True,
@@ -126,7 +126,7 @@ BENCHMARKS = (
            licence="those of its treebanks, some non-commercial",
            note="not parallel; treebanks differ in size and genre between languages; CoNLL-U files "
                 "give syntactic words where XTREME-R has multi-word tokens"),
-    target("panx", "tagging", published("panx", files.panx), ENTITIES,
+    target("panx", "tagging", published("panx"), ENTITIES,
            languages=_codes("en af ar az bg bn de el es et eu fa fi fr gu he hi hu id it ja jv ka "
                             "kk ko lt ml mr ms my nl pa pl pt qu ro ru sw ta te th tl tr uk ur vi "
                             "yo zh"),
@@ -134,45 +134,45 @@ BENCHMARKS = (
            origin="WikiAnn in the balanced splits of Rahimi et al. 2019",
            licence="not stated; text from Wikipedia, CC BY-SA",
            note="silver labels, made from links; not parallel"),
-    target("xquad", "span_qa", published("xquad", files.xquad),
+    target("xquad", "span_qa", published("xquad"),
            languages=_codes("en ar de el es hi ro ru th tr vi zh"),
            metric="squad", parallel=True, max_length=384, open_languages=True,
            origin="XQuAD", licence="CC BY-SA 4.0", note=f"{SQUAD_DEV}, {OVERLAP}"),
-    target("mlqa", "span_qa", published("mlqa", files.mlqa),
+    target("mlqa", "span_qa", published("mlqa"),
            languages=_codes("en ar de es hi vi zh"), metric="mlqa", parallel=True, max_length=384,
            origin="MLQA, question and context in one language", licence="CC BY-SA 3.0",
            note=f"{SQUAD_DEV}; every question is in English and three languages on average: ids "
                 "are shared where it is"),
-    target("tydiqa", "span_qa", published("tydiqa", files.tydiqa),
+    target("tydiqa", "span_qa", published("tydiqa"),
            languages=_codes("en ar bn fi id ko ru sw te"), metric="squad", max_length=384,
            origin="TyDi QA, gold passage task", licence="Apache-2.0; text from Wikipedia, CC BY-SA",
            note="the test sets are its development set; of its 3,696 English training questions a "
                 "tenth, by passage, is dev"),
-    target("tatoeba", "retrieval", published("tatoeba", files.tatoeba),
+    target("tatoeba", "retrieval", published("tatoeba"),
            languages=tuple(files.TATOEBA), metric="retrieval_accuracy", candidates="own",
            max_length=64, open_languages=True,
            origin="Tatoeba test sets of the LASER project", licence="CC BY 2.0 FR",
            note="no training; 1,000 pairs a language or fewer, each language with its own English "
                 "sentences"),
-    target("lareqa", "retrieval", published("lareqa", files.lareqa),
+    target("lareqa", "retrieval", published("lareqa"),
            languages=_codes("en ar de el es hi ru th tr vi zh"),
            metric="map", candidates="pooled", trained=True, parallel=True, max_length=256,
            origin="LAReQA (XQuAD-R)", licence="CC BY-SA 4.0",
            note="from the user's own files only: candidates are sentences, and the hub's xquad_r "
                 f"has lost the sentence breaks; {SQUAD_DEV}, {OVERLAP}"),
-    target("mewslix", "retrieval", published("mewslix", files.mewslix),
+    target("mewslix", "retrieval", published("mewslix"),
            languages=_codes("en ar de es fa ja pl ro ta tr uk"),
            metric="mrr", trained=True, max_length=64,
            origin="Mewsli-X",
            licence="Apache-2.0; text from Wikinews CC BY 2.5 and Wikipedia CC BY-SA",
            note="candidates are descriptions of a million entities, each in one of 50 languages, "
                 "the same set for every query"),
-    target("pawsx", "classification", published("pawsx", files.pawsx), ("different", "paraphrase"),
+    target("pawsx", "classification", published("pawsx"), ("different", "paraphrase"),
            languages=_codes("en de es fr ja ko zh"), parallel=True, pairs=True,
            origin="PAWS-X", licence="free use with attribution",
            note="49,401 training rows; dev is its English validation split; test sets are "
                 "translations of one another, by id"),
-    target("bucc2018", "retrieval", published("bucc2018", files.bucc2018),
+    target("bucc2018", "retrieval", published("bucc2018"),
            languages=_codes("de fr ru zh"), metric="mined_f1", candidates="own",
            origin="BUCC 2018 shared task", licence="research only",
            note="from the user's own files only: pairs are mined from whole collections, and the "

@@ -10,9 +10,10 @@ same.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from zlib import crc32
 
@@ -30,13 +31,13 @@ from hassil.expression import (
 from hassil.intents import Intents, RangeSlotList, SlotList, TextSlotList
 
 from xgrl.tasks.embedded.fillers import FILLERS
+from xgrl.tasks.formats import Row
 from xgrl.tasks.leakage import normalise
-from xgrl.tasks.sources.packages import read_member
+from xgrl.tasks.sources.packages import read_json_member
 
 Piece = tuple[str, str]  # a part of a sentence, and the slot it fills or ""
 Span = tuple[int, int, str]
 Drawn = tuple[str, list[Span]]
-PACKAGE = "home-assistant-intents"
 PER_TEMPLATE = 6
 FEWEST_TEMPLATES = 5
 FILES = {"zh": "zh-CN"}
@@ -45,13 +46,11 @@ DRAWS = 4
 
 
 class Unfillable(LookupError):
-    """A walk came to a slot that has no values here (free text, such as the command that a timer
-    runs).
-    """
+    """A walk came to a slot without values here, such as the command that a timer runs."""
 
 
 @cache
-def commands(language: str, labels: tuple[str, ...]) -> list[dict[str, object]]:
+def commands(language: str, labels: tuple[str, ...]) -> list[Row]:
     """Sentences of one locale, at most PER_TEMPLATE a template, no text twice.
 
     Texts that stand under two intents are left out of both. Order: round robin over intents, then
@@ -66,27 +65,17 @@ def commands(language: str, labels: tuple[str, ...]) -> list[dict[str, object]]:
         Rows with id ("intent-<language>-<template hash>-<k>"), text, text_pair, label, template
         (its hash) and spans: start, end and name of every slot in the text.
     """
-    grammar = Intents.from_dict(
-        json.loads(
-            read_member(
-                PACKAGE, f"home_assistant_intents/data/{FILES.get(language, language)}.json"
-            )
-        )
-    )
-    joined = grammar.settings.ignore_whitespace
-    drawn: dict[str, dict[str, list[Drawn]]] = defaultdict(dict)
-    for label in labels:
-        blocks = grammar.intents[label].data if label in grammar.intents else ()
-        for block in blocks:
-            rules, slots = (
-                {**grammar.expansion_rules, **block.expansion_rules},
-                {**grammar.slot_lists, **block.slot_lists},
-            )
+    grammar = Intents.from_dict(_locale(language))
+    blank = "" if grammar.settings.ignore_whitespace else " "
+    drawn: dict[str, dict[str, list[Drawn]]] = {label: {} for label in labels}
+    for label, templates in drawn.items():
+        for block in grammar.intents[label].data if label in grammar.intents else ():
+            rules = {**grammar.expansion_rules, **block.expansion_rules}
+            slots = {**grammar.slot_lists, **block.slot_lists}
+            walk = _Walk(rules, slots, FILLERS[language])
             for template, sentence in zip(block.sentence_texts, block.sentences, strict=True):
                 key = f"{crc32(f'{language} {label} {template}'.encode()):08x}"
-                drawn[label].setdefault(
-                    key, _sentences(sentence, key, rules, slots, FILLERS[language], joined)
-                )
+                templates.setdefault(key, _sentences(sentence, key, walk, blank))
     labels_of = defaultdict(set)
     for label, templates in drawn.items():
         for sentences in templates.values():
@@ -94,25 +83,21 @@ def commands(language: str, labels: tuple[str, ...]) -> list[dict[str, object]]:
                 labels_of[normalise(text)].add(label)
     seen: set[str] = set()
     queues = {}
-    for label in labels:
-        rows = []
-        for key, k, (text, spans) in _round_robin(drawn[label]):
+    for label, templates in drawn.items():
+        queues[label] = []
+        for key, k, (text, spans) in _round_robin(templates):
             norm = normalise(text)
             if norm and norm not in seen and len(labels_of[norm]) == 1:
                 seen.add(norm)
-                rows.append({"id": f"intent-{language}-{key}-{k}", "text": text, "text_pair": "",
-                             "label": labels.index(label), "template": key, "spans": spans})  # fmt: skip
-        queues[label] = rows
+                row = {"id": f"intent-{language}-{key}-{k}", "text": text, "text_pair": ""}
+                row |= {"label": labels.index(label), "template": key, "spans": spans}
+                queues[label].append(row)
     longest = max(map(len, queues.values()), default=0)
-    return [
-        queues[label][turn]
-        for turn in range(longest)
-        for label in _shuffled(labels, turn)
-        if turn < len(queues[label])
-    ]
+    turns = ((queues[label], turn) for turn in range(longest) for label in _shuffled(labels, turn))
+    return [queue[turn] for queue, turn in turns if turn < len(queue)]
 
 
-def english_splits(rows: list[dict[str, object]]) -> dict[str, set[object]]:
+def english_splits(rows: list[Row]) -> dict[str, set[str]]:
     """Templates of the English train, dev and test sets: of each intent's templates about three,
     one and one fifth, at least one each.
 
@@ -122,9 +107,9 @@ def english_splits(rows: list[dict[str, object]]) -> dict[str, set[object]]:
     templates = defaultdict(set)
     for row in rows:
         templates[row["label"]].add(row["template"])
-    splits: dict[str, set[object]] = {"train": set(), "dev": set(), "test": set()}
-    for found in templates.values():
-        order = _shuffled(sorted(found), 0)
+    splits: dict[str, set[str]] = {"train": set(), "dev": set(), "test": set()}
+    for keys in templates.values():
+        order = _shuffled(keys)
         fifth = max(1, len(order) // 5)
         splits["test"].update(order[:fifth])
         splits["dev"].update(order[fifth : 2 * fifth])
@@ -136,45 +121,35 @@ def frequent_intents(language: str = "en") -> tuple[str, ...]:
     """Intents with at least FEWEST_TEMPLATES different templates in one locale, sorted: the label
     set, taken from English.
     """
-    content = json.loads(
-        read_member(PACKAGE, f"home_assistant_intents/data/{FILES.get(language, language)}.json")
-    )
-    found = {
+    templates = {
         name: {text for block in intent["data"] for text in block["sentences"]}
-        for name, intent in content["intents"].items()
+        for name, intent in _locale(language)["intents"].items()
     }
-    return tuple(
-        sorted(name for name, templates in found.items() if len(templates) >= FEWEST_TEMPLATES)
-    )
+    return tuple(sorted(name for name in templates if len(templates[name]) >= FEWEST_TEMPLATES))
 
 
-def _sentences(
-    sentence: Sentence,
-    key: str,
-    rules: dict[str, Sentence],
-    slots: dict[str, SlotList],
-    fillers: dict[str, tuple[str, ...]],
-    joined: bool,
-) -> list[Drawn]:
+def _locale(language: str) -> dict[str, object]:
+    file = f"home_assistant_intents/data/{FILES.get(language, language)}.json"
+    return read_json_member("home-assistant-intents", file)
+
+
+def _sentences(sentence: Sentence, key: str, walk: _Walk, blank: str) -> list[Drawn]:
     """Up to PER_TEMPLATE different sentences of one template."""
     random = np.random.default_rng(int(key, 16))
-    found: dict[str, list[Span]] = {}
+    drawn: dict[str, list[Span]] = {}
     for _ in range(DRAWS * PER_TEMPLATE):
         try:
-            pieces = _walk(sentence.expression, random, rules, slots, fillers)
+            text, spans = _join(walk.pieces(sentence.expression, random), blank)
         except Unfillable:
             continue
-        text, spans = _join(pieces, "" if joined else " ")
-        found.setdefault(text, spans)
-        if len(found) == PER_TEMPLATE:
+        drawn.setdefault(text, spans)
+        if len(drawn) == PER_TEMPLATE:
             break
-    return list(found.items())
+    return list(drawn.items())
 
 
 def _join(pieces: list[Piece], blank: str) -> Drawn:
-    """One text with every run of white space as `blank`, none at its ends, and where in it the
-    slots are.
-    """
+    """One text, its runs of white space as `blank`, none at its ends; and where its slots are."""
     text, spans = "", []
     for piece, slot in pieces:
         start = len(text)
@@ -189,58 +164,50 @@ def _join(pieces: list[Piece], blank: str) -> Drawn:
     return text.rstrip(), spans
 
 
-def _walk(
-    expression: Expression,
-    random: np.random.Generator,
-    rules: dict[str, Sentence],
-    slots: dict[str, SlotList],
-    fillers: dict[str, tuple[str, ...]],
-) -> list[Piece]:
-    """One random sentence of a parsed template, in pieces; numbers are written in digits."""
+@dataclass(frozen=True)
+class _Walk:
+    """Random walks through the templates of a locale, whose rules and slots may become this."""
 
-    def walk(part: Expression) -> list[Piece]:
+    rules: dict[str, Sentence]
+    slots: dict[str, SlotList]
+    fillers: dict[str, tuple[str, ...]]
+
+    def pieces(self, part: Expression, random: np.random.Generator) -> list[Piece]:
+        """One sentence of a parsed template, in pieces; numbers are written in digits."""
         if isinstance(part, TextChunk):
             return [(part.original_text, "")]
-        if isinstance(part, Alternative):
-            return walk(part.items[random.integers(len(part.items))])
-        if isinstance(part, Permutation):
-            return [
-                piece for i in random.permutation(len(part.items)) for piece in walk(part.items[i])
-            ]
-        if isinstance(part, Group):
-            return [piece for item in part.items for piece in walk(item)]
-        if isinstance(part, RuleReference):
-            return walk(rules[part.rule_name].expression)
         if isinstance(part, ListReference):
-            return [(value(part), part.slot_name)]
-        raise TypeError(f"{type(part).__name__} is not a part of a template that is known here")
+            return [(self._value(part, random), part.slot_name)]
+        if isinstance(part, RuleReference):
+            return self.pieces(self.rules[part.rule_name].expression, random)
+        if isinstance(part, Alternative):
+            return self.pieces(part.items[random.integers(len(part.items))], random)
+        if not isinstance(part, Group):
+            raise TypeError(f"{type(part).__name__} is not a part of a template that is known here")
+        items = part.items
+        if isinstance(part, Permutation):
+            items = [items[i] for i in random.permutation(len(items))]
+        return [piece for item in items for piece in self.pieces(item, random)]
 
-    def value(slot: ListReference) -> str:
-        values = slots.get(slot.list_name)
+    def _value(self, slot: ListReference, random: np.random.Generator) -> str:
+        values = self.slots.get(slot.list_name)
         if isinstance(values, TextSlotList) and values.values:
-            return "".join(
-                text for text, _ in walk(values.values[random.integers(len(values.values))].text_in)
-            )
+            chosen = values.values[random.integers(len(values.values))]
+            return "".join(text for text, _ in self.pieces(chosen.text_in, random))
         if isinstance(values, RangeSlotList) or slot.is_inline_range:
             start, stop, step = slot.get_inline_range() or (values.start, values.stop, values.step)
             return str(start + step * int(random.integers((stop - start) // step + 1)))
-        if slot.list_name in fillers:
-            return fillers[slot.list_name][random.integers(len(fillers[slot.list_name]))]
-        raise Unfillable(slot.list_name)
-
-    return walk(expression)
+        if slot.list_name not in self.fillers:
+            raise Unfillable(slot.list_name)
+        fillers = self.fillers[slot.list_name]
+        return fillers[random.integers(len(fillers))]
 
 
 def _round_robin(templates: dict[str, list[Drawn]]) -> list[tuple[str, int, Drawn]]:
-    """First sentences of all templates, then second ones, and so on; templates in a shuffled order."""
-    order = _shuffled(sorted(templates), 0)
-    return [
-        (key, k, templates[key][k])
-        for k in range(PER_TEMPLATE)
-        for key in order
-        if k < len(templates[key])
-    ]
+    """First sentences of all templates, then second ones, and so on; templates are shuffled."""
+    order, turns = _shuffled(templates), range(PER_TEMPLATE)
+    return [(key, k, templates[key][k]) for k in turns for key in order if k < len(templates[key])]
 
 
-def _shuffled(names: list[str] | tuple[str, ...], turn: int) -> list[str]:
-    return sorted(names, key=lambda name: crc32(f"{turn} {name}".encode()))
+def _shuffled(names: Iterable[str], turn: int = 0) -> list[str]:
+    return sorted(sorted(names), key=lambda name: crc32(f"{turn} {name}".encode()))

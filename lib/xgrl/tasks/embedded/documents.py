@@ -16,7 +16,7 @@ from zlib import crc32
 
 import numpy as np
 
-from xgrl.tasks.embedded.english import examples
+from xgrl.tasks.embedded.english import examples, shuffled
 from xgrl.tasks.formats import Row
 from xgrl.tasks.leakage import distinct, normalise
 from xgrl.tasks.sentences import LONGEST, SENTENCE, SHORTEST
@@ -39,23 +39,18 @@ SHARED = (
 
 def is_reserved(language: str, article: int) -> bool:
     """Whether an article (0 .. ARTICLES - 1 of its language) belongs to these targets."""
-    return any(
-        article % 10 in digits
-        for split, digits in DIGITS.items()
-        if split == "test" or language == "en"
-    )
+    splits = DIGITS if language == "en" else ("test",)
+    return any(article % 10 in DIGITS[split] for split in splits)
 
 
 def boundary(language: str, split: str, path: Path | None) -> list[Row]:
-    """Two sentences that follow one another: does a paragraph end between them? Of both kinds
-    equally many an article.
-    """
-    return _split(MADE[0], language, split)
+    """Does a paragraph end between two sentences? Of both kinds equally many an article."""
+    return _split("boundary", language, split)
 
 
 def next_sentence(language: str, split: str, path: Path | None) -> list[Row]:
     """A sentence, the one that follows it, and three others of the same article."""
-    return _split(MADE[1], language, split)
+    return _split("next-sentence", language, split)
 
 
 def _split(task: str, language: str, split: str) -> list[Row]:
@@ -64,23 +59,18 @@ def _split(task: str, language: str, split: str) -> list[Row]:
 
 @cache
 def _rows(task: str, language: str) -> list[tuple[int, Row]]:
-    """Article number and row, shuffled; of rows whose first sentences are nearly the same only one."""
+    """Article number and row, shuffled; one of those whose first sentences are nearly the same."""
     first = FILED.index(language) * ARTICLES
-    make = dict(zip(MADE, (_boundaries, _successors), strict=True))[task]
-    found = []
+    make = _boundaries if task == "boundary" else _successors
+    rows = []
     for article, example in enumerate(examples("paragraph_segmentation")[first : first + ARTICLES]):
         if is_reserved(language, article):
-            lines, ends = (
-                [" ".join(line.split()) for line in example["input"].split("\n")],
-                example["target"].split(),
-            )
+            lines = [" ".join(line.split()) for line in example["input"].split("\n")]
             random = np.random.default_rng(crc32(f"{task} {language} {article}".encode()))
-            found += [
-                (article, {"id": f"{task}-{language}-{article}-{i}"} | row)
-                for i, row in make(lines, ends, random)
-            ]
-    kept = distinct([row["text"] if "text" in row else row["prompt"] for _, row in found])
-    return [found[i] for i in np.random.default_rng(len(found)).permutation(kept)]
+            for i, row in make(lines, example["target"].split(), random):
+                rows.append((article, {"id": f"{task}-{language}-{article}-{i}"} | row))
+    kept = distinct([row["text"] if "text" in row else row["prompt"] for _, row in rows])
+    return shuffled([rows[i] for i in kept], seed=len(rows))
 
 
 def _is_whole(line: str) -> bool:
@@ -96,8 +86,9 @@ def _boundaries(
         random.permutation([i for i in adjacent if (ends[i] == "1") == label]).tolist()
         for label in (False, True)
     ]
-    for label, places in enumerate(kinds):
-        for i in places[: min(PER_ARTICLE // 2, *map(len, kinds))]:
+    most = min(PER_ARTICLE // 2, *map(len, kinds))
+    for label, positions in enumerate(kinds):
+        for i in positions[:most]:
             yield i, {"text": lines[i], "text_pair": lines[i + 1], "label": label}
 
 
@@ -106,11 +97,10 @@ def _successors(
 ) -> Iterator[tuple[int, Row]]:
     # a repeated one once
     whole = {normalise(line): i for i, line in enumerate(lines[: len(ends)]) if _is_whole(line)}
-    places = sorted(whole.values())
-    for i in random.permutation([i for i in places if i + 1 in whole.values()])[
-        :PER_ARTICLE
-    ].tolist():
-        others = [j for j in places if j not in (i, i + 1)]
+    positions = sorted(whole.values())
+    followed = random.permutation([i for i in positions if i + 1 in whole.values()])
+    for i in followed[:PER_ARTICLE].tolist():
+        others = [j for j in positions if j not in (i, i + 1)]
         if len(others) >= CHOICES - 1:
             chosen = random.choice(others, size=CHOICES - 1, replace=False).tolist()
             label = int(random.integers(CHOICES))

@@ -5,21 +5,24 @@ embedded intermediate tasks.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from xgrl.tasks.formats import Row
 from xgrl.tasks.leakage import distinct
-from xgrl.tasks.sources.packages import read_json, read_jsonl
+from xgrl.tasks.sources.packages import read_json_member, read_jsonl_member
 
+Item = TypeVar("Item")
 BIGBENCH = "bigbench/benchmark_tasks"
 CANARY = "BIG-bench canary string: not for language-model training"
 # The types with at least 100 questions; Law (71) and Time (7) are left out.
 QUESTION_TYPES = (
-    "Abbreviation", "Date", "Entity", "Event", "Facility", "Humans", "Location", "Money", "Organization", "Other", "Quantity",
+    "Abbreviation", "Date", "Entity", "Event", "Facility", "Humans", "Location", "Money",
+    "Organization", "Other", "Quantity",
 )  # fmt: skip
 VERDICTS = ("True", "False", "Neither")
 
@@ -27,7 +30,17 @@ VERDICTS = ("True", "False", "Neither")
 @cache
 def examples(folder: str) -> list[Row]:
     """The examples of one BIG-bench JSON task."""
-    return read_json("bigbench", f"{BIGBENCH}/{folder}/task.json")["examples"]
+    return read_json_member("bigbench", f"{BIGBENCH}/{folder}/task.json")["examples"]
+
+
+def best_target(example: Row) -> str:
+    """The target that an example of BIG-bench scores highest."""
+    return max(example["target_scores"], key=example["target_scores"].get)
+
+
+def labelled(id: str, text: str, label: int, text_pair: str = "") -> Row:
+    """A row of classification."""
+    return {"id": id, "text": text, "text_pair": text_pair, "label": label}
 
 
 def held_out(n: int, name: str, *shares: float) -> list[np.ndarray]:
@@ -42,71 +55,64 @@ def held_out(n: int, name: str, *shares: float) -> list[np.ndarray]:
     return np.split(random.permutation(n), np.cumsum([int(share * n) for share in shares]))
 
 
+def shuffled(rows: Sequence[Item], seed: int) -> list[Item]:
+    """All rows in an order that `seed` and their number decide."""
+    return [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
+
+
+def without_repeats(rows: Iterable[Row], column: str = "text") -> list[Row]:
+    """One row of each group whose texts are the same or nearly so, in their order."""
+    rows = list(rows)
+    return [rows[i] for i in distinct([row[column] for row in rows])]
+
+
 @cache
 def _sarcasm_rows() -> list[Row]:
-    samples = read_jsonl("evals", "evals/registry/data/sarcasm/samples.jsonl")
-    texts = [sample["input"][1]["content"].strip() for sample in samples]
-    return [
-        {"id": f"sarcasm-{i}", "text": texts[i], "text_pair": "", "label": int(samples[i]["ideal"])}
-        for i in distinct(texts)
-    ]
+    samples = read_jsonl_member("evals", "evals/registry/data/sarcasm/samples.jsonl")
+    return without_repeats(
+        labelled(f"sarcasm-{i}", sample["input"][1]["content"].strip(), int(sample["ideal"]))
+        for i, sample in enumerate(samples)
+    )
 
 
 def sarcasm(language: str, split: str, path: Path | None) -> list[Row]:
     """Headlines, one of each group of near duplicates; a tenth is the development set."""
-    rows = _sarcasm_rows()
-    dev, train = held_out(len(rows), "sarcasm", 0.1)
-    return [rows[i] for i in (dev if split == "dev" else train)]
+    return _tenth(_sarcasm_rows(), "sarcasm", split)
 
 
 @cache
 def _question_rows() -> list[Row]:
-    rows = []
-    for i, example in enumerate(
-        examples("natural_instructions/subtask046_miscellaenous_question_typing")
-    ):
+    rows, answered = [], re.compile(r"^Question: (.*) \(Answer: (.*)\)\.$", flags=re.DOTALL)
+    folder = "natural_instructions/subtask046_miscellaenous_question_typing"
+    for i, example in enumerate(examples(folder)):
         label = example["target"][0].strip().rstrip(".")
         if label in QUESTION_TYPES:
-            text = re.sub(
-                r"^Question: (.*) \(Answer: (.*)\)\.$",
-                r"\1 \2",
-                example["input"].strip(),
-                flags=re.DOTALL,
-            )
-            rows.append(
-                {
-                    "id": f"question-type-{i}",
-                    "text": text,
-                    "text_pair": "",
-                    "label": QUESTION_TYPES.index(label),
-                }
-            )
-    return [rows[i] for i in distinct([row["text"] for row in rows])]
+            text = answered.sub(r"\1 \2", example["input"].strip())
+            rows.append(labelled(f"question-type-{i}", text, QUESTION_TYPES.index(label)))
+    return without_repeats(rows)
 
 
 def question_type(language: str, split: str, path: Path | None) -> list[Row]:
-    """Questions followed by their answers, labelled with the first type given; a tenth is the
-    development set.
-    """
-    rows = _question_rows()
-    dev, train = held_out(len(rows), "question-type", 0.1)
+    """Questions with their answers, labelled with the first type given; a tenth is for dev."""
+    return _tenth(_question_rows(), "question-type", split)
+
+
+def _tenth(rows: list[Row], name: str, split: str) -> list[Row]:
+    dev, train = held_out(len(rows), name, 0.1)
     return [rows[i] for i in (dev if split == "dev" else train)]
 
 
-def nli(language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """Passage and claim; a tenth of the Wikipedia pages is the development set, as passages of one
-    page are nearly the same.
-    """
-    parsed = []
+def nli(language: str, split: str, path: Path | None) -> list[Row]:
+    """Passage and claim; a tenth of the pages is for dev, as those of one are nearly the same."""
+
+    def page(row: Row) -> str:
+        return row["text"].partition(":")[0]
+
+    rows = []
     for i, example in enumerate(examples("vitaminc_fact_verification")):
         passage, _, claim = example["input"].partition("\nClaim:")
-        label = VERDICTS.index(max(example["target_scores"], key=example["target_scores"].get))
-        parsed.append(
-            {"id": f"nli-{i}", "text": passage.strip(), "text_pair": claim.strip(), "label": label}
-        )
-    pages = sorted({row["text"].partition(":")[0] for row in parsed})
+        label = VERDICTS.index(best_target(example))
+        rows.append(labelled(f"nli-{i}", passage.strip(), label, claim.strip()))
+    pages = sorted({page(row) for row in rows})
     dev = {pages[i] for i in held_out(len(pages), "nli", 0.1)[0]}
-    order = np.random.default_rng(len(parsed)).permutation(len(parsed))
-    return (
-        parsed[i] for i in order if (parsed[i]["text"].partition(":")[0] in dev) == (split == "dev")
-    )
+    return [row for row in shuffled(rows, len(rows)) if (page(row) in dev) == (split == "dev")]

@@ -4,8 +4,8 @@ embedded targets.
 
 from __future__ import annotations
 
-import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -14,32 +14,33 @@ import numpy as np
 import pyarrow as pa
 
 from xgrl.runs.cache import cached_table
-from xgrl.tasks.embedded.english import examples, held_out
+from xgrl.tasks.embedded.english import best_target, examples, held_out, labelled, shuffled
 from xgrl.tasks.formats import Row, inputs_version
 from xgrl.tasks.leakage import UNSEGMENTED, distinct, normalise
-from xgrl.tasks.sources.packages import read_member
+from xgrl.tasks.sources.packages import read_json_member
 
 SENTIMENT = ("en", "pl", "de", "es", "fr", "it", "ja", "nl", "pt", "ru", "zh")
 SENTIMENTS = ("ambivalent", "negative", "neutral", "positive")
 # German lacks row 46,912 and Portuguese 1,273 rows from 51,723 on; before that all eleven files are
 # parallel, as labels and digits show.
-ALIGNED = 46_912
+ALIGNED, SHORT = 46_912, ("de", "pt")
 INTENTS = (
-    "HassCancelTimer", "HassClimateGetTemperature", "HassClimateSetFanMode", "HassClimateSetTemperature",
-    "HassDecreaseTimer", "HassFanSetSpeed", "HassGetState", "HassIncreaseTimer", "HassLawnMowerDock",
-    "HassLightSet", "HassMediaNext", "HassMediaPause", "HassMediaPrevious", "HassMediaSearchAndPlay",
-    "HassPauseTimer", "HassRespond", "HassSetPosition", "HassSetVolume", "HassSetVolumeRelative", "HassStartTimer",
+    "HassCancelTimer", "HassClimateGetTemperature", "HassClimateSetFanMode",
+    "HassClimateSetTemperature", "HassDecreaseTimer", "HassFanSetSpeed", "HassGetState",
+    "HassIncreaseTimer", "HassLawnMowerDock", "HassLightSet", "HassMediaNext", "HassMediaPause",
+    "HassMediaPrevious", "HassMediaSearchAndPlay", "HassPauseTimer", "HassRespond",
+    "HassSetPosition", "HassSetVolume", "HassSetVolumeRelative", "HassStartTimer",
     "HassTimerStatus", "HassTurnOff", "HassTurnOn", "HassUnpauseTimer",
 )  # fmt: skip
 # Locales in which at least 16 of the English slots with FEWEST_TEMPLATES templates have as many.
 SLOT_LANGUAGES = (
-    "en", "ar", "bg", "ca", "cs", "da", "de", "el", "es", "eu", "fi", "fr", "it", "ml", "nb", "nl", "pl", "pt-BR", "ro",
-    "ru", "sk", "sr", "sr-Latn", "th", "zh", "zh-TW",
+    "en", "ar", "bg", "ca", "cs", "da", "de", "el", "es", "eu", "fi", "fr", "it", "ml", "nb", "nl",
+    "pl", "pt-BR", "ro", "ru", "sk", "sr", "sr-Latn", "th", "zh", "zh-TW",
 )  # fmt: skip
 SLOTS = (
-    "area", "brightness", "color", "device_class", "fan_mode", "floor", "hours", "media_class", "minutes", "name",
-    "percentage", "position", "search_query", "seconds", "start_hours", "start_minutes", "start_seconds", "state",
-    "temperature", "volume_level", "volume_step",
+    "area", "brightness", "color", "device_class", "fan_mode", "floor", "hours", "media_class",
+    "minutes", "name", "percentage", "position", "search_query", "seconds", "start_hours",
+    "start_minutes", "start_seconds", "state", "temperature", "volume_level", "volume_step",
 )  # fmt: skip
 SLOT_TAGS = ("O", *(f"{mark}-{slot}" for slot in SLOTS for mark in "BI"))
 BITEXT = ("es", "fr", "it", "ja", "nl", "pl", "ru", "zh")
@@ -49,14 +50,18 @@ EMOJI_ROWS = 1500
 # the package's `status` of an emoji that is not a component or an incomplete sequence
 FULLY_QUALIFIED = 2
 SKIN_TONES = re.compile("[\U0001f3fb-\U0001f3ff]")
-WORDS = re.compile(
-    f"[{UNSEGMENTED}][\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]*|[^\\s{UNSEGMENTED}]+"
-)  # Thai marks stay on their letter
+# Thai marks stay on their letter
+WORDS = re.compile(f"[{UNSEGMENTED}][\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]*|[^\\s{UNSEGMENTED}]+")
 WIKILINGUA = {
-    "en": "english", "ar": "arabic", "zh": "chinese", "cs": "czech", "nl": "dutch", "fr": "french", "de": "german",
-    "hi": "hindi", "id": "indonesian", "it": "italian", "ja": "japanese", "ko": "korean", "pt": "portuguese",
-    "ru": "russian", "es": "spanish", "th": "thai", "tr": "turkish", "vi": "vietnamese",
+    "en": "english", "ar": "arabic", "zh": "chinese", "cs": "czech", "nl": "dutch", "fr": "french",
+    "de": "german", "hi": "hindi", "id": "indonesian", "it": "italian", "ja": "japanese",
+    "ko": "korean", "pt": "portuguese", "ru": "russian", "es": "spanish", "th": "thai",
+    "tr": "turkish", "vi": "vietnamese",
 }  # fmt: skip
+
+
+def _reviews(language: str) -> list[Row]:
+    return examples(f"multiemo/all_sentence_{language}")
 
 
 @cache
@@ -69,22 +74,15 @@ def _sentiment_split() -> dict[str, np.ndarray]:
     """
 
     def build() -> pa.Table:
-        texts = {
-            language: [row["input"] for row in examples(f"multiemo/all_sentence_{language}")]
-            for language in SENTIMENT
-        }
-        parallel = [
-            columns for language, columns in texts.items() if language not in ("en", "de", "pt")
-        ]
-        kept = distinct(texts["en"], *parallel, texts["de"][:ALIGNED], texts["pt"][:ALIGNED])
+        texts = {code: [row["input"] for row in _reviews(code)] for code in SENTIMENT}
+        parallel = [texts[code] for code in SENTIMENT if code not in ("en", *SHORT)]
+        kept = distinct(texts["en"], *parallel, *(texts[code][:ALIGNED] for code in SHORT))
         complete = np.array(
             [i < ALIGNED and all(normalise(column[i]) for column in texts.values()) for i in kept]
         )
         test, dev, rest = held_out(int(complete.sum()), "sentiment", 0.1, 0.05)
         usable = kept[complete]
-        train = np.random.default_rng(len(kept)).permutation(
-            np.concatenate([usable[rest], kept[~complete]])
-        )
+        train = shuffled(np.concatenate([usable[rest], kept[~complete]]), seed=len(kept))
         names = np.repeat(["test", "dev", "train"], [len(test), len(dev), len(train)])
         return pa.table({"split": names, "row": np.concatenate([usable[test], usable[dev], train])})
 
@@ -97,58 +95,39 @@ def sentiment(language: str, split: str, path: Path | None) -> Iterator[Row]:
 
     "translated" is the training rows of another language, as far as that language is parallel.
     """
-    texts, english = (
-        examples(f"multiemo/all_sentence_{language}"),
-        examples("multiemo/all_sentence_en"),
-    )
-    for i in (
-        _parallel(language, "train")
-        if split == "translated"
-        else _sentiment_split()[split].tolist()
-    ):
-        scores = english[i]["target_scores"]
-        yield {
-            "id": f"sentiment-{i}",
-            "text": texts[i]["input"].strip(),
-            "text_pair": "",
-            "label": SENTIMENTS.index(max(scores, key=scores.get)),
-        }
+    texts, english = _reviews(language), _reviews("en")
+    translated = split == "translated"
+    for i in _parallel(language, "train") if translated else _sentiment_split()[split].tolist():
+        label = SENTIMENTS.index(best_target(english[i]))
+        yield labelled(f"sentiment-{i}", texts[i]["input"].strip(), label)
 
 
 def _parallel(language: str, split: str) -> list[int]:
     """Row numbers of a split that are the same sentence in English and in another language."""
-    return [
-        i for i in _sentiment_split()[split].tolist() if i < ALIGNED or language not in ("de", "pt")
-    ]
+    rows = _sentiment_split()[split].tolist()
+    return [i for i in rows if i < ALIGNED or language not in SHORT]
 
 
 def sentiment_pairs(language: str) -> Iterator[Row]:
-    """Sentences of reviews and their English form, of the training and development rows: those that
-    no test set holds.
-    """
-    texts, english = (
-        examples(f"multiemo/all_sentence_{language}"),
-        examples("multiemo/all_sentence_en"),
-    )
+    """Sentences of reviews and their English form, of the rows that no test set holds."""
+    texts, english = _reviews(language), _reviews("en")
     for i in [*_parallel(language, "train"), *_parallel(language, "dev")]:
         foreign, original = texts[i]["input"].strip(), english[i]["input"].strip()
         if normalise(foreign) and normalise(original):
-            yield {
-                "id": f"sentiment-{i}",
-                "language": language,
-                "text": foreign,
-                "english": original,
-            }
+            id = f"sentiment-{i}"
+            yield {"id": id, "language": language, "text": foreign, "english": original}
 
 
 def intent(language: str, split: str, path: Path | None) -> list[Row]:
-    """Commands to a voice assistant. English is split by template; every foreign row is a test row."""
+    """Commands to a voice assistant. English is split by template; foreign rows are test rows."""
     # brings the template parser, which only this task needs
     from xgrl.tasks.embedded.commands import commands, english_splits
 
     rows = commands(language, INTENTS)
-    chosen = english_splits(rows)[split] if language == "en" else None
-    return [row for row in rows if chosen is None or row["template"] in chosen]
+    if language != "en":
+        return rows
+    chosen = english_splits(rows)[split]
+    return [row for row in rows if row["template"] in chosen]
 
 
 def slots(language: str, split: str, path: Path | None) -> Iterator[Row]:
@@ -160,27 +139,20 @@ def slots(language: str, split: str, path: Path | None) -> Iterator[Row]:
     ending).
     """
     for row in intent(language, split, path):
-        places = [match.span() for match in WORDS.finditer(row["text"])]
-        tags = ["O"] * len(places)
+        words = list(WORDS.finditer(row["text"]))
+        tags = ["O"] * len(words)
         for start, end, slot in row["spans"]:
-            inside = [
-                k
-                for k, (first, last) in enumerate(places)
-                if first < end and last > start and tags[k] == "O"
-            ]
-            tags = [
-                f"{'I' if k != inside[0] else 'B'}-{slot}" if k in inside else tag
-                for k, tag in enumerate(tags)
-            ]
-        tokens = [row["text"][slice(*place)] for place in places]
-        yield {"id": row["id"].replace("intent", "slots", 1), "tokens": tokens, "tags": tags}
+            mark = "B"
+            for k, word in enumerate(words):
+                if word.start() < end and word.end() > start and tags[k] == "O":
+                    tags[k], mark = f"{mark}-{slot}", "I"
+        id = row["id"].replace("intent", "slots", 1)
+        yield {"id": id, "tokens": [word[0] for word in words], "tags": tags}
 
 
 def bitext(language: str, split: str, path: Path | None) -> list[Row]:
-    """BITEXT_ROWS sentences of the test rows of `sentiment`, and their English originals or
-    translations.
-    """
-    texts = examples(f"multiemo/all_sentence_{'en' if split == 'candidates' else language}")
+    """BITEXT_ROWS sentences of the test rows of `sentiment`, and the same in English."""
+    texts = _reviews("en" if split == "candidates" else language)
     chosen = _sentiment_split()["test"][:BITEXT_ROWS].tolist()
     return [{"id": f"bitext-{i}", "text": texts[i]["input"].strip()} for i in chosen]
 
@@ -192,51 +164,42 @@ def emoji_names(language: str, split: str, path: Path | None) -> list[Row]:
     name that no other has.
     """
 
-    def names(of: str) -> dict[str, str]:
-        return json.loads(read_member("emoji", f"emoji/unicode_codes/emoji{of}.json"))
+    def names(suffix: str) -> Row:
+        return read_json_member("emoji", f"emoji/unicode_codes/emoji{suffix}.json")
 
     def readable(name: str) -> str:
         return name.strip(":").replace("_", " ")
 
-    everything = names("")
     english = {
         code: readable(entry["en"])
-        for code, entry in everything.items()
+        for code, entry in names("").items()
         if entry["status"] == FULLY_QUALIFIED
     }
-    foreign = {of: names(f"_{of}") for of in EMOJI}
-    times: dict[str, int] = {}
+    foreign = {code: names(f"_{code}") for code in EMOJI}
     usable = [
-        code
-        for code in sorted(english)
-        if not SKIN_TONES.search(code) and all(code in found for found in foreign.values())
+        emoji
+        for emoji in sorted(english)
+        if not SKIN_TONES.search(emoji) and all(emoji in named for named in foreign.values())
     ]
-    for code in usable:
-        times[normalise(english[code])] = times.get(normalise(english[code]), 0) + 1
-    unambiguous = [code for code in usable if times[normalise(english[code])] == 1]
-    chosen = np.random.default_rng(EMOJI_ROWS).permutation(len(unambiguous))[:EMOJI_ROWS]
-    text = (
-        english
-        if split == "candidates"
-        else {code: readable(name) for code, name in foreign[language].items()}
-    )
-    return [{"id": f"emoji-{unambiguous[i]}", "text": text[unambiguous[i]]} for i in chosen]
+    times = Counter(normalise(english[emoji]) for emoji in usable)
+    unambiguous = [emoji for emoji in usable if times[normalise(english[emoji])] == 1]
+    return [
+        {
+            "id": f"emoji-{emoji}",
+            "text": english[emoji] if split == "candidates" else readable(foreign[language][emoji]),
+        }
+        for emoji in shuffled(unambiguous, seed=EMOJI_ROWS)[:EMOJI_ROWS]
+    ]
 
 
 def wikilingua(language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """How-to passages and English summaries, 152 documents a language, not all the same; a shared
-    document has one id.
-    """
+    """How-to passages and English summaries, 152 a language; a shared document has one id."""
     mark = f"wiki_lingua_{WIKILINGUA[language]}_{language}-test-"
-    everything = examples("gem/wikilingua_multilingual")
-    number: dict[str, int] = {}
-    for example in everything:
-        number.setdefault(example["target"], len(number))
-    for example in everything:
+    numbers: dict[str, int] = {}
+    for example in examples("gem/wikilingua_multilingual"):
+        number = numbers.setdefault(example["target"], len(numbers))
         if example["comment"].startswith(mark):
             # Some passages end in the description of a picture, in JSON.
             passage = re.sub(r'\{"smallUrl".*?\}', " ", example["input"])
-            yield {
-                "id": f"wikilingua-{number[example['target']]}",
-                "text": (example["target"] if split == "candidates" else passage).strip(),
-            }
+            text = example["target"] if split == "candidates" else passage
+            yield {"id": f"wikilingua-{number}", "text": text.strip()}

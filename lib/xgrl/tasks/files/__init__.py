@@ -2,18 +2,24 @@
 upstream projects' files.
 
 One folder serves a whole study; a task's files are looked for in ``<path>/<task>/`` and in
-``<path>``. Which names are tried, and what is in the files, is in the first lines of each module.
+``<path>``. Which names are tried, and what reads them, is in `layouts.LAYOUTS`.
 """
 
-from xgrl.tasks.files.choices import commonsenseqa, cosmosqa, hellaswag, siqa, xcopa
-from xgrl.tasks.files.dual import lareqa, mewslix
-from xgrl.tasks.files.pairs import XNLI_LANGUAGES, anli, mnli, pawsx, qqp, xnli
-from xgrl.tasks.files.retrieval import TATOEBA, bucc2018, tatoeba
-from xgrl.tasks.files.spans import mlqa, squad, squad2, tydiqa, xquad
-from xgrl.tasks.files.tagging import ccg, ccg_labels, panx, udpos
+from functools import partial
 
-__all__ = [
-    "TATOEBA", "XNLI_LANGUAGES", "anli", "bucc2018", "ccg", "ccg_labels", "commonsenseqa",
-    "cosmosqa", "hellaswag", "lareqa", "mewslix", "mlqa", "mnli", "panx", "pawsx", "qqp", "siqa",
-    "squad", "squad2", "tatoeba", "tydiqa", "udpos", "xcopa", "xnli", "xquad",
-]  # fmt: skip
+from xgrl.tasks.files.layouts import anli, ccg, ccg_labels, load
+from xgrl.tasks.files.retrieval import TATOEBA, bucc2018, lareqa, tatoeba
+from xgrl.tasks.formats import Loader
+
+__all__ = ["TATOEBA", "XNLI_LANGUAGES", "ccg_labels", "loader", "tatoeba"]
+XNLI_LANGUAGES = (
+    "ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh",
+)  # fmt: skip
+LOADERS = {
+    "anli": anli, "bucc2018": bucc2018, "ccg": ccg, "lareqa": lareqa, "tatoeba": tatoeba,
+}  # fmt: skip
+
+
+def loader(task: str) -> Loader:
+    """The loader of a task, a key of `LOADERS` or of `layouts.LAYOUTS`."""
+    return LOADERS.get(task) or partial(load, task)

@@ -1,10 +1,12 @@
-"""Bitext retrieval from files: Tatoeba, BUCC 2018.
+"""Retrieval from files, where one row follows from more than one file: Tatoeba, BUCC 2018, LAReQA.
 
-========  =======================================================================================
+========  =====================================================================================
 tatoeba   LASER's ``tatoeba.<iso3>-eng.<iso3>`` and ``.eng``, for any of its 112 languages
-bucc2018  ``<l>-en.{sample,training}.{<l>,en,gold}``; XTREME: ``<l>-en.{dev,test}.{<l>,en}`` and
-          ``.dev.gold``
-========  =======================================================================================
+bucc2018  ``<l>-en.{sample,training}.{<l>,en,gold}``; XTREME:
+          ``<l>-en.{dev,test}.{<l>,en}`` and ``.dev.gold``
+lareqa    ``xquad-r/<l>.json``, XQuAD with the `sentence_breaks` of each paragraph; trained on
+          SQuAD v1.1
+========  =====================================================================================
 
 XTREME's script sorts the English side of Tatoeba, so that lines no longer match, and deletes
 ``<l>-en.test.gold``. Both are refused; the upstream files have what is missing.
@@ -15,9 +17,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from xgrl.tasks.files.layouts import load
 from xgrl.tasks.formats import Row
+from xgrl.tasks.rows import answer_pair, sentence_of
 from xgrl.tasks.sources import SourceError
-from xgrl.tasks.sources.files import build_rows, find, find_all, read_columns, read_lines, withheld
+from xgrl.tasks.sources.files import (
+    build_rows,
+    find,
+    find_all,
+    read_columns,
+    read_json,
+    read_lines,
+    withheld,
+)
 
 TATOEBA = {
     "af": "afr", "ar": "ara", "az": "aze", "bg": "bul", "bn": "ben", "de": "deu", "el": "ell",
@@ -28,6 +40,7 @@ TATOEBA = {
     "tl": "tgl", "tr": "tur", "uk": "ukr", "ur": "urd", "vi": "vie", "zh": "cmn",
 }  # fmt: skip
 COLUMNS = ("id", "sentence")
+LAREQA = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 
 
 def tatoeba(language: str, split: str, path: Path | None) -> Iterator[Row]:
@@ -104,3 +117,75 @@ def _gold(files: dict[str, Path], language: str) -> dict[str, list[str]]:
                 )
         gold.setdefault(query, []).append(candidate)
     return gold
+
+
+def lareqa(language: str, split: str, path: Path | None) -> Iterator[Row]:
+    """LAReQA: which sentence, in any of the languages, answers the question?
+
+    Candidates are the sentences of one language with their paragraph as the second text; the
+    official score searches those of eleven languages together. A question's gold is the sentence in
+    which its answer begins, in every language of `LAREQA` whose file is there; one without such a
+    sentence is left out and counted. Question ids are the same in every language, candidate ids are
+    ``<language>_<paragraph>_<sentence>``.
+    """
+    if split in ("train", "dev"):
+        yield from map(answer_pair, load("squad", language, split, path))
+        return
+    file = find(path, ("lareqa",), _names(language))
+    if split == "candidates":
+        for paragraph, context, spans, _ in _paragraphs(file):
+            for number, (start, end) in enumerate(spans):
+                id, sentence = f"{language}_{paragraph}_{number}", context[start:end]
+                yield {"id": id, "text": sentence, "text_pair": context, "gold": []}
+        return
+    gold: dict[str, list[str]] = {}
+    for other in LAREQA:
+        for translated in find_all(path, ("lareqa",), _names(other))[:1]:
+            for id, candidate in _answers(translated, other):
+                gold.setdefault(id, []).append(candidate)
+    answered = {id for id, _ in _answers(file, language)}
+    for _, _, _, questions in _paragraphs(file):
+        for question in questions:
+            id, text = question["id"], question["question"].strip()
+            yield {"id": id, "text": text, "gold": gold[id] if id in answered else None}
+
+
+def _names(language: str) -> list[str]:
+    return [f"xquad-r/{language}.json", f"{language}.json"]
+
+
+def _paragraphs(file: Path) -> Iterator[tuple[int, str, list[list[int]], list[Row]]]:
+    """Number from 1, text, sentence spans and questions of each paragraph."""
+    articles = read_json(file)
+    try:
+        paragraphs = [part for article in articles["data"] for part in article["paragraphs"]]
+        for number, paragraph in enumerate(paragraphs, 1):
+            context, spans = paragraph["context"], paragraph["sentence_breaks"]
+            if any(not 0 <= start < end <= len(context) for start, end in spans):
+                raise SourceError(
+                    f"{file}, paragraph {number}: expected sentence breaks within {len(context)} "
+                    f"characters, found {spans}"
+                )
+            yield number, context, spans, paragraph["qas"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceError(
+            f"{file}: expected data > paragraphs with context, qas and sentence_breaks (XQuAD's "
+            f"own files have none: take those of google-research-datasets/lareqa); found something "
+            f"else ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _answers(file: Path, language: str) -> Iterator[tuple[str, str]]:
+    """Question id and id of each candidate that answers it: a repeated sentence counts twice."""
+    for paragraph, context, spans, questions in _paragraphs(file):
+        for question in questions:
+            answers = question["answers"]
+            if len(answers) != 1 or not answers[0]["text"]:
+                raise SourceError(
+                    f"{file}, question {question['id']}: expected one answer, found {answers}"
+                )
+            if span := sentence_of(spans, answers[0]["answer_start"]):
+                sentence = context[slice(*span)]
+                for number, (start, end) in enumerate(spans):
+                    if context[start:end] == sentence:
+                        yield question["id"], f"{language}_{paragraph}_{number}"

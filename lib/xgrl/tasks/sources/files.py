@@ -200,13 +200,6 @@ def build_rows(
         yield row
 
 
-def numbered_rows(
-    path: Path, numbered: Numbered, row: Callable[[Any, str], Record], prefix: str, first: int = 1
-) -> Iterator[Record]:
-    """`build_rows` with ids that count lines: ``row(what, "<prefix>-0")`` of line `first`."""
-    return build_rows(path, numbered, lambda what, number: row(what, f"{prefix}-{number - first}"))
-
-
 def withheld(names: Sequence[str]) -> str:
     """The hint for a test file of XTREME's layout."""
     return (
@@ -218,9 +211,7 @@ def withheld(names: Sequence[str]) -> str:
 def _quoted(
     lines: Iterable[tuple[int, str]], path: Path, separator: str
 ) -> Iterator[tuple[int, list[str]]]:
-    """Number of the last line and the fields of each record of a table that Python's csv module
-    wrote.
-    """
+    """Last line number and fields of each record of a table that Python's csv module wrote."""
     numbers = deque(maxlen=1)  # of the line that was read last
     texts = (numbers.append(number) or f"{line}\n" for number, line in lines)
     try:

@@ -12,7 +12,7 @@ process.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from zlib import crc32
@@ -22,25 +22,19 @@ import numpy as np
 Row = dict[str, Any]
 CONCEPTS = 240
 COGNATES = 0.4
-SIZES = {
-    "train": 400,
-    "dev": 100,
-    "test": 60,
-    "queries": 60,
-    "candidates": 60,
-    "dev_queries": 60,
-    "dev_candidates": 60,
-}
+SIZES = {"train": 400, "dev": 100, "test": 60}
+SIZES |= dict.fromkeys(("queries", "candidates", "dev_queries", "dev_candidates"), 60)
 CHOICES = 4
 TAGS = 8  # tags 0 .. 7 of a tagging task that names none
 WITH_UNANSWERABLE = ("squad2",)  # tasks with questions that have no answer
 UNLABELLED = 200
 PARALLEL = 300
 LANGUAGES = (
-    "en", "af", "ar", "az", "bg", "bn", "ca", "cs", "da", "de", "de-CH", "el", "es", "et", "eu", "fa", "fi", "fr", "ga",
-    "gl", "gu", "he", "hi", "hr", "ht", "hu", "id", "it", "ja", "jv", "ka", "kk", "ko", "lb", "lt", "mk", "ml", "mr",
-    "ms", "my", "nb", "ne", "nl", "pa", "pl", "pt", "pt-BR", "qu", "ro", "ru", "sk", "sl", "sq", "sr", "sr-Latn", "sv",
-    "sw", "ta", "te", "th", "tl", "tr", "uk", "ur", "vi", "wo", "yo", "zh", "zh-HK", "zh-TW",
+    "en", "af", "ar", "az", "bg", "bn", "ca", "cs", "da", "de", "de-CH", "el", "es", "et", "eu",
+    "fa", "fi", "fr", "ga", "gl", "gu", "he", "hi", "hr", "ht", "hu", "id", "it", "ja", "jv", "ka",
+    "kk", "ko", "lb", "lt", "mk", "ml", "mr", "ms", "my", "nb", "ne", "nl", "pa", "pl", "pt",
+    "pt-BR", "qu", "ro", "ru", "sk", "sl", "sq", "sr", "sr-Latn", "sv", "sw", "ta", "te", "th",
+    "tl", "tr", "uk", "ur", "vi", "wo", "yo", "zh", "zh-HK", "zh-TW",
 )  # fmt: skip
 SYLLABLES = tuple(c + v for c in "bdfgklmnprstvz" for v in "aeiou")
 
@@ -61,17 +55,15 @@ def word(concept: int, language: str) -> str:
 
 
 def fixture_vocabulary(languages: Sequence[str] = LANGUAGES) -> list[str]:
-    """Every word form of the given pseudo-languages, sorted, each once: the vocabulary of the
-    "tiny" encoder's tokenizer.
-    """
-    return sorted(
-        {word(concept, language) for language in languages for concept in range(CONCEPTS)}
-    )
+    """All word forms of some pseudo-languages, sorted: the vocabulary of the "tiny" tokenizer."""
+    return sorted({word(concept, code) for code in languages for concept in range(CONCEPTS)})
 
 
-def fixture_rows(name: str, format: str, language: str, split: str, labels: Sequence[str] = (), *,
-                 parallel: bool = True, pairs: bool = False, candidates: str = "shared", languages: Sequence[str] = (),
-                 mined: bool = False) -> list[Row]:  # fmt: skip
+def fixture_rows(
+    name: str, format: str, language: str, split: str, labels: Sequence[str] = (), *,
+    parallel: bool = True, pairs: bool = False, candidates: str = "shared",
+    languages: Sequence[str] = (), mined: bool = False,
+) -> list[Row]:  # fmt: skip
     """The rows of one synthetic task, language and split, in the canonical format.
 
     Args:
@@ -95,29 +87,20 @@ def fixture_rows(name: str, format: str, language: str, split: str, labels: Sequ
         Rows with the columns of the format; labels are indices into `labels`, tags names or,
         without names, indices.
     """
-    task = _Task(
-        name,
-        np.random.default_rng(crc32(name.encode())).permutation(CONCEPTS),
-        tuple(labels),
-        pairs,
-    )
+    pooled = candidates == "pooled"
+    concepts = np.random.default_rng(crc32(name.encode())).permutation(CONCEPTS)
+    task = _Task(name, concepts, tuple(labels), pooled if format == "pairs" else pairs)
     if format == "retrieval":
-        return _retrieval(
-            task,
-            language,
-            split,
-            parallel,
-            tuple(languages) if candidates == "pooled" else (),
-            mined,
-        )
+        return _retrieval(task, language, split, parallel, languages if pooled else (), mined)
     make = {
-        "classification": _classification, "multiple_choice": _multiple_choice, "span_qa": _span_qa,
-        "tagging": _tagging, "pairs": _pair,
-    }  # fmt: skip
+        "classification": _classification,
+        "multiple_choice": _multiple_choice,
+        "span_qa": _span_qa,
+        "tagging": _tagging,
+        "pairs": _pair,
+    }
     if format not in make:
         raise ValueError(f"format={format!r}: the fixture makes {', '.join(make)}, retrieval")
-    if format == "pairs":
-        task = replace(task, pairs=candidates == "pooled")
     drawn, of = ("train", "en") if split == "translated" else (split, language)
     space, prefix = _space(name, drawn, of, parallel)
     random = np.random.default_rng(crc32(space.encode()))
@@ -130,9 +113,7 @@ def fixture_rows(name: str, format: str, language: str, split: str, labels: Sequ
 
 @dataclass(frozen=True)
 class _Task:
-    """What the rows of a task have in common: its own order of the concepts decides what each of
-    them means.
-    """
+    """What the rows of a task share; its order of the concepts decides what each of them means."""
 
     name: str
     concepts: np.ndarray
@@ -144,12 +125,25 @@ def _words(concepts: Iterable[int], language: str) -> list[str]:
     return [word(int(concept), language) for concept in concepts]
 
 
+def _text(concepts: Iterable[int], language: str) -> str:
+    return " ".join(_words(concepts, language))
+
+
+def _some(
+    random: np.random.Generator, concepts: int | np.ndarray, low: int, high: int
+) -> np.ndarray:
+    """`low` to `high` of the concepts, each any number of times."""
+    return random.choice(concepts, size=int(random.integers(low, high + 1)))
+
+
 def _classification(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
-    label = i % len(task.labels)
-    words = _words(
-        random.permutation(np.concatenate(_draw(random, task.concepts, label, len(task.labels)))),
-        language,
-    )
+    """Three concepts that indicate the label, one that indicates any, four to seven others."""
+    classes = len(task.labels)
+    width, label = min(6, CONCEPTS // 2 // classes), i % classes
+    indicators = task.concepts[: width * classes].reshape(classes, width)
+    own, stray = random.choice(indicators[label], size=3), random.choice(indicators.ravel(), size=1)
+    others = _some(random, task.concepts[width * classes :], 4, 7)
+    words = _words(random.permutation(np.concatenate([own, stray, others])), language)
     cut = len(words) // 2 if task.pairs else len(words)
     return {"text": " ".join(words[:cut]), "text_pair": " ".join(words[cut:]), "label": label}
 
@@ -164,53 +158,45 @@ def _multiple_choice(task: _Task, language: str, i: int, random: np.random.Gener
     choices = [[common[k], *own[3 * k : 3 * k + 3]] for k in range(CHOICES)]
     choices[i % CHOICES][:2] = shared
     choices[(i + 1 + int(random.integers(CHOICES - 1))) % CHOICES][1] = stray[0]
-    texts = [" ".join(_words(random.permutation(choice), language)) for choice in choices]
-    prompt = _words(random.permutation(np.concatenate([shared, common])), language)
-    return {"prompt": " ".join(prompt), "choices": texts, "label": i % CHOICES}
+    texts = [_text(random.permutation(choice), language) for choice in choices]
+    prompt = _text(random.permutation(np.concatenate([shared, common])), language)
+    return {"prompt": prompt, "choices": texts, "label": i % CHOICES}
 
 
 def _span_qa(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
-    """The answer is the one or two words after the marker that the question names; without answer,
-    the marker is not there.
-    """
+    """The answer is the one or two words after the question's marker; unanswerable without it."""
     markers, answers, fillers = np.split(task.concepts, [6, 66])
     marker, length = random.choice(markers), int(random.integers(1, 3))
-    before = random.choice(fillers, size=int(random.integers(2, 8)))
+    before = _some(random, fillers, 2, 7)
     span = random.choice(answers, size=length, replace=False)
-    after = random.choice(fillers, size=int(random.integers(2, 8)))
-    question = _words([random.choice(fillers), marker, random.choice(fillers)], language)
+    after = _some(random, fillers, 2, 7)
+    question = _text([random.choice(fillers), marker, random.choice(fillers)], language)
     if task.name in WITH_UNANSWERABLE and i % 3 == 2:
-        words, found = _words([*before, *after], language), {"text": [], "answer_start": []}
+        context, spans = _text([*before, *after], language), {"text": [], "answer_start": []}
     else:
-        lead, answer = _words([*before, marker], language), " ".join(_words(span, language))
-        words = [*lead, answer, *_words(after, language)]
-        found = {"text": [answer], "answer_start": [len(" ".join(lead)) + 1]}
-    return {"question": " ".join(question), "context": " ".join(words), "answers": found}
+        lead, answer = _text([*before, marker], language), _text(span, language)
+        context = f"{lead} {answer} {_text(after, language)}"
+        spans = {"text": [answer], "answer_start": [len(lead) + 1]}
+    return {"question": question, "context": context, "answers": spans}
 
 
 def _tagging(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
-    """Every concept has one tag; with BIO names the first 12 concepts of each type begin or
-    continue its spans.
-    """
+    """Every concept has one tag; with BIO names the first 12 of each type begin or continue spans."""
     types = [label[2:] for label in task.labels if label.startswith("B-")]
     if not types:
         names = task.labels or tuple(range(TAGS))
-        places = random.integers(CONCEPTS, size=int(random.integers(5, 11)))
-        return {
-            "tokens": _words(task.concepts[places], language),
-            "tags": [names[p % len(names)] for p in places.tolist()],
-        }
+        drawn = _some(random, CONCEPTS, 5, 10)
+        tags = [names[k % len(names)] for k in drawn.tolist()]
+        return {"tokens": _words(task.concepts[drawn], language), "tags": tags}
     width = min(12, CONCEPTS // 2 // len(types))
-    members, fillers = (
-        task.concepts[: width * len(types)].reshape(len(types), width),
-        task.concepts[width * len(types) :],
-    )
-    tokens, tags = list(random.choice(fillers, size=int(random.integers(1, 4)))), []
-    tags += ["O"] * len(tokens)
+    members = task.concepts[: width * len(types)].reshape(len(types), width)
+    fillers = task.concepts[width * len(types) :]
+    tokens = list(_some(random, fillers, 1, 3))
+    tags = ["O"] * len(tokens)
     for _ in range(int(random.integers(1, 4))):
         kind = int(random.integers(len(types)))
         length = int(random.integers(1, 3)) if f"I-{types[kind]}" in task.labels else 1
-        gap = random.choice(fillers, size=int(random.integers(1, 3)))
+        gap = _some(random, fillers, 1, 2)
         tokens += [*random.choice(members[kind], size=length), *gap]
         tags += [f"B-{types[kind]}", f"I-{types[kind]}"][:length] + ["O"] * len(gap)
     return {"tokens": _words(tokens, language), "tags": tags}
@@ -219,44 +205,36 @@ def _tagging(task: _Task, language: str, i: int, random: np.random.Generator) ->
 def _pair(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
     """A query and its candidate share four concepts of six."""
     shared, own, other, rest = np.split(random.choice(CONCEPTS, size=12, replace=False), [4, 6, 8])
-    query, candidate = (random.permutation(np.concatenate([shared, part])) for part in (own, other))
-    texts = [" ".join(_words(part, language)) for part in (query, candidate, rest)]
-    return {
-        "text": texts[0],
-        "candidate": texts[1],
-        "candidate_pair": texts[2] if task.pairs else "",
-    }
+    query, candidate = (
+        _text(random.permutation(np.concatenate([shared, more])), language) for more in (own, other)
+    )
+    context = _text(rest, language) if task.pairs else ""
+    return {"text": query, "candidate": candidate, "candidate_pair": context}
 
 
 def _retrieval(
-    task: _Task, language: str, split: str, parallel: bool, pool: tuple[str, ...], mined: bool
+    task: _Task, language: str, split: str, parallel: bool, pool: Sequence[str], mined: bool
 ) -> list[Row]:
-    """Queries or candidates: an item is six concepts in any language, with two more as context
-    where candidates are pooled.
-    """
-    drawn = "items" if split in ("queries", "candidates") else "dev-items"
-    asked = split in ("queries", "dev_queries")
+    """An item is six concepts in any language, with two more as context in pooled candidates."""
+    drawn = "dev-items" if split.startswith("dev_") else "items"
+    queries = split.endswith("queries")
     space, prefix = _space(task.name, drawn, language, parallel)
-    random, others = (
-        np.random.default_rng(crc32(space.encode())),
-        np.random.default_rng(crc32(f"{space} others".encode())),
-    )
-    written = language if asked or pool else "en"
+    random = np.random.default_rng(crc32(space.encode()))
+    others = np.random.default_rng(crc32(f"{space} others".encode()))
+    written = language if queries or pool else "en"
     rows = []
     for i in range(SIZES[split]):
-        item, chosen, other = (
-            f"{prefix}-{i}",
-            random.choice(CONCEPTS, size=6, replace=False),
-            others.integers(CONCEPTS, size=6),
-        )
+        item = f"{prefix}-{i}"
+        chosen = random.choice(CONCEPTS, size=6, replace=False)
+        other = others.integers(CONCEPTS, size=6)
         alone = mined and crc32(item.encode()) % 2 == 0
-        row: Row = {"id": f"{item}-{language}" if pool and not asked else item}
-        if alone and not asked:  # a text of its own in the place of the query's partner
+        row: Row = {"id": f"{item}-{language}" if pool and not queries else item}
+        if alone and not queries:  # a text of its own in the place of the query's partner
             row, chosen = {"id": f"{item}-other"}, other
-        row["text"] = " ".join(_words(chosen, written))
-        if pool and not asked:
-            row["text_pair"] = " ".join(_words(other[:2], written))
-        if asked and (pool or alone):
+        row["text"] = _text(chosen, written)
+        if pool and not queries:
+            row["text_pair"] = _text(other[:2], written)
+        if queries and (pool or alone):
             row["gold"] = [] if alone else [f"{item}-{code}" for code in pool]
         rows.append(row)
     return [rows[i] for i in random.permutation(len(rows))]
@@ -264,46 +242,20 @@ def _retrieval(
 
 def _space(name: str, drawn: str, language: str, parallel: bool) -> tuple[str, str]:
     """The name of a random draw, and what the ids of its rows begin with."""
-    return (
-        (f"{name} {drawn}", f"{name}-{drawn}")
-        if parallel
-        else (f"{name} {drawn} {language}", f"{name}-{language}-{drawn}")
-    )
-
-
-def _draw(
-    random: np.random.Generator, concepts: np.ndarray, label: int, classes: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Concepts of one text: three that indicate its label, one that indicates any label, four to
-    seven fillers.
-    """
-    width = min(6, CONCEPTS // 2 // classes)
-    indicators, fillers = (
-        concepts[: width * classes].reshape(classes, width),
-        concepts[width * classes :],
-    )
-    return (
-        random.choice(indicators[label], size=3),
-        random.choice(indicators.ravel(), size=1),
-        random.choice(fillers, size=int(random.integers(4, 8))),
-    )
+    if parallel:
+        return f"{name} {drawn}", f"{name}-{drawn}"
+    return f"{name} {drawn} {language}", f"{name}-{language}-{drawn}"
 
 
 def fixture_unlabelled(language: str) -> list[dict[str, str]]:
-    """UNLABELLED synthetic sentences of one pseudo-language: id, text, language. Not parallel to
-    anything.
-    """
-    random = np.random.default_rng(crc32(f"unlabelled {language}".encode()))
+    """UNLABELLED sentences of a pseudo-language: id, text, language. Not parallel to anything."""
     return [
         {
             "id": f"unlabelled-{language}-{i}",
-            "text": " ".join(
-                word(int(c), language)
-                for c in random.integers(CONCEPTS, size=int(random.integers(6, 15)))
-            ),
+            "text": _text(concepts, language),
             "language": language,
         }
-        for i in range(UNLABELLED)
+        for i, concepts in enumerate(_sentences(f"unlabelled {language}", UNLABELLED))
     ]
 
 
@@ -313,10 +265,14 @@ def fixture_parallel(language: str) -> list[dict[str, str]]:
 
     Columns id, language, text, english; ids are the same in every language.
     """
-    random = np.random.default_rng(crc32(b"parallel"))
-    drawn = [random.integers(CONCEPTS, size=int(random.integers(6, 15))) for _ in range(PARALLEL)]
-    return [
-        {"id": f"parallel-{i}", "language": language, "text": " ".join(_words(concepts, language)),
-         "english": " ".join(_words(concepts, "en"))}
-        for i, concepts in enumerate(drawn)
-    ]  # fmt: skip
+    rows = []
+    for i, concepts in enumerate(_sentences("parallel", PARALLEL)):
+        text, english = (_text(concepts, code) for code in (language, "en"))
+        rows.append({"id": f"parallel-{i}", "language": language, "text": text, "english": english})
+    return rows
+
+
+def _sentences(name: str, n: int) -> list[np.ndarray]:
+    """The concepts of `n` sentences of six to fourteen words."""
+    random = np.random.default_rng(crc32(name.encode()))
+    return [_some(random, CONCEPTS, 6, 14) for _ in range(n)]

@@ -142,9 +142,7 @@ def _listed(part: Part) -> tuple[str, list[str], str]:
 
 
 def _split_files(part: Part, listing: Sequence[str], card: str) -> list[str]:
-    """The data files of a part, in order; SourceError names the configurations or splits that there
-    are.
-    """
+    """The data files of a part, in order; SourceError names the configurations or splits found."""
     data = [name for name in listing if _ending(name) in KINDS]
     configs = _configs(card)
     plain = part.config in ("", "default")
@@ -190,9 +188,7 @@ def _missing(
 
 
 def _configs(card: str) -> dict[str, dict[str, list[str]]]:
-    """Configuration -> split -> patterns of files, from the YAML at the head of a README; empty
-    where it has none.
-    """
+    """Configuration -> split -> patterns of files, from the YAML at a README's head, {} without."""
     from datasets.data_files import sanitize_patterns
 
     if not card.startswith("---"):

