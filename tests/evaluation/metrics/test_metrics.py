@@ -19,7 +19,6 @@ from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
 import xgrl
 from mock_scores import MOCK, TAGGING, read_mock
-from xgrl.evaluation.metrics.aggregate import aggregate
 from xgrl.evaluation.scoring import (
     METRICS,
     compute,
@@ -612,58 +611,6 @@ def test_mock_scores_of_each_language_equal_the_naive_computation(shared, task):
         rows = contributions(metric, found, true, language)
         ours = from_counts(metric, rows.sum(0)) if metric in COUNTED else rows.mean()
         assert ours == pytest.approx(headline(naive), abs=1e-9, rel=0), language
-
-
-# Averages of the benchmark
-
-
-def test_averages_are_over_languages_then_tasks():
-    scores = {
-        task: {"en": 90.0, "de": 50.0, "sw": 10.0}
-        for task in ("xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa")
-    }
-    scores |= {"bucc2018": {"de": 20.0}, "tatoeba": {"de": 40.0, "sw": 0.0}}
-    result = aggregate(scores)
-    assert result.tasks["xnli"] == 50 and result.tasks["tatoeba"] == 20
-    assert result.groups == {
-        "classification": 50,
-        "structured prediction": 50,
-        "question answering": 50,
-        "retrieval": 20,
-    }
-    assert result.average == pytest.approx(
-        (7 * 50 + 2 * 20) / 9
-    ) and result.over_groups == pytest.approx((3 * 50 + 20) / 4)
-    result = aggregate(scores, languages="zero-shot")
-    assert result.tasks["xnli"] == 30 and result.groups["retrieval"] == 20
-    del scores["mlqa"], scores["bucc2018"]
-    result = aggregate(scores)
-    assert set(result.groups) == {"classification", "structured prediction"}
-    assert result.average is None and result.over_groups is None
-    scores |= {task: {"en": 1.0, "de": 2.0} for task in ("mlqa", "xcopa", "mewslix", "lareqa")}
-    del scores["pawsx"]
-    result = aggregate(scores, benchmark="xtreme-r")
-    assert len(result.tasks) == 10 and result.groups["retrieval"] == pytest.approx(
-        (20 + 1.5 + 1.5) / 3
-    )
-    assert result.average == pytest.approx(np.mean(list(result.tasks.values())))
-
-
-@pytest.mark.parametrize(
-    ("scores", "options", "message"),
-    [
-        ({"xcopa": {"en": 1.0}}, {}, "task 'xcopa' is not in xtreme; its tasks: xnli, pawsx"),
-        ({"xnli": {"en": 1.0}}, {"languages": "zero-shot"}, "task 'xnli' has no scores"),
-        ({"xnli": {}}, {}, "task 'xnli' has no scores"),
-        ({"xnli": {"de": float("nan")}}, {}, "xnli, de: found nan"),
-        ({"xnli": {"de": 101.0}}, {}, "xnli, de: found 101.0"),
-        ({}, {"languages": "english"}, "languages='english': allowed: all, zero-shot"),
-        ({}, {"benchmark": "glue"}, "benchmark='glue': allowed: xtreme, xtreme-r"),
-    ],
-)
-def test_averages_refuse(scores, options, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        aggregate(scores, **options)
 
 
 # Tasks and the public face
