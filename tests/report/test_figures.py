@@ -4,6 +4,7 @@ behind.
 
 from __future__ import annotations
 
+import json
 import sys
 
 import matplotlib
@@ -43,7 +44,7 @@ def drawn(study, comparison):
     arms = stats.against_baseline(
         study.predictions, "standard", ["control", "dann", "dann-0.01", "centring"]
     )
-    gained = by_language.gains(study, "standard", "dann")
+    gained = by_language.language_effects(study, "standard", "dann")
     return {
         "manipulation_check": lambda: figures.manipulation_check(study.runs),
         "curves": lambda: figures.curves(study.curves, 25.0),
@@ -56,7 +57,7 @@ def drawn(study, comparison):
             study.probes[study.probes.stage == "intermediate"]
         ),
         "language_map": lambda: figures.language_map(study.maps[study.maps.seed == 0]),
-        "calibration": lambda: figures.calibration(calibrated),
+        "error_rates": lambda: figures.error_rates(calibrated),
         "power_curve": lambda: figures.power_curve(
             rates[rates["shift"] >= 0], *calibration_tables.power(comparison), 50
         ),
@@ -67,16 +68,14 @@ def drawn(study, comparison):
         ),
         "cost": lambda: figures.cost(tables.costs(study, "standard")),
         "typology": lambda: figures.typology(gained.table, by_language.typology(gained)),
-        "study_flow": figures.study_flow,
-        "reversal": lambda: figures.reversal(0.05),
         "schedule": lambda: figures.schedule(0.05),
     }
 
 
 NAMES = [
-    "manipulation_check", "curves", "forest", "heatmap", "paired_blocks", "probe_layers", "language_map", "calibration",
+    "manipulation_check", "curves", "forest", "heatmap", "paired_blocks", "probe_layers", "language_map", "error_rates",
     "power_curve", "verdict_rates", "arms_forest", "dose_response", "cost", "typology",
-    "study_flow", "reversal", "schedule",
+    "schedule",
 ]  # fmt: skip
 
 
@@ -104,7 +103,6 @@ def test_every_figure_function_is_tried_here(drawn):
         if vars(figures)[n].__module__
         not in ("xgrl.report.figures.probing", "xgrl.report.figures.style")
     }
-    # those of probing: in test_probes
     assert public | {"probe_layers", "language_map"} == set(drawn) == set(NAMES)
 
 
@@ -240,11 +238,13 @@ def test_show_makes_a_picture_with_words(drawn):
     assert image.data.startswith(b"\x89PNG") and image.alt == "differences by target"
 
 
-def test_the_flow_has_a_lane_for_each_arm_of_the_comparison_and_the_schedule_is_the_library_s(
-    drawn,
-):
-    texts = " ".join(text.get_text() for text in drawn["study_flow"]().axes[0].texts)
-    assert all(f"{arm}: " in texts for arm in ("none", "standard", "control", "dann"))
+def test_the_schedule_is_the_library_s(drawn):
     line = drawn["schedule"]().axes[0].lines[0]
     assert np.allclose(line.get_ydata(), [lambda_at(p, 0.05) for p in line.get_xdata()])
-    assert "0.05" in " ".join(text.get_text() for text in drawn["reversal"]().axes[0].texts)
+
+
+def test_the_first_notebook_s_pictures_have_every_compared_arm_and_the_reversal(root):
+    cells = json.loads((root / "notebooks/00_start_here.ipynb").read_text())["cells"]
+    flow, reversal = (text for c in cells if "```mermaid" in (text := "".join(c["source"])))
+    assert all(f"[{arm}: " in flow for arm in ("none", "standard", "control", "dann"))
+    assert "{{reversal}}" in reversal and "lambda g" in reversal

@@ -1,14 +1,17 @@
-"""The published results: complete, small, and what the README says."""
+"""Published results: complete, small, what the pages say; how another run differs from them."""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from xgrl.report import cli
+from small_report import write_analysis
+from xgrl.report import reference, summary
+from xgrl.runs import records
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted(p for p in (ROOT / "outputs" / "reference").iterdir() if p.is_dir())
@@ -57,14 +60,54 @@ def test_results_are_those_of_the_runs(folder):
 
 
 def test_the_table_of_arms_is_generated_from_the_published_summary():
-    summary = json.loads((ROOT / "outputs/reference/arms/analysis/summary.json").read_text())
-    start, end = cli.ARM_MARKERS
+    published = json.loads((ROOT / "outputs/reference/arms/analysis/summary.json").read_text())
+    start, end = summary.ARM_MARKERS
     text = (ROOT / "docs/arms.md").read_text()
-    assert text.split(start)[1].split(end)[0].strip() == cli.arms_table(summary).strip()
+    assert text.split(start)[1].split(end)[0].strip() == summary.arms_table(published).strip()
 
 
 def test_the_readme_table_is_generated_from_the_published_summary():
-    summary = json.loads((ROOT / "outputs/reference/laptop/analysis/summary.json").read_text())
-    start, end = cli.MARKERS
+    published = json.loads((ROOT / "outputs/reference/laptop/analysis/summary.json").read_text())
+    start, end = summary.MARKERS
     text = (ROOT / "README.md").read_text()
-    assert text.split(start)[1].split(end)[0].strip() == cli.readme_table(summary).strip()
+    assert text.split(start)[1].split(end)[0].strip() == summary.readme_table(published).strip()
+
+
+def test_verify_says_what_differs_and_by_how_much(tmp_path):
+    there = write_analysis(tmp_path / "reference")
+    assert reference.verify(write_analysis(tmp_path / "same"), there).empty
+    found = reference.verify(write_analysis(tmp_path / "other", change=0.25), there)
+    assert found[["arm", "difference"]].to_numpy().tolist() == [["dann", 0.25]]
+    missing = reference.verify(write_analysis(tmp_path / "less", drop=1), there)
+    assert missing.arm.tolist() == ["none"] and math.isnan(missing.difference[0])
+
+
+def test_verify_says_how_the_verdict_differs(tmp_path):
+    there = write_analysis(tmp_path / "reference")
+    # rounding
+    assert reference.verify_verdict(
+        write_analysis(tmp_path / "same", theta=10.0 + 1e-13), there
+    ).empty
+    found = reference.verify_verdict(
+        write_analysis(tmp_path / "other", verdict="inconclusive", theta=9.5), there
+    )
+    assert found.number.tolist() == ["verdict", "theta"] and found.difference.iloc[1] == -0.5
+    assert found[["here", "reference"]].iloc[0].tolist() == ["inconclusive", "superior"]
+
+
+def test_publish_copies_the_analysis_and_every_record_and_verify_compares_bytes(tmp_path):
+    study = write_analysis(tmp_path / "study")
+    with pytest.raises(ValueError, match=r"report\.html"):
+        reference.publish(study, tmp_path / "reference")
+    (study / "analysis" / "report.html").write_text("<p>report")
+    run = study / "target" / "t" / "none" / "seed-0"
+    records.write_json(run / "run.json", {"schema": 1})
+    (run / "predictions.parquet").write_bytes(b"one")
+    reference.publish(study, tmp_path / "reference")
+    assert (tmp_path / "reference/analysis/report.html").read_text() == "<p>report"
+    assert list(json.loads((tmp_path / "reference/runs.json").read_text())) == [
+        "target/t/none/seed-0"
+    ]
+    assert reference.verify_predictions(study, tmp_path / "reference") == (1, 1)
+    (run / "predictions.parquet").write_bytes(b"two")
+    assert reference.verify_predictions(study, tmp_path / "reference") == (0, 1)

@@ -1,5 +1,5 @@
-"""What is told of a study beside its test: scores, costs, training, doses, languages. Numbers that
-runs lack are said to be.
+"""What a study did beside its test: scores, costs, training, doses, languages. Numbers that runs
+lack are said to be.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 
 from simulate import simulate
 from xgrl import stats
@@ -110,19 +111,26 @@ def test_score_table_says_a_dash_where_an_arm_does_not_exist(many):
     assert "(en" not in table.loc["dann", "emoji-names"]
 
 
-def test_shown_formats_numbers_and_names_what_is_missing():
+def texts(table):
+    """The rows of a table that was made to be read, as texts."""
+    rows = BeautifulSoup(table.data, "html.parser").select("tbody tr")
+    return [[cell.get_text() for cell in row.select("td")] for row in rows]
+
+
+def test_formatted_numbers_and_the_name_of_what_is_missing():
     frame = pd.DataFrame(
         {
             "p": [0.00049, 1e-9],
             "x": [1.234, np.nan],
             "big": [4e12, 1.0],
             "n": [3, 4],
-            "text": ["a", "b"],
+            "t": ["a", "b"],
         }
     )
-    assert tables.shown(frame, {"x": 1}).to_numpy().tolist() == [
-        ["0.00049", "1.2", "4e+12", 3, "a"], ["<0.0001", "not recorded", "1.00", 4, "b"],
+    assert texts(tables.formatted(frame, {"x": 1})) == [
+        ["0.00049", "1.2", "4e+12", "3", "a"], ["<0.0001", "not recorded", "1.00", "4", "b"],
     ]  # fmt: skip
+    assert tables.formatted(frame).data == tables.formatted(frame.copy()).data
 
 
 def test_costs_are_relative_to_the_baseline_in_the_same_block(many):
@@ -147,9 +155,10 @@ def test_the_cost_of_a_single_run_has_no_interval(study):
 
 
 def test_what_was_not_recorded_is_said_not_guessed(old):
-    table = tables.shown(tables.costs(old, "standard"))
-    assert (table[["flops", "seconds", "padded_tokens", "examples"]] == "not recorded").all().all()
-    assert (table.tokens_ratio != "not recorded").all()
+    costs = tables.costs(old, "standard")
+    absent = costs[["flops", "seconds", "padded_tokens", "examples"]].reset_index(drop=True)
+    assert {text for row in texts(tables.formatted(absent)) for text in row} == {"not recorded"}
+    assert costs.tokens_ratio.notna().all()
     inside = tables.inside_training(old)
     assert (inside["gradient cosine"] == "not recorded").all() and (
         inside["effective rank last"] == "not recorded"
@@ -160,8 +169,10 @@ def test_what_was_not_recorded_is_said_not_guessed(old):
         "45.00 [45.00, 45.00]",
     }
     assert tables.calibration_error(old).empty and old.languages.empty
-    assert not len(by_language.typology(by_language.gains(old, "standard", "dann")))
-    assert by_language.seen_against_unseen(by_language.gains(old, "standard", "dann")).empty
+    assert not len(by_language.typology(by_language.language_effects(old, "standard", "dann")))
+    assert by_language.seen_against_unseen(
+        by_language.language_effects(old, "standard", "dann")
+    ).empty
 
 
 def test_discriminators_below_chance_are_counted_by_their_interval(many):
@@ -241,17 +252,17 @@ def test_bootstrap_check_agrees_with_the_crossed_interval_for_an_f1(tmp_path):
 
 def test_gains_average_to_theta_for_parallel_targets_and_centre_the_others(study):
     one = study.predictions[study.predictions.target == "sentiment"]
-    found = by_language.gains(
+    found = by_language.language_effects(
         load_study.Study(**{**vars(study), "predictions": one}), "standard", "dann"
     )
-    assert found.table.gain.mean() == pytest.approx(stats.compare(one).theta)
-    every = by_language.gains(study, "standard", "dann").table
+    assert found.table.effect.mean() == pytest.approx(stats.compare(one).theta)
+    every = by_language.language_effects(study, "standard", "dann").table
     cells = stats.compare(study.predictions)
     per = cells.per_language.merge(
         cells.per_task[["target", "theta"]], on="target", suffixes=("", "_target")
     )
     per["moved"] = per.theta - per.theta_target + cells.theta
-    np.testing.assert_allclose(every.gain, per.groupby("language").moved.mean().loc[every.index])
+    np.testing.assert_allclose(every.effect, per.groupby("language").moved.mean().loc[every.index])
 
 
 def test_a_gain_that_follows_distance_is_found_and_one_that_does_not_is_not():
@@ -268,11 +279,11 @@ def test_a_gain_that_follows_distance_is_found_and_one_that_does_not_is_not():
 
     def found(gain):
         table = pd.DataFrame(
-            base | {"gain": gain, "low": gain - 1, "high": gain + 1, "syntactic": distance},
+            base | {"effect": gain, "low": gain - 1, "high": gain + 1, "syntactic": distance},
             index=names,
         )
         return by_language.typology(
-            by_language.Gains(table, gain[None].repeat(2, 0), np.array(["a", "a"]))
+            by_language.LanguageEffects(table, gain[None].repeat(2, 0), np.array(["a", "a"]))
         ).iloc[0]
 
     follows, proxied = found(-5 * distance + 0.3 * g.normal(size=20)), found(3 * proxy)
@@ -292,11 +303,11 @@ def test_permuting_languages_keeps_its_level():
     for _ in range(200):
         gain = g.normal(size=12)
         table = pd.DataFrame(
-            base | {"gain": gain, "public": g.normal(size=12), "syntactic": g.random(12)}
+            base | {"effect": gain, "public": g.normal(size=12), "syntactic": g.random(12)}
         )
         hits += (
             by_language.typology(
-                by_language.Gains(table, gain[None], np.array(["a"])), draws=199, seed=g
+                by_language.LanguageEffects(table, gain[None], np.array(["a"])), draws=199, seed=g
             ).p[0]
             <= 0.05
         )
@@ -304,11 +315,11 @@ def test_permuting_languages_keeps_its_level():
 
 
 def test_seen_against_unseen_is_the_difference_of_mean_gains(many):
-    found = by_language.gains(many, "standard", "dann")
+    found = by_language.language_effects(many, "standard", "dann")
     row = by_language.seen_against_unseen(found).iloc[0]
     seen = found.table.seen.astype(bool)
     assert row.difference == pytest.approx(
-        found.table.gain[seen].mean() - found.table.gain[~seen].mean()
+        found.table.effect[seen].mean() - found.table.gain[~seen].mean()
     )
     assert (
         row.low < row.difference < row.high

@@ -21,7 +21,7 @@ from scipy.stats import norm
 
 from xgrl.arms import arm_spec, method_of
 from xgrl.evaluation.metrics.counts import f1_of
-from xgrl.runs.records import COUNTS, PREDICTION_COLUMNS, SCHEMA
+from xgrl.runs.records import COUNTS, PREDICTION_COLUMNS, SCHEMA, run_folder
 from xgrl.stats import jackknife
 
 # target: (languages without English, items, points right, parallel over languages, kind: accuracy,
@@ -66,68 +66,34 @@ def simulate(
             block = np.random.default_rng([rng_seed, zlib.crc32(intermediate.encode()), seed])
             shared = {target: block.normal(0, 2.0) for target in targets}
             for arm in (arm for arm in arms if arm != "none"):
-                key, gained = f"{intermediate}/{arm}/seed-{seed}", effect * dose(arm) / LAMBDA
-                if arm_spec(arm).trains:  # an arm that trains
-                    _intermediate(
-                        folder / "intermediate" / key,
-                        study,
-                        intermediate,
-                        arm,
-                        seed,
-                        block,
-                        recorded,
-                    )
-                    _probe(folder / "probe" / key, study, intermediate, arm, seed, block)
+                gained = effect * dose(arm) / LAMBDA
+                run = {"study": study, "intermediate": intermediate, "arm": arm, "seed": seed}
+                if arm_spec(arm).trains:
+                    _intermediate(folder, run, block, recorded)
+                    _probe(folder, run, block)
                 own = block.normal(0, seed_sd)
                 for target, shape in targets.items():
                     if arm_spec(arm).vectors and shape[4] != "bitext":
                         continue
-                    moved = {
-                        name: shared[target] + own + gained + slope[name] * (arm == "dann")
-                        for name in shape[0]
-                    }
-                    path = folder / "target" / target / f"{intermediate}.{arm}" / f"seed-{seed}"
-                    shift = moved | {"en": shared[target] + own + gained}
-                    _target(
-                        path,
-                        study,
-                        intermediate,
-                        arm,
-                        target,
-                        seed,
-                        shape,
-                        shift,
-                        rho,
-                        block,
-                        rng_seed,
-                        recorded,
-                    )
+                    english = shared[target] + own + gained
+                    shift = {name: english + slope[name] * (arm == "dann") for name in shape[0]}
+                    cell = run | {"target": target}
+                    shift["en"] = english
+                    _target(folder, cell, shape, shift, rho, block, rng_seed, recorded)
     if "none" in arms:
         for seed in seeds:
             own = np.random.default_rng([rng_seed, 7, seed])
-            _probe(folder / "probe" / f"none/none/seed-{seed}", study, "none", "none", seed, own)
+            run = {"study": study, "intermediate": "none", "arm": "none", "seed": seed}
+            _probe(folder, run, own)
             for target, shape in targets.items():
-                path = folder / "target" / target / "none" / f"seed-{seed}"
                 shift = dict.fromkeys(("en", *shape[0]), -1.0 + own.normal(0, 1))
-                _target(
-                    path,
-                    study,
-                    "none",
-                    "none",
-                    target,
-                    seed,
-                    shape,
-                    shift,
-                    rho,
-                    own,
-                    rng_seed,
-                    recorded,
-                )
+                cell = run | {"target": target}
+                _target(folder, cell, shape, shift, rho, own, rng_seed, recorded)
     return folder
 
 
 def dose(arm: str) -> float:
-    """lambda_max of an arm: the number behind dann, else that of dann, and 0 for every other arm."""
+    """lambda_max of an arm: the number behind dann, else that of dann; 0 for every other arm."""
     if method_of(arm) != "dann":
         return 0.0
     suffix = arm.removeprefix("dann").removeprefix("-")
@@ -140,9 +106,9 @@ def write_run(
     """One `run.json` as the notebooks leave it."""
     folder.mkdir(parents=True, exist_ok=True)
     record = {
-        "schema": SCHEMA, "study": study, "phase": phase, "status": status, "parameters": parameters, "versions": VERSIONS,
-        "inputs": {}, "wall_seconds": 12.5, "peak_memory_mb": 900.0, "device": "cpu", "threads": 1, "metrics": metrics,
-        "warnings": [],
+        "schema": SCHEMA, "study": study, "phase": phase, "status": status,
+        "parameters": parameters, "versions": VERSIONS, "inputs": {}, "wall_seconds": 12.5,
+        "peak_memory_mb": 900.0, "device": "cpu", "threads": 1, "metrics": metrics, "warnings": [],
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(record, indent=1))
 
@@ -175,8 +141,13 @@ def _prepared(folder: Path, names: list[str]) -> None:
         table.to_csv(folder / "prepared" / "languages.csv", index=False)
 
 
-def _intermediate(folder, study, task, arm, seed, rng, recorded) -> None:
+def _run_folder(folder: Path, phase: str, run: dict) -> Path:
+    return run_folder(folder.parent, run["study"], phase, **_parameters(run))
+
+
+def _intermediate(folder: Path, run: dict, rng, recorded: bool) -> None:
     """Learning curves and the manipulation-check numbers of one phase-2 run."""
+    arm = run["arm"]
     steps, method = np.arange(1, 101), method_of(arm)
     opposed = method == "dann"
     accuracy = {"dann": 45.0, "control": 90.0, "shuffled": 24.0, "cdan": 50.0}.get(method)
@@ -197,26 +168,25 @@ def _intermediate(folder, study, task, arm, seed, rng, recorded) -> None:
     }
     correct = 360 + int(rng.integers(0, 10))
     metrics = {
-        "dev_accuracy": correct / 4, "dev_n": 400, "dev_correct": correct, "majority_accuracy": 50.0,
+        "dev_accuracy": correct / 4, "dev_n": 400, "dev_correct": correct,
+        "majority_accuracy": 50.0,
         "dev_low": correct / 4 - 3.4, "dev_high": correct / 4 + 2.8, "learned": True,
         "discriminator_accuracy": accuracy, "discriminator_chance": 25.0,
         "feature_norm_first": 8.0, "feature_norm_last": 8.0,
         "labelled_examples": 1600, "labelled_tokens": 30000, "steps": 100,
         "unlabelled_tokens": 0 if accuracy is None else 30000,
     }  # fmt: skip
-    parameters = {
-        "intermediate": task,
-        "arm": arm,
-        "seed": seed,
-        "lambda_max": dose(arm) or LAMBDA * (not opposed),
-    }
+    parameters = _parameters(run) | {"lambda_max": dose(arm) or LAMBDA * (not opposed)}
     parameters |= {"domains": "binary" if arm.endswith("binary") else "languages"}
     if recorded:
         joint = method not in ("standard", "robust-adversarial", "robust-smoothing")
         metrics |= {
-            "unlabelled_examples": 1600 * joint, "padded_tokens": 36000 * (1 + joint), "flops": 4.0e12 * (1 + joint),
-            "train_seconds": 10.0 * (1 + 0.8 * joint) + rng.normal(0, 0.1), "effective_rank_first": 40.0,
-            "effective_rank_last": 30.0 - 8 * opposed + rng.normal(0, 1), "task_gradient_norm": 1 + rng.normal(0, 0.05),
+            "unlabelled_examples": 1600 * joint, "padded_tokens": 36000 * (1 + joint),
+            "flops": 4.0e12 * (1 + joint),
+            "train_seconds": 10.0 * (1 + 0.8 * joint) + rng.normal(0, 0.1),
+            "effective_rank_first": 40.0,
+            "effective_rank_last": 30.0 - 8 * opposed + rng.normal(0, 1),
+            "task_gradient_norm": 1 + rng.normal(0, 0.05),
             "arm_gradient_norm": 0.3 + rng.normal(0, 0.02) if opposed else None,
             "gradient_cosine": rng.normal(-0.05, 0.02) if opposed else None,
         }  # fmt: skip
@@ -231,20 +201,23 @@ def _intermediate(folder, study, task, arm, seed, rng, recorded) -> None:
         columns |= {
             "gradient_cosine": np.where(steps % 25 == 0, -0.05 if opposed else np.nan, np.nan)
         }
-    write_run(folder, study, "intermediate", parameters, metrics)
-    pd.DataFrame(columns).to_csv(folder / "curves.csv", index=False)
+    path = _run_folder(folder, "intermediate", run)
+    write_run(path, run["study"], "intermediate", parameters, metrics)
+    pd.DataFrame(columns).to_csv(path / "curves.csv", index=False)
 
 
-def _target(
-    folder, study, intermediate, arm, target, seed, shape, shift, rho, rng, rng_seed, recorded
-) -> None:
+def _parameters(run: dict) -> dict:
+    return {key: value for key, value in run.items() if key != "study"}
+
+
+def _target(folder: Path, run: dict, shape, shift, rho, rng, rng_seed, recorded) -> None:
     """Predictions of one run on every language of a target; items are the same in all runs. shift:
     points by language.
     """
     languages, items, base, parallel, kind = shape
     frames, scores = [], {}
     for position, language in enumerate(languages if kind == "bitext" else ("en", *languages)):
-        name = f"{target}" if parallel else f"{target}-{language}"
+        name = run["target"] if parallel else f"{run['target']}-{language}"
         item = np.random.default_rng([rng_seed, zlib.crc32(name.encode())]).normal(size=items)
         points = np.clip(base + (20 if language == "en" else 3 * position) + shift[language], 1, 99)
         latent = np.sqrt(rho) * item + np.sqrt(1 - rho) * rng.normal(size=items)
@@ -269,76 +242,54 @@ def _target(
                 score=jackknife(f1_of, counts), **dict(zip(COUNTS, counts.T, strict=True))
             )
         scores[language] = float(f1_of(counts.sum(0))) if kind == "f1" else 100 * right.mean()
-    keys = {
-        "study": study,
-        "intermediate": intermediate,
-        "arm": arm,
-        "target": target,
-        "seed": seed,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    frame = pd.concat(frames, ignore_index=True).assign(**keys)
-    frame[[*PREDICTION_COLUMNS, *(name for name in COUNTS if name in frame)]].to_parquet(
-        folder / "predictions.parquet"
-    )
+    path = _run_folder(folder, "target", run)
+    path.mkdir(parents=True, exist_ok=True)
+    frame = pd.concat(frames, ignore_index=True).assign(**run)
+    columns = [*PREDICTION_COLUMNS, *(name for name in COUNTS if name in frame)]
+    frame[columns].to_parquet(path / "predictions.parquet")
     metrics = {
         "metric": {"f1": "f1", "bitext": "accuracy"}.get(kind, kind), "scores": scores,
-        "macro": float(np.mean([scores[language] for language in languages])), "english": scores.get("en"),
-        "dev_accuracy": None if kind == "bitext" else 80.0, "examples": dict.fromkeys(scores, items),
+        "macro": float(np.mean([scores[language] for language in languages])),
+        "english": scores.get("en"), "dev_accuracy": None if kind == "bitext" else 80.0,
+        "examples": dict.fromkeys(scores, items),
     }  # fmt: skip
     if recorded:
-        metrics["calibration"] = (
-            {name: 10.0 + rng.normal() for name in scores} if kind == "accuracy" else None
-        )
-    write_run(
-        folder,
-        study,
-        "target",
-        {"intermediate": intermediate, "arm": arm, "target": target, "seed": seed},
-        metrics,
-    )
+        errors = {name: 10.0 + rng.normal() for name in scores} if kind == "accuracy" else None
+        metrics["calibration"] = errors
+    write_run(path, run["study"], "target", _parameters(run), metrics)
 
 
-def _probe(
-    folder: Path, study: str, intermediate: str, arm: str, seed: int, rng: np.random.Generator
-) -> None:
+def _probe(folder: Path, run: dict, rng: np.random.Generator) -> None:
     """Language probes by layer and a map, as 04_probe writes them."""
-    layers = np.arange(13)
-    accuracy = np.clip(
-        95 - (4.0 if method_of(arm) == "dann" else 0.8) * layers + rng.normal(0, 1, 13), 30, 100
-    )
-    table = {
-        "layer": layers, "accuracy": accuracy, "low": accuracy - 4, "high": np.minimum(accuracy + 3.5, 100), "chance": 25.0,
-        "control": 25.0, "selectivity": accuracy - 25, "n_test": 80, "a_distance": np.clip(accuracy / 50 - 0.1, 0, 2),
-        "language_share": accuracy / 4, "cka": np.linspace(1, 0.6, 13),
-    }  # fmt: skip
-    write_run(
-        folder,
-        study,
-        "probe",
-        {"intermediate": intermediate, "arm": arm, "seed": seed},
-        {"last_layer": accuracy[-1]},
-    )
-    # after a target language is plain again
-    tuned = pd.DataFrame(table).assign(stage="fine-tuned", accuracy=97.0)
-    layers = (
-        pd.concat([pd.DataFrame(table).assign(stage="intermediate"), tuned])
-        if seed == 0
-        else pd.DataFrame(table)
-    )
-    layers.to_csv(folder / "layers.csv", index=False)
-    if seed == 0:
-        rows = [(stage, layer, name, 0.3 - 0.1 * (stage == "intermediate"), name in SEEN)
-                for stage in ("public", "intermediate") for layer in layers for name in ("de", "fr", "ru")]  # fmt: skip
+    path, layers = _run_folder(folder, "probe", run), np.arange(13)
+    lost = 4.0 if method_of(run["arm"]) == "dann" else 0.8
+    accuracy = np.clip(95 - lost * layers + rng.normal(0, 1, 13), 30, 100)
+    table = pd.DataFrame({
+        "layer": layers, "accuracy": accuracy, "low": accuracy - 4,
+        "high": np.minimum(accuracy + 3.5, 100), "chance": 25.0, "control": 25.0,
+        "selectivity": accuracy - 25, "n_test": 80,
+        "a_distance": np.clip(accuracy / 50 - 0.1, 0, 2), "language_share": accuracy / 4,
+        "cka": np.linspace(1, 0.6, 13),
+    })  # fmt: skip
+    write_run(path, run["study"], "probe", _parameters(run), {"last_layer": accuracy[-1]})
+    if run["seed"] == 0:
+        # after a target language is plain again
+        tuned = table.assign(stage="fine-tuned", accuracy=97.0)
+        table = pd.concat([table.assign(stage="intermediate"), tuned])
+        rows = [
+            (stage, layer, name, 0.3 - 0.1 * (stage == "intermediate"), name in SEEN)
+            for stage in ("public", "intermediate")
+            for layer in layers
+            for name in ("de", "fr", "ru")
+        ]
         frame = pd.DataFrame(rows, columns=["stage", "layer", "language", "gap", "seen"])
-        frame.to_csv(folder / "parallel.csv", index=False)
-    points = rng.normal(size=(40, 2)) + np.repeat(
-        np.eye(4, 2) * (1 if arm == "dann" else 4), 10, axis=0
-    )
+        frame.to_csv(path / "parallel.csv", index=False)
+    table.to_csv(path / "layers.csv", index=False)
+    spread = np.eye(4, 2) * (1 if run["arm"] == "dann" else 4)
+    points = rng.normal(size=(40, 2)) + np.repeat(spread, 10, axis=0)
     frame = {
         "id": [f"s{k}" for k in range(40)],
         "language": np.repeat(["de", "en", "fr", "ru"], 10),
     }
-    pd.DataFrame(frame | {"x": points[:, 0], "y": points[:, 1]}).to_csv(
-        folder / "map.csv", index=False
-    )
+    frame |= {"x": points[:, 0], "y": points[:, 1]}
+    pd.DataFrame(frame).to_csv(path / "map.csv", index=False)

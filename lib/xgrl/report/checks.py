@@ -5,8 +5,6 @@ intermediate task was not learned, the adversary did nothing, or a target had no
 (Phang et al. 2020 report the first at full size).
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 
@@ -17,13 +15,10 @@ BELOW_CHANCE = 0.8  # a discriminator under this share of chance was outpaced, n
 
 
 def manipulation_checks(study: Study, baseline: str, treatment: str) -> pd.DataFrame:
-    """Manipulation checks, without which the comparison says nothing: columns question, subject,
-    found, ok.
+    """Did the experiment work? Columns question, subject, found, ok.
 
-    Args:
-        study: from `xgrl.report.load_study.collect`.
-        baseline, treatment: arms that are compared; arm control, where it ran, is what the
-            adversary is held against.
+    study: from `xgrl.report.load_study.collect`. baseline, treatment: arms that are compared; arm
+    control, where it ran, is what the adversary is held against.
     """
     runs, rows = study.runs, []
     trained = runs[runs.phase == "intermediate"]

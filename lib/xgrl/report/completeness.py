@@ -1,7 +1,5 @@
 """Are the data whole: every cell of the grid, no example twice, nothing mixed?"""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from xgrl.arms import arms_in_order
@@ -10,15 +8,12 @@ KEYS = ["intermediate", "arm", "target", "seed"]
 
 
 def audit(runs: pd.DataFrame, notes: list[tuple]) -> pd.DataFrame:
-    """Missing cells, doubled rows, ids that differ between arms, diverged runs, mixed machines and
-    versions.
+    """What is missing, doubled, unequal between arms, diverged or mixed: check, found, ok.
 
     An arm may have some targets, intermediate tasks or seeds only (one that is trained to be
     probed); of these it must have every combination.
 
-    Args:
-        runs: as in `xgrl.report.load_study.Study`.
-        notes: rows (check, found, ok) on unfinished runs.
+    runs: as in `xgrl.report.load_study.Study`. notes: rows (check, found, ok) on unfinished runs.
     """
     target = runs[runs.phase == "target"]
     paired, alone = target[target.arm != "none"], target[target.arm == "none"]
@@ -65,8 +60,7 @@ def audit(runs: pd.DataFrame, notes: list[tuple]) -> pd.DataFrame:
 
 
 def same_device(runs: pd.DataFrame) -> tuple[str, bool]:
-    """Did the runs that are compared with each other (same phase, task, target and seed) run on one
-    kind of device?
+    """Did runs that are compared (same phase, task, target, seed) run on one kind of device?
 
     A GPU computes in bfloat16: a pair of which one run had one differs by more than its arm.
     """

@@ -4,8 +4,6 @@ Every table keeps the keys of its run. Predictions, by far the largest, are read
 few bytes a key and row.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,30 +96,19 @@ def collect(study_dir: str | Path) -> Study:
     layers = layers.reindex(columns=[*dict.fromkeys([*layers.columns, "stage"])])
     # a run of before fine-tuned checkpoints were probed
     layers["stage"] = layers["stage"].astype(object).fillna("intermediate")
-    return Study(
-        name=folder.name,
-        folder=folder,
-        runs=frame,
-        curves=curves,
-        predictions=scores.to_pandas(self_destruct=True, split_blocks=True),
-        probes=layers,
-        maps=maps,
-        parallel=parallel,
-        languages=_languages(folder / "prepared"),
-        audit=audit(frame, notes),
-    )
+    scores = scores.to_pandas(self_destruct=True, split_blocks=True)
+    prepared = folder / "prepared"
+    if (prepared / "run.json").exists():
+        records.verify_hashes(prepared, "languages.csv")
+    known = (prepared / "languages.csv").exists()
+    languages = _csv(prepared / "languages.csv") if known else pd.DataFrame()
+    tidy = frame, curves, scores, layers, maps, parallel, languages
+    return Study(folder.name, folder, *tidy, audit(frame, notes))
 
 
 def _csv(path: Path) -> pd.DataFrame:
     """A table whose "nan" and "NA" are text (a language, an arm), and whose empty cells are NaN."""
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
-
-
-def _languages(prepared: Path) -> pd.DataFrame:
-    if (prepared / "run.json").exists():
-        records.verify_hashes(prepared, "languages.csv")
-    path = prepared / "languages.csv"
-    return _csv(path) if path.exists() else pd.DataFrame()
 
 
 def _run(path: Path, folder: Path) -> dict[str, Any]:
@@ -166,9 +153,7 @@ def _keyed(table: pa.Table, row: dict[str, Any]) -> pa.Table:
 
 
 def _facts(table: pa.Table, metric: str) -> dict[str, Any]:
-    """What the audit needs of one run's predictions: rows, doubled rows, missing scores, ids by
-    language, guessing.
-    """
+    """Of one run's predictions for the audit: rows, doubled, not finite, ids, guessing."""
     frame = table.select(["language", "example_id", "gold", "score"]).to_pandas()
     foreign = frame[frame.language != "en"]
     guess = [0.0]  # what always saying the same scores; next to nothing with tags, spans, rankings

@@ -1,12 +1,9 @@
-"""The analysis plan: what was fixed before the study ran, and where the study that ran departs from
-it.
+"""The analysis plan: what was fixed before the study ran, and where the study departs from it.
 
 A plan is a markdown file with a YAML front matter that restates its prose for a machine.
 `params/analysis_plan.<study>.md` is the plan of that study; `params/analysis_plan.md` that of the
 study which its front matter names. A study without one says so.
 """
-
-from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
@@ -22,8 +19,8 @@ from xgrl.runs.params import nearest_names
 from xgrl.stats import ALPHA
 
 FIELDS = (
-    "study", "date", "baseline", "treatment", "margin", "alpha", "unit", "targets", "intermediate", "seeds", "weights",
-    "lambda_max", "domains", "discriminator_languages", "exclusions",
+    "study", "date", "baseline", "treatment", "margin", "alpha", "unit", "targets", "intermediate",
+    "seeds", "weights", "lambda_max", "domains", "discriminator_languages", "exclusions",
 )  # fmt: skip
 
 
@@ -54,18 +51,15 @@ def find_plan(study: str, folder: str | Path = "params") -> Plan | None:
         if not path.exists():
             continue
         data = path.read_bytes()
-        parts = data.decode().split("---\n")
-        fields = yaml.safe_load(parts[1]) if len(parts) >= 3 and not parts[0].strip() else None
+        before, *front = data.decode().split("---\n", 2)
+        fields = yaml.safe_load(front[0]) if len(front) == 2 and not before.strip() else None
         if not isinstance(fields, dict):
-            raise ValueError(
-                f"{path}: begins without front matter; need its fields between two lines of ---"
-            )
-        if wrong := set(fields) ^ set(FIELDS):
-            field = sorted(wrong)[0]
-            found = (
-                f"is missing {field!r}" if field in FIELDS else f"has an unknown field {field!r}"
-            )
-            raise ValueError(f"{path}: front matter {found}; {nearest_names(field, FIELDS)}")
+            todo = "need its fields between two lines of ---"
+            raise ValueError(f"{path}: begins without front matter; {todo}")
+        for field in sorted(set(fields) ^ set(FIELDS)):
+            wrong = "is missing" if field in FIELDS else "has an unknown field"
+            nearest = nearest_names(field, FIELDS)
+            raise ValueError(f"{path}: front matter {wrong} {field!r}; {nearest}")
         if fields["study"] == study:
             return Plan(path, hashlib.sha256(data).hexdigest(), fields)
         if path == own:
@@ -76,14 +70,18 @@ def find_plan(study: str, folder: str | Path = "params") -> Plan | None:
 def deviations(
     plan: Plan, study: Study, baseline: str, treatment: str, margin: float
 ) -> pd.DataFrame:
-    """What was planned beside what is there: item, planned, found, ok; one row an item of the front
-    matter.
+    """What was planned beside what is there: item, planned, found, ok.
 
     Arms beside the two that are compared are additions to the study, not departures: they change
     nothing of the comparison.
     """
-    paired = study.runs[(study.runs.phase == "target") & study.runs.arm.isin([baseline, treatment])]
-    trained = study.runs[(study.runs.phase == "intermediate") & (study.runs.arm == treatment)]
+    paired = study.of_phase("target")
+    paired = paired[paired.arm.isin([baseline, treatment])]
+    trained = study.of_phase("intermediate", "lambda_max", "domains", "discriminator_chance")
+    trained = trained[trained.arm == treatment]
+    seeds = paired.groupby("intermediate").seed.nunique()
+    # guessing among so many languages
+    languages = (100 / trained.discriminator_chance.dropna().astype(float)).round().astype(int)
     found: dict[str, Any] = {
         "study": study.name,
         "baseline": baseline,
@@ -91,37 +89,30 @@ def deviations(
         "margin": margin,
         "alpha": ALPHA,
         "unit": "block",
+        "targets": sorted(paired.target.unique().tolist()),
+        "intermediate": sorted(paired.intermediate.unique().tolist()),
+        "seeds": int(seeds.iloc[0]) if seeds.nunique() == 1 else seeds.tolist(),
         "weights": plan.fields["weights"],
+        "lambda_max": _recorded(trained.lambda_max),
+        "domains": _recorded(trained.domains),
+        "discriminator_languages": _recorded(languages.iloc[:1]),
         "exclusions": "none",
     }
-    found |= {
-        key: sorted(paired[name].unique().tolist())
-        for key, name in (("targets", "target"), ("intermediate", "intermediate"))
-    }
-    seeds = paired.groupby("intermediate").seed.nunique()
-    found["seeds"] = int(seeds.iloc[0]) if seeds.nunique() == 1 else seeds.tolist()
-    for key in ("lambda_max", "domains"):
-        values = sorted(trained[key].dropna().unique().tolist()) if key in trained else []
-        found[key] = "not recorded" if not values else values[0] if len(values) == 1 else values
-    chance = (
-        trained["discriminator_chance"].dropna()
-        if "discriminator_chance" in trained
-        else pd.Series(dtype=float)
-    )
-    found["discriminator_languages"] = (
-        round(100 / chance.iloc[0]) if len(chance) else "not recorded"
-    )
     rows = []
     for key, planned in plan.fields.items():
-        if key == "date":
-            continue
-        planned = sorted(planned) if isinstance(planned, list) else planned
-        rows.append(
-            (key.replace("_", " "), _text(planned), _text(found[key]), planned == found[key])
-        )
-    wanted = len(plan.fields["intermediate"]) * plan.fields["seeds"]
-    rows.append(("blocks", str(wanted), str(int(seeds.sum())), int(seeds.sum()) == wanted))
+        if key != "date":
+            planned = sorted(planned) if isinstance(planned, list) else planned
+            equal = planned == found[key]
+            rows.append((key.replace("_", " "), _text(planned), _text(found[key]), equal))
+    blocks, wanted = int(seeds.sum()), len(plan.fields["intermediate"]) * plan.fields["seeds"]
+    rows.append(("blocks", str(wanted), str(blocks), blocks == wanted))
     return pd.DataFrame(rows, columns=["item", "planned", "found", "ok"])
+
+
+def _recorded(values: pd.Series) -> Any:
+    """The one value of all runs, or the list of them; "not recorded" where no run has one."""
+    kinds = sorted(values.dropna().unique().tolist())
+    return kinds[0] if len(kinds) == 1 else kinds or "not recorded"
 
 
 def _text(value: Any) -> str:

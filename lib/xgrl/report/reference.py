@@ -1,10 +1,5 @@
-"""Published results: what is copied into the reference folder, and how another run of the study
-differs from it.
-"""
+"""Published results: what is copied, and how another run of the study differs from it."""
 
-from __future__ import annotations
-
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -17,6 +12,7 @@ from xgrl.report.completeness import KEYS
 from xgrl.runs import records
 
 HEADLINE = ("theta", "low", "high", "p")
+DIGEST = "predictions_sha256"
 
 
 def verify(study_dir: str | Path, reference_dir: str | Path) -> pd.DataFrame:
@@ -40,55 +36,56 @@ def verify(study_dir: str | Path, reference_dir: str | Path) -> pd.DataFrame:
 
 
 def verify_verdict(study_dir: str | Path, reference_dir: str | Path) -> pd.DataFrame:
-    """The rows of both summaries' results table that differ: target, number, here, reference,
-    difference; empty if none does.
+    """Where both summaries' results tables differ: target, number, here, reference, difference.
 
     Numbers are theta, its interval and p (NaN where not estimable); a row of its own says whether
     the verdict differs.
     """
-    here, reference = (
-        json.loads((Path(folder) / "analysis" / "summary.json").read_text())
-        for folder in (study_dir, reference_dir)
-    )
-    tables = [
-        pd.DataFrame(each["table"]).set_index("target")[list(HEADLINE)].astype(float).stack()
-        for each in (here, reference)
-    ]
-    both = pd.concat(tables, axis=1, keys=["here", "reference"]).rename_axis(["target", "number"])
+    folders = {"here": study_dir, "reference": reference_dir}
+    summaries = {
+        side: json.loads((Path(folder) / "analysis" / "summary.json").read_text())
+        for side, folder in folders.items()
+    }
+    tables = {
+        side: pd.DataFrame(summary["table"])
+        .set_index("target")[list(HEADLINE)]
+        .astype(float)
+        .stack()
+        for side, summary in summaries.items()
+    }
+    both = pd.concat(tables, axis=1).rename_axis(["target", "number"])
     both["difference"] = both.here - both.reference
-    # rounding apart
-    both = both[
-        ~np.isclose(both.here, both.reference, rtol=1e-9, atol=1e-12, equal_nan=True)
-    ].reset_index()
-    words = [each["comparison"]["verdict"] for each in (here, reference)]
-    if words[0] != words[1]:
-        row = {
-            "target": "all targets",
-            "number": "verdict",
-            "here": words[0],
-            "reference": words[1],
-        }
+    rounding = {"rtol": 1e-9, "atol": 1e-12, "equal_nan": True}
+    both = both[~np.isclose(both.here, both.reference, **rounding)].reset_index()
+    verdicts = {side: summary["comparison"]["verdict"] for side, summary in summaries.items()}
+    if len(set(verdicts.values())) > 1:
+        row = {"target": "all targets", "number": "verdict"} | verdicts
         both = pd.concat([pd.DataFrame([row]), both.astype(object)], ignore_index=True)
     return both
 
 
 def run_records(study_dir: str | Path) -> dict[str, dict[str, Any]]:
-    """Every ``run.json`` of a study by the run's folder, with the sha256 of its predictions where
-    it has any.
-    """
-    found = {}
+    """Every ``run.json`` by the run's folder, with the sha256 of its predictions, if any."""
+    runs = {}
     for path in sorted(Path(study_dir).rglob("run.json")):
-        predictions = path.parent / "predictions.parquet"
-        name = str(path.parent.relative_to(study_dir))
-        found[name] = json.loads(path.read_text())
+        run = runs[str(path.parent.relative_to(study_dir))] = json.loads(path.read_text())
+        predictions = path.with_name("predictions.parquet")
         if predictions.exists():
-            found[name]["predictions_sha256"] = hashlib.sha256(predictions.read_bytes()).hexdigest()
-    return found
+            run[DIGEST] = records.hash_file(predictions)
+    return runs
+
+
+def verify_predictions(study_dir: str | Path, reference_dir: str | Path) -> tuple[int, int]:
+    """Of how many runs the predictions are the published bytes, and how many were published."""
+    published = json.loads((Path(reference_dir) / "runs.json").read_text())
+    published = {name: run[DIGEST] for name, run in published.items() if DIGEST in run}
+    here = run_records(study_dir)
+    equal = [here.get(name, {}).get(DIGEST) == digest for name, digest in published.items()]
+    return sum(equal), len(equal)
 
 
 def publish(study_dir: str | Path, reference_dir: str | Path) -> None:
-    """Copy what a study is cited by into a reference folder: its analysis (notebook, report,
-    results, figures) and runs.json.
+    """Copy the analysis (notebook, report, results, figures) and runs.json as the reference.
 
     Raises:
         ValueError: the study has no finished report.

@@ -3,8 +3,6 @@
 All of it is secondary to `xgrl.stats.compare`, and none of it is a place to pick a result from.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
@@ -25,33 +23,23 @@ def leave_one_out(
     treatment: str,
     weights: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
-    """The estimate again without each intermediate task, target, language and block in turn: does
-    one of them carry it?
+    """The estimate without each intermediate task, target, language and block in turn.
 
-    Args:
-        predictions: as in `Study`. English is left out throughout.
-        weights: of targets, where they are not equal.
-
-    Returns:
-        kind, left_out, theta (points), p (exact sign flip over the blocks that remain); first row:
-        nothing left out. A language is left out of every target; a target that has no other
-        language goes with it.
+    predictions: as in `Study`, English is left out throughout. weights: of targets, where they are
+    not equal. Returns kind, left_out, theta (points), p (exact sign flip over the blocks that
+    remain); first row: nothing left out. A language is left out of every target; a target that has
+    no other language goes with it.
     """
     kept = predictions[predictions.arm.isin([baseline, treatment]) & (predictions.language != "en")]
-    cells = (
-        kept.groupby(["intermediate", "seed", "target", "language", "arm"], observed=True)
-        .score.mean()
-        .unstack("arm")
-    )
-    cells = (cells[treatment] - cells[baseline]).rename("d").reset_index()
+    keys = ["intermediate", "seed", "target", "language", "arm"]
+    cells = kept.groupby(keys, observed=True).score.mean().unstack("arm")
+    cells = (cells[treatment] - cells[baseline]).rename("difference").reset_index()
     cells["block"] = cells.intermediate.astype(str) + " seed " + cells.seed.astype(str)
 
-    def row(kind: str, name: str, part: pd.DataFrame) -> tuple:
-        by_task = part.groupby(["block", "target"], observed=True).d.mean().unstack()
-        w = np.array(
-            [1.0 if weights is None else weights[str(target)] for target in by_task.columns]
-        )
-        blocks = by_task.to_numpy() @ (w / w.sum())
+    def row(kind: str, name: str, left: pd.DataFrame) -> tuple:
+        by_target = left.groupby(["block", "target"], observed=True).difference.mean().unstack()
+        w = np.array([1.0 if weights is None else weights[str(name)] for name in by_target])
+        blocks = by_target.to_numpy() @ (w / w.sum())
         return kind, name, blocks.mean(), stats.sign_flip(blocks) if len(blocks) > 1 else np.nan
 
     rows = [row("nothing", "", cells)]
@@ -59,6 +47,19 @@ def leave_one_out(
         names = sorted(cells[kind].unique())
         rows += [row(kind, name, cells[cells[kind] != name]) for name in names if len(names) > 1]
     return pd.DataFrame(rows, columns=["kind", "left_out", "theta", "p"])
+
+
+def aa_check(arms: pd.DataFrame, baseline: str) -> str:
+    """Does the interval of control, which is the baseline's algorithm, include 0 as it must?"""
+    same = arms[(arms.arm == "control") & arms.theta.notna()]
+    if same.empty:
+        return "A/A: control has no predictions on the targets in this study"
+    row = same.iloc[0]
+    includes = "includes 0, as it must"
+    if not row.low <= 0 <= row.high:
+        includes = "DOES NOT INCLUDE 0: look for what differs beside the method"
+    interval = f"{row.theta:+.2f} points, interval {row.low:+.2f} to {row.high:+.2f}"
+    return f"A/A, control - {baseline}: {interval} {includes}"
 
 
 def bootstrap_check(
@@ -73,78 +74,58 @@ def bootstrap_check(
     """
     strata = comparison.blocks["intermediate"]
     strata = strata if strata.value_counts().min() > 1 else None
+    arms = comparison.baseline, comparison.treatment
     rows = []
     for row in comparison.per_task.itertuples():
-        part = study.predictions[study.predictions.target == row.target]
-        counts = [name for name in records.COUNTS if name in part and part[name].notna().all()]
+        own = study.predictions[study.predictions.target == row.target]
+        counts = [name for name in records.COUNTS if name in own and own[name].notna().all()]
         if counts:
-            sides = [
-                align(part.assign(score=part[name]), comparison.baseline, comparison.treatment)[1][
-                    0
-                ]
-                for name in counts
-            ]
+            each = [align(own.assign(score=own[name]), *arms)[1][0] for name in counts]
             # (2, B, C, k)
-            values = np.stack([np.stack([s.baseline, s.treatment]) for s in sides], axis=-1)
-            found = stats.pigeonhole(
-                values, f1_of, sides[0].language, sides[0].item, strata, draws, seed=seed
-            )
+            values = np.stack([np.stack([t.baseline, t.treatment]) for t in each], axis=-1)
+            axes = each[0].language, each[0].item, strata
+            drawn = stats.pigeonhole(values, f1_of, *axes, draws, seed=seed)
         else:
-            found = stats.bootstrap([comparison.items[row.target]], [1.0], strata, draws, seed=seed)
-        kind = "F1 of counts" if counts else "mean over items"
-        rows.append((row.target, kind, row.theta, row.low, row.high, found.se, *found.interval))
-    found = stats.bootstrap(
-        list(comparison.items.values()), comparison.weights, strata, draws, seed=seed
-    )
-    rows.append(
-        ("all", "weighted mean", comparison.theta, *comparison.ci, found.se, *found.interval)
-    )
-    columns = [
-        "target",
-        "metric",
-        "theta",
-        "low",
-        "high",
-        "bootstrap_se",
-        "bootstrap_low",
-        "bootstrap_high",
-    ]
+            drawn = stats.bootstrap([comparison.items[row.target]], [1.0], strata, draws, seed=seed)
+        metric = "F1 of counts" if counts else "mean over items"
+        crossed = row.theta, row.low, row.high
+        rows.append((row.target, metric, *crossed, drawn.se, *drawn.interval))
+    items = list(comparison.items.values())
+    drawn = stats.bootstrap(items, comparison.weights, strata, draws, seed=seed)
+    crossed = comparison.theta, *comparison.ci
+    rows.append(("all", "weighted mean", *crossed, drawn.se, *drawn.interval))
+    columns = ["target", "metric", "theta", "low", "high"]
+    columns += [f"bootstrap_{name}" for name in ("se", "low", "high")]
     return pd.DataFrame(rows, columns=columns)
 
 
 def doses(study: Study, treatment: str) -> pd.DataFrame:
-    """The treatment's method at several strengths: arms that differ from it in lambda_max alone,
-    columns arm, lambda_max.
+    """Arms that differ from the treatment in lambda_max alone: columns arm, lambda_max.
 
     Where none of them has lambda 0 and the method is dann, control stands for it: it is the same
     algorithm. Fewer than two doses give an empty table, also where runs did not record their
     lambda.
     """
-    runs = study.runs[study.runs.phase == "intermediate"]
-    runs = runs.reindex(columns=[*dict.fromkeys([*runs.columns, *BY_ARM])])
+    runs = study.of_phase("intermediate", *BY_ARM)
     settings = runs.drop_duplicates("arm").set_index("arm")[list(BY_ARM)].astype(object)
     settings = settings[settings.lambda_max.notna()]
+    table = pd.DataFrame(columns=["arm", "lambda_max"])
     if treatment not in settings.index:
-        return pd.DataFrame(columns=["arm", "lambda_max"])
-    other = settings.drop(columns="lambda_max").astype(str)
-    same = [arm for arm in settings.index if method_of(arm) == method_of(treatment)]
-    same = [arm for arm in same if other.loc[arm].equals(other.loc[treatment])]
-    found = {arm: float(settings.lambda_max[arm]) for arm in arms_in_order(same)}
+        return table
+    method, other = method_of(treatment), settings.drop(columns="lambda_max").astype(str)
+    same = [arm for arm in settings.index if other.loc[arm].equals(other.loc[treatment])]
+    same = [arm for arm in arms_in_order(same) if method_of(arm) == method]
+    dose = {arm: float(settings.lambda_max[arm]) for arm in same}
+    if 0.0 not in dose.values() and method == "dann":
+        dose["control"] = 0.0
     carried = set(study.predictions.arm.unique())
-    if 0.0 not in found.values() and method_of(treatment) == "dann" and "control" in carried:
-        found["control"] = 0.0
-    table = pd.DataFrame(
-        [(arm, dose) for arm, dose in found.items() if arm in carried],
-        columns=["arm", "lambda_max"],
-    )
-    table = table.sort_values("lambda_max", ignore_index=True)
+    rows = [(arm, value) for arm, value in dose.items() if arm in carried]
+    table = pd.DataFrame(rows, columns=table.columns).sort_values("lambda_max", ignore_index=True)
     return table if table.lambda_max.nunique() > 1 else table[:0]
 
 
 def unequal(predictions: pd.DataFrame, one: str, other: str) -> tuple[int, int]:
-    """How many of the examples that two arms both have differ in their score, and how many there
-    are.
-    """
+    """How many examples that two arms both have differ in score, and how many there are."""
     keys = ["intermediate", "target", "seed", "language", "example_id"]
     sides = [predictions[predictions.arm == arm].set_index(keys).score for arm in (one, other)]
     both = pd.concat(sides, axis=1, keys=["one", "other"], join="inner")
@@ -152,12 +133,9 @@ def unequal(predictions: pd.DataFrame, one: str, other: str) -> tuple[int, int]:
 
 
 def dose_response(study: Study, baseline: str, treatment: str, margin: float) -> pd.DataFrame:
-    """Every dose against the baseline, lambda_max first: all doses that were run, with intervals;
-    empty for fewer than two.
-    """
+    """Every dose that was run against the baseline, with intervals; empty for fewer than two."""
     table = doses(study, treatment)
     if not len(table):
         return table
-    return table.merge(
-        stats.against_baseline(study.predictions, baseline, list(table.arm), margin), on="arm"
-    )
+    compared = stats.against_baseline(study.predictions, baseline, list(table.arm), margin)
+    return table.merge(compared, on="arm")

@@ -1,16 +1,20 @@
-"""What a study did, in tables: scores, costs, what happened in training, calibration. Nothing here
-is a test.
+"""What a study did, in tables: scores, costs, training, calibration error; no tests.
 
-A number that a run did not record stays missing, and `shown` prints it as "not recorded".
+A number that a run did not record stays missing, and `formatted` prints it as "not recorded".
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
+import html
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from IPython.display import HTML
+from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype
+from pandas.io.formats.style import Styler
 
 from xgrl import stats
 from xgrl.arms import arms_in_order
@@ -18,180 +22,169 @@ from xgrl.report.checks import BELOW_CHANCE
 from xgrl.report.completeness import KEYS
 from xgrl.report.load_study import Study
 
-COSTS = ("examples", "tokens", "padded_tokens", "flops", "seconds", "job_seconds")
-RATIOS = ("_ratio", "_ratio_low", "_ratio_high")
+COSTS = {  # of a training run, by what the record holds
+    "examples": ["labelled_examples", "unlabelled_examples"],
+    "tokens": ["labelled_tokens", "unlabelled_tokens"],
+    "padded_tokens": ["padded_tokens"],
+    "flops": ["flops"],
+    "seconds": ["train_seconds"],  # of training alone
+    "job_seconds": ["wall_seconds"],  # of the whole notebook
+}
 MEASURES = (
-    "feature_norm_last",
-    "effective_rank_last",
-    "task_gradient_norm",
-    "arm_gradient_norm",
+    "feature_norm_last", "effective_rank_last", "task_gradient_norm", "arm_gradient_norm",
     "gradient_cosine",
-)
+)  # fmt: skip
+PROBED = [
+    "intermediate", "arm", "seed", "accuracy", "low", "high", "chance", "selectivity", "a_distance",
+    "cka", "mlp_accuracy", "mlp_low", "mlp_high", "mlp_converged",
+]  # fmt: skip
 
 
-def shown(
-    frame: pd.DataFrame, digits: int | Mapping[str, int] = 2, missing: str = "not recorded"
-) -> pd.DataFrame:
-    """A table for the eye: floats with so many digits (or by column), large ones as 1.2e+06, p
-    values by `stats.p_format`.
+def formatted(
+    frame: pd.DataFrame,
+    digits: int | Mapping[str, int] = 2,
+    missing: str = "not recorded",
+    empty: str = "nothing",
+) -> HTML:
+    """A table to be read: numbers to the right, p values by `stats.p_format`, text to the left.
 
-    An index that has a name becomes a column.
+    digits: of floats, or by column; large ones are shown as 1.2e+06. An index that has a name
+    becomes a column, one that only counts is hidden; a table without rows is the sentence `empty`.
+    The same table is the same bytes.
     """
+    if not len(frame):
+        return HTML(f"<p>{html.escape(empty)}</p>")
     frame = frame if frame.index.names == [None] else frame.reset_index()
-    result = frame.copy().astype(object)
-    for name in frame.columns:
+    style = Styler(frame, uuid=f"{zlib.crc32(frame.to_csv().encode()):08x}", cell_ids=False)
+    for name in frame:
+        is_p = str(name) == "p" or str(name).startswith(("p_", "tost_p"))
         places = digits.get(name, 2) if isinstance(digits, Mapping) else digits
-        values = []
-        for value in frame[name]:
-            if isinstance(value, (float, np.floating)):
-                p = str(name) == "p" or str(name).startswith(("p_", "tost_p"))
-                text = (
-                    stats.p_format(value)
-                    if p
-                    else f"{value:.{places}f}"
-                    if abs(value) < 1e5
-                    else f"{value:.3g}"
-                )
-                value = missing if np.isnan(value) else text
-            values.append(value)
-        result[name] = pd.Series(values, index=frame.index, dtype=object)
-    return result
+        style.format(partial(_text, is_p=is_p, places=places, missing=missing), subset=[name])
+        values = frame[name].infer_objects()
+        side = "right" if is_numeric_dtype(values) and not is_bool_dtype(values) else "left"
+        align = {"selector": "", "props": f"text-align: {side}"}
+        style.set_table_styles({name: [align]}, overwrite=False)
+    if is_integer_dtype(frame.index):
+        style.hide()
+    return HTML(style.to_html())
+
+
+def _text(value: Any, is_p: bool, places: int, missing: str) -> str:
+    if not isinstance(value, (float, np.floating)):
+        return html.escape(str(value))
+    if np.isnan(value):
+        return missing
+    number = f"{value:.{places}f}" if abs(value) < 1e5 else f"{value:.3g}"
+    return html.escape(stats.p_format(value)) if is_p else number
 
 
 def descriptive(study: Study) -> pd.DataFrame:
-    """Zero-shot macro and English score by target and arm, in percent: mean over runs, SD over
-    runs, number of runs.
-    """
-    runs = study.runs[study.runs.phase == "target"]
-    table = runs.groupby(["target", "arm"]).agg(
-        macro=("macro", "mean"),
-        sd=("macro", "std"),
-        english=("english", "mean"),
-        runs=("macro", "size"),
-    )
+    """Macro and English score, percent, by target and arm: mean and SD over runs, and runs."""
+    runs = study.of_phase("target")
+    scores = {"macro": ("macro", "mean"), "sd": ("macro", "std"), "english": ("english", "mean")}
+    table = runs.groupby(["target", "arm"]).agg(**scores, runs=("macro", "size"))
     return table.unstack("arm").swaplevel(axis=1)[arms_in_order(runs.arm.unique())]
 
 
 def score_table(study: Study) -> pd.DataFrame:
-    """`descriptive` for the eye, a row an arm, a column a target: "macro ± sd", and English in
-    brackets where there is one.
-    """
+    """`descriptive` as text, a row an arm, a column a target: "macro ± sd (en English)"."""
+
+    def text(score: pd.Series) -> str:
+        spread = "" if np.isnan(score.sd) else f" ± {score.sd:.1f}"
+        english = "" if pd.isna(score.english) else f" (en {score.english:.1f})"
+        return "–" if np.isnan(score.macro) else f"{score.macro:.1f}{spread}{english}"
+
     table = descriptive(study)
-    rows = {}
-    for arm in table.columns.get_level_values(0).unique():
-        rows[arm] = {}
-        for target, part in table[arm].iterrows():
-            spread = "" if np.isnan(part.sd) else f" \u00b1 {part.sd:.1f}"
-            english = "" if part.isna().english else f" (en {part.english:.1f})"
-            rows[arm][target] = (
-                "\u2013" if np.isnan(part.macro) else f"{part.macro:.1f}{spread}{english}"
-            )
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+    arms = dict.fromkeys(table.columns.get_level_values(0))
+    return pd.DataFrame({arm: table[arm].apply(text, axis=1) for arm in arms}).T.rename_axis("arm")
+
+
+def numbers(comparison: stats.Comparison) -> pd.DataFrame:
+    """The planned test in one row: estimate, interval, standard error, df and the p values."""
+    low, high = comparison.ci
+    row = {"theta": comparison.theta, "low": low, "high": high, "standard error": comparison.se}
+    row |= {name: getattr(comparison, name) for name in ("df", "p_signflip", "p_crossed", "p")}
+    return pd.DataFrame([row])
+
+
+def sizes(comparison: stats.Comparison) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """ROPE (probability of worse, practically equal, better) and effect sizes; one row each."""
+    margin, effects = f"{comparison.margin:g}", asdict(comparison.effects)
+    effects["low"], effects["high"] = effects.pop("p_improve_interval")
+    names = [f"below -{margin}", "within", f"above {margin}"]
+    rope = pd.DataFrame([comparison.rope], index=["ROPE"], columns=names)
+    return rope, pd.DataFrame([effects])
 
 
 def arm_table(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of `stats.against_baseline` or `stats.pairs` for the eye: what is the same in all
-    rows is left out.
+    """A table of several arms to be shown: what is the same in all rows is left out, and verdicts
+    too, which rest on the p of one arm alone.
     """
-    most = table.targets.astype(str).str.count(",").max()
-    short = table.assign(
-        targets=[f"all {most + 1}" if str(t).count(",") == most else t for t in table.targets]
-    )
-    drop = [name for name in ("intermediate", "targets") if short[name].nunique() <= 1]
-    return short.drop(columns=drop if short.note.any() else [*drop, "note"])
+    count = table.targets.astype(str).str.count(",")
+    short = table.assign(targets=table.targets.mask(count == count.max(), f"all {count.max() + 1}"))
+    same = [name for name in ("intermediate", "targets") if short[name].nunique() <= 1]
+    note = [] if short.note.any() else ["note"]
+    return short.drop(columns=[*same, *note, "verdict"])
 
 
 def results(study: Study) -> pd.DataFrame:
-    """Every score of every run, tidy: study, intermediate, arm, target, seed, language, metric,
-    score (percent), n.
+    """Every score of every run, tidy, in percent; dev accuracy at its intermediate task.
+
+    Columns study, intermediate, arm, target, seed, language, metric, score, n.
     """
     rows = []
     for run in study.runs.to_dict("records"):
-        keys = [run["study"], run["intermediate"], run["arm"], run["target"], run["seed"]]
+        keys = {key: run[key] for key in ("study", *KEYS)}
         if run["phase"] == "intermediate":
-            keys[3] = run["intermediate"]
-            rows.append([*keys, "en", "dev_accuracy", run["dev_accuracy"], run["dev_n"]])
+            english = {"language": "en", "metric": "dev_accuracy", "score": run["dev_accuracy"]}
+            rows.append(keys | english | {"target": run["intermediate"], "n": run["dev_n"]})
         elif run["phase"] == "target":
-            metric = run.get("metric") or "accuracy"
+            keys["metric"] = run.get("metric") or "accuracy"
             rows += [
-                [*keys, name, metric, value, run["examples"][name]]
-                for name, value in run["scores"].items()
+                keys | {"language": name, "score": score, "n": run["examples"][name]}
+                for name, score in run["scores"].items()
             ]
     columns = ["study", *KEYS, "language", "metric", "score", "n"]
     frame = pd.DataFrame(rows, columns=columns).sort_values(columns[:-2], ignore_index=True)
     return frame.astype({"n": "int64"})
 
 
-def _trained(study: Study, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Phase-2 runs with all of these columns, NaN where a run did not record one."""
-    runs = study.runs[study.runs.phase == "intermediate"]
-    return runs.reindex(columns=[*dict.fromkeys([*runs.columns, *columns])])
-
-
 def costs(study: Study, baseline: str) -> pd.DataFrame:
-    """What an arm's training saw and cost, one row an arm: mean over its phase-2 runs, and relative
-    to the baseline.
+    """What training saw and cost by arm: mean over phase-2 runs, and over the baseline's.
 
     Returns:
-        index arm; runs, steps, `COSTS` a run (seconds: of training alone; job_seconds: of the whole
-        notebook), each divided by the baseline's in the same block (`RATIOS`: mean and 95 % t
-        interval over runs), flops and seconds a step, flops a token. Tokens and examples are
-        labelled and unlabelled together.
+        index arm; runs, steps, `COSTS` a run, each divided by the baseline's in the same block
+        ("_ratio", "_ratio_low", "_ratio_high": mean and 95 % t interval over runs), flops and
+        seconds a step, flops a token. Tokens and examples are labelled and unlabelled together.
     """
-    wanted = (
-        "labelled_examples",
-        "unlabelled_examples",
-        "labelled_tokens",
-        "unlabelled_tokens",
-        "padded_tokens",
-        "flops",
-    )
-    runs = _trained(study, (*wanted, "train_seconds", "steps"))
-    runs = runs.assign(
-        examples=runs.labelled_examples.astype(float) + runs.unlabelled_examples.astype(float),
-        tokens=runs.labelled_tokens.astype(float) + runs.unlabelled_tokens.astype(float),
-        padded_tokens=runs.padded_tokens.astype(float),
-        flops=runs.flops.astype(float),
-        seconds=runs.train_seconds.astype(float),
-        job_seconds=runs.wall_seconds.astype(float),
-    )
-    base = runs[runs.arm == baseline].set_index(["intermediate", "seed"])[list(COSTS)]
+    wanted = [name for names in COSTS.values() for name in names]
+    runs = study.of_phase("intermediate", *wanted, "steps").set_index(["intermediate", "seed"])
+    each = runs[wanted].astype(float)
+    spent = pd.DataFrame({name: each[n].sum(axis=1, skipna=False) for name, n in COSTS.items()})
     rows = {}
     for arm in arms_in_order(runs.arm.unique()):
-        part = runs[runs.arm == arm].set_index(["intermediate", "seed"])
-        total = part[list(COSTS)].mean()
-        ratios = part[list(COSTS)] / base.reindex(part.index)
-        half = student.ppf(0.975, max(len(part) - 1, 1)) * ratios.std() / np.sqrt(len(part))
-        ratio = pd.concat([ratios.mean(), ratios.mean() - half, ratios.mean() + half], keys=RATIOS)
-        ratio.index = [f"{name}{suffix}" for suffix, name in ratio.index]
-        rate = {
-            "flops_a_step": total.flops / part.steps.mean(),
-            "seconds_a_step": total.seconds / part.steps.mean(),
-            "flops_a_token": total.flops / total.tokens,
-        }
-        rows[arm] = (
-            {"runs": len(part), "steps": part.steps.mean()}
-            | total.to_dict()
-            | ratio.to_dict()
-            | rate
-        )
+        own, steps = spent[runs.arm == arm], runs.steps[runs.arm == arm].mean()
+        ratios = own / spent[runs.arm == baseline].reindex(own.index)
+        total = own.mean()
+        rows[arm] = {"runs": len(own), "steps": steps} | total.to_dict()
+        for suffix, values in zip(("", "_low", "_high"), stats.t_interval(ratios.T), strict=True):
+            names = [f"{name}_ratio{suffix}" for name in COSTS]
+            rows[arm] |= dict(zip(names, values.tolist(), strict=True))
+        rows[arm] |= {"flops_a_step": total.flops / steps, "seconds_a_step": total.seconds / steps}
+        rows[arm]["flops_a_token"] = total.flops / total.tokens
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
 
 def _with_interval(values: pd.Series) -> str:
     """Mean and 95 % t interval over runs, as text; "not recorded" where no run has a number."""
-    v = values.dropna().to_numpy(float)
-    if not len(v):
-        return "not recorded"
-    if len(v) == 1:
-        return f"{v[0]:.2f} (one run)"
-    half = student.ppf(0.975, len(v) - 1) * v.std(ddof=1) / np.sqrt(len(v))
-    return f"{v.mean():.2f} [{v.mean() - half:.2f}, {v.mean() + half:.2f}]"
+    values = values.dropna().to_numpy(float)
+    if len(values) < 2:
+        return f"{values[0]:.2f} (one run)" if len(values) else "not recorded"
+    return "{:.2f} [{:.2f}, {:.2f}]".format(*stats.t_interval(values))
 
 
 def inside_training(study: Study) -> pd.DataFrame:
-    """What the adversary did, one row an arm and intermediate task: means over runs with 95 % t
-    intervals, as text.
+    """What the adversary did, by intermediate task and arm: means, t intervals, as text.
 
     Returns:
         intermediate, arm; discriminator (percent right), chance, below chance (runs whose exact
@@ -199,78 +192,54 @@ def inside_training(study: Study) -> pd.DataFrame:
         norms and effective rank of the features at the end, norms and cosine of the task's and the
         arm's gradient in the encoder.
     """
-    bounds = (
-        "discriminator_accuracy",
-        "discriminator_chance",
-        "discriminator_low",
-        "discriminator_high",
-    )
-    runs = _trained(study, (*bounds, *MEASURES))
-    rows = {}
-    for (task, arm), part in runs.groupby(["intermediate", "arm"]):
-        opposed = part.dropna(subset=["discriminator_accuracy"])
-        limit = opposed.discriminator_high.astype(float).fillna(
-            opposed.discriminator_accuracy / BELOW_CHANCE
-        )
-        row = {
-            "discriminator, %": _with_interval(opposed.discriminator_accuracy),
-            "chance": "",
-            "below chance": "",
-        }
-        if len(opposed):
-            row["chance"] = f"{opposed.discriminator_chance.mean():.1f}"
-            row["below chance"] = (
-                f"{int((limit < opposed.discriminator_chance).sum())} of {len(opposed)}"
+    names = ["discriminator_accuracy", "discriminator_chance", "discriminator_high"]
+    runs = study.of_phase("intermediate", *names, *MEASURES)
+    groups = {key: own for key, own in runs.groupby(["intermediate", "arm"])}
+    rows = []
+    for task in sorted(runs.intermediate.unique()):
+        for arm in arms_in_order({arm for other, arm in groups if other == task}):
+            own = groups[task, arm]
+            opposed = own.dropna(subset=["discriminator_accuracy"])
+            accuracy, chance, high = (opposed[name].astype(float) for name in names)
+            below = int((high.fillna(accuracy / BELOW_CHANCE) < chance).sum())
+            has = len(opposed) > 0
+            row = {
+                "intermediate": task,
+                "arm": arm,
+                "discriminator, %": _with_interval(accuracy) if has else "has none",
+                "chance": f"{chance.mean():.1f}" if has else "",
+                "below chance": f"{below} of {len(opposed)}" if has else "",
+            }
+            rows.append(
+                row | {name.replace("_", " "): _with_interval(own[name]) for name in MEASURES}
             )
-        else:
-            row["discriminator, %"] = "has none"
-        rows[task, arm] = row | {
-            name.replace("_", " "): _with_interval(part[name].astype(float)) for name in MEASURES
-        }
-    order = [
-        (task, arm)
-        for task in sorted({t for t, _ in rows})
-        for arm in arms_in_order({a for t, a in rows if t == task})
-    ]
-    index = pd.MultiIndex.from_tuples(order, names=["intermediate", "arm"])
-    return pd.DataFrame([rows[key] for key in order], index=index).reset_index()
+    return pd.DataFrame(rows)
 
 
 def calibration_error(study: Study) -> pd.DataFrame:
-    """Expected calibration error in percent by language (rows) and arm (columns): mean over runs of
-    classification targets.
+    """Expected calibration error, percent, by language and arm: mean over runs and targets.
 
     English first; last row "zero-shot": the mean over the others. Empty where no run recorded one.
     """
-    runs = study.runs[study.runs.phase == "target"]
-    runs = runs.reindex(columns=[*dict.fromkeys([*runs.columns, "calibration"])])
     rows = [
-        (run.arm, run.target, language, value)
-        for run in runs.itertuples()
+        {"arm": run.arm, "target": run.target, "language": language, "error": error}
+        for run in study.of_phase("target", "calibration").itertuples()
         if isinstance(run.calibration, dict)
-        for language, value in run.calibration.items()
+        for language, error in run.calibration.items()
     ]
     if not rows:
         return pd.DataFrame()
-    frame = pd.DataFrame(rows, columns=["arm", "target", "language", "ece"])
-    cells = (
-        frame.groupby(["language", "target", "arm"])
-        .ece.mean()
-        .groupby(["language", "arm"])
-        .mean()
-        .unstack("arm")
-    )
-    cells = cells[arms_in_order(cells.columns)].sort_index(
-        key=lambda index: np.where(index == "en", "", index)
-    )
-    return pd.concat(
-        [cells, cells.drop(index="en", errors="ignore").mean().to_frame("zero-shot").T]
-    ).rename_axis(index="language", columns=None)
+    by_target = pd.DataFrame(rows).groupby(["language", "target", "arm"]).error.mean()
+    table = by_target.groupby(["language", "arm"]).mean().unstack("arm")
+    table = table[arms_in_order(table.columns)]
+    foreign = table.drop(index="en", errors="ignore")
+    zero_shot = foreign.mean().to_frame("zero-shot").T
+    table = pd.concat([table[table.index == "en"], foreign, zero_shot])
+    return table.rename_axis(index="language", columns=None)
 
 
 def translations(study: Study) -> pd.DataFrame:
-    """How near translations are on the last layer, by arm: their cosine less that of random pairs,
-    mean over checkpoints.
+    """Cosine of translations less that of random pairs on the last layer, by arm.
 
     Index arm; one column for the discriminator's languages (seen), one for others (unseen), English
     apart; before any fine-tuning, and "public", the encoder before training. Empty where 04 had no
@@ -279,36 +248,50 @@ def translations(study: Study) -> pd.DataFrame:
     if not len(study.parallel):
         return pd.DataFrame()
     last = study.parallel[study.parallel.layer == study.parallel.layer.max()]
-    last = last[last.stage.isin(["public", "intermediate"])]
-    last = last.assign(group=np.where(last.seen.astype(str) == "True", "seen", "unseen"))
-    own = last[last.stage == "intermediate"].groupby(["arm", "group"]).gap.mean().unstack("group")
+    group = last.seen.astype(str).map({"True": "seen"}).fillna("unseen").rename("group")
+    own, public = (
+        last[last.stage == stage].groupby([by, group]).gap.mean().unstack("group")
+        for stage, by in (("intermediate", "arm"), ("public", "stage"))
+    )
     own = own.loc[arms_in_order(own.index)]
-    public = last[last.stage == "public"].groupby("group").gap.mean().to_frame("public").T
     return pd.concat([public, own]).rename_axis(index="arm", columns=None)
 
 
+def last_layer(study: Study) -> pd.DataFrame:
+    """Fresh probes of the last layer before fine-tuning, one row a checkpoint."""
+    probes = study.probes[study.probes.stage == "intermediate"]
+    last = probes[probes.layer == probes.layer.max()] if len(probes) else probes
+    last = last.reindex(columns=PROBED).dropna(axis=1, how="all")
+    return last.reset_index(drop=True)
+
+
+def first_maps(study: Study, arms: Sequence[str]) -> pd.DataFrame:
+    """Maps of the public encoder and these arms, of the first seed and one intermediate task."""
+    if not len(study.maps):
+        return study.maps
+    maps = study.maps[study.maps.arm.isin(["none", *arms])]
+    task = maps.intermediate.isin(["none", maps.intermediate.iloc[-1]])
+    return maps[task & (maps.seed == maps.seed.min())]
+
+
 def warnings(study: Study) -> pd.DataFrame:
-    """Runs that need a second look, one row a warning: phase, intermediate, arm, target, seed,
-    warning.
-    """
+    """Runs that need a second look, one row a warning: phase, the run's keys, warning."""
     rows = []
     for run in study.runs.to_dict("records"):
-        found = list(run["warnings"])
+        texts, nan = list(run["warnings"]), float("nan")
         if run["status"] != "finished":
-            found.append(f"status {run['status']}")
-        if run.get("discriminator_accuracy", np.nan) < BELOW_CHANCE * run.get(
-            "discriminator_chance", np.nan
-        ):
-            found.append(
-                f"discriminator at {run['discriminator_accuracy']:.1f} %, well below chance: "
-                f"out-run, not confused"
+            texts.append(f"status {run['status']}")
+        accuracy = run.get("discriminator_accuracy", nan)
+        if accuracy < BELOW_CHANCE * run.get("discriminator_chance", nan):
+            texts.append(
+                f"discriminator at {accuracy:.1f} %, well below chance: outpaced, not confused"
             )
-        if run.get("feature_norm_last", np.nan) < 0.5 * run.get("feature_norm_first", np.nan):
-            found.append("features shrank to less than half their norm: collapse?")
+        if run.get("feature_norm_last", nan) < 0.5 * run.get("feature_norm_first", nan):
+            texts.append("features shrank to less than half their norm: collapse?")
         if run["phase"] == "intermediate" and run.get("learned") is False:
-            found.append(
+            texts.append(
                 f"the task was not learned: {run['dev_accuracy']:.1f} %, majority class "
                 f"{run['majority_accuracy']:.1f} %"
             )
-        rows += [{key: run[key] for key in ("phase", *KEYS)} | {"warning": text} for text in found]
+        rows += [{key: run[key] for key in ("phase", *KEYS)} | {"warning": text} for text in texts]
     return pd.DataFrame(rows, columns=["phase", *KEYS, "warning"])

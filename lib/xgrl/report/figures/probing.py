@@ -1,8 +1,4 @@
-"""Figures of the representation: probes and shape by layer, translations, language means, maps, and
-a toy of the reversal.
-"""
-
-from __future__ import annotations
+"""Figures of the representation: probes, shape, translations, language means, maps, a toy."""
 
 from collections.abc import Mapping
 
@@ -11,381 +7,240 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from xgrl.report.figures.style import (
-    COLOURS,
-    MARKERS,
-    arm_legend,
-    band,
-    look,
-    new_figure,
-    styled,
-    t_interval,
-)
+from xgrl.report.figures import style
 
-STAGES = {  # stage of an encoder: colour, marker, line
-    "public": ("#777777", "D", ":"),
-    "intermediate": ("#D55E00", "s", "--"),
-    "fine-tuned": ("#0072B2", "o", "-"),
+STAGES = {  # stage of an encoder
+    "public": {"color": "#777777", "marker": "D", "linestyle": ":"},
+    "intermediate": {"color": style.VERMILION, "marker": "s", "linestyle": "--"},
+    "fine-tuned": {"color": style.BLUE, "marker": "o", "linestyle": "-"},
 }
+PAIRS = (("cosine", "translations", "-"), ("random", "random pairs", ":"))
+POINTS = {"s": 14, "linewidths": 0}
 
 
-@styled
+@style.styled
 def probe_layers(layers: pd.DataFrame) -> Figure:
-    """By layer and arm: accuracy of a fresh linear language probe against chance, and similarity to
-    the public encoder.
+    """By layer and arm: a fresh linear probe against chance, similarity to the public encoder.
 
-    Args:
-        layers: intermediate, arm, seed, layer, accuracy, low, high, chance (percent), cka (0 to 1).
-            Several seeds: mean and t interval over seeds; one seed: the probe's exact interval.
+    layers: intermediate, arm, seed, layer, accuracy, low, high, chance (percent), cka (0 to 1).
+    Several seeds: mean and t interval over seeds; one seed: the probe's exact interval.
     """
-    own = [task for task in sorted(layers.intermediate.unique()) if task != "none"] or ["none"]
-    figure = new_figure(4.2 * len(own) + 0.6, 5.6)
-    axes = figure.subplots(2, len(own), squeeze=False, sharex=True, sharey="row")
-    for (probe, moved), task in zip(axes.T, own, strict=True):
-        for arm, part in layers[layers.intermediate.isin([task, "none"])].groupby("arm"):
+    tasks = [task for task in sorted(layers.intermediate.unique()) if task != "none"] or ["none"]
+    figure = style.new_figure(4.2 * len(tasks) + 0.6, 5.6)
+    axes = figure.subplots(2, len(tasks), squeeze=False, sharex=True, sharey="row")
+    for (probe, moved), task in zip(axes.T, tasks, strict=True):
+        for arm, own in layers[layers.intermediate.isin([task, "none"])].groupby("arm"):
             for ax, value in ((probe, "accuracy"), (moved, "cka")):
-                table = part.pivot(index="layer", columns=["intermediate", "seed"], values=value)
-                band(ax, table.index, table.to_numpy(dtype=float), arm, marked=True)
-            if part.seed.nunique() == 1:
-                part = part.sort_values("layer")
-                probe.fill_between(
-                    part.layer,
-                    part.low,
-                    part.high,
-                    color=look(arm)["color"],
-                    alpha=0.15,
-                    linewidth=0,
-                )
+                table = own.pivot(index="layer", columns=["intermediate", "seed"], values=value)
+                style.band(ax, table.index, table.to_numpy(dtype=float), **style.look(arm))
+            if own.seed.nunique() == 1:
+                ends = own.sort_values("layer")[["layer", "low", "high"]].to_numpy().T
+                probe.fill_between(*ends, color=style.look(arm)["color"], alpha=0.15, linewidth=0)
         probe.axhline(layers.chance.mean(), color="black", linestyle=":")
         probe.set(title=task, ylim=(0, 102))
-        moved.set(xlabel="layer (0: embeddings)", ylim=(0, 1.03))
-        moved.xaxis.set_major_locator(MaxNLocator(integer=True))
+        moved.set(ylim=(0, 1.03))
+        style.layer_axis(moved)
     axes[0, 0].set_ylabel("language probe accuracy, %\n(dots: chance)")
     axes[1, 0].set_ylabel("CKA with the public encoder")
-    arm_legend(figure, layers.arm)
+    style.arm_legend(figure, layers.arm)
     return figure
 
 
-@styled
+@style.styled
 def language_map(maps: pd.DataFrame, by: str = "arm") -> Figure:
-    """Sentences on the first two principal components, colour and marker by language, one panel a
-    value of `by`.
+    """Sentences on two principal components, marks by language, one panel a value of `by`.
 
-    Args:
-        maps: x, y, language and the column `by`.
+    maps: x, y, language and the column `by`.
     """
     panels, languages = list(dict.fromkeys(maps[by])), sorted(maps.language.unique())
-    figure = new_figure(3.4 * len(panels) + 0.8, 3.4)
-    for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    figure = style.new_figure(3.4 * len(panels) + 0.8, 3.4)
+    for ax, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
         for k, language in enumerate(languages):
-            part = maps[(maps[by] == panel) & (maps.language == language)]
-            marker, colour = MARKERS[k % len(MARKERS)], COLOURS[k % len(COLOURS)]
-            ax.scatter(
-                part.x,
-                part.y,
-                s=14,
-                marker=marker,
-                color=colour,
-                alpha=0.75,
-                linewidths=0,
-                label=language,
-            )
+            own = maps[(maps[by] == panel) & (maps.language == language)]
+            ax.scatter(own.x, own.y, alpha=0.75, label=language, **POINTS, **style.mark(k))
         ax.set(title=str(panel), xticks=[], yticks=[])
-    figure.legend(
-        *figure.axes[0].get_legend_handles_labels(), loc="outside right center", markerscale=1.6
-    )
+    entries = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*entries, loc="outside right center", markerscale=1.6)
     return figure
 
 
-@styled
+@style.styled
 def probe_stages(layers: pd.DataFrame) -> Figure:
-    """One checkpoint by layer and stage: what a linear probe and a retrained discriminator read,
-    against chance and control.
+    """One checkpoint by layer and stage: what linear and retrained probes read, chance, control.
 
-    Args:
-        layers: the table of layers.csv of one checkpoint (`xgrl.evaluation.probing.layers`): stage, layer, chance,
-            accuracy, low, high, control and the same for "mlp_"; percent, exact intervals.
+    layers: layers.csv of one checkpoint (`xgrl.evaluation.probing.layers`): stage, layer, chance,
+    accuracy, low, high, control and the same for "mlp_"; percent, exact intervals.
     """
-    figure = new_figure(8.6, 3.6)
-    axes = figure.subplots(1, 2, sharey=True)
-    for ax, prefix, title in zip(
-        axes,
-        ("", "mlp_"),
-        ("linear probe", "one hidden layer (retrained discriminator)"),
-        strict=True,
+    figure = style.new_figure(8.6, 3.6)
+    panels = {"": "linear probe", "mlp_": "one hidden layer (retrained discriminator)"}
+    for ax, (prefix, title) in zip(
+        np.atleast_1d(figure.subplots(1, 2, sharey=True)), panels.items(), strict=True
     ):
-        for stage, x, part in _staged(layers):
-            _intervals(
-                ax,
-                x,
-                part,
-                *(f"{prefix}{name}" for name in ("accuracy", "low", "high")),
-                _stage_look(stage),
-            )
-            ax.plot(
-                x,
-                part[f"{prefix}control"],
-                color=_stage_look(stage)["color"],
-                linewidth=0.8,
-                alpha=0.7,
-            )
+        names = (f"{prefix}accuracy", f"{prefix}low", f"{prefix}high")
+        for stage, x, own in _staged(layers):
+            _intervals(ax, x, own, names, STAGES[stage])
+            thin = {"color": STAGES[stage]["color"], "linewidth": 0.8, "alpha": 0.7}
+            ax.plot(x, own[f"{prefix}control"], **thin)
         ax.axhline(layers.chance.mean(), color="black", linestyle=":")
-        ax.set(title=title, xlabel="layer (0: embeddings)", ylim=(0, 102))
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0].set_ylabel("language read on held-out sentences, %\n(dots: chance; thin: control task)")
-    _stage_legend(figure, layers.stage)
+        ax.set(title=title, ylim=(0, 102))
+        style.layer_axis(ax)
+    dots = "(dots: chance; thin: control task)"
+    figure.axes[0].set_ylabel(f"language read on held-out sentences, %\n{dots}")
+    style.legend(figure, {stage: STAGES[stage] for stage in dict.fromkeys(layers.stage)})
     return figure
 
 
-@styled
+@style.styled
 def shape_stages(layers: pd.DataFrame) -> Figure:
-    """One checkpoint by layer and stage: effective rank, length of the features, similarity to the
-    first stage.
+    """One checkpoint by layer and stage: effective rank, length of features, CKA with the first.
 
-    Args:
-        layers: stage, layer and rank, norm, cka with their "_low" and "_high" (jackknife
-            intervals).
+    layers: stage, layer and rank, norm, cka with their "_low" and "_high" (jackknife intervals).
     """
-    figure = new_figure(10.2, 3.2)
-    titles = {
-        "rank": "effective rank",
-        "norm": "length of a feature vector",
-        "cka": "CKA with the public encoder",
-    }
-    for ax, (name, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
-        for stage, x, part in _staged(layers):
-            _intervals(ax, x, part, name, f"{name}_low", f"{name}_high", _stage_look(stage))
-        ax.set(title=title, xlabel="layer (0: embeddings)")
+    figure = style.new_figure(10.2, 3.2)
+    titles = {"rank": "effective rank", "norm": "length of a feature vector"}
+    titles["cka"] = "CKA with the public encoder"
+    for ax, (name, title) in zip(np.atleast_1d(figure.subplots(1, 3)), titles.items(), strict=True):
+        for stage, x, own in _staged(layers):
+            _intervals(ax, x, own, (name, f"{name}_low", f"{name}_high"), STAGES[stage])
+        ax.set(title=title)
         ax.set_ylim(min(0, ax.get_ylim()[0]), 1.03 * ax.get_ylim()[1])
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _stage_legend(figure, layers.stage)
+        style.layer_axis(ax)
+    style.legend(figure, {stage: STAGES[stage] for stage in dict.fromkeys(layers.stage)})
     return figure
 
 
-@styled
+@style.styled
 def translation_layers(parallel: pd.DataFrame) -> Figure:
-    """By layer, one panel a stage: mean cosine of translation pairs and of random pairs, languages
-    seen and unseen apart.
+    """By layer and stage: cosine of translation and of random pairs, languages seen and unseen.
 
-    Args:
-        parallel: the table of parallel.csv of one checkpoint: stage, layer, language, cosine,
-            random, seen. Drawn: means over languages with t intervals over languages.
+    parallel: the table of parallel.csv of one checkpoint: stage, layer, language, cosine, random,
+    seen. Drawn: means over languages with t intervals over languages.
     """
     stages = list(dict.fromkeys(parallel.stage))
-    figure = new_figure(3.3 * len(stages) + 2.2, 3.6)
+    figure = style.new_figure(3.3 * len(stages) + 2.2, 3.6)
     for ax, stage in zip(
-        figure.subplots(1, len(stages), sharey=True, squeeze=False)[0], stages, strict=True
+        np.atleast_1d(figure.subplots(1, len(stages), sharey=True)), stages, strict=True
     ):
-        for seen, colour, marker, fill in (
-            (True, "#0072B2", "o", "full"),
-            (False, "#D55E00", "s", "none"),
-        ):
-            part = parallel[(parallel.stage == stage) & (parallel.seen == seen)]
-            if part.empty:
-                continue
-            count = part.language.nunique()
+        for seen, shape in style.SEEN.items():
+            own = parallel[(parallel.stage == stage) & (parallel.seen == seen)]
+            count = own.language.nunique()
+            filled = {"fillstyle": "full" if seen else "none"}
             known = f"{count} {'seen' if seen else 'unseen'} language{'s' * (count != 1)}"
-            for value, line in (("cosine", "-"), ("random", ":")):
-                table = part.pivot(index="layer", columns="language", values=value)
-                mean, low, high = t_interval(table.to_numpy(dtype=float))
-                name = f"{'translations' if value == 'cosine' else 'random pairs'}, {known}"
-                shape = {
-                    "color": colour,
-                    "marker": marker,
-                    "fillstyle": fill,
-                    "linestyle": line,
-                    "label": name,
-                }
-                ax.plot(table.index, mean, **shape)
-                ax.fill_between(table.index, low, high, color=colour, alpha=0.15, linewidth=0)
-        ax.set(title=stage, xlabel="layer (0: embeddings)")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            for value, name, line in PAIRS if count else ():
+                table = own.pivot(index="layer", columns="language", values=value)
+                drawn = shape | filled | {"linestyle": line, "label": f"{name}, {known}"}
+                style.band(ax, table.index, table.to_numpy(float), **drawn)
+        ax.set(title=stage)
+        style.layer_axis(ax)
     figure.axes[0].set_ylabel("mean cosine with English")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 
-@styled
+@style.styled
 def translation_languages(parallel: pd.DataFrame) -> Figure:
-    """Last layer by language and stage: how much nearer translations are than random pairs; seen
-    languages above unseen ones.
+    """Last layer by language and stage: how much nearer translations are; seen ones above.
 
-    Args:
-        parallel: stage, layer, language, gap, gap_low, gap_high (intervals over sentences), seen.
+    parallel: stage, layer, language, gap, gap_low, gap_high (intervals over sentences), seen.
     """
     last = parallel[parallel.layer == parallel.layer.max()]
-    languages = list(
-        dict.fromkeys(last.sort_values(["seen", "language"], ascending=[False, True]).language)
-    )
-    known = last.groupby("language").seen.first()
-    figure = new_figure(6.2, 0.36 * len(languages) + 1.5)
-    ax = figure.subplots()
-    for stage, x, part in _staged(last.assign(layer=last.language.map(languages.index))):
-        error = (part.gap - part.gap_low, part.gap_high - part.gap)
-        ax.errorbar(
-            part.gap, x, xerr=error, **_stage_look(stage) | {"linestyle": "", "elinewidth": 1.2}
-        )
+    known = last.groupby("language").seen.first().sort_values(ascending=False, kind="stable")
+    languages = list(known.index)
+    figure, ax = style.new_axes(6.2, 0.36 * len(languages) + 1.5)
+    for stage, y, own in _staged(last.assign(layer=last.language.map(languages.index))):
+        error = (own.gap - own.gap_low, own.gap_high - own.gap)
+        shape = STAGES[stage] | {"linestyle": "", "elinewidth": 1.2}
+        ax.errorbar(own.gap, y, xerr=error, **shape)
     border = int(known.sum()) - 0.5
-    if -0.5 < border < len(languages) - 0.5:
+    if known.any() and not known.all():
         ax.axhline(border, color="black", linewidth=0.8)
-    for at, text, there in (
-        (-0.45, "seen by the discriminators", known.any()),
-        (border + 0.05, "unseen", not known.all()),
-    ):
-        if there:
-            ax.text(
-                1.0,
-                at,
-                text,
-                transform=ax.get_yaxis_transform(),
-                ha="right",
-                va="top",
-                style="italic",
-            )
-    ax.set_yticks(range(len(languages)), languages)
-    ax.set(
-        ylim=(len(languages) - 0.5, -0.55),
-        xlabel="cosine of translations minus that of random pairs, last layer",
-    )
+    corner = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "top", "style": "italic"}
+    if known.any():
+        ax.text(1.0, -0.45, "seen by the discriminators", **corner)
+    if not known.all():
+        ax.text(1.0, border + 0.05, "unseen", **corner)
+    style.name_rows(ax, languages)
+    ax.set_xlabel("cosine of translations minus that of random pairs, last layer")
     ax.set_xlim(left=min(0, ax.get_xlim()[0]))
-    _stage_legend(figure, last.stage)
+    style.legend(figure, {stage: STAGES[stage] for stage in dict.fromkeys(last.stage)})
     return figure
 
 
-@styled
+@style.styled
 def language_distances(distances: Mapping[str, pd.DataFrame]) -> Figure:
     """Distances between the languages' mean vectors, one heat map a stage, all on one scale from 0.
 
-    Args:
-        distances: by stage, an (L, L) table as `xgrl.evaluation.probing.geometry.mean_geometry` gives it.
+    distances: by stage, an (L, L) table of `xgrl.evaluation.probing.geometry.mean_geometry`.
     """
-    languages, top = (
-        len(next(iter(distances.values()))),
-        max(table.to_numpy().max() for table in distances.values()),
-    )
-    figure = new_figure(
-        (0.36 * languages + 0.9) * len(distances) + 0.9, max(0.36 * languages, 1.8) + 0.9
-    )
-    axes = figure.subplots(1, len(distances), squeeze=False)[0]
+    count = len(next(iter(distances.values())))
+    top = max(table.to_numpy().max() for table in distances.values())
+    size = 0.36 * count
+    figure = style.new_figure((size + 0.9) * len(distances) + 0.9, max(size, 1.8) + 0.9)
+    axes = np.atleast_1d(figure.subplots(1, len(distances)))
     for ax, (stage, table) in zip(axes, distances.items(), strict=True):
         values = table.to_numpy(dtype=float)
         image = ax.imshow(values, cmap="cividis", vmin=0, vmax=top)
-        for i, j in np.argwhere(~np.eye(languages, dtype=bool)):
-            colour = "white" if values[i, j] < 0.6 * top else "black"
-            ax.text(j, i, f"{values[i, j]:.1f}", ha="center", va="center", color=colour, fontsize=7)
-        ax.set_xticks(range(languages), table.columns)
-        ax.set_yticks(range(languages), table.index)
+        texts = table.map("{:.1f}".format).mask(np.eye(count, dtype=bool), "")
+        style.cell_texts(ax, texts, values < 0.6 * top, 7)
         ax.set_title(stage)
-        ax.grid(visible=False)
     figure.colorbar(image, ax=axes, label="distance / spread in a language")
     return figure
 
 
-@styled
+@style.styled
 def reversal_steps(points: pd.DataFrame, boundaries: pd.DataFrame) -> Figure:
-    """A toy training in pictures: features, the discriminator's decision line, and where the
-    reversed gradient pushes.
+    """A toy training: features, decision line, and where the reversed gradient pushes.
 
-    Args:
-        points: training, step, x, y (features), language, dx, dy (minus the gradient that comes
-            back through the reversal, the direction in which a step of descent moves the feature;
-            every fifth one is drawn, the longest of a training alike).
-        boundaries: training, step, a, b, c (the discriminator is undecided where a x + b y + c =
-            0), accuracy (percent).
+    points: training, step, x, y (features), language, dx, dy (minus the gradient that comes back
+    through the reversal, the direction in which a step of descent moves the feature; every fifth
+    one is drawn, the longest of a training alike). boundaries: training, step, a, b, c (the
+    discriminator is undecided where a x + b y + c = 0), accuracy (percent).
     """
     trainings, languages = list(dict.fromkeys(points.training)), sorted(points.language.unique())
     columns = points.groupby("training").step.nunique().max()
-    figure = new_figure(2.5 * columns + 0.4, 2.6 * len(trainings) + 0.5)
+    figure = style.new_figure(2.5 * columns + 0.4, 2.6 * len(trainings) + 0.5)
     axes = figure.subplots(len(trainings), columns, sharex=True, sharey=True, squeeze=False)
     wide, high = (1.15 * points[axis].abs().max() for axis in ("x", "y"))
+    looks = zip(languages, (style.BLUE, "#E69F00"), style.MARKERS, strict=False)
+    looks = {language: {"color": colour, "marker": mark} for language, colour, mark in looks}
+    dashed = {"color": "black", "linestyle": "--"}
     for row, training in zip(axes, trainings, strict=True):
         own = points[points.training == training]
-        longest = np.hypot(own.dx, own.dy).max() or 1.0
-        for ax, line in zip(
-            row, boundaries[boundaries.training == training].itertuples(), strict=True
-        ):
-            now = own[own.step == line.step]
-            for language, colour, marker in zip(
-                languages, ("#0072B2", "#E69F00"), MARKERS[:2], strict=True
-            ):
-                part = now[now.language == language]
-                ax.scatter(
-                    part.x,
-                    part.y,
-                    s=14,
-                    color=colour,
-                    marker=marker,
-                    alpha=0.6,
-                    linewidths=0,
-                    label=language,
-                )
+        scale = 1.3 * (np.hypot(own.dx, own.dy).max() or 1.0) / high
+        edges = boundaries[boundaries.training == training].itertuples()
+        for ax, edge in zip(row, edges, strict=True):
+            now = own[own.step == edge.step]
+            for language, shape in looks.items():
+                features = now[now.language == language]
+                ax.scatter(features.x, features.y, alpha=0.6, label=language, **POINTS, **shape)
             few = now.iloc[::5]
-            shape = {
-                "angles": "xy",
-                "scale_units": "xy",
-                "scale": 1.3 * longest / high,
-                "width": 0.007,
-            }
-            ax.quiver(few.x, few.y, few.dx, few.dy, color="black", zorder=3, **shape)
-            foot = -line.c * np.array([line.a, line.b]) / (line.a**2 + line.b**2)
-            along = np.array([-line.b, line.a]) / np.hypot(line.a, line.b) * 4 * wide
-            ax.plot(
-                *np.stack([foot - along, foot + along], axis=1),
-                color="black",
-                linestyle="--",
-                linewidth=1.2,
-            )
+            arrows = {"angles": "xy", "scale_units": "xy", "scale": scale, "width": 0.007}
+            ax.quiver(few.x, few.y, few.dx, few.dy, color="black", zorder=3, **arrows)
+            foot = -edge.c * np.array([edge.a, edge.b]) / (edge.a**2 + edge.b**2)
+            along = np.array([-edge.b, edge.a]) / np.hypot(edge.a, edge.b) * 4 * wide
+            ax.plot(*np.stack([foot - along, foot + along], axis=1), linewidth=1.2, **dashed)
             ax.set(xlim=(-wide, wide), ylim=(-1.3 * high, 1.3 * high), xticks=[], yticks=[])
-            ax.set_title(f"step {line.step}: reads {line.accuracy:.0f} %", fontsize=9)
+            ax.set_title(f"step {edge.step}: reads {edge.accuracy:.0f} %", fontsize=9)
         row[0].set_ylabel(training)
+    handles = [*axes[0, 0].get_legend_handles_labels()[0], Line2D([], [], **dashed)]
     names = (*languages, "discriminator's line")
-    handles = [
-        *axes[0, 0].get_legend_handles_labels()[0],
-        Line2D([], [], color="black", linestyle="--"),
-    ]
     figure.legend(handles, names, loc="outside upper center", ncols=3)
     return figure
 
 
 def _staged(table: pd.DataFrame) -> list[tuple[str, pd.Series, pd.DataFrame]]:
-    """Name, shifted layers and rows of each stage, so that marks of layers that did not move stand
-    side by side.
-    """
+    """Name, layers and rows of each stage, shifted so that marks stand side by side."""
     stages = list(dict.fromkeys(table.stage))
-    parts = [table[table.stage == stage].sort_values("layer") for stage in stages]
     shifts = 0.2 * (np.arange(len(stages)) - (len(stages) - 1) / 2)
-    return [
-        (stage, part.layer + shift, part)
-        for stage, part, shift in zip(stages, parts, shifts, strict=True)
-    ]
+    tables = [table[table.stage == stage].sort_values("layer") for stage in stages]
+    shifted = [own.layer + shift for own, shift in zip(tables, shifts, strict=True)]
+    return list(zip(stages, shifted, tables, strict=True))
 
 
 def _intervals(
-    ax: Axes,
-    x: pd.Series,
-    part: pd.DataFrame,
-    value: str,
-    low: str,
-    high: str,
-    shape: dict[str, str],
+    ax: Axes, x: pd.Series, table: pd.DataFrame, names: tuple[str, str, str], shape: Mapping
 ) -> None:
-    """A line with marks and vertical intervals."""
-    error = (part[value] - part[low], part[high] - part[value])
-    ax.errorbar(x, part[value], yerr=error, **shape, elinewidth=1.2)
-
-
-def _stage_look(stage: str) -> dict[str, str]:
-    colour, marker, line = STAGES[stage]
-    return {"color": colour, "marker": marker, "linestyle": line}
-
-
-def _stage_legend(figure: Figure, stages: pd.Series) -> None:
-    shown = list(dict.fromkeys(stages))
-    figure.legend(
-        [Line2D([], [], **_stage_look(stage)) for stage in shown],
-        shown,
-        loc="outside upper center",
-        ncols=len(shown),
-    )
+    """A line with marks and vertical intervals: columns value, low and high of a table."""
+    value, low, high = (table[name] for name in names)
+    ax.errorbar(x, value, yerr=(value - low, high - value), **shape, elinewidth=1.2)

@@ -1,5 +1,4 @@
-"""The house style: colours, files that are the same bytes for the same numbers, and what several
-figures share.
+"""The house style: colours, files of the same bytes for the same numbers, shared parts.
 
 Figures are made without pyplot, so there is no current figure, no backend to choose and no state to
 leave behind. `save` writes svg and png that are the same bytes for the same numbers. Arms have
@@ -8,12 +7,11 @@ each also has its own marker and line style, so that print in grey loses nothing
 diverging map centred on 0. Every estimate is drawn with its 95 % interval.
 """
 
-from __future__ import annotations
-
-import functools
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial, wraps
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -22,17 +20,23 @@ from IPython.display import Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from scipy.stats import t as student
+from matplotlib.ticker import MaxNLocator
 
 from xgrl.arms import arms_in_order, method_of
-from xgrl.runs.records import write_bytes
+from xgrl.runs.records import write
+from xgrl.stats import t_interval
 
 STYLE = {
-    "font.family": "DejaVu Sans", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10,
-    "axes.titlelocation": "left", "axes.grid": True, "grid.alpha": 0.25, "legend.frameon": False, "lines.linewidth": 1.5,
-    "lines.markersize": 5, "svg.hashsalt": "xgrl", "figure.dpi": 110, "savefig.dpi": 110,
+    "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 10,
+    "axes.titlelocation": "left", "axes.spines.top": False,
+    "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
+    "legend.frameon": False, "lines.linewidth": 1.5, "lines.markersize": 5, "svg.hashsalt": "xgrl",
+    "figure.dpi": 110, "savefig.dpi": 110,
 }  # fmt: skip
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+BLUE, VERMILION = COLOURS[:2]
+# a language that the discriminator reads, or another
+SEEN = {True: {"color": BLUE, "marker": "o"}, False: {"color": VERMILION, "marker": "s"}}
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 LINES = ("-", "--", "-.", ":")
 LOOKS = {  # method of an arm: colour, marker, line
@@ -56,7 +60,7 @@ OTHER = ("#999999", "8", (0, (2, 2)))  # a method that was added and has no look
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     """Draw under the house style without touching the caller's settings."""
 
-    @functools.wraps(draw)
+    @wraps(draw)
     def wrapper(*args, **kwargs) -> Figure:
         with matplotlib.rc_context(STYLE):
             return draw(*args, **kwargs)
@@ -65,15 +69,12 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
 
 def save(figure: Figure, folder: str | Path, name: str) -> Path:
-    """Write `folder/name.svg` and `folder/name.png` atomically, without dates; returns the path of
-    the png.
-    """
+    """Write name.svg and name.png atomically, without dates; returns the path of the png."""
     with matplotlib.rc_context(STYLE):
         for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, metadata=metadata)
-            write_bytes(Path(folder) / f"{name}.{kind}", buffer.getvalue())
-    return Path(folder) / f"{name}.png"
+            path = Path(folder) / f"{name}.{kind}"
+            write(path, partial(figure.savefig, format=kind, metadata=metadata))
+    return path
 
 
 def show(figure: Figure, alt: str) -> Image:
@@ -87,57 +88,99 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = new_figure(width, height)
+    return figure, figure.subplots()
+
+
 def look(arm: str) -> dict[str, str]:
     """Colour, marker and line of an arm; a variant has those of its method."""
     colour, marker, line = LOOKS.get(method_of(arm), OTHER)
     return {"color": colour, "marker": marker, "linestyle": line}
 
 
-def arm_legend(figure: Figure, arms: pd.Series) -> None:
-    shown = arms_in_order(set(arms))
-    columns = min(len(shown), max(2, int(figure.get_figwidth() // 1.5)))
-    figure.legend(
-        [Line2D([], [], **look(arm)) for arm in shown],
-        shown,
-        loc="outside upper center",
-        ncols=columns,
-    )
+def mark(k: int) -> dict[str, str]:
+    """Colour and marker of the k-th of several things that have no fixed ones."""
+    return {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
+
+
+def legend(figure: Figure, looks: Mapping[str, Mapping], ncols: int | None = None) -> None:
+    """One entry a name above the axes."""
+    handles = [Line2D([], [], **shape) for shape in looks.values()]
+    figure.legend(handles, looks, loc="outside upper center", ncols=ncols or len(looks))
+
+
+def arm_legend(figure: Figure, arms: Iterable[str]) -> None:
+    looks = {arm: look(arm) for arm in arms_in_order(set(arms))}
+    legend(figure, looks, min(len(looks), max(2, int(figure.get_figwidth() // 1.5))))
+
+
+def interval(
+    ax: Axes, at: float, value: float, low: float, high: float,
+    *, upright: bool = False, linewidth: float = 2.0, alpha: float = 1.0, **mark: Any,
+) -> None:  # fmt: skip
+    """An estimate's mark on its interval: in row `at`, or upright in column `at`."""
+    ends, place = ([at, at], [low, high]) if upright else ([low, high], [at, at])
+    ax.plot(ends, place, color=mark["color"], linewidth=linewidth, alpha=alpha)
+    ax.plot(*((at, value) if upright else (value, at)), **mark | {"linestyle": ""})
+
+
+def name_rows(ax: Axes, names: Iterable[str]) -> None:
+    """Row k from the top is called by the k-th name."""
+    names = list(names)
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+
+
+def beside(ax: Axes, row: float, text: str) -> None:
+    """A text to the right of a row."""
+    ax.text(1.02, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=8)
+
+
+def margin_band(ax: Axes, margin: float, upright: bool = True) -> None:
+    """No difference as a line, the equivalence margin as a grey band: upright, or lying."""
+    (ax.axvspan if upright else ax.axhspan)(-margin, margin, color="#DDDDDD", zorder=0)
+    (ax.axvline if upright else ax.axhline)(0, color="black", linewidth=1)
+
+
+def layer_axis(ax: Axes) -> None:
+    """Layers of the encoder on the x axis."""
+    ax.set_xlabel("layer (0: embeddings)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def cell_texts(ax: Axes, texts: pd.DataFrame, white: np.ndarray, fontsize: float) -> None:
+    """A heat map's names of rows and columns, and its texts; in white where `white`."""
+    for (i, j), text in np.ndenumerate(texts.to_numpy()):
+        colour = "white" if white[i, j] else "black"
+        ax.text(j, i, text, ha="center", va="center", fontsize=fontsize, color=colour)
+    ax.set_xticks(range(texts.shape[1]), texts.columns)
+    ax.set_yticks(range(texts.shape[0]), texts.index)
+    ax.grid(visible=False)
 
 
 def strip(
-    ax: Axes, runs: pd.DataFrame, groups: list[str], value: str, interval: tuple[str, str] | None
+    ax: Axes, runs: pd.DataFrame, groups: list[str], value: str, ends: tuple[str, str] | None
 ) -> None:
-    """One mark a run, by group, arms side by side; exact intervals where there are any, else mean
-    and t interval a group.
-    """
+    """One mark a run by group, arms side by side; with `ends`, else a t interval a group."""
     arms = arms_in_order(set(runs.arm))
     width = min(0.22, 0.85 / max(len(arms), 1))
-    for (group, arm), part in runs.groupby(["intermediate", "arm"]):
+    for (group, arm), own in runs.groupby(["intermediate", "arm"]):
         x = groups.index(group) + (arms.index(arm) - (len(arms) - 1) / 2) * width
-        spread = x + np.linspace(-0.32, 0.32, len(part)) * width * (len(part) > 1)
-        colour, marker = look(arm)["color"], look(arm)["marker"]
-        ax.plot(spread, part[value], marker=marker, color=colour, linestyle="", markersize=4)
-        if interval:
-            ax.vlines(spread, part[interval[0]], part[interval[1]], color=colour, linewidth=1)
+        spread = x + np.linspace(-0.32, 0.32, len(own)) * width * (len(own) > 1)
+        shape = look(arm) | {"linestyle": "", "markersize": 4}
+        ax.plot(spread, own[value], **shape)
+        if ends:
+            ax.vlines(spread, own[ends[0]], own[ends[1]], color=shape["color"], linewidth=1)
         else:
-            _, low, high = t_interval(part[[value]].to_numpy(dtype=float).T)
-            ax.vlines(x, low, high, color=colour, linewidth=1.5)
+            _, low, high = t_interval(own[value].to_numpy(dtype=float))
+            ax.vlines(x, low, high, color=shape["color"], linewidth=1.5)
     ax.set_xticks(range(len(groups)), groups, rotation=15)
     ax.set_xlim(-0.6, max(len(groups), 1) - 0.4)
 
 
-def band(ax: Axes, x: pd.Index, values: np.ndarray, arm: str, marked: bool = False) -> None:
-    """Mean over the columns of (steps, seeds) with its t interval."""
-    shape = look(arm) if marked else look(arm) | {"marker": ""}
+def band(ax: Axes, x: Iterable[float], values: np.ndarray, **shape: Any) -> None:
+    """Mean over the columns of (steps, n) with its t interval."""
     mean, low, high = t_interval(values)
     ax.plot(x, mean, **shape)
     ax.fill_between(x, low, high, color=shape["color"], alpha=0.15, linewidth=0)
-
-
-def t_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and 95 % t interval over the last axis; no interval (NaN) where there is one value."""
-    n = np.isfinite(values).sum(-1)
-    mean = np.nanmean(values, -1)
-    variance = np.nansum((values - mean[..., None]) ** 2, -1) / np.where(n > 1, n - 1, np.nan)
-    half = student.ppf(0.975, np.maximum(n - 1, 1)) * np.sqrt(variance / n)
-    return mean, mean - half, mean + half

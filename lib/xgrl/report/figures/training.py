@@ -1,98 +1,103 @@
-"""Figures of training: was the task learned, did the adversary act, what happened step by step."""
+"""Figures of training: did it work, what happened step by step, how lambda rises."""
 
-from __future__ import annotations
-
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from xgrl.report.figures.style import arm_legend, band, new_figure, strip, styled
+from xgrl.models.grl import lambda_at
+from xgrl.report.figures import style
+
+CURVES = {
+    "task_loss": "task loss", "domain_loss": "domain loss",
+    "discriminator_accuracy": "discriminator\naccuracy, %", "lambda": "lambda",
+    "feature_norm": "feature norm", "gradient_cosine": "cosine of task's\nand arm's gradient",
+}  # fmt: skip
+MOST_STEPS = 50  # more are drawn as means of neighbours
 
 
-@styled
+@style.styled
 def manipulation_check(runs: pd.DataFrame) -> Figure:
-    """Was each intermediate task learned, did the adversary act, is there room to move on each
-    target?
+    """Were the tasks learned, did the adversary act, is there room to move on each target?
 
-    Args:
-        runs: one row a run, as `xgrl.report.load_study.collect` makes them: keys and the metrics of
-            `run.json`, in percent.
+    runs: one row a run, as `xgrl.report.load_study.collect` makes them: keys and the metrics of
+    `run.json`, in percent.
     """
-    trained, untrained = (
-        runs[runs.phase == "intermediate"],
-        runs[(runs.phase == "target") & (runs.arm == "none")],
-    )
+    trained = runs[runs.phase == "intermediate"]
+    untrained = runs[(runs.phase == "target") & (runs.arm == "none")]
     wide = trained.arm.nunique() > 4
-    figure = new_figure(9, 9) if wide else new_figure(11, 3.4)
+    figure = style.new_figure(9, 9) if wide else style.new_figure(11, 3.4)
     learned, adversary, room = figure.subplots(*((3, 1) if wide else (1, 3)))
-    tasks = sorted(trained.intermediate.unique())
-    strip(learned, trained, tasks, "dev_accuracy", ("dev_low", "dev_high"))
-    for row, task in enumerate(tasks):
-        majority = trained.loc[trained.intermediate == task, "majority_accuracy"].max()
-        learned.plot([row - 0.45, row + 0.45], [majority] * 2, color="black", linewidth=2)
+    tasks, targets = (sorted(names.unique()) for names in (trained.intermediate, untrained.target))
+    style.strip(learned, trained, tasks, "dev_accuracy", ("dev_low", "dev_high"))
+    _bars(learned, trained.groupby("intermediate").majority_accuracy.max())
     learned.set(title="task learned? (bar: majority class)", ylabel="English dev accuracy, %")
     opposed = trained.dropna(subset=["discriminator_accuracy"])
-    strip(adversary, opposed, tasks, "discriminator_accuracy", None)
+    style.strip(adversary, opposed, tasks, "discriminator_accuracy", None)
     if len(opposed):
         adversary.axhline(opposed["discriminator_chance"].mean(), color="black", linestyle=":")
-    adversary.set(
-        title="adversary acted? (dots: chance)", ylabel="discriminator accuracy, %", ylim=(0, 102)
-    )
-    targets = sorted(untrained.target.unique())
-    strip(room, untrained.assign(intermediate=untrained.target), targets, "macro", None)
+    adversary.set(title="adversary acted? (dots: chance)", ylim=(0, 102))
+    adversary.set_ylabel("discriminator accuracy, %")
+    style.strip(room, untrained.assign(intermediate=untrained.target), targets, "macro", None)
     room.axhspan(95, 100, color="#DDDDDD", zorder=0)
-    for row, target in enumerate(targets):
-        guessing = untrained.loc[untrained.target == target, "majority"].mean()
-        room.plot([row - 0.45, row + 0.45], [guessing] * 2, color="black", linewidth=2)
-    room.set(
-        title="room to move? (bar: guessing, grey: ceiling)",
-        ylabel="zero-shot macro of arm none, %",
-        ylim=(0, 100),
-    )
-    arm_legend(figure, runs.loc[runs.phase.isin(["intermediate", "target"]), "arm"])
+    _bars(room, untrained.groupby("target").majority.mean())
+    room.set(title="room to move? (bar: guessing, grey: ceiling)", ylim=(0, 100))
+    room.set_ylabel("zero-shot macro of arm none, %")
+    style.arm_legend(figure, runs.loc[runs.phase.isin(["intermediate", "target"]), "arm"])
     return figure
 
 
-@styled
+def _bars(ax: Axes, levels: pd.Series) -> None:
+    """A black bar across each group, in the order of the groups."""
+    for group, level in enumerate(levels.sort_index()):
+        ax.plot([group - 0.45, group + 0.45], [level] * 2, color="black", linewidth=2)
+
+
+@style.styled
 def curves(frame: pd.DataFrame, chance: float | None = None) -> Figure:
     """Training curves by arm: mean over seeds with its 95 % t interval (a single seed has no band).
 
-    Args:
-        frame: intermediate, arm, seed, step, task_loss, domain_loss, discriminator_accuracy,
-            lambda, feature_norm, and gradient_cosine where runs recorded it.
-        chance: discriminator accuracy of guessing, percent.
+    frame: intermediate, arm, seed, step, task_loss, domain_loss, discriminator_accuracy, lambda,
+    feature_norm, and gradient_cosine where runs recorded it. chance: discriminator accuracy of
+    guessing, percent.
     """
-    names = {
-        "task_loss": "task loss", "domain_loss": "domain loss", "discriminator_accuracy": "discriminator\naccuracy, %",
-        "lambda": "lambda", "feature_norm": "feature norm", "gradient_cosine": "cosine of task's\nand arm's gradient",
-    }  # fmt: skip
-    names = {
-        name: label
-        for name, label in names.items()
-        if name in frame and (frame[name].notna().any() or name == "task_loss")
-    }
+    recorded = frame.columns[frame.notna().any()]
+    names = [name for name in CURVES if name in recorded or name == "task_loss"]
     tasks = sorted(frame.intermediate.unique())
-    figure = new_figure(4.2 * len(tasks) + 0.6, 0.7 + 1.5 * len(names))
+    figure = style.new_figure(4.2 * len(tasks) + 0.6, 0.7 + 1.5 * len(names))
     axes = figure.subplots(len(names), len(tasks), squeeze=False, sharex="col", sharey="row")
-    for column, task in enumerate(tasks):
-        part = frame[frame.intermediate == task]
-        width = max(1, -(-int(part.step.max() + 1) // 50))
-        part = part.assign(step=part.step // width * width)
-        for row, (name, label) in enumerate(names.items()):
-            for arm, of_arm in part.dropna(subset=[name]).groupby("arm"):
-                by_step = of_arm.groupby(["step", "seed"])[name].mean().unstack()
-                band(
-                    axes[row, column],
-                    by_step.index,
-                    by_step.to_numpy(),
-                    arm,
-                    marked=len(by_step) < 15,
-                )
-            axes[row, 0].set_ylabel(label)
-        if chance is not None and "discriminator_accuracy" in names:
-            axes[list(names).index("discriminator_accuracy"), column].axhline(
-                chance, color="black", linestyle=":"
-            )
-        axes[0, column].set_title(task)
-        axes[-1, column].set_xlabel("step")
-    arm_legend(figure, frame.arm)
+    for task, column in zip(tasks, axes.T, strict=True):
+        own = frame[frame.intermediate == task]
+        width = max(1, -(-int(own.step.max() + 1) // MOST_STEPS))
+        own = own.assign(step=own.step // width * width)
+        for ax, name in zip(column, names, strict=True):
+            for arm, values in own.dropna(subset=[name]).groupby("arm"):
+                steps = values.groupby(["step", "seed"])[name].mean().unstack()
+                shape = style.look(arm) | ({"marker": ""} if len(steps) >= 15 else {})
+                style.band(ax, steps.index, steps.to_numpy(), **shape)
+            if name == "discriminator_accuracy" and chance is not None:
+                ax.axhline(chance, color="black", linestyle=":")
+        column[0].set_title(task)
+        column[-1].set_xlabel("step")
+    for ax, name in zip(axes[:, 0], names, strict=True):
+        ax.set_ylabel(CURVES[name])
+    style.arm_legend(figure, frame.arm)
+    return figure
+
+
+@style.styled
+def schedule(lambda_max: float, middle: float = 0.5) -> Figure:
+    """lambda over the share of training done, its largest value, and where it nearly has it.
+
+    Source: Ganin et al. 2016 (JMLR 17), section 5.2.2.
+    """
+    figure, ax = style.new_axes(5.0, 2.2)
+    progress = np.linspace(0, 1, 101)
+    ax.plot(progress, [lambda_at(p, lambda_max) for p in progress], color=style.VERMILION)
+    ax.axhline(lambda_max, color="black", linestyle=":")
+    ax.axvline(middle, color="#777777", linewidth=0.8)
+    share = 100 * lambda_at(middle, 1.0)
+    ax.text(middle + 0.02, 0.4 * lambda_max, f"half way: {share:.0f} %\nof lambda_max")
+    ax.set(xlabel="share of training done", ylabel="lambda")
+    ax.set(xlim=(0, 1), ylim=(0, 1.12 * lambda_max))
     return figure

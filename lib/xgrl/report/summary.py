@@ -1,0 +1,159 @@
+"""A study in one file and a few tables: summary.json, and the LaTeX and Markdown made of it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from xgrl import stats
+from xgrl.arms import arms_in_order
+from xgrl.report.load_study import Study
+from xgrl.runs import records
+
+MARKERS = ("<!-- results:start -->", "<!-- results:end -->")
+ARM_MARKERS = ("<!-- arms:start -->", "<!-- arms:end -->")
+
+
+def summarise(
+    study: Study,
+    comparison: stats.Comparison,
+    checked: pd.DataFrame,
+    **further: pd.DataFrame | Mapping | str | None,
+) -> dict[str, Any]:
+    """What summary.json holds: verdict, comparison, checks, audit, results table, costs.
+
+    further: more parts of the report by name, tables or plain values; a table becomes a list of its
+    rows.
+    """
+    c, targets = comparison, comparison.per_task.target
+    macro = study.of_phase("target").pivot_table(index="target", columns="arm", values="macro")
+    main = {"none", "control", c.baseline, c.treatment} & set(macro.columns)
+    macro = macro[arms_in_order(main)].loc[targets]
+    # trained to be probed, on one target: no column of its own
+    if "control" in macro and macro["control"].isna().any():
+        macro = macro.drop(columns="control")
+    average = macro.mul(c.weights, axis=0).sum(min_count=len(macro))
+    whole = {"theta": c.theta, "low": c.ci[0], "high": c.ci[1], "p": c.p}
+    rows = [{"target": "all targets", "scores": average.to_dict()} | whole]
+    for row in c.per_task.itertuples():
+        effect = {"theta": row.theta, "low": row.low, "high": row.high, "p": row.p_holm}
+        rows.append({"target": row.target, "scores": macro.loc[row.target].to_dict()} | effect)
+    return {
+        "study": study.name,
+        "verdict": str(c),
+        "baseline": c.baseline,
+        "treatment": c.treatment,
+        "arms": list(macro.columns),
+        "blocks": c.n_blocks,
+        "table": stats.plain(rows),
+        "checks": checked.to_dict("records"),
+        "audit": study.audit.to_dict("records"),
+        "comparison": c.summary(),
+        "runs": len(study.runs),
+        "core_hours": float((study.runs.wall_seconds * study.runs.threads).sum() / 3600),
+        "peak_memory_mb": float(study.runs.peak_memory_mb.max()),
+    } | {name: stats.plain(value) for name, value in further.items()}
+
+
+def write(folder: str | Path, summary: Mapping[str, Any], results: pd.DataFrame) -> None:
+    """results.csv, summary.json and results.tex of an analysis, each atomically."""
+    table = results.to_csv(index=False, float_format="%.6f")
+    records.write_bytes(Path(folder) / "results.csv", table.encode())
+    records.write_json(Path(folder) / "summary.json", summary)
+    records.write_bytes(Path(folder) / "results.tex", latex(summary).encode())
+
+
+def _scores(summary: Mapping[str, Any], name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The results table in numbers, and its first columns as text: target, called `name`, arms."""
+    table, arms = pd.DataFrame(summary["table"]), summary["arms"]
+    scores = pd.DataFrame(table["scores"].tolist(), columns=arms).astype(float)
+    texts = scores.map(lambda score: "–" if np.isnan(score) else f"{score:.1f}")
+    texts.insert(0, name, table["target"])
+    return table.astype(dict.fromkeys(("theta", "low", "high", "p"), float)), texts
+
+
+def latex(summary: Mapping[str, Any]) -> str:
+    """The results table with booktabs, one row a target: arms, difference, 95 % interval, p."""
+    table, texts = _scores(summary, "target")
+    known = table.low.notna() & table.high.notna()
+    intervals = [f"$[{row.low:+.2f}, {row.high:+.2f}]$" for row in table.itertuples()]
+    p = table.p.map(stats.p_format)
+    texts["difference"] = table.theta.map("${:+.2f}$".format)
+    texts["95 % interval"] = pd.Series(intervals).where(known, "not estimable")
+    texts["$p$"] = p.where(table.p.isna(), "$" + p + "$")
+    style = texts.style.hide(axis="index").format(escape="latex-math")
+    style = style.format_index(escape="latex-math", axis="columns")
+    columns = f"l{'r' * len(summary['arms'])}rlr"
+    lines = style.to_latex(hrules=True, column_format=columns).splitlines()
+    first = next(k for k, line in enumerate(lines) if line.startswith("all targets"))
+    lines.insert(first + 1, r"\midrule")
+    return "\n".join([r"% \usepackage{booktabs}", *lines]) + "\n"
+
+
+def _effects(table: pd.DataFrame) -> list[str]:
+    """Estimate and interval of each row as text."""
+    return [f"{row.theta:+.2f} [{row.low:+.2f}, {row.high:+.2f}]" for row in table.itertuples()]
+
+
+def readme_table(summary: Mapping[str, Any]) -> str:
+    """The verdict with its intermediate tasks, and the results table, as Markdown.
+
+    Says too whether p is the smallest that so many blocks can give.
+    """
+    table, texts = _scores(summary, "zero-shot score, %")
+    texts[f"{summary['treatment']} - {summary['baseline']}, points [95 %]"] = _effects(table)
+    texts["p"] = table.p.map(stats.p_format)
+    tasks = pd.DataFrame(summary["comparison"]["per_intermediate"]).fillna(np.nan)
+    effects = "; ".join(map(" ".join, zip(tasks.intermediate, _effects(tasks), strict=True)))
+    verdict = f"**For the intermediate tasks tried here ({effects}): {summary['verdict']}**"
+    notes = [
+        f"{summary['blocks']} blocks (intermediate task x seed).",
+        "Macro average over zero-shot languages, English apart.",
+        "p of single targets adjusted by Holm.",
+        f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours,",
+        f"at most {summary['peak_memory_mb']:.0f} MB a job.",
+    ]
+    if summary["comparison"]["p"] == 2 / 2 ** summary["blocks"]:
+        floor = "The p above is the smallest that a sign flip over so many blocks can give;"
+        notes.insert(2, floor)
+    markdown = texts.to_markdown(index=False, disable_numparse=True)
+    return "\n\n".join([verdict, markdown, " ".join(notes)]) + "\n"
+
+
+def arms_table(summary: Mapping[str, Any]) -> str:
+    """Every arm against the baseline on the cells that both have, and its cost, as Markdown."""
+    baseline, costs = summary["baseline"], pd.DataFrame(summary["costs"])
+    table = pd.DataFrame(summary["arms_against_baseline"])
+    table = table.merge(costs[["arm", "flops_ratio", "seconds_ratio"]], on="arm", how="left")
+    numbers = ["theta", "low", "high", "p", "p_max_t", "p_holm", "flops_ratio", "seconds_ratio"]
+    table[numbers] = table[numbers].astype(float)
+    texts = table[["arm"]].assign(cells=table.targets + "; " + table.intermediate)
+    texts[f"arm - {baseline}, points [95 %]"] = _effects(table)
+    for name, key in (("p", "p"), ("p, maxT", "p_max_t"), ("p, Holm", "p_holm")):
+        texts[name if key == "p" else f"{name} over all arms"] = table[key].map(stats.p_format)
+    for name, key in (("FLOPs", "flops_ratio"), ("seconds", "seconds_ratio")):
+        texts[f"{name} / {baseline}"] = (
+            table[key].map("{:.2f}".format).where(table[key].notna(), "–")
+        )
+    absent = table.theta.isna()
+    texts.loc[absent, texts.columns[2:]] = ""
+    texts.loc[absent, "cells"] = "not comparable: " + table.note[absent]
+    texts = texts.rename(columns={"cells": "targets, intermediate tasks"})
+    return texts.to_markdown(index=False, disable_numparse=True) + "\n"
+
+
+def write_tables(summary_path: str | Path, page_path: str | Path) -> None:
+    """Put a study's table between its two markers of a Markdown page; ValueError where it has none.
+
+    Of the study "arms" that is `arms_table`, of any other `readme_table`.
+    """
+    text, summary = Path(page_path).read_text(), json.loads(Path(summary_path).read_text())
+    arms = summary["study"] == "arms"
+    (start, end), table = (ARM_MARKERS, arms_table) if arms else (MARKERS, readme_table)
+    if text.count(start) != 1 or text.count(end) != 1:
+        raise ValueError(f"{page_path}: needs the lines {start} and {end}, once each")
+    before, after = text.split(start)[0], text.split(end)[1]
+    records.write_bytes(page_path, f"{before}{start}\n{table(summary)}{end}{after}".encode())

@@ -1,0 +1,85 @@
+"""The command line of the report: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from simulate import simulate
+from small_report import HEAD, TEXT, cell, write_analysis, write_notebook
+from xgrl import stats
+from xgrl.report import checks, cli, load_study
+from xgrl.report.summary import MARKERS, summarise
+from xgrl.runs import records
+
+
+@pytest.fixture(scope="module")
+def summary(tmp_path_factory):
+    study = load_study.collect(simulate(tmp_path_factory.mktemp("cli"), seeds=(0, 1)))
+    checked = checks.manipulation_checks(study, "standard", "dann")
+    return summarise(study, stats.compare(study.predictions), checked)
+
+
+@pytest.fixture
+def call(capsys):
+    return lambda *arguments: (cli.main(list(map(str, arguments))), *capsys.readouterr())
+
+
+def test_verify_prints_what_differs_and_exits_with_it(tmp_path, call):
+    there = write_analysis(tmp_path / "reference")
+    assert call("verify", there, there)[0] == 0
+    code, out, _ = call("verify", write_analysis(tmp_path / "other", change=0.25), there)
+    assert code == 1 and "1 scores differ, by at most 0.25 points; 0 are on one side only" in out
+    assert "the verdict and its numbers are equal" in out
+    code, out, _ = call("verify", write_analysis(tmp_path / "third", verdict="inferior"), there)
+    assert code == 1 and "inferior  superior" in out
+
+
+def test_publish_and_verify_compare_the_bytes_of_predictions(tmp_path, call):
+    study, there = write_analysis(tmp_path / "study"), tmp_path / "reference"
+    code, _, problem = call("publish", study, there)
+    assert code == 2 and "report.html" in problem
+    (study / "analysis" / "report.html").write_text("<p>report")
+    run = study / "target" / "t" / "none" / "seed-0"
+    records.write_json(run / "run.json", {"schema": 1})
+    (run / "predictions.parquet").write_bytes(b"one")
+    assert call("publish", study, there)[0] == 0
+    code, out, _ = call("verify", study, there)
+    assert code == 0 and "1 of 1 runs are equal bit for bit" in out
+    (run / "predictions.parquet").write_bytes(b"two")
+    assert "0 of 1 runs are equal" in call("verify", study, there)[1]
+
+
+def test_summary_is_five_lines_without_an_arm_that_has_some_targets_only(tmp_path, summary, call):
+    code, _, problem = call("summary", tmp_path / "absent")
+    assert code == 2 and problem.startswith("refused: ")
+    partial = json.loads(json.dumps(summary))
+    partial["table"][0]["scores"]["control"] = None
+    records.write_json(tmp_path / "analysis" / "summary.json", partial)
+    code, out, _ = call("summary", tmp_path)
+    lines = out.splitlines()
+    assert code == 0 and len(lines) == 5
+    assert "control" not in lines[2] and "standard" in lines[2]
+
+
+def test_readme_and_html_are_written(tmp_path, summary, call):
+    records.write_json(tmp_path / "summary.json", summary)
+    (tmp_path / "README.md").write_text("\n".join(MARKERS))
+    assert call("readme", tmp_path / "summary.json", tmp_path / "README.md")[0] == 0
+    assert "| all targets" in (tmp_path / "README.md").read_text()
+    (tmp_path / "README.md").write_text("no markers")
+    assert call("readme", tmp_path / "summary.json", tmp_path / "README.md")[0] == 2
+    write_notebook(tmp_path, HEAD, cell("print('hello')", "stream", **TEXT))
+    assert call("html", tmp_path)[0] == 0
+    assert summary["verdict"][:40] in (tmp_path / "report.html").read_text()
+
+
+def test_an_unknown_command_exits_with_2_and_names_it():
+    shell = [sys.executable, "-m", "xgrl.report.cli", "tell"]
+    done = subprocess.run(shell, capture_output=True, text=True)
+    assert done.returncode == 2 and "tell" in done.stderr
+    usage = subprocess.run([*shell[:3], "--help"], capture_output=True, text=True)
+    assert all(name in usage.stdout for name in ("html", "summary", "readme", "verify", "publish"))

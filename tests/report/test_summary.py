@@ -1,0 +1,147 @@
+"""summary.json and the tables that are made of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+
+import pandas as pd
+import pytest
+
+from simulate import simulate
+from xgrl import stats
+from xgrl.report import checks, load_study, summary
+from xgrl.runs import records
+
+
+@pytest.fixture(scope="module")
+def summarised(tmp_path_factory):
+    study = load_study.collect(simulate(tmp_path_factory.mktemp("report"), seeds=(0, 1, 2)))
+    comparison = stats.compare(
+        study.predictions, margin=1.0, plan={"failed_checks": ["task learned: nli"]}
+    )
+    return summary.summarise(
+        study, comparison, checks.manipulation_checks(study, "standard", "dann")
+    ), comparison
+
+
+def test_summary_is_json_and_leads_with_the_failed_check(summarised):
+    values, comparison = summarised
+    again = json.loads(json.dumps(values, allow_nan=False))
+    assert again["verdict"] == str(comparison) and "task learned: nli" in again["verdict"]
+    assert [row["target"] for row in again["table"]] == [
+        "all targets",
+        "emoji-names",
+        "intent",
+        "sentiment",
+    ]
+    assert again["table"][0]["theta"] == comparison.theta and again["blocks"] == 6
+    assert again["core_hours"] == pytest.approx(again["runs"] * 12.5 / 3600)
+
+
+def test_readme_table_has_all_numbers(summarised):
+    values, comparison = summarised
+    text = summary.readme_table(values)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 4 and len({row.count("|") for row in rows}) == 1
+    assert f"{comparison.theta:+.2f} [{comparison.ci[0]:+.2f}, {comparison.ci[1]:+.2f}]" in rows[2]
+    difference = comparison.per_task.set_index("target").loc["intent"]
+    shown = next(row for row in rows if row.startswith("| intent"))
+    assert f"{difference.treatment:.1f}" in shown and f"{difference.theta:+.2f}" in shown
+    claim = text.splitlines()[0]
+    assert claim.endswith(f"{comparison}**") and len(comparison.per_intermediate) == 2
+    for row in comparison.per_intermediate.itertuples():
+        assert f"{row.intermediate} {row.theta:+.2f} [{row.low:+.2f}, {row.high:+.2f}]" in claim
+
+
+def test_readme_says_when_p_cannot_be_smaller(summarised):
+    values = json.loads(json.dumps(summarised[0]))
+    for p, said in ((2 / 2**6, True), (3 / 2**6, False)):
+        values["comparison"]["p"] = p
+        assert ("smallest that a sign flip" in summary.readme_table(values)) == said
+
+
+def test_readme_table_survives_an_interval_that_cannot_be_estimated(summarised):
+    values = json.loads(json.dumps(summarised[0]))
+    values["table"][1] |= {"low": None, "high": None}
+    assert "[+nan, +nan]" in summary.readme_table(values)
+
+
+def test_arms_beside_the_compared_ones_stay_out_of_the_readme_and_an_absent_score_is_a_dash(
+    tmp_path,
+):
+    study = load_study.collect(
+        simulate(tmp_path, arms=("none", "standard", "dann", "dann-0.1"), seeds=(0, 1))
+    )
+    runs = study.runs[(study.runs.arm != "none") | (study.runs.target != "intent")]
+    study = load_study.Study(**{**vars(study), "runs": runs})
+    values = summary.summarise(
+        study,
+        stats.compare(study.predictions),
+        checks.manipulation_checks(study, "standard", "dann"),
+    )
+    assert (
+        values["arms"] == ["none", "standard", "dann"]
+        and values["table"][0]["scores"]["none"] is None
+    )
+    assert re.search(r"\| intent +\| – ", summary.readme_table(values))
+    assert "intent & – &" in summary.latex(values)
+
+
+def test_control_has_a_column_only_where_it_has_every_target(tmp_path):
+    study = load_study.collect(simulate(tmp_path, seeds=(0, 1)))
+    runs = study.runs[(study.runs.arm != "control") | (study.runs.target == "intent")]
+    for frame, arms in (
+        (study.runs, ["none", "standard", "control", "dann"]),
+        (runs, ["none", "standard", "dann"]),
+    ):
+        part = load_study.Study(**{**vars(study), "runs": frame})
+        comparison, checked = (
+            stats.compare(study.predictions),
+            checks.manipulation_checks(part, "standard", "dann"),
+        )
+        assert summary.summarise(part, comparison, checked)["arms"] == arms
+
+
+def test_latex_table_has_every_row_and_column(summarised):
+    lines = summary.latex(summarised[0]).splitlines()
+    rows = [line for line in lines if line.endswith(r"\\")]
+    assert len(rows) == 1 + 4 and len({row.count("&") for row in rows}) == 1
+    columns = next(line for line in lines if "begin{tabular}" in line).rsplit("{", 1)[1]
+    assert len(columns.rstrip("}")) == rows[0].count("&") + 1
+    assert f"${summarised[1].theta:+.2f}$" in rows[1] and lines.count(r"\midrule") == 2
+    assert (
+        summary.latex(json.loads(json.dumps(summarised[0]).replace("emoji-names", "a_b"))).count(
+            r"a\_b"
+        )
+        == 1
+    )
+
+
+def test_further_parts_of_the_report_become_plain(summarised, tmp_path):
+    study = load_study.collect(simulate(tmp_path, seeds=(0, 1)))
+    comparison = stats.compare(study.predictions)
+    checked = checks.manipulation_checks(study, "standard", "dann")
+    values = summary.summarise(
+        study, comparison, checked, doses=pd.DataFrame({"a": [1.0, math.nan]}), plan=None
+    )
+    assert values["doses"] == [{"a": 1.0}, {"a": None}] and values["plan"] is None
+    json.dumps(values, allow_nan=False)
+
+
+def test_readme_is_changed_between_its_markers_only_and_twice_is_once(summarised, tmp_path):
+    readme, path = tmp_path / "README.md", tmp_path / "summary.json"
+    records.write_json(path, summarised[0])
+    start, end = summary.MARKERS
+    readme.write_text(f"# before\n\n{start}\nold\n{end}\n\nafter\n")
+    summary.write_tables(path, readme)
+    once = readme.read_text()
+    assert (
+        once.startswith("# before\n\n") and once.endswith(f"{end}\n\nafter\n") and "old" not in once
+    )
+    summary.write_tables(path, readme)
+    assert readme.read_text() == once
+    readme.write_text("no markers")
+    with pytest.raises(ValueError, match="results:start"):
+        summary.write_tables(path, readme)
