@@ -24,9 +24,7 @@ from xgrl.stats import calibration_tables
 def predictions(
     blocks: int, languages: int, items: int, targets: int, seed: int = 0
 ) -> pd.DataFrame:
-    """Prediction rows as `xgrl.report.load_study.collect` holds them: keys as categories, scores of 0 and
-    100.
-    """
+    """Prediction rows as `load_study.collect` holds them: keys as categories, scores 0 and 100."""
     rng = np.random.default_rng(seed)
     # target, arm, intermediate, seed, language, item
     axes = [targets, 2, 2, blocks // 2, languages, items]
@@ -39,8 +37,9 @@ def predictions(
     )
     frame = pd.DataFrame({"score": 100.0 * (rng.random(size, dtype=np.float32) < chance)})
     names = {
-        "target": [f"t{k}" for k in range(targets)], "arm": ["standard", "dann"], "intermediate": ["a", "b"],
-        "seed": list(range(blocks // 2)), "language": [f"l{k}" for k in range(languages)],
+        "target": [f"t{k}" for k in range(targets)], "arm": ["standard", "dann"],
+        "intermediate": ["a", "b"], "seed": list(range(blocks // 2)),
+        "language": [f"l{k}" for k in range(languages)],
         "example_id": [f"e{k}" for k in range(items)],
     }  # fmt: skip
     for code, (key, values) in zip(codes, names.items(), strict=True):
@@ -54,14 +53,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.analysis", description=__doc__.split("\n")[0]
     )
-    for name, value in (
-        ("blocks", 12),
-        ("languages", 20),
-        ("items", 2000),
-        ("targets", 6),
-        ("draws", 10_000),
-        ("studies", 2000),
-    ):
+    defaults = {"blocks": 12, "languages": 20, "items": 2000, "targets": 6}
+    for name, value in (defaults | {"draws": 10_000, "studies": 2000}).items():
         parser.add_argument(f"--{name}", type=int, default=value)
     a = parser.parse_args()
     imports = peak_memory_mb()
@@ -78,18 +71,19 @@ def main() -> None:
         print(f"{name}: {steps[name][0]} s, {steps[name][1]} s of processor", flush=True)
         return result
 
-    found = timed("compare", lambda: stats.compare(frame))
-    timed(
-        "bootstrap",
-        lambda: robustness.bootstrap_check(SimpleNamespace(predictions=frame), found, a.draws),
-    )
+    comparison = timed("compare", lambda: stats.compare(frame))
+    study = SimpleNamespace(predictions=frame)
+    timed("bootstrap", lambda: robustness.bootstrap_check(study, comparison, a.draws))
     timed("leave one out", lambda: robustness.leave_one_out(frame, "standard", "dann"))
     timed("arms against the baseline", lambda: stats.against_baseline(frame, "standard", ["dann"]))
-    timed("verdict rates", lambda: calibration_tables.verdicts(found, a.studies))
+    timed("verdict rates", lambda: calibration_tables.verdicts(comparison, a.studies))
     timed(
         "calibration",
         lambda: calibration_tables.calibration(
-            calibration_tables.design(found), found.components.iloc[-1], found.margin, a.studies
+            calibration_tables.design(comparison),
+            comparison.components.iloc[-1],
+            comparison.margin,
+            a.studies,
         ),
     )
     wall, processor = np.array(list(steps.values())).sum(0).round(1).tolist()

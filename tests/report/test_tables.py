@@ -1,6 +1,4 @@
-"""What a study did beside its test: scores, costs, training, doses, languages. Numbers that runs
-lack are said to be.
-"""
+"""What a study did beside its test; numbers that runs lack are said to be."""
 
 from __future__ import annotations
 
@@ -11,53 +9,15 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from simulate import simulate
+from simulate import MANY
 from xgrl import stats
-from xgrl.report import by_language, load_study, robustness, tables
-
-MANY = (
-    "none",
-    "standard",
-    "control",
-    "dann",
-    "dann-0.01",
-    "dann-0.1",
-    "dann-binary",
-    "shuffled",
-    "centring",
-)
-TARGETS = {
-    "sentiment": (("es", "fr", "it", "ja", "ru", "zh", "pl"), 40, 55.0, True, "accuracy"),
-    "intent": (("cs", "de", "hu", "sv", "ar", "hi"), 40, 45.0, False, "accuracy"),
-    "emoji-names": (("ar", "de", "tr", "ja"), 60, 30.0, True, "bitext"),
-    "slots": (("de", "fr", "hi", "ar"), 40, 60.0, False, "f1"),
-}
+from xgrl.report import by_language, load_study, tables
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return simulate(tmp_path_factory.mktemp("whole"), seeds=(0, 1))
-
-
-@pytest.fixture(scope="module")
-def study(whole):
-    return load_study.collect(whole)
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("many")
-    return load_study.collect(
-        simulate(folder, arms=MANY, seeds=(0, 1), targets=TARGETS, effect=-4.0)
-    )
-
-
-@pytest.fixture(scope="module")
-def old(tmp_path_factory):
-    """A study whose runs did not record what later ones do."""
-    return load_study.collect(
-        simulate(tmp_path_factory.mktemp("old"), seeds=(0, 1), recorded=False)
-    )
+def texts(table):
+    """The rows of a table that was made to be read, as texts."""
+    rows = BeautifulSoup(table.data, "html.parser").select("tbody tr")
+    return [[cell.get_text() for cell in row.select("td")] for row in rows]
 
 
 def test_results_hold_every_score_once(whole, study):
@@ -85,36 +45,10 @@ def test_descriptive_has_arms_in_order_and_means_over_runs(study):
     assert table.loc["intent", ("dann", "sd")] == pytest.approx(runs.macro.std())
 
 
-def test_leave_one_out_starts_from_the_planned_estimate_and_averages_back_to_it(study):
-    left = robustness.leave_one_out(study.predictions, "standard", "dann")
-    comparison = stats.compare(study.predictions, "standard", "dann")
-    assert left.theta[0] == pytest.approx(comparison.theta) and left.p[0] == pytest.approx(
-        comparison.p_signflip
-    )
-    # equal weights: the mean of the leave-one-outs is the estimate
-    for kind in ("intermediate", "target", "block"):
-        assert left.theta[left.kind == kind].mean() == pytest.approx(comparison.theta)
-    assert left.kind.value_counts()["language"] == study.predictions.language.nunique() - 1
-
-
-def test_leave_one_out_uses_the_planned_weights(study):
-    weights = {"sentiment": 2.0, "intent": 1.0, "emoji-names": 1.0}
-    left = robustness.leave_one_out(study.predictions, "standard", "dann", weights)
-    assert left.theta[0] == pytest.approx(
-        stats.compare(study.predictions, plan={"weights": weights}).theta
-    )
-
-
 def test_score_table_says_a_dash_where_an_arm_does_not_exist(many):
     table = tables.score_table(many)
     assert table.loc["centring", "intent"] == "\u2013" and "(en " in table.loc["dann", "intent"]
     assert "(en" not in table.loc["dann", "emoji-names"]
-
-
-def texts(table):
-    """The rows of a table that was made to be read, as texts."""
-    rows = BeautifulSoup(table.data, "html.parser").select("tbody tr")
-    return [[cell.get_text() for cell in row.select("td")] for row in rows]
 
 
 def test_formatted_numbers_and_the_name_of_what_is_missing():
@@ -201,22 +135,6 @@ def test_calibration_error_is_a_mean_over_runs_and_targets(whole, study):
     assert table.loc["en", "dann"] == pytest.approx(np.mean(values))
 
 
-def test_doses_are_the_variants_that_differ_in_lambda_alone(many, study):
-    table = robustness.doses(many, "dann")
-    assert table.to_numpy().tolist() == [
-        ["control", 0.0],
-        ["dann-0.01", 0.01],
-        ["dann", 0.05],
-        ["dann-0.1", 0.1],
-    ]
-    response = robustness.dose_response(many, "standard", "dann", 1.0)
-    assert response.theta.iloc[-1] < response.theta.iloc[1] and (response.low < response.high).all()
-    only = load_study.Study(
-        **{**vars(study), "predictions": study.predictions[study.predictions.arm != "control"]}
-    )
-    assert robustness.dose_response(only, "standard", "dann", 1.0).empty  # one dose is no response
-
-
 def test_translations_are_told_by_arm_for_seen_and_unseen_languages(study):
     table = tables.translations(study)
     assert list(table.index) == ["public", "none", "standard", "control", "dann"] and list(
@@ -228,102 +146,35 @@ def test_translations_are_told_by_arm_for_seen_and_unseen_languages(study):
     assert tables.translations(bare).empty
 
 
-def test_scores_that_differ_between_two_arms_are_counted(study):
-    rows = study.predictions
-    twin = rows[rows.arm == "control"].assign(arm="dann-0")
-    assert robustness.unequal(pd.concat([rows, twin]), "control", "dann-0") == (0, len(twin))
-    twin = twin.assign(score=np.where(np.arange(len(twin)) < 7, 100 - twin.score, twin.score))
-    assert robustness.unequal(pd.concat([rows, twin]), "control", "dann-0") == (7, len(twin))
+def test_the_planned_test_and_the_sizes_are_those_of_the_comparison(study):
+    comparison = stats.compare(study.predictions)
+    row = tables.numbers(comparison).iloc[0]
+    assert (row.theta, row.low, row.high) == (comparison.theta, *comparison.ci)
+    assert row.p == max(row.p_signflip, row.p_crossed)
+    rope, effects = tables.sizes(comparison)
+    assert rope.loc["ROPE"].sum() == pytest.approx(1) and list(rope)[1] == "within"
+    ends = effects[["low", "high"]].iloc[0].tolist()
+    assert ends == pytest.approx(comparison.effects.p_improve_interval)
 
 
-def test_bootstrap_check_agrees_with_the_crossed_interval_for_an_f1(tmp_path):
-    targets = {"slots": (("de", "fr"), 150, 60.0, True, "f1")}
-    data = load_study.collect(
-        simulate(
-            tmp_path, arms=("standard", "dann"), seeds=(0, 1, 2, 3, 4), targets=targets, seed_sd=3.0
-        )
-    )
-    comparison = stats.compare(data.predictions)
-    row = robustness.bootstrap_check(data, comparison, draws=800).iloc[0]
-    assert row.metric == "F1 of counts"
-    assert row.bootstrap_se == pytest.approx(comparison.se, rel=0.35)
-    assert row.bootstrap_low < row.theta < row.bootstrap_high
+def test_a_table_of_arms_shows_no_verdict_and_leaves_out_what_is_the_same(many):
+    arms = ["dann", "centring"]
+    shown = tables.arm_table(stats.against_baseline(many.predictions, "standard", arms))
+    assert shown.targets.tolist() == ["all 4", "emoji-names"]
+    assert not {"verdict", "note", "intermediate"} & set(shown)
 
 
-def test_gains_average_to_theta_for_parallel_targets_and_centre_the_others(study):
-    one = study.predictions[study.predictions.target == "sentiment"]
-    found = by_language.language_effects(
-        load_study.Study(**{**vars(study), "predictions": one}), "standard", "dann"
-    )
-    assert found.table.effect.mean() == pytest.approx(stats.compare(one).theta)
-    every = by_language.language_effects(study, "standard", "dann").table
-    cells = stats.compare(study.predictions)
-    per = cells.per_language.merge(
-        cells.per_task[["target", "theta"]], on="target", suffixes=("", "_target")
-    )
-    per["moved"] = per.theta - per.theta_target + cells.theta
-    np.testing.assert_allclose(every.effect, per.groupby("language").moved.mean().loc[every.index])
-
-
-def test_a_gain_that_follows_distance_is_found_and_one_that_does_not_is_not():
-    g = np.random.default_rng(0)
-    names = [f"l{k}" for k in range(20)]
-    distance, proxy = g.random(20), g.normal(size=20)
-    base = {
-        "targets": 1,
-        "public": proxy,
-        "pieces": np.nan,
-        "seen": "True",
-        **dict.fromkeys(by_language.DISTANCES, np.nan),
-    }
-
-    def found(gain):
-        table = pd.DataFrame(
-            base | {"effect": gain, "low": gain - 1, "high": gain + 1, "syntactic": distance},
-            index=names,
-        )
-        return by_language.typology(
-            by_language.LanguageEffects(table, gain[None].repeat(2, 0), np.array(["a", "a"]))
-        ).iloc[0]
-
-    follows, proxied = found(-5 * distance + 0.3 * g.normal(size=20)), found(3 * proxy)
-    assert follows.partial < -0.8 and follows.p < 0.001 and follows.partial < follows.null_low
-    assert follows.distance == "syntactic" and follows.proxies == "public"
-    assert proxied.p > 0.05 and abs(proxied.partial) < 0.6
-
-
-def test_permuting_languages_keeps_its_level():
-    g, hits = np.random.default_rng(1), 0
-    base = {
-        "targets": 1,
-        "pieces": np.nan,
-        "seen": "True",
-        **dict.fromkeys(by_language.DISTANCES, np.nan),
-    }
-    for _ in range(200):
-        gain = g.normal(size=12)
-        table = pd.DataFrame(
-            base | {"effect": gain, "public": g.normal(size=12), "syntactic": g.random(12)}
-        )
-        hits += (
-            by_language.typology(
-                by_language.LanguageEffects(table, gain[None], np.array(["a"])), draws=199, seed=g
-            ).p[0]
-            <= 0.05
-        )
-    assert hits / 200 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
-
-
-def test_seen_against_unseen_is_the_difference_of_mean_gains(many):
-    found = by_language.language_effects(many, "standard", "dann")
-    row = by_language.seen_against_unseen(found).iloc[0]
-    seen = found.table.seen.astype(bool)
-    assert row.difference == pytest.approx(
-        found.table.effect[seen].mean() - found.table.gain[~seen].mean()
-    )
+def test_the_last_layer_is_that_of_unfinished_encoders_and_maps_are_of_one_seed_and_task(study):
+    last = tables.last_layer(study)
     assert (
-        row.low < row.difference < row.high
-        and 0 < row.p_languages <= 1
-        and row.p_blocks >= 2 / 2**4
+        len(last)
+        == study.probes[study.probes.stage == "intermediate"]
+        .groupby(["intermediate", "arm", "seed"])
+        .ngroups
+        and last.accuracy.max() < 97
     )
-    assert set(row.seen.split(", ")) == {"ar", "de", "es", "fr"}
+    maps = tables.first_maps(study, ["dann"])
+    assert set(maps.arm) == {"none", "dann"} and set(maps.seed) == {0}
+    assert set(maps.intermediate) == {"none", maps.intermediate.iloc[-1]}
+    bare = load_study.Study(**{**vars(study), "probes": study.probes[:0], "maps": study.maps[:0]})
+    assert not len(tables.last_layer(bare)) and not len(tables.first_maps(bare, ["dann"]))

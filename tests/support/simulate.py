@@ -31,6 +31,10 @@ TARGETS = {
     "intent": (("cs", "de", "hu", "sv"), 60, 45.0, False, "accuracy"),
     "emoji-names": (("ar", "de", "tr"), 80, 30.0, True, "bitext"),
 }
+MANY = (
+    "none", "standard", "control", "dann", "dann-0.01", "dann-0.1", "dann-binary", "shuffled",
+    "centring",
+)  # fmt: skip
 SEEN = ("en", "ar", "de", "es", "fr")  # languages of the discriminator
 LAMBDA = 0.05  # of arm dann
 VERSIONS = {"python": "3.11.0", "torch": "2.13.0", "xgrl": "0.1.0"}

@@ -14,7 +14,7 @@ from xgrl.report.figures import probing
 
 
 def checkpoint():
-    """The tables that 04 makes of one checkpoint (`xgrl.evaluation.probing.layers`), and a toy of the reversal."""
+    """The tables that 04 makes of one checkpoint, and a toy of the reversal."""
     rng = np.random.default_rng(0)
     rows = [
         {"stage": stage, "layer": layer, "chance": 25.0}
@@ -90,7 +90,7 @@ def test_every_figure_of_one_checkpoint_is_tried_here():
     exported = {
         name for name in figures.__all__ if getattr(figures, name).__module__ == probing.__name__
     }
-    # those two are drawn of the whole study: test_plots
+    # those two are drawn of the whole study: test_figures
     assert exported - {"probe_layers", "language_map"} == set(FIGURES)
 
 

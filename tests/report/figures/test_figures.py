@@ -73,9 +73,9 @@ def drawn(study, comparison):
 
 
 NAMES = [
-    "manipulation_check", "curves", "forest", "heatmap", "paired_blocks", "probe_layers", "language_map", "error_rates",
-    "power_curve", "verdict_rates", "arms_forest", "dose_response", "cost", "typology",
-    "schedule",
+    "manipulation_check", "curves", "forest", "heatmap", "paired_blocks", "probe_layers",
+    "language_map", "error_rates", "power_curve", "verdict_rates", "arms_forest", "dose_response",
+    "cost", "typology", "schedule",
 ]  # fmt: skip
 
 

@@ -1,0 +1,89 @@
+"""Effects by language: averages, association with distance, level of its test."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xgrl import stats
+from xgrl.report import by_language, load_study
+
+
+def test_effects_average_to_theta_for_parallel_targets_and_centre_the_others(study):
+    one = study.predictions[study.predictions.target == "sentiment"]
+    found = by_language.language_effects(
+        load_study.Study(**{**vars(study), "predictions": one}), "standard", "dann"
+    )
+    assert found.table.effect.mean() == pytest.approx(stats.compare(one).theta)
+    every = by_language.language_effects(study, "standard", "dann").table
+    cells = stats.compare(study.predictions)
+    per = cells.per_language.merge(
+        cells.per_task[["target", "theta"]], on="target", suffixes=("", "_target")
+    )
+    per["moved"] = per.theta - per.theta_target + cells.theta
+    np.testing.assert_allclose(every.effect, per.groupby("language").moved.mean().loc[every.index])
+
+
+def test_an_effect_that_follows_distance_is_found_and_one_that_does_not_is_not():
+    g = np.random.default_rng(0)
+    names = [f"l{k}" for k in range(20)]
+    distance, proxy = g.random(20), g.normal(size=20)
+    base = {
+        "targets": 1,
+        "public": proxy,
+        "pieces": np.nan,
+        "seen": "True",
+        **dict.fromkeys(by_language.DISTANCES, np.nan),
+    }
+
+    def found(gain):
+        table = pd.DataFrame(
+            base | {"effect": gain, "low": gain - 1, "high": gain + 1, "syntactic": distance},
+            index=names,
+        )
+        return by_language.typology(
+            by_language.LanguageEffects(table, gain[None].repeat(2, 0), np.array(["a", "a"]))
+        ).iloc[0]
+
+    follows, proxied = found(-5 * distance + 0.3 * g.normal(size=20)), found(3 * proxy)
+    assert follows.partial < -0.8 and follows.p < 0.001 and follows.partial < follows.null_low
+    assert follows.distance == "syntactic" and follows.proxies == "public"
+    assert proxied.p > 0.05 and abs(proxied.partial) < 0.6
+
+
+def test_permuting_languages_keeps_its_level():
+    g, hits = np.random.default_rng(1), 0
+    base = {
+        "targets": 1,
+        "pieces": np.nan,
+        "seen": "True",
+        **dict.fromkeys(by_language.DISTANCES, np.nan),
+    }
+    for _ in range(200):
+        gain = g.normal(size=12)
+        table = pd.DataFrame(
+            base | {"effect": gain, "public": g.normal(size=12), "syntactic": g.random(12)}
+        )
+        hits += (
+            by_language.typology(
+                by_language.LanguageEffects(table, gain[None], np.array(["a"])), draws=199, seed=g
+            ).p[0]
+            <= 0.05
+        )
+    assert hits / 200 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
+
+
+def test_seen_against_unseen_is_the_difference_of_mean_effects(many):
+    found = by_language.language_effects(many, "standard", "dann")
+    row = by_language.seen_against_unseen(found).iloc[0]
+    seen = found.table.seen.astype(bool)
+    assert row.difference == pytest.approx(
+        found.table.effect[seen].mean() - found.table.gain[~seen].mean()
+    )
+    assert (
+        row.low < row.difference < row.high
+        and 0 < row.p_languages <= 1
+        and row.p_blocks >= 2 / 2**4
+    )
+    assert set(row.seen.split(", ")) == {"ar", "de", "es", "fr"}
