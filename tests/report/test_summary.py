@@ -145,3 +145,21 @@ def test_readme_is_changed_between_its_markers_only_and_twice_is_once(summarised
     readme.write_text("no markers")
     with pytest.raises(ValueError, match="results:start"):
         summary.write_tables(path, readme)
+
+
+def test_arms_table_has_a_row_for_an_arm_that_cannot_be_compared_or_trains_nothing():
+    row = {"arm": "dann", "targets": "a, b", "intermediate": "i", "note": ""}
+    row |= {"theta": 1.0, "low": 0.5, "high": 1.5, "p": 0.01, "p_max_t": 0.02, "p_holm": 0.03}
+    empty = dict.fromkeys(row) | {"arm": "mlm", "note": "no target in common"}
+    cost = {"arm": "dann", "flops_ratio": 2.0, "seconds_ratio": None}
+    values = {"baseline": "standard", "arms_against_baseline": [row, empty], "costs": [cost]}
+    lines = [line.split("|")[1:-1] for line in summary.arms_table(values).splitlines()]
+    _, _, dann, mlm = [[cell.strip() for cell in line] for line in lines]
+    assert dann == ["dann", "a, b; i", "+1.00 [+0.50, +1.50]", "0.01", "0.02", "0.03", "2.00", "–"]
+    assert mlm == ["mlm", "not comparable: no target in common", *[""] * 6]
+
+
+def test_one_block_a_task_leaves_no_effect_by_task_to_name(summarised):
+    values = json.loads(json.dumps(summarised[0]))
+    values["comparison"]["per_intermediate"] = []
+    assert "tried here (): " in summary.readme_table(values)

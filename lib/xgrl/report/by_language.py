@@ -135,10 +135,9 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def typology(effects: LanguageEffects, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
     """Rank correlation of effect with each distance, plain and without the pretraining proxies.
 
-    Returns:
-        distance, languages, rho, partial, null_low, null_high (95 % of the partial correlations
-        when the residual effects are permuted over languages), p, p_holm, proxies. A distance with
-        fewer than the proxies + 5 known languages, or without variation, is left out.
+    Returns distance, languages, rho, partial, null_low, null_high (95 % of the partial correlations
+    when the residual effects are permuted over languages), p, p_holm, proxies. A distance with
+    fewer than the proxies + 5 known languages, or without variation, is left out.
     """
     facts = effects.table
     proxies = [p for p in PROXIES if facts[p].notna().all() and facts[p].nunique() > 1]

@@ -33,10 +33,8 @@ def manipulation_checks(study: Study, baseline: str, treatment: str) -> pd.DataF
     if len(opposed):
         accuracy, chance = opposed.discriminator_accuracy, opposed.discriminator_chance
         under = int((accuracy < BELOW_CHANCE * chance).sum())
-        found = (
-            f"{accuracy.mean():.1f} % (chance {chance.mean():.1f} %); {under} of {len(opposed)} "
-            f"runs well below chance"
-        )
+        below = f"{under} of {len(opposed)} runs well below chance"
+        found = f"{accuracy.mean():.1f} % (chance {chance.mean():.1f} %); {below}"
         rows.append(("discriminator not outpaced", treatment, found, under == 0))
     reference = "control" if "control" in set(trained.arm) else baseline
     own = _differences(trained, "discriminator_accuracy", reference, treatment)
@@ -73,6 +71,5 @@ def _differences(runs: pd.DataFrame, value: str, reference: str, treatment: str)
 def failures(checked: pd.DataFrame, audit: pd.DataFrame) -> list[str]:
     """What must stand in the verdict: one short phrase a failed manipulation check or audit row."""
     failed = [f"{row.question}: {row.subject}" for row in checked[~checked.ok].itertuples()]
-    return failed + [
-        f"data audit, {row.check}: {row.found}" for row in audit[~audit.ok].itertuples()
-    ]
+    audited = audit[~audit.ok].itertuples()
+    return failed + [f"data audit, {row.check}: {row.found}" for row in audited]

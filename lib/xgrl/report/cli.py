@@ -39,10 +39,8 @@ def summary(study: Path) -> None:
     comparison, (whole, *targets) = values["comparison"], values["table"]
     scores = [f"{arm} {score:.1f}" for arm, score in whole["scores"].items() if score is not None]
     tests = {"sign flip": comparison["p_signflip"], "crossed": comparison["p_crossed"]}
-    size = (
-        f"{values['runs']} runs, {values['blocks']} blocks, {values['core_hours']:.2f} core hours"
-    )
-    print(f"study {values['study']}: {size}")
+    hours = f"{values['core_hours']:.2f} core hours"
+    print(f"study {values['study']}: {values['runs']} runs, {values['blocks']} blocks, {hours}")
     print(f"verdict: {values['verdict']}")
     p_values = ", ".join(f"{name} p {p:.2g}" for name, p in tests.items())
     print(f"zero-shot macro, %: {', '.join(scores)}; {p_values}")
@@ -78,11 +76,9 @@ def verify(study: Path, reference: Path) -> None:
     if len(differences):
         print(differences.to_string(max_rows=40))
         points = differences.assign(points=differences.difference.abs())
-        largest, alone = points.points.max(), int(points.points.isna().sum())
-        print(
-            f"{len(points)} scores differ, by at most {largest:.4g} points; {alone} are on one "
-            f"side only"
-        )
+        most, alone = points.points.max(), int(points.points.isna().sum())
+        size = f"{len(points)} scores differ, by at most {most:.4g} points"
+        print(f"{size}; {alone} are on one side only")
         table = points.groupby(["target", "arm"]).points.agg(["size", "mean", "max"])
         table.columns = ["scores", "mean points", "largest"]
         print(table.to_string(float_format="%.4g"))

@@ -31,6 +31,7 @@ def audit(runs: pd.DataFrame, notes: list[tuple]) -> pd.DataFrame:
     some = ", ".join(arms_in_order(cells.index[cells < cells.max()])) or "none"
     read = target.reindex(columns=["rows", "doubled", "not_finite"])
     empty, doubled, infinite = int(read.rows.isna().sum()), *map(int, read.sum().iloc[1:])
+    full = f"{len(read) - empty} runs, {int(read.rows.sum()):,} rows"
     mixed = [name for name, own in target.groupby("target") if own.ids.nunique() > 1]
     same = f"differ in {', '.join(mixed)}" if mixed else f"{target.target.nunique()} targets"
     diverged = int((runs.status != "finished").sum())
@@ -42,11 +43,7 @@ def audit(runs: pd.DataFrame, notes: list[tuple]) -> pd.DataFrame:
             not len(missing),
         ),
         ("arms on a part of the grid (compared there only)", some, True),
-        (
-            "predictions of every target run",
-            f"{len(read) - empty} runs, {int(read.rows.sum()):,} rows; {empty} without",
-            not empty,
-        ),
+        ("predictions of every target run", f"{full}; {empty} without", not empty),
         ("no example twice in a run", f"{doubled} doubled rows", not doubled),
         ("every score a number", f"{infinite} are not", not infinite),
         ("same examples in all runs of a target", same, not mixed),

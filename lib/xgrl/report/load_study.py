@@ -161,10 +161,7 @@ def _facts(table: pa.Table, metric: str) -> dict[str, Any]:
         by_language = foreign.groupby("language", observed=True).gold
         guess = [100 * gold.value_counts(normalize=True).iloc[0] for _, gold in by_language]
     ids = pd.util.hash_pandas_object(frame[["language", "example_id"]], index=False).to_numpy()
-    return {
-        "rows": len(frame),
-        "doubled": len(frame) - len(np.unique(ids)),
-        "not_finite": int((~np.isfinite(frame.score)).sum()),
-        "ids": int(np.bitwise_xor.reduce(ids)),
-        "majority": float(np.mean(guess)) if guess else np.nan,
-    }
+    facts = {"rows": len(frame), "doubled": len(frame) - len(np.unique(ids))}
+    facts |= {"not_finite": int((~np.isfinite(frame.score)).sum())}
+    majority = float(np.mean(guess)) if guess else np.nan
+    return facts | {"ids": int(np.bitwise_xor.reduce(ids)), "majority": majority}

@@ -82,13 +82,9 @@ def deviations(
     seeds = paired.groupby("intermediate").seed.nunique()
     # guessing among so many languages
     languages = (100 / trained.discriminator_chance.dropna().astype(float)).round().astype(int)
-    found: dict[str, Any] = {
-        "study": study.name,
-        "baseline": baseline,
-        "treatment": treatment,
-        "margin": margin,
-        "alpha": ALPHA,
-        "unit": "block",
+    found: dict[str, Any] = {"study": study.name, "baseline": baseline, "treatment": treatment}
+    found |= {"margin": margin, "alpha": ALPHA, "unit": "block", "exclusions": "none"}
+    found |= {
         "targets": sorted(paired.target.unique().tolist()),
         "intermediate": sorted(paired.intermediate.unique().tolist()),
         "seeds": int(seeds.iloc[0]) if seeds.nunique() == 1 else seeds.tolist(),
@@ -96,7 +92,6 @@ def deviations(
         "lambda_max": _recorded(trained.lambda_max),
         "domains": _recorded(trained.domains),
         "discriminator_languages": _recorded(languages.iloc[:1]),
-        "exclusions": "none",
     }
     rows = []
     for key, planned in plan.fields.items():

@@ -18,10 +18,8 @@ DIGEST = "predictions_sha256"
 def verify(study_dir: str | Path, reference_dir: str | Path) -> pd.DataFrame:
     """Compare analysis/results.csv of two runs of a study, cell by cell.
 
-    Returns:
-        one row a difference: the key columns, score_here, score_reference, difference (NaN where
-            one side has no such cell);
-        empty when all scores and counts are equal.
+    Returns one row a difference: the key columns, score_here, score_reference, difference (NaN
+    where one side has no such cell); empty when all scores and counts are equal.
     """
     here, reference = (
         pd.read_csv(Path(folder) / "analysis" / "results.csv")

@@ -14,6 +14,7 @@ from xgrl.report.load_study import Study
 from xgrl.runs import records
 
 MARKERS = ("<!-- results:start -->", "<!-- results:end -->")
+TASK = ["intermediate", "theta", "low", "high"]
 ARM_MARKERS = ("<!-- arms:start -->", "<!-- arms:end -->")
 
 
@@ -41,21 +42,15 @@ def summarise(
     for row in c.per_task.itertuples():
         effect = {"theta": row.theta, "low": row.low, "high": row.high, "p": row.p_holm}
         rows.append({"target": row.target, "scores": macro.loc[row.target].to_dict()} | effect)
-    return {
-        "study": study.name,
-        "verdict": str(c),
-        "baseline": c.baseline,
-        "treatment": c.treatment,
-        "arms": list(macro.columns),
-        "blocks": c.n_blocks,
-        "table": stats.plain(rows),
-        "checks": checked.to_dict("records"),
-        "audit": study.audit.to_dict("records"),
-        "comparison": c.summary(),
+    values = {"study": study.name, "verdict": str(c), "baseline": c.baseline}
+    values |= {"treatment": c.treatment, "arms": list(macro.columns), "blocks": c.n_blocks}
+    values |= {"table": rows, "checks": checked, "audit": study.audit, "comparison": c.summary()}
+    values |= {
         "runs": len(study.runs),
         "core_hours": float((study.runs.wall_seconds * study.runs.threads).sum() / 3600),
         "peak_memory_mb": float(study.runs.peak_memory_mb.max()),
-    } | {name: stats.plain(value) for name, value in further.items()}
+    }
+    return stats.plain(values | further)
 
 
 def write(folder: str | Path, summary: Mapping[str, Any], results: pd.DataFrame) -> None:
@@ -106,21 +101,19 @@ def readme_table(summary: Mapping[str, Any]) -> str:
     table, texts = _scores(summary, "zero-shot score, %")
     texts[f"{summary['treatment']} - {summary['baseline']}, points [95 %]"] = _effects(table)
     texts["p"] = table.p.map(stats.p_format)
-    tasks = pd.DataFrame(summary["comparison"]["per_intermediate"]).fillna(np.nan)
+    tasks = pd.DataFrame(summary["comparison"]["per_intermediate"], columns=TASK).fillna(np.nan)
     effects = "; ".join(map(" ".join, zip(tasks.intermediate, _effects(tasks), strict=True)))
     verdict = f"**For the intermediate tasks tried here ({effects}): {summary['verdict']}**"
-    notes = [
-        f"{summary['blocks']} blocks (intermediate task x seed).",
-        "Macro average over zero-shot languages, English apart.",
-        "p of single targets adjusted by Holm.",
-        f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours,",
-        f"at most {summary['peak_memory_mb']:.0f} MB a job.",
-    ]
+    floor = ""
     if summary["comparison"]["p"] == 2 / 2 ** summary["blocks"]:
-        floor = "The p above is the smallest that a sign flip over so many blocks can give;"
-        notes.insert(2, floor)
-    markdown = texts.to_markdown(index=False, disable_numparse=True)
-    return "\n\n".join([verdict, markdown, " ".join(notes)]) + "\n"
+        floor = "The p above is the smallest that a sign flip over so many blocks can give; "
+    notes = (
+        f"{summary['blocks']} blocks (intermediate task x seed). Macro average over zero-shot "
+        f"languages, English apart. {floor}p of single targets adjusted by Holm. "
+        f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most "
+        f"{summary['peak_memory_mb']:.0f} MB a job."
+    )
+    return f"{verdict}\n\n{_markdown(texts)}\n{notes}\n"
 
 
 def arms_table(summary: Mapping[str, Any]) -> str:
@@ -135,13 +128,16 @@ def arms_table(summary: Mapping[str, Any]) -> str:
     for name, key in (("p", "p"), ("p, maxT", "p_max_t"), ("p, Holm", "p_holm")):
         texts[name if key == "p" else f"{name} over all arms"] = table[key].map(stats.p_format)
     for name, key in (("FLOPs", "flops_ratio"), ("seconds", "seconds_ratio")):
-        texts[f"{name} / {baseline}"] = (
-            table[key].map("{:.2f}".format).where(table[key].notna(), "–")
-        )
+        ratio = table[key].map("{:.2f}".format)
+        texts[f"{name} / {baseline}"] = ratio.where(table[key].notna(), "–")
     absent = table.theta.isna()
     texts.loc[absent, texts.columns[2:]] = ""
     texts.loc[absent, "cells"] = "not comparable: " + table.note[absent]
     texts = texts.rename(columns={"cells": "targets, intermediate tasks"})
+    return _markdown(texts)
+
+
+def _markdown(texts: pd.DataFrame) -> str:
     return texts.to_markdown(index=False, disable_numparse=True) + "\n"
 
 

@@ -152,10 +152,9 @@ def results(study: Study) -> pd.DataFrame:
 def costs(study: Study, baseline: str) -> pd.DataFrame:
     """What training saw and cost by arm: mean over phase-2 runs, and over the baseline's.
 
-    Returns:
-        index arm; runs, steps, `COSTS` a run, each divided by the baseline's in the same block
-        ("_ratio", "_ratio_low", "_ratio_high": mean and 95 % t interval over runs), flops and
-        seconds a step, flops a token. Tokens and examples are labelled and unlabelled together.
+    Returns index arm; runs, steps, `COSTS` a run, each divided by the baseline's in the same block
+    ("_ratio", "_ratio_low", "_ratio_high": mean and 95 % t interval over runs), flops and seconds a
+    step, flops a token. Tokens and examples are labelled and unlabelled together.
     """
     wanted = [name for names in COSTS.values() for name in names]
     runs = study.of_phase("intermediate", *wanted, "steps").set_index(["intermediate", "seed"])
@@ -186,11 +185,10 @@ def _with_interval(values: pd.Series) -> str:
 def inside_training(study: Study) -> pd.DataFrame:
     """What the adversary did, by intermediate task and arm: means, t intervals, as text.
 
-    Returns:
-        intermediate, arm; discriminator (percent right), chance, below chance (runs whose exact
-        interval lies below it; without a recorded interval runs under 0.8 of it), then `MEASURES`:
-        norms and effective rank of the features at the end, norms and cosine of the task's and the
-        arm's gradient in the encoder.
+    Returns intermediate, arm; discriminator (percent right), chance, below chance (runs whose exact
+    interval lies below it; without a recorded interval runs under 0.8 of it), then `MEASURES`:
+    norms and effective rank of the features at the end, norms and cosine of the task's and the
+    arm's gradient in the encoder.
     """
     names = ["discriminator_accuracy", "discriminator_chance", "discriminator_high"]
     runs = study.of_phase("intermediate", *names, *MEASURES)
@@ -283,15 +281,13 @@ def warnings(study: Study) -> pd.DataFrame:
             texts.append(f"status {run['status']}")
         accuracy = run.get("discriminator_accuracy", nan)
         if accuracy < BELOW_CHANCE * run.get("discriminator_chance", nan):
-            texts.append(
-                f"discriminator at {accuracy:.1f} %, well below chance: outpaced, not confused"
-            )
+            below = f"discriminator at {accuracy:.1f} %, well below chance"
+            texts.append(f"{below}: outpaced, not confused")
         if run.get("feature_norm_last", nan) < 0.5 * run.get("feature_norm_first", nan):
             texts.append("features shrank to less than half their norm: collapse?")
         if run["phase"] == "intermediate" and run.get("learned") is False:
-            texts.append(
-                f"the task was not learned: {run['dev_accuracy']:.1f} %, majority class "
-                f"{run['majority_accuracy']:.1f} %"
-            )
+            reached = f"{run['dev_accuracy']:.1f} %"
+            majority = f"majority class {run['majority_accuracy']:.1f} %"
+            texts.append(f"the task was not learned: {reached}, {majority}")
         rows += [{key: run[key] for key in ("phase", *KEYS)} | {"warning": text} for text in texts]
     return pd.DataFrame(rows, columns=["phase", *KEYS, "warning"])

@@ -8,11 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from xgrl.report.figures import style
 from xgrl.stats import p_format
 
-COSTS = {
-    "tokens_ratio": ("tokens", "o"),
-    "flops_ratio": ("FLOPs", "s"),
-    "seconds_ratio": ("seconds", "^"),
-}
+COSTS = {"tokens": "o", "FLOPs": "s", "seconds": "^"}
 
 
 @style.styled
@@ -69,7 +65,8 @@ def cost(table: pd.DataFrame) -> Figure:
     figure, ax = style.new_axes(6.4, 1.3 + 0.34 * len(table))
     ax.axvline(1, color="black", linewidth=1)
     looks = {}
-    for k, (name, (label, marker)) in enumerate(COSTS.items()):
+    for k, (label, marker) in enumerate(COSTS.items()):
+        name = f"{label.lower()}_ratio"
         mark = {"marker": marker, "linestyle": ""}
         for y, values in enumerate(table[[name, f"{name}_low", f"{name}_high"]].to_numpy(float)):
             mark["color"] = style.look(table.index[y])["color"]

@@ -1,10 +1,10 @@
 """The house style: colours, files of the same bytes for the same numbers, shared parts.
 
 Figures are made without pyplot, so there is no current figure, no backend to choose and no state to
-leave behind. `save` writes svg and png that are the same bytes for the same numbers. Arms have
-fixed colours (Okabe and Ito's palette, told apart in all common forms of colour blindness), and
-each also has its own marker and line style, so that print in grey loses nothing. Differences use a
-diverging map centred on 0. Every estimate is drawn with its 95 % interval.
+leave behind. Arms have fixed colours (Okabe and Ito's palette, told apart in all common forms of
+colour blindness), and each also has its own marker and line style, so that print in grey loses
+nothing. Differences use a diverging map centred on 0. Every estimate is drawn with its 95 %
+interval.
 """
 
 import io
