@@ -47,14 +47,13 @@ def heatmap(per_language: pd.DataFrame) -> Figure:
     texts = per_language.theta.map("{:+.1f}".format)
     table = per_language.assign(text=texts + half.map(" ±{:.1f}".format).where(half.notna(), ""))
     table = table.pivot(index="language", columns="target", values=["theta", "text"])
-    values, texts = table["theta"].astype(float), table["text"]
+    values = table["theta"].astype(float)
+    texts = table["text"].where(values.notna(), "")
     limit = max(float(np.nanmax(np.abs(values.to_numpy()))), 0.1)
     figure, ax = style.new_axes(1.6 + 1.25 * values.shape[1], 1.2 + 0.34 * values.shape[0])
     ax.set_facecolor("#EEEEEE")
     image = ax.imshow(values, cmap="PuOr", norm=TwoSlopeNorm(0, -limit, limit), aspect="auto")
-    style.cell_texts(
-        ax, texts.where(values.notna(), ""), values.abs().to_numpy() > 0.65 * limit, 7.5
-    )
+    style.cell_texts(ax, texts, values.abs().to_numpy() > 0.65 * limit, 7.5)
     ax.set_xticks(range(values.shape[1]), values.columns, rotation=20, ha="right")
     figure.colorbar(image, label="treatment - baseline, points")
     return figure
