@@ -162,8 +162,8 @@ def test_each_format_is_learned(bert, task):
 
 
 def test_a_mixture_draws_homogeneous_batches_and_shares_the_heads_it_should(bert):
-    parts = bert.parts("multitask")
-    assert parts == ["mnli", "squad2", "hellaswag", "ccg"] and bert.parts("mnli") == ["mnli"]
+    parts = bert.tasks("multitask")
+    assert parts == ["mnli", "squad2", "hellaswag", "ccg"] and bert.tasks("mnli") == ["mnli"]
     shared = {task: find_task(task, "intermediate").head or task for task in parts}
     assert shared["mnli"] == find_task("anli", "intermediate").head == "three-way"
     train = {task: bert.corpus(f"intermediate/{task}/train") for task in parts}

@@ -132,9 +132,7 @@ def arm_spec(arm: str) -> ArmSpec:
 
 
 def arm_class(arm: str) -> type[Arm]:
-    """The class of an arm that trains; ValueError for an unknown name and for one that trains
-    nothing.
-    """
+    """The class of an arm; ValueError for an unknown name and for one that trains nothing."""
     if not arm_spec(arm).trains:
         trained = [name for name, spec in ARMS.items() if spec.trains]
         raise ValueError(f"arm={arm!r}: not an arm that trains; allowed: {', '.join(trained)}")

@@ -19,7 +19,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from xgrl.models.task_model import Inputs, Step, Term
 
@@ -53,8 +54,13 @@ class ArmSettings:
     special_ids: tuple[int, ...] = field(default=())
 
 
+def own_generator() -> torch.Generator:
+    """A generator of an arm's own, seeded from torch's (`xgrl.training.trainer.initialised`)."""
+    return torch.Generator().manual_seed(int(torch.randint(2**62, (1,))))
+
+
 class Arm(nn.Module, ABC):
-    """Adds a term to the loss; its own modules are trained with the discriminator's learning rate."""
+    """Adds a term to the loss; its own modules learn at the discriminator's learning rate."""
 
     def __init__(self, settings: ArmSettings | None = None):
         super().__init__()
@@ -62,9 +68,7 @@ class Arm(nn.Module, ABC):
 
     @staticmethod
     def lacking(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
-        """What an encoder lacks for this arm, "" where nothing; asked by 01, before anything is
-        trained.
-        """
+        """What an encoder lacks for this arm, "" for nothing; 01 asks, before any training."""
         return ""
 
     @property
@@ -73,28 +77,25 @@ class Arm(nn.Module, ABC):
         return self.settings.layer if self.settings else -1
 
     def attach(self, model: PreTrainedModel, trained: nn.Module) -> nn.Module:
-        """What is trained in place of `trained`, the upper layers of `model`; called once, before
-        training.
-        """
+        """What is trained in place of `trained`, the upper layers of `model`; called once."""
         return trained
 
     def detach(self, model: PreTrainedModel) -> None:
-        """Write into `model` what the arm has changed below its trained layers; called once, after
-        training.
-        """
+        """Write into `model` what changed below its trained layers; called after training."""
 
     @property
     def changes_lower_layers(self) -> bool:
-        """Whether `detach` does anything: then the stored output of the frozen layers is of no use
-        to the targets.
-        """
+        """Whether `detach` does anything; then stored output of frozen layers no longer holds."""
         return type(self).detach is not Arm.detach
 
     def alter(self, inputs: Inputs, count: int, encoder: nn.Module) -> Inputs:
-        """What the encoder is called with instead of `inputs`, of which the first `count` sequences
-        are labelled.
-        """
+        """What the encoder is called with instead of `inputs`, the first `count` labelled."""
         return inputs
+
+    def weighted(self, loss: Tensor) -> Term:
+        """A loss times lambda_max as the arm's term, with its curves."""
+        weight = self.settings.lambda_max
+        return weight * loss, {"arm_loss": loss.item(), "lambda": weight}
 
     @abstractmethod
     def forward(self, step: Step) -> Term:

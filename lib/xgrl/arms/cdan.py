@@ -34,10 +34,8 @@ class CDAN(DANN):
 
     def width(self, settings: ArmSettings) -> int:
         if settings.classes < 2:
-            raise ValueError(
-                f"classes={settings.classes}: cdan conditions on class predictions and needs at "
-                f"least two classes"
-            )
+            given = f"classes={settings.classes}"
+            raise ValueError(f"{given}: cdan conditions on class predictions, at least two classes")
         return settings.features * settings.classes
 
     def features(self, step: Step) -> tuple[Tensor, Tensor]:

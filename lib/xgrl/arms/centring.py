@@ -25,7 +25,5 @@ if TYPE_CHECKING:
 
 
 def centre(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (n, H) of one language without their mean; with a single text as they are, its mean
-    being itself.
-    """
+    """Vectors (n, H) of one language without their mean; a single text stays as it is."""
     return vectors - vectors.mean(0) if len(vectors) > 1 else vectors

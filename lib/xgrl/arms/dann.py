@@ -23,7 +23,7 @@ each h_t by itself with the text's label, so that position and word order cannot
 last trained layer or of one below it.
 
 Hyperparameters: lambda_max, of which 0.005 to 0.1 has been used with transformers; number of
-domains; learning rate of D, which must be larger than the encoder's or the encoder out-runs it.
+domains; learning rate of D, which must be larger than the encoder's or the encoder outpaces it.
 
 Source: Ganin et al. 2016, "Domain-Adversarial Training of Neural Networks" (JMLR 17), sections 4
 and 5; labels at random as a control after Hewitt and Liang 2019 (EMNLP).
@@ -35,7 +35,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from xgrl.arms.base import Arm, ArmSettings
+from xgrl.arms.base import Arm, ArmSettings, own_generator
 from xgrl.models.grl import Discriminator, gradient_reversal, lambda_at
 from xgrl.models.heads import mean_pool
 from xgrl.models.task_model import Step, Term
@@ -58,11 +58,8 @@ class DANN(Arm):
 
     def features(self, step: Step) -> tuple[Tensor, Tensor]:
         """What the discriminator is to judge, (N, width), and the right answers (N,)."""
-        hidden, mask, domains = (
-            step.read[step.count :],
-            step.mask[step.count :],
-            self.answers(step.domains),
-        )
+        hidden, mask = step.read[step.count :], step.mask[step.count :]
+        domains = self.answers(step.domains)
         if self.settings.tokens:
             return hidden[mask == 1], domains.repeat_interleave(mask.sum(1))
         return mean_pool(hidden, mask), domains
@@ -78,11 +75,8 @@ class DANN(Arm):
         loss = cross_entropy(logits, domains)
         with torch.no_grad():
             accuracy = 100 * (logits.argmax(-1) == domains).double().mean().item()
-        return loss, {
-            "domain_loss": loss.item(),
-            "discriminator_accuracy": accuracy,
-            "lambda": weight,
-        }
+        curves = {"domain_loss": loss.item(), "discriminator_accuracy": accuracy}
+        return loss, curves | {"lambda": weight}
 
 
 class Control(DANN):
@@ -97,13 +91,11 @@ class Control(DANN):
 
 
 class Shuffled(DANN):
-    """The same adversary with labels that are permuted anew in every batch, by a generator of its
-    own.
-    """
+    """The same adversary with labels that its own generator permutes in every batch."""
 
     def __init__(self, settings: ArmSettings):
         super().__init__(settings)
-        self.generator = torch.Generator().manual_seed(int(torch.randint(2**62, (1,))))
+        self.generator = own_generator()
 
     def answers(self, domains: Tensor) -> Tensor:
         return domains[torch.randperm(len(domains), generator=self.generator).to(domains.device)]

@@ -5,7 +5,8 @@ the layers up to `LAYER` are trained on translation pairs (a_i, b_i), English an
 P. With z the L2-normalised mean of a text's hidden states after layer `LAYER`, and for a negative
 the other foreign text of the batch that is nearest to a_i:
 
-    L_arm = lambda * mean_i max(0, margin + cos(z_ai, z_bj) - cos(z_ai, z_bi)),   j = argmax_{j != i} cos(z_ai, z_bj)
+    L_arm = lambda * mean_i max(0, margin + cos(z_ai, z_bj) - cos(z_ai, z_bi)),
+    j = argmax_{j != i} cos(z_ai, z_bj)
 
 Only the adapters descend this loss, and nothing else moves them; the task is learned above by the
 trained layers, as in the standard arm. Layers up to `LAYER` are otherwise frozen, also in a study
@@ -43,14 +44,10 @@ PROJECTIONS = ("query", "value")  # names of the linear layers in BERT and XLM-R
 
 
 def triplet_loss(english: Tensor, foreign: Tensor, margin: float = MARGIN) -> Tensor:
-    """Mean hinge loss of P >= 2 pairs of unit vectors, (P, H) each, against the hardest negative
-    among the foreign ones.
-    """
+    """Mean hinge loss of P >= 2 pairs of unit vectors (P, H) against the nearest foreign one."""
     cosine = english @ foreign.T
-    right = cosine.diagonal()
-    negative = cosine.masked_fill(
-        torch.eye(len(cosine), dtype=torch.bool, device=cosine.device), -torch.inf
-    ).amax(1)
+    right, own = cosine.diagonal(), torch.eye(len(cosine), dtype=torch.bool, device=cosine.device)
+    negative = cosine.masked_fill(own, -torch.inf).amax(1)
     return relu(margin + negative - right).mean()
 
 
@@ -59,11 +56,8 @@ class Lexical(Arm):
 
     @staticmethod
     def lacking(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
-        if len(layer_stack(model)) <= LAYER:
-            return (
-                f"adapters on layers up to {LAYER} need a deeper encoder than one of "
-                f"{len(layer_stack(model))}"
-            )
+        if (depth := len(layer_stack(model))) <= LAYER:
+            return f"adapters on layers up to {LAYER} need a deeper encoder than one of {depth}"
         if not any(name.rsplit(".", 1)[-1] in PROJECTIONS for name, _ in model.named_modules()):
             return f"{type(model).__name__} has no linear layers named {' and '.join(PROJECTIONS)}"
         return ""
@@ -73,20 +67,15 @@ class Lexical(Arm):
         from peft import LoraConfig, inject_adapter_in_model
         from peft.tuners.lora import LoraLayer
 
-        layers = len(layer_stack(model))
-        frozen = layers - len(
-            layer_stack(trained.parts[-1] if isinstance(trained, Chain) else trained)
-        )
-        config = LoraConfig(
-            r=RANK, lora_alpha=ALPHA, lora_dropout=DROPOUT, target_modules=list(PROJECTIONS)
-        )
+        upper = trained.parts[-1] if isinstance(trained, Chain) else trained
+        frozen = len(layer_stack(model)) - len(layer_stack(upper))
+        sizes = {"r": RANK, "lora_alpha": ALPHA, "lora_dropout": DROPOUT}
+        config = LoraConfig(**sizes, target_modules=list(PROJECTIONS))
         early = inject_adapter_in_model(config, prefix(model, LAYER))
         # in a tuple: a part of the encoder; of the arm are the adapters alone
         self.early = (early,)
         self.adapted = {k: m for k, m in early.named_modules() if isinstance(m, LoraLayer)}
-        self.adapters = nn.ParameterList(
-            weight for weight in early.parameters() if weight.requires_grad
-        )
+        self.adapters = nn.ParameterList(w for w in early.parameters() if w.requires_grad)
         between = [top(prefix(model, frozen), LAYER)] if frozen > LAYER else []
         return Chain(early, *between, top(model, max(frozen, LAYER)))
 
@@ -109,7 +98,4 @@ class Lexical(Arm):
             module.eval()
         vectors = normalize(mean_pool(states, self.pairs["attention_mask"]), dim=-1)
         loss = triplet_loss(vectors[0::2], vectors[1::2])
-        return self.settings.lambda_max * loss, {
-            "arm_loss": loss.item(),
-            "lambda": self.settings.lambda_max,
-        }
+        return self.weighted(loss)

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from xgrl.arms.base import Arm, ArmSettings
+from xgrl.arms.base import Arm, ArmSettings, own_generator
 from xgrl.models.task_model import Inputs, Step, Term
 
 SHARE, MASKED, RANDOM = 0.15, 0.8, 0.1
@@ -45,21 +45,15 @@ class MLM(Arm):
 
     def __init__(self, settings: ArmSettings):
         super().__init__(settings)
-        self.transform = nn.Sequential(
-            nn.Linear(settings.features, settings.features),
-            nn.GELU(),
-            nn.LayerNorm(settings.features),
-        )
-        self.generator = torch.Generator().manual_seed(int(torch.randint(2**62, (1,))))
+        size = settings.features
+        self.transform = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.LayerNorm(size))
+        self.generator = own_generator()
         self.wanted = torch.empty(0, dtype=torch.long)
 
     @staticmethod
     def lacking(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
-        return (
-            ""
-            if tokenizer.mask_token_id is not None
-            else "the encoder's tokenizer has no mask token"
-        )
+        has_mask = tokenizer.mask_token_id is not None
+        return "" if has_mask else "the encoder's tokenizer has no mask token"
 
     def attach(self, model: PreTrainedModel, trained: nn.Module) -> nn.Module:
         words = model.get_input_embeddings().weight
@@ -79,10 +73,9 @@ class MLM(Arm):
         chosen = (chance() < SHARE) & (attention_mask == 1) & ~special
         fate = chance()
         anything = torch.randint(len(self.bias), ids.shape, generator=self.generator).to(ids.device)
-        changed = torch.where(chosen & (fate < MASKED), self.settings.mask_id, ids)
-        changed = torch.where(
-            chosen & (fate >= MASKED) & (fate < MASKED + RANDOM), anything, changed
-        )
+        masked, random = fate < MASKED, (fate >= MASKED) & (fate < MASKED + RANDOM)
+        changed = torch.where(chosen & masked, self.settings.mask_id, ids)
+        changed = torch.where(chosen & random, anything, changed)
         return changed, torch.where(chosen, ids, NONE)
 
     def alter(self, inputs: Inputs, count: int, encoder: nn.Module) -> Inputs:
@@ -96,7 +89,4 @@ class MLM(Arm):
             return 0.0, {}
         scores = self.transform(step.hidden[step.count :][asked]) @ self.words[0].T + self.bias
         loss = cross_entropy(scores, self.wanted[asked])
-        return self.settings.lambda_max * loss, {
-            "arm_loss": loss.item(),
-            "lambda": self.settings.lambda_max,
-        }
+        return self.weighted(loss)

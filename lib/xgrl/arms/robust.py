@@ -5,8 +5,10 @@ right in a whole neighbourhood of the English one is right on the translation, t
 what goes into the trained layers (word embeddings, or the output of the frozen layers where there
 are any) and radius r = lambda_max:
 
-    Adversarial:  g = dL_task/dx;  L_arm = L_task(x + r ||x||_F g / ||g||_F)      one step in the worst direction (FGM)
-    Smoothing:    L_task(x + delta) in place of L_task(x),  delta_t = r ||x_t|| v_t, v_t uniform on the unit sphere
+    Adversarial:  g = dL_task/dx;  L_arm = L_task(x + r ||x||_F g / ||g||_F), one step in the worst
+                  direction (FGM)
+    Smoothing:    L_task(x + delta) in place of L_task(x),  delta_t = r ||x_t|| v_t, v_t uniform on
+                  the unit sphere
 
 Norms are taken over the real tokens of one text (Adversarial) and of each token (Smoothing), so
 that r is a share of the text's own size and means the same for every encoder and layer. Adversarial
@@ -28,8 +30,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from xgrl.arms.base import Arm, ArmSettings
-from xgrl.models.heads import mean_pool
+from xgrl.arms.base import Arm, ArmSettings, own_generator
 from xgrl.models.task_model import Inputs, Step, Term
 
 
@@ -51,24 +52,18 @@ class Adversarial(Arm):
 
     def perturbation(self, step: Step) -> Tensor:
         """(B, T, H), of Frobenius norm r times that of the text it is for, no gradient."""
-        x = step.inputs["inputs_embeds"]
-        slope = torch.autograd.grad(step.task_loss, x, retain_graph=True)[0] * step.mask.unsqueeze(
-            -1
-        )
+        x, mask = step.inputs["inputs_embeds"], step.mask.unsqueeze(-1)
+        slope = torch.autograd.grad(step.task_loss, x, retain_graph=True)[0] * mask
         size, steep = (
-            torch.linalg.vector_norm(v * step.mask.unsqueeze(-1), dim=(1, 2), keepdim=True)
+            torch.linalg.vector_norm(v * mask, dim=(1, 2), keepdim=True)
             for v in (x.detach(), slope)
         )
         return self.settings.lambda_max * size * slope / steep.clamp_min(1e-12)
 
     def forward(self, step: Step) -> Term:
-        inputs = step.inputs | {
-            "inputs_embeds": step.inputs["inputs_embeds"] + self.perturbation(step)
-        }
-        hidden, head = step.model.hidden(**inputs), step.model.head_of(step.task)
-        loss = head.loss(
-            head(mean_pool(hidden, step.mask) if head.pooled else hidden), step.labels, step.mask
-        )
+        x = step.inputs["inputs_embeds"] + self.perturbation(step)
+        hidden = step.model.hidden(**step.inputs | {"inputs_embeds": x})
+        loss = step.model.task_loss(hidden, step.mask, step.labels, step.task)
         return loss, {"arm_loss": loss.item(), "lambda": self.settings.lambda_max}
 
 
@@ -77,7 +72,7 @@ class Smoothing(Arm):
 
     def __init__(self, settings: ArmSettings):
         super().__init__(settings)
-        self.generator = torch.Generator().manual_seed(int(torch.randint(2**62, (1,))))
+        self.generator = own_generator()
 
     def alter(self, inputs: Inputs, count: int, encoder: nn.Module) -> Inputs:
         inputs = _as_vectors(inputs, encoder)

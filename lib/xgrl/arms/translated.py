@@ -22,7 +22,6 @@ Source: Phang et al. 2020 (arXiv 2005.13013), section 3.3; Conneau et al. 2018 (
 from __future__ import annotations
 
 from xgrl.arms.base import Arm
-from xgrl.models.heads import mean_pool
 from xgrl.models.task_model import Step, Term
 
 
@@ -30,10 +29,6 @@ class Translated(Arm):
     """The task's loss on translations; `Step.domains` are their labels."""
 
     def forward(self, step: Step) -> Term:
-        mask = step.mask[step.count :]
-        head = step.model.head_of(step.task)
-        loss = head.loss(head(mean_pool(step.hidden[step.count :], mask)), step.domains, mask)
-        return self.settings.lambda_max * loss, {
-            "arm_loss": loss.item(),
-            "lambda": self.settings.lambda_max,
-        }
+        rows = slice(step.count, None)
+        loss = step.model.task_loss(step.hidden[rows], step.mask[rows], step.domains, step.task)
+        return self.weighted(loss)

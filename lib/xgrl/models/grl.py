@@ -50,9 +50,7 @@ def gradient_reversal(features: Tensor, weight: float) -> Tensor:
 
 
 def lambda_at(progress: float, lambda_max: float) -> float:
-    """The weight of the reversed gradient at `progress` in [0, 1]: 0 at the start, nearly
-    `lambda_max` from half way.
-    """
+    """Weight of the reversed gradient at `progress` in [0, 1]; nearly `lambda_max` from 1/2."""
     if not 0 <= progress <= 1:
         raise ValueError(f"progress={progress!r}: must lie between 0 and 1")
     return lambda_max * (2 / (1 + math.exp(-10 * progress)) - 1)

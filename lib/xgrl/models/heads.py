@@ -3,15 +3,15 @@
 A head turns what it reads into scores, and scores and labels into a loss. S sequences of T tokens,
 H features:
 
-===================  =====================  ================  =========================================================
-head                 reads                  scores            labels
-===================  =====================  ================  =========================================================
-ClassificationHead   pooled (S, H)          (S, classes)      (S,) class
-ChoiceHead           pooled (S, H)          (S,)              (examples, 2): the right choice, and how many choices
-SpanHead             tokens (S, T, H)       (S, T, 2)         (S, 2) first and last token; 0 0 where there is no answer
-TaggingHead          tokens (S, T, H)       (S, T, tags)      (S, T) tag, -100 where none is asked for
-DualEncoderHead      pooled (S, H)          (S/2, S/2)        (S/2,) number of the candidate; equal ones are equal texts
-===================  =====================  ================  =========================================================
+==================  ==================  ============  ============================================
+head                reads               scores        labels
+==================  ==================  ============  ============================================
+ClassificationHead  pooled (S, H)       (S, classes)  (S,) class
+ChoiceHead          pooled (S, H)       (S,)          (examples, 2): right choice, number of choices
+SpanHead            tokens (S, T, H)    (S, T, 2)     (S, 2) first and last token; 0 0 for no answer
+TaggingHead         tokens (S, T, H)    (S, T, tags)  (S, T) tag, -100 where none is asked for
+DualEncoderHead     pooled (S, H)       (S/2, S/2)    (S/2,) the candidate's number, one for a text
+==================  ==================  ============  ============================================
 
 Sources: Devlin et al. 2019 (arXiv 1810.04805) for the first four; Roy et al. 2020 (LAReQA, arXiv
 2004.05484) for the dual encoder with in-batch softmax.
@@ -26,9 +26,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 
 def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Mean over a text's tokens, special tokens included: hidden (B, T, H), mask (B, T) of 0 and 1
-    -> (B, H).
-    """
+    """Mean over all tokens: hidden (B, T, H), mask (B, T) of 0 and 1 -> (B, H)."""
     weights = mask.to(hidden.dtype).unsqueeze(-1)
     return (hidden * weights).sum(1) / weights.sum(1)
 
@@ -72,9 +70,8 @@ class ChoiceHead(Head):
         return super().forward(features).squeeze(-1)
 
     def loss(self, scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-        choices = pad_sequence(
-            list(scores.split(labels[:, 1].tolist())), batch_first=True, padding_value=-torch.inf
-        )
+        examples = scores.split(labels[:, 1].tolist())
+        choices = pad_sequence(examples, batch_first=True, padding_value=-torch.inf)
         return cross_entropy(choices, labels[:, 0])
 
 
@@ -88,10 +85,8 @@ class SpanHead(Head):
 
     def loss(self, scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
         scores = scores.masked_fill(mask.unsqueeze(-1) == 0, -torch.inf)
-        return (
-            cross_entropy(scores[..., 0], labels[:, 0])
-            + cross_entropy(scores[..., 1], labels[:, 1])
-        ) / 2
+        first, last = (cross_entropy(scores[..., i], labels[:, i]) for i in (0, 1))
+        return (first + last) / 2
 
 
 class TaggingHead(Head):
@@ -105,9 +100,7 @@ class TaggingHead(Head):
 
 
 class DualEncoderHead(nn.Module):
-    """Queries against the batch's candidates: cosine times a learned scale; sequences come as
-    query, candidate, query, ...
-    """
+    """Queries against the batch's candidates: cosine times a learned scale; they take turns."""
 
     pooled = True
 

@@ -2,10 +2,9 @@
 that are trained.
 
 The frozen part is a fixed function of the text, so the study computes its output for every text
-once (`xgrl.prepare.prefix_cache`) and each job trains `top` on it. `prefix` followed by `top` is the whole
-model, bit for bit, for BERT, XLM-R and ModernBERT: the parts are copies of the model with fewer
-layers, and above the split the embeddings give way to a module that passes on inputs_embeds
-unchanged.
+once (`xgrl.prepare.prefix_cache`) and each job trains `top` on it. `prefix` followed by `top` is
+the whole model, bit for bit, for BERT, XLM-R and ModernBERT: the parts are copies of the model with
+fewer layers, and above the split the embeddings give way to a module that passes inputs_embeds on.
 """
 
 from __future__ import annotations
@@ -33,9 +32,7 @@ def hidden_states(
 
 
 class _PassThrough(nn.Module):
-    """Stands where the embeddings were: the hidden states of a frozen prefix go into the layers
-    unchanged.
-    """
+    """Stands where the embeddings were: hidden states go into the layers unchanged."""
 
     def forward(self, *, inputs_embeds: torch.Tensor, **_: object) -> torch.Tensor:
         return inputs_embeds
@@ -43,14 +40,12 @@ class _PassThrough(nn.Module):
 
 def layer_stack(model: PreTrainedModel) -> nn.ModuleList:
     """The stack of layers: `.encoder.layer` in BERT and XLM-R, `.layers` in ModernBERT."""
-    found = getattr(getattr(model, "encoder", model), "layer", None)
-    found = getattr(model, "layers", None) if found is None else found
-    if not isinstance(found, nn.ModuleList):
-        raise ValueError(
-            f"{type(model).__name__} cannot be split: no stack of layers at .encoder.layer or "
-            f".layers"
-        )
-    return found
+    layers = getattr(getattr(model, "encoder", model), "layer", None)
+    layers = getattr(model, "layers", None) if layers is None else layers
+    if not isinstance(layers, nn.ModuleList):
+        name = type(model).__name__
+        raise ValueError(f"{name} cannot be split: no stack of layers at .encoder.layer or .layers")
+    return layers
 
 
 def keep_layers(model: PreTrainedModel, start: int, end: int) -> None:
@@ -63,12 +58,20 @@ def keep_layers(model: PreTrainedModel, start: int, end: int) -> None:
     model.config.num_hidden_layers = end - start
 
 
-def _check_split(model: PreTrainedModel, k: int) -> None:
-    if not 0 <= k < len(layer_stack(model)):
-        raise ValueError(
-            f"k={k} frozen layers: 0 to {len(layer_stack(model)) - 1} of "
-            f"{len(layer_stack(model))} may be frozen"
-        )
+def _validate_split(model: PreTrainedModel, k: int) -> None:
+    if not 0 <= k < (depth := len(layer_stack(model))):
+        raise ValueError(f"k={k} frozen layers: 0 to {depth - 1} of {depth} may be frozen")
+
+
+def _without(model: PreTrainedModel, start: int, end: int, shared: dict[int, object]) -> nn.Module:
+    """A copy with the layers start to end - 1 and no pooler; what is in `shared`, by id, is not
+    copied but replaced.
+    """
+    part = copy.deepcopy(model, shared)
+    keep_layers(part, start, end)
+    if hasattr(part, "pooler"):
+        part.pooler = None
+    return part
 
 
 def prefix(model: PreTrainedModel, k: int) -> PreTrainedModel:
@@ -78,20 +81,12 @@ def prefix(model: PreTrainedModel, k: int) -> PreTrainedModel:
     It shares its weights with `model` (no copy), not its modules. k = 0: the embeddings alone.
     Raises ValueError for another k.
     """
-    _check_split(model, k)
-    part = copy.deepcopy(
-        model,
-        {
-            id(weight): nn.Parameter(weight.data, requires_grad=False)
-            for weight in model.parameters()
-        },
-    )
-    keep_layers(part, 0, k)
-    if hasattr(part, "final_norm"):  # ModernBERT normalises once more after its last layer
-        part.final_norm = nn.Identity()
-    if hasattr(part, "pooler"):
-        part.pooler = None
-    return part.eval()
+    _validate_split(model, k)
+    frozen = {id(w): nn.Parameter(w.data, requires_grad=False) for w in model.parameters()}
+    lower = _without(model, 0, k, frozen)
+    if hasattr(lower, "final_norm"):  # ModernBERT normalises once more after its last layer
+        lower.final_norm = nn.Identity()
+    return lower.eval()
 
 
 def top(model: PreTrainedModel, k: int) -> PreTrainedModel:
@@ -102,18 +97,13 @@ def top(model: PreTrainedModel, k: int) -> PreTrainedModel:
     saved as a whole. k = 0: the model itself, called with input_ids. Raises ValueError for another
     k.
     """
-    _check_split(model, k)
+    _validate_split(model, k)
     if k == 0:
         return model
     shared: dict[int, object] = {id(weight): weight for weight in model.parameters()}
-    shared |= {id(model.embeddings): _PassThrough()} | {
-        id(layer): nn.Identity() for layer in layer_stack(model)[:k]
-    }
-    part = copy.deepcopy(model, shared)
-    keep_layers(part, k, len(layer_stack(model)))
-    if hasattr(part, "pooler"):
-        part.pooler = None
-    return part
+    shared |= {id(layer): nn.Identity() for layer in layer_stack(model)[:k]}
+    shared[id(model.embeddings)] = _PassThrough()
+    return _without(model, k, len(layer_stack(model)), shared)
 
 
 class Chain(nn.Module):
@@ -161,13 +151,12 @@ def join(model: PreTrainedModel, trained: PreTrainedModel | Chain) -> PreTrained
     not fit.
     """
     trained = trained.parts[-1] if isinstance(trained, Chain) else trained
-    k = len(layer_stack(model)) - len(layer_stack(trained))
-    target = top(model, k) if k >= 0 else model
+    upper, layers = len(layer_stack(trained)), len(layer_stack(model))
+    target = top(model, layers - upper) if layers >= upper else model
     try:
         target.load_state_dict(trained.state_dict())
     except RuntimeError as error:
         raise ValueError(
-            f"{len(layer_stack(trained))} upper layers do not fit an encoder of "
-            f"{len(layer_stack(model))}: {error}"
+            f"{upper} upper layers do not fit an encoder of {layers}: {error}"
         ) from None
     return model

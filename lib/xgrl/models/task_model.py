@@ -20,9 +20,7 @@ Term = tuple[Tensor | float, dict[str, float]]
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 where the hardware is fast at it, on a GPU; elsewhere a context that does nothing.
-    Weights stay float32.
-    """
+    """bfloat16 on a GPU, elsewhere a context that does nothing. Weights stay float32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
@@ -93,9 +91,7 @@ class TaskModel(nn.Module):
         return self.head[self.shared[task]] if task else self.head
 
     def hidden(self, layer: int = -1, **inputs: Tensor) -> Tensor:
-        """Hidden states (B, T, H) of a padded batch after the last layer, or of layer `layer` (0 =
-        what goes in).
-        """
+        """Hidden states (B, T, H) after the last layer, or layer `layer` (0 = what goes in)."""
         return self.states([layer], **inputs)[0]
 
     def states(self, layers: Sequence[int], **inputs: Tensor) -> list[Tensor]:
@@ -138,6 +134,11 @@ class TaskModel(nn.Module):
         }
         return {name: [w for w in part if w.requires_grad] for name, part in weights.items()}
 
+    def task_loss(self, hidden: Tensor, mask: Tensor, labels: Tensor, task: str) -> Tensor:
+        """The loss of a task's head on hidden states (S, T, H) of its texts, mask (S, T)."""
+        head = self.head_of(task)
+        return head.loss(head(mean_pool(hidden, mask) if head.pooled else hidden), labels, mask)
+
     def forward(
         self, labels: Tensor, domains: Tensor, progress: float, task: str = "", **inputs: Tensor
     ) -> tuple[Tensor, Tensor | float, dict[str, float]]:
@@ -145,14 +146,11 @@ class TaskModel(nn.Module):
         count = len(inputs["attention_mask"]) - len(domains)
         inputs = self.arm.alter(inputs, count, self.encoder)
         mask = inputs["attention_mask"]
-        hidden, *lower = self.states(
-            [-1, self.arm.layer] if self.arm.layer >= 0 else [-1], **inputs
-        )
+        layers = [-1, self.arm.layer] if self.arm.layer >= 0 else [-1]
+        hidden, *lower = self.states(layers, **inputs)
+        loss = self.task_loss(hidden[:count], mask[:count], labels, task)
         read = lower[0] if lower else hidden
-        labelled, head = mean_pool(hidden[:count], mask[:count]), self.head_of(task)
-        loss = head.loss(head(labelled if head.pooled else hidden[:count]), labels, mask[:count])
-        term, curves = self.arm(
-            Step(self, inputs, hidden, read, count, labels, domains, task, loss, progress)
-        )
-        norm = labelled.detach().norm(dim=-1).mean().item()
+        step = Step(self, inputs, hidden, read, count, labels, domains, task, loss, progress)
+        term, curves = self.arm(step)
+        norm = mean_pool(hidden[:count].detach(), mask[:count]).norm(dim=-1).mean().item()
         return loss, term, {"task_loss": loss.item(), "feature_norm": norm} | curves

@@ -9,11 +9,11 @@ al. 2020, "Load what you need", for inference; here for training as well).
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import numpy as np
 import torch
@@ -27,19 +27,14 @@ CHUNK = 1000  # texts tokenised at a time
 @dataclass(frozen=True, eq=False)
 class Tokens:
     """Token ids of n texts: `ids` (T,) int32, flat, and `offsets` (n + 1,) int64; text i is
-    ids[offsets[i]:offsets[i + 1]].
+    ids[offsets[i] : offsets[i + 1]].
     """
 
     ids: np.ndarray
     offsets: np.ndarray
 
     def __post_init__(self) -> None:
-        if (
-            self.offsets.ndim != 1
-            or len(self.offsets) == 0
-            or self.offsets[0] != 0
-            or self.offsets[-1] != len(self.ids)
-        ):
+        if self.offsets.ndim != 1 or [*self.offsets[:1], *self.offsets[-1:]] != [0, len(self.ids)]:
             raise ValueError(f"offsets must run from 0 to {len(self.ids)}, the number of token ids")
 
     def __len__(self) -> int:
@@ -59,34 +54,23 @@ class Tokens:
 
 
 class TokenWriter:
-    """Collects the token ids of texts as one flat array, a part at a time, so that no list of all
-    of them is ever held.
-    """
+    """Collects texts as one flat array, so that no list of all their ids is ever held."""
 
     def __init__(self) -> None:
-        self._parts, self._part, self._lengths = [], [], array("q")
+        self._ids, self._lengths = array("i"), array("q")
 
     def __len__(self) -> int:
         return len(self._lengths)
 
     def add(self, ids: Sequence[int]) -> None:
         """One text more."""
-        self._part.extend(ids)
+        self._ids.extend(ids)
         self._lengths.append(len(ids))
-        if len(self._part) > 1_000_000:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._parts.append(np.array(self._part, dtype=np.int32))
-        self._part = []
 
     def close(self) -> Tokens:
         """All texts."""
-        self._flush()
-        return Tokens(
-            np.concatenate(self._parts),
-            np.concatenate([[0], np.cumsum(self._lengths)]).astype(np.int64),
-        )
+        offsets = np.concatenate([[0], np.cumsum(self._lengths)]).astype(np.int64)
+        return Tokens(np.array(self._ids, dtype=np.int32), offsets)
 
 
 def pad(rows: Sequence[np.ndarray], fill: int = 0) -> tuple[Tensor, Tensor]:
@@ -109,20 +93,16 @@ def tokenise(
     chunks. Returns Tokens. Raises TypeError where a text is not a string.
     """
     writer, texts = TokenWriter(), iter(texts)
-    while chunk := [
-        (text, "") if isinstance(text, str) else tuple(text)
-        for text in itertools.islice(texts, CHUNK)
-    ]:
-        for text in itertools.chain.from_iterable(chunk):
+    while chunk := [(t, "") if isinstance(t, str) else tuple(t) for t in islice(texts, CHUNK)]:
+        for text in chain.from_iterable(chunk):
             if not isinstance(text, str):
                 raise TypeError(f"a text must be a string, found {type(text).__name__}: {text!r}")
         encoded: list[Sequence[int]] = [()] * len(chunk)
         for paired in (False, True):
-            if rows := [i for i, (_, second) in enumerate(chunk) if bool(second) == paired]:
-                both = {"text_pair": [chunk[i][1] for i in rows]} if paired else {}
-                ids = tokenizer(
-                    [chunk[i][0] for i in rows], **both, truncation=True, max_length=max_length
-                )["input_ids"]
+            rows = [i for i, (_, second) in enumerate(chunk) if bool(second) == paired]
+            if rows:
+                sides = [[chunk[i][side] for i in rows] for side in range(1 + paired)]
+                ids = tokenizer(*sides, truncation=True, max_length=max_length)["input_ids"]
                 for row, row_ids in zip(rows, ids, strict=True):
                     encoded[row] = row_ids
         for row_ids in encoded:
@@ -136,32 +116,25 @@ def kept_ids(corpora: Iterable[Tokens], special_ids: Iterable[int]) -> np.ndarra
 
     It must cover every stage, language and test set, because an id outside has no row afterwards.
     """
-    used = [
-        np.asarray(list(special_ids), dtype=np.int64),
-        *(np.unique(tokens.ids).astype(np.int64) for tokens in corpora),
-    ]
-    kept = np.unique(np.concatenate(used))
+    special = np.asarray(list(special_ids), dtype=np.int64)
+    used = (np.unique(tokens.ids).astype(np.int64) for tokens in corpora)
+    kept = np.unique(np.concatenate([special, *used]))
     if len(kept) and kept[0] < 0:
         raise ValueError(f"token ids are not negative, found {kept[0]}")
     return kept
 
 
 def remap(tokens: Tokens, kept: np.ndarray) -> Tokens:
-    """Renumber token ids to their places in `kept` (sorted original ids). Raises ValueError for an
-    id that was not kept.
-    """
-    kept = np.asarray(kept)
-    place = np.full(
-        max(int(kept.max(initial=-1)), int(tokens.ids.max(initial=-1))) + 1, -1, dtype=np.int32
-    )
-    place[kept] = np.arange(len(kept), dtype=np.int32)
-    ids = place[tokens.ids]
+    """Renumber token ids by `kept` (sorted original ids); ValueError for an id not kept."""
+    size = max(int(np.max(kept, initial=-1)), int(tokens.ids.max(initial=-1))) + 1
+    number = np.full(size, -1, dtype=np.int32)
+    number[kept] = np.arange(len(kept), dtype=np.int32)
+    ids = number[tokens.ids]
     if (unknown := ids < 0).any():
         raise ValueError(
-            f"{unknown.sum()} of {len(tokens.ids)} token ids are outside the trimmed vocabulary "
-            f"of {len(kept)} rows, "
-            f"the first is {tokens.ids[unknown][0]}: prepare this text in 01 together with the "
-            f"rest of the study"
+            f"{unknown.sum()} of {len(ids)} token ids are outside the trimmed vocabulary of "
+            f"{len(kept)} rows, the first is {tokens.ids[unknown][0]}: prepare this text in 01 "
+            f"together with the rest of the study"
         )
     return Tokens(ids, tokens.offsets)
 
@@ -181,21 +154,19 @@ def trim(model: PreTrainedModel, kept: np.ndarray) -> PreTrainedModel:
         raise ValueError(
             f"kept ids must be sorted, unique and inside a vocabulary of {len(weight)} rows"
         )
-    place = {int(old): new for new, old in enumerate(kept)}
-    pad = model.config.pad_token_id
-    if pad is not None and pad not in place:
+    number = {int(old): new for new, old in enumerate(kept)}
+    padding = model.config.pad_token_id
+    if padding is not None and padding not in number:
         raise ValueError(
-            f"the padding id {pad} must be kept: pass the tokenizer's special ids to kept_ids"
+            f"the padding id {padding} must be kept: pass the tokenizer's special ids to kept_ids"
         )
-    counts_from_padding = (
-        getattr(getattr(model, "embeddings", None), "padding_idx", None) is not None
-    )
-    if counts_from_padding and place[pad] != pad:
+    counts_from_padding = getattr(getattr(model, "embeddings", None), "padding_idx", None)
+    if counts_from_padding is not None and number[padding] != padding:
         raise ValueError(
-            f"{type(model).__name__} numbers positions from its padding id {pad}: keep every id "
-            f"below it too"
+            f"{type(model).__name__} numbers positions from its padding id {padding}: keep every "
+            f"id below it too"
         )
-    return with_words(model, weight.detach()[torch.from_numpy(kept)], place)
+    return with_words(model, weight.detach()[torch.from_numpy(kept)], number)
 
 
 def restore(
@@ -206,15 +177,10 @@ def restore(
 
     Raises ValueError where the shapes do not fit.
     """
-    rows, full = (
-        model.get_input_embeddings().weight.detach(),
-        full_model.get_input_embeddings().weight.detach(),
-    )
-    if (
-        len(rows) != len(kept)
-        or rows.shape[1] != full.shape[1]
-        or (len(kept) and kept[-1] >= len(full))
-    ):
+    rows = model.get_input_embeddings().weight.detach()
+    full = full_model.get_input_embeddings().weight.detach()
+    fits = len(rows) == len(kept) and rows.shape[1] == full.shape[1]
+    if not fits or (len(kept) and kept[-1] >= len(full)):
         raise ValueError(
             f"a trimmed embedding {tuple(rows.shape)} with {len(kept)} kept ids does not fit into "
             f"{tuple(full.shape)}"
@@ -225,20 +191,19 @@ def restore(
 
 
 def with_words(
-    model: PreTrainedModel, weight: torch.Tensor, place: dict[int, int]
+    model: PreTrainedModel, weight: torch.Tensor, number: dict[int, int]
 ) -> PreTrainedModel:
-    """Copy a model with another word embedding; `place` maps token ids in its config (an id without
-    a place becomes None).
+    """A copy of a model with another word embedding, whose config's token ids are renumbered by
+    `number` (None for an id that is not in it).
     """
     old = model.get_input_embeddings()
-    padding = None if old.padding_idx is None else place[old.padding_idx]
-    new = nn.Embedding(
-        *weight.shape, padding_idx=padding, _weight=weight, _freeze=not old.weight.requires_grad
-    )
+    padding = None if old.padding_idx is None else number[old.padding_idx]
+    frozen = not old.weight.requires_grad
+    new = nn.Embedding(*weight.shape, padding_idx=padding, _weight=weight, _freeze=frozen)
     # the memo puts the new embedding where the old one is met: no full copy
     copied = copy.deepcopy(model, {id(old): new})
     copied.config.vocab_size = len(weight)
     for name, value in json.loads(model.config.to_json_string(use_diff=False)).items():
         if name.endswith("_token_id") and isinstance(value, int):
-            setattr(copied.config, name, place.get(value))
+            setattr(copied.config, name, number.get(value))
     return copied

@@ -78,9 +78,7 @@ def text_of_arms(
 
 
 def text_languages(job: Job) -> dict[str, list[str]]:
-    """The languages of the text for language modelling, of which its labels are numbers, by the
-    corpus's name; empty if no arm needs it.
-    """
+    """Languages that labels of text for language modelling number, by corpus; {} without it."""
     if "language-modelling" not in {arm_spec(arm).text for arm in job["arms"]}:
         return {}
     known, wanted = messages.SOURCES[_source(job)], job["unlabelled_languages"]
@@ -101,9 +99,7 @@ def _matched(
     lengths: np.ndarray,
     column: str = "text",
 ) -> Dataset:
-    """``unlabelled_rows`` of `rows` in each language, or as many as the smallest has, matched in
-    length.
-    """
+    """``unlabelled_rows`` of each language, or as many as the smallest has, like `lengths`."""
     smallest = pd.Series(rows["language"]).value_counts()[languages].min()
     wanted, rng = min(job["unlabelled_rows"], int(smallest)), generator(job["master_seed"], name)
     longest = job["max_length"]

@@ -58,8 +58,7 @@ class Corpus:
 
     @cached_property
     def units(self) -> np.ndarray:
-        """What a batch draws: (u + 1,) borders, unit i is the sequences units[i] .. units[i + 1] -
-        1.
+        """What a batch draws: (u + 1,) borders, unit i is sequences units[i] .. units[i + 1] - 1.
 
         Choices of one example stay together, and so do a query and its candidate; windows are units
         of their own.
@@ -70,16 +69,12 @@ class Corpus:
     @cached_property
     def lengths(self) -> np.ndarray:
         """Tokens of each unit's longest sequence, (u,) int64."""
-        return (
-            np.maximum.reduceat(self.tokens.lengths, self.units[:-1])
-            if len(self.tokens)
-            else self.tokens.lengths
-        )
+        lengths = self.tokens.lengths
+        return np.maximum.reduceat(lengths, self.units[:-1]) if len(lengths) else lengths
 
     def sequences(self, units: np.ndarray) -> np.ndarray:
         """The sequences of some units, in order."""
-        borders = self.units
-        return np.concatenate([np.arange(borders[u], borders[u + 1]) for u in units])
+        return np.concatenate([np.arange(*self.units[u : u + 2]) for u in units])
 
     def column(self, name: str) -> list:
         """A column of the canonical rows (context, answers, tags, gold), read from disk."""
@@ -104,18 +99,17 @@ def save_corpus(folder: Path, rows: pa.Table, format: str, encoded: Encoded) -> 
 
     def write(new: Path) -> None:
         pq.write_table(table, new / "rows.parquet")
-        np.save(new / "tokens.npy", encoded.tokens.ids)
-        np.save(new / "offsets.npy", encoded.tokens.offsets)
-        for name in ARRAYS:
-            if getattr(encoded, name) is not None:
-                np.save(new / f"{name}.npy", getattr(encoded, name))
+        arrays = {"tokens": encoded.tokens.ids, "offsets": encoded.tokens.offsets}
+        arrays |= {name: getattr(encoded, name) for name in ARRAYS}
+        for name, values in arrays.items():
+            if values is not None:
+                np.save(new / f"{name}.npy", values)
 
     records.replace_folder(folder, write)
 
 
 def load_corpus(folder: Path) -> Corpus:
-    """Map a prepared corpus from disk: token ids and hidden states stay on disk until a batch reads
-    them.
+    """Map a prepared corpus: token ids and hidden states stay on disk until a batch reads them.
 
     Raises FileNotFoundError where the folder holds no prepared corpus.
     """
@@ -128,17 +122,14 @@ def load_corpus(folder: Path) -> Corpus:
     rows = file.read([name for name in ("id", "label") if name in file.schema_arrow.names])
     labels = rows["label"].to_numpy() if "label" in rows.column_names else None
     tokens = Tokens(_open(folder / "tokens.npy"), np.load(folder / "offsets.npy"))
-    there = {
-        name: _open(folder / f"{name}.npy")
-        for name in ("hidden", *ARRAYS)
-        if (folder / f"{name}.npy").exists()
-    }
+    paths = {name: folder / f"{name}.npy" for name in ("hidden", *ARRAYS)}
+    arrays = {name: _open(path) for name, path in paths.items() if path.exists()}
     format = file.schema_arrow.metadata[b"format"].decode()
-    return Corpus(rows["id"].to_pylist(), labels, tokens, format=format, folder=folder, **there)
+    return Corpus(rows["id"].to_pylist(), labels, tokens, format=format, folder=folder, **arrays)
 
 
 def _open(path: Path) -> np.ndarray:
-    """Map an array read-only, or load it where it is empty (an empty file part cannot be mapped)."""
+    """Map an array read-only, or load it where it is empty and so cannot be mapped."""
     try:
         return np.load(path, mmap_mode="r")
     except ValueError:

@@ -5,15 +5,15 @@ once.
 last bits on the batch they were computed in; so the frozen lower layers are computed here, in a
 fixed order, never by whichever job comes first.
 
-    prepared/encoder/                      trimmed encoder (save_pretrained) and kept_ids.npy
-    prepared/intermediate/<task>/train|dev
-    prepared/target/<task>/first|train|dev|test-<language>
-    prepared/target/<task>/[dev-]queries-<language>|[dev-]candidates[-<language>]
-    prepared/unlabelled                    labels are indices into the study's unlabelled languages
-    prepared/language-modelling|pairs, prepared/intermediate/<task>/translated      texts of single arms, where a study has them
-    prepared/probe_texts.parquet, parallel_texts.parquet, languages.csv             what checkpoints are measured with
-    prepared/<corpus>/                     rows.parquet, tokens.npy, offsets.npy, ..., hidden.npy: see `xgrl.prepare.corpus`
-    prepared/contents/<part>.sha256        what a part of all this holds, see `xgrl.prepare.parts`
+    prepared/encoder/       trimmed encoder (save_pretrained) and kept_ids.npy
+    prepared/<corpus>/      rows.parquet, tokens.npy, ..., hidden.npy, see `xgrl.prepare.corpus`:
+        intermediate/<task>/train|dev|translated
+        target/<task>/first|train|dev|test-<language>
+        target/<task>/[dev-]queries-<language>|[dev-]candidates[-<language>]
+        unlabelled          its labels are indices into the study's unlabelled languages
+        language-modelling|pairs            text of single arms, as translated is
+    prepared/probe_texts.parquet, parallel_texts.parquet, languages.csv    to measure with
+    prepared/contents/<part>.sha256         what a part of all this holds: `xgrl.prepare.parts`
 """
 
 from __future__ import annotations
@@ -53,12 +53,10 @@ class Prepared:
     def of(cls, outputs: str | Path, study: str) -> Prepared:
         """The finished prepared folder of `study`; ValueError where 01_prepare has not finished."""
         folder = records.run_folder(outputs, study, "prepare")
-        found = records.read(folder)["study"]
-        if found != study:
-            raise ValueError(f"{folder} was prepared for study {found!r}, not {study!r}")
-        records.verify_hashes(
-            folder, "encoder", "languages.csv", "probe_texts.parquet", "parallel_texts.parquet"
-        )
+        if (owner := records.read(folder)["study"]) != study:
+            raise ValueError(f"{folder} was prepared for study {owner!r}, not {study!r}")
+        texts = ("probe_texts.parquet", "parallel_texts.parquet")
+        records.verify_hashes(folder, "encoder", "languages.csv", *texts)
         return cls(folder)
 
     @cached_property
@@ -77,13 +75,11 @@ class Prepared:
         return {f"prepared/{part}": self.contents[part] for part in parts}
 
     def check_inputs(self, folder: Path) -> dict[str, Any]:
-        """The record of a finished run; ValueError where it is damaged or was trained on prepared
-        data no longer there.
-        """
+        """A finished run's record; ValueError where it is damaged or its data are gone."""
         record = records.verify_hashes(folder)
-        for name, found in record["inputs"].items():
+        for name, sha256 in record["inputs"].items():
             part = name.removeprefix("prepared/")
-            if part != name and self.contents.get(part) != found:
+            if part != name and self.contents.get(part) != sha256:
                 raise ValueError(
                     f"{folder} was trained on another {part!r} than {self.folder} holds now; run "
                     f"it again"
@@ -91,17 +87,13 @@ class Prepared:
         return record
 
     def corpus(self, name: str) -> Corpus:
-        """A corpus by its name, as ``intermediate/sarcasm/train``; ValueError where a file of it is
-        damaged.
-        """
+        """A corpus by name, as ``intermediate/sarcasm/train``; ValueError where it is damaged."""
         records.verify_hashes(self.folder, name, record=self.record)
-        found = load_corpus(self.folder / name)
-        return found if self.cached else replace(found, hidden=None)
+        corpus = load_corpus(self.folder / name)
+        return corpus if self.cached else replace(corpus, hidden=None)
 
     def uncached(self) -> Prepared:
-        """The same folder for an encoder whose lower layers are not those of 01, or do not read
-        what 01's did.
-        """
+        """The same folder for an encoder that needs other output of the lower layers than 01's."""
         return replace(self, cached=False)
 
     def for_arm(self, arm: str) -> Prepared:
@@ -109,21 +101,20 @@ class Prepared:
         return self if arm_spec(arm).cached else self.uncached()
 
     def text(self, arm: str, intermediate: str) -> Corpus | None:
-        """The corpus that an arm's batches hold beside the labelled texts, None where it needs
-        none.
+        """The corpus that an arm's batches hold beside the labelled texts, None where it has none.
 
         ValueError where 01 was run without this arm.
         """
         name = arm_spec(arm).text
         if not name:
             return None
-        place = f"intermediate/{intermediate}/{name}" if name == "translated" else name
-        if not self.has(place):
+        name = f"intermediate/{intermediate}/{name}" if name == "translated" else name
+        if not self.has(name):
             raise ValueError(
-                f"{self.folder} has no {place!r} for arm {arm!r}: name the arm in the study, and "
+                f"{self.folder} has no {name!r} for arm {arm!r}: name the arm in the study, and "
                 f"run 01_prepare again"
             )
-        return self.corpus(place)
+        return self.corpus(name)
 
     def languages(self, target: str) -> list[str]:
         """Languages a target was prepared in."""
@@ -134,18 +125,14 @@ class Prepared:
         return (self.folder / name).exists()
 
     def candidates(self, target: str, language: str, kind: str = "") -> list[str]:
-        """Names of the corpora of candidates that queries of a language search; `kind` is "" or
-        "dev-".
-        """
-        place = f"target/{target}/{kind}candidates"
+        """Corpora of candidates that queries of a language search; `kind`: "" or "dev-"."""
+        name = f"target/{target}/{kind}candidates"
         if find_task(target, "target").candidates == "pooled":
-            return [f"{place}-{of}" for of in self.languages(target)]
-        return [place if self.has(place) else f"{place}-{language}"]
+            return [f"{name}-{code}" for code in self.languages(target)]
+        return [name if self.has(name) else f"{name}-{language}"]
 
-    def parts(self, intermediate: str) -> list[str]:
-        """The tasks that an intermediate task trains on: itself, or for a mixture all others of the
-        study.
-        """
+    def tasks(self, intermediate: str) -> list[str]:
+        """The tasks it trains on: itself, or for a mixture all others of the study."""
         return mixture_parts(intermediate, self.record["parameters"]["intermediate"])
 
     def labels(self, task: str, role: str = "target") -> list[str]:
@@ -154,14 +141,12 @@ class Prepared:
 
     def head(self, task: str, role: str = "target") -> tuple[str, int]:
         """What a task's head is: the format, and the number of classes or tags."""
-        found = self.record["metrics"]["heads"][f"{role}/{task}"]
-        return found["format"], len(found["labels"])
+        head = self.record["metrics"]["heads"][f"{role}/{task}"]
+        return head["format"], len(head["labels"])
 
     @property
     def unlabelled_languages(self) -> list[str]:
-        """Languages of the discriminator's text; the unlabelled corpus's labels are indices into
-        it.
-        """
+        """Languages of the discriminator's text, numbered by the labels of `unlabelled`."""
         return self.record["parameters"]["unlabelled_languages"]
 
     def encoder(self, checkpoint: str | Path | None = None) -> PreTrainedModel:
@@ -170,18 +155,16 @@ class Prepared:
         A checkpoint may be older than some text of the study. Then its word vectors, which were not
         trained, are those of 01.
         """
-        own, place = self.folder / "encoder", Path(checkpoint or self.folder / "encoder")
-        found = load_trimmed(place)
-        older, kept = (np.load(folder / "kept_ids.npy") for folder in (place, own))
-        if np.array_equal(older, kept):
-            return found
+        own = self.folder / "encoder"
+        folder = Path(checkpoint or own)
+        model = load_trimmed(folder)
+        older, kept = (np.load(path / "kept_ids.npy").tolist() for path in (folder, own))
+        if older == kept:
+            return model
         words = load_trimmed(own).get_input_embeddings().weight.detach()
-        number = {int(word): row for row, word in enumerate(kept)}
-        return with_words(
-            found,
-            words,
-            {row: number[int(word)] for row, word in enumerate(older) if int(word) in number},
-        )
+        number = {word: row for row, word in enumerate(kept)}
+        moved = {row: number[word] for row, word in enumerate(older) if word in number}
+        return with_words(model, words, moved)
 
     def trainable(self, model: PreTrainedModel) -> nn.Module:
         """The layers of `model` that the study trains (they share their weights with `model`).
@@ -195,17 +178,14 @@ class Prepared:
 
     def frozen_layers(self, model: PreTrainedModel) -> int:
         """How many lower layers stay as they are; 0 = everything is trained, the embeddings too."""
-        return frozen_layers(
-            self.record["parameters"]["trained_layers"], model.config.num_hidden_layers
-        )
+        trained = self.record["parameters"]["trained_layers"]
+        return frozen_layers(trained, model.config.num_hidden_layers)
 
     @property
     def special_ids(self) -> dict[str, Any]:
-        """``mask_id`` (None where there is none) and ``special_ids`` of the tokenizer, in the
-        trimmed vocabulary.
-        """
-        found = self.record["metrics"]["special_ids"]
-        return {"mask_id": found["mask"], "special_ids": tuple(found["all"])}
+        """``mask_id`` (None without one) and ``special_ids``, in the trimmed vocabulary."""
+        ids = self.record["metrics"]["special_ids"]
+        return {"mask_id": ids["mask"], "special_ids": tuple(ids["all"])}
 
     def trained_layer(self, model: PreTrainedModel, layer: int, name: str = "layer") -> int:
         """A layer of the whole encoder as a layer of its trained part (0: what goes in); -1, the
@@ -217,10 +197,8 @@ class Prepared:
             return layer
         frozen, layers = self.frozen_layers(model), model.config.num_hidden_layers
         if not frozen < layer <= layers:
-            raise ValueError(
-                f"{name}={layer}: allowed: -1 (last), or {frozen + 1} to {layers}, which are "
-                f"trained"
-            )
+            allowed = f"-1 (last), or {frozen + 1} to {layers}, which are trained"
+            raise ValueError(f"{name}={layer}: allowed: {allowed}")
         return layer - frozen
 
 
@@ -231,8 +209,6 @@ def frozen_layers(trained: int, layers: int) -> int:
         ValueError: more trained layers than there are, or none.
     """
     if trained != -1 and not 1 <= trained <= layers:
-        raise ValueError(
-            f"trained_layers={trained}: the encoder has {layers} layers; allowed: -1 (all) or 1 "
-            f"to {layers}"
-        )
+        given = f"trained_layers={trained}: the encoder has {layers} layers"
+        raise ValueError(f"{given}; allowed: -1 (all) or 1 to {layers}")
     return 0 if trained == -1 else layers - trained

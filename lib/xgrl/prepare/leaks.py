@@ -22,9 +22,7 @@ TRANSLATIONS = "pairs, translations"  # the foreign side in the table of what le
 
 
 def surface(rows: Dataset, format: str) -> list[str]:
-    """The text of each row that must not be in a test set: all of what an encoder is shown, but the
-    candidates of pairs.
-    """
+    """What an encoder is shown of each row, and so must not be in a test set; of pairs one side."""
     if format == "tagging":
         return [" ".join(tokens) for tokens in rows["tokens"]]
     if format == "multiple_choice":

@@ -68,23 +68,21 @@ def prefix_states(
     longer text is a batch by itself). Returns path.
     """
     order = np.argsort(tokens.lengths, kind="stable")
-    lengths = tokens.lengths[order]
+    lengths, offsets = tokens.lengths[order], tokens.offsets
+    shape = (len(tokens.ids), prefix_model.config.hidden_size)
     prefix_model.eval()
 
     def write(temporary: Path) -> None:
-        shape = (len(tokens.ids), prefix_model.config.hidden_size)
         out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
         start = 0
         while start < len(order):
             end = start + 1
             while end < len(order) and (end + 1 - start) * lengths[end] <= max_tokens_per_batch:
                 end += 1
-            index = order[start:end]
-            states = hidden_states(prefix_model, tokens, index)[0].float().cpu().numpy()
-            for row, text in enumerate(index):
-                out[tokens.offsets[text] : tokens.offsets[text + 1]] = states[
-                    row, : lengths[start + row]
-                ]
+            states = hidden_states(prefix_model, tokens, order[start:end])[0].float().cpu().numpy()
+            for row, text in zip(states, order[start:end], strict=True):
+                first, last = offsets[text : text + 2]
+                out[first:last] = row[: last - first]
             start = end
         out.flush()
 
@@ -93,9 +91,7 @@ def prefix_states(
 
 
 def limit() -> float:
-    """Largest size of the cache in bytes, from ``$XGRL_PREFIX_GB`` (0 turns it off); ValueError
-    where that is no number.
-    """
+    """Size limit in bytes, ``$XGRL_PREFIX_GB`` (0: no cache); ValueError for no number."""
     text = os.environ.get("XGRL_PREFIX_GB", "10")
     try:
         size = float(text)
@@ -109,71 +105,54 @@ def limit() -> float:
 
 
 def prune() -> str:
-    """Remove the entries that were not used for longest until the cache is within its limit; what
-    was done, "" for nothing.
-    """
-    there = []
+    """Remove what was not used for longest until the limit holds; a report, "" for nothing."""
+    entries = []
     if not limit():
         return ""  # turned off: what others keep stays
     for path in (cache_folder() / "prefix").glob("*.npy"):
         with suppress(FileNotFoundError):  # another process prunes too
-            there.append((path.stat().st_mtime, path.stat().st_size, path))
-    size, removed = sum(entry[1] for entry in there), 0
-    for _, own, path in sorted(there):
-        if size <= limit():
+            entries.append((path.stat().st_mtime, path.stat().st_size, path))
+    total, removed = sum(size for _, size, _ in entries), 0
+    for _, size, path in sorted(entries):
+        if total <= limit():
             break
         with suppress(OSError):
             path.unlink(missing_ok=True)
             path.with_suffix(".sha256").unlink(missing_ok=True)
-            size, removed = size - own, removed + 1
-    if not removed:
-        return ""
-    return (
-        f"cache of frozen layers: {removed} of {len(there)} entries removed, limit "
-        f"{limit() / 1e9:g} GB (XGRL_PREFIX_GB)"
-    )
+            total, removed = total - size, removed + 1
+    report = f"{removed} of {len(entries)} entries removed, limit {limit() / 1e9:g} GB"
+    return f"cache of frozen layers: {report} (XGRL_PREFIX_GB)" if removed else ""
 
 
 def wordless(model: PreTrainedModel) -> bytes:
     """A hash of an encoder's configuration and weights but for its word vectors, the same however
     its vocabulary is trimmed.
     """
-    words, found = model.get_input_embeddings().weight, hashlib.sha256()
-    config = {
-        name: value
-        for name, value in model.config.to_dict().items()
-        if not name.endswith(VOCABULARY)
-    }
-    found.update(json.dumps(config, sort_keys=True, default=str).encode())
+    words, settings = model.get_input_embeddings().weight, model.config.to_dict()
+    config = {name: value for name, value in settings.items() if not name.endswith(VOCABULARY)}
+    total = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
     for name, weight in sorted(model.state_dict().items()):
         if weight.data_ptr() != words.data_ptr():
-            found.update(
-                name.encode()
-                + weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
-            )
-    return found.digest()
+            values = weight.detach().cpu().contiguous().view(torch.uint8)
+            total.update(name.encode() + values.numpy().tobytes())
+    return total.digest()
 
 
 def _key(lower: PreTrainedModel, tokens: Tokens) -> str:
     words = lower.get_input_embeddings()
-    used, places = np.unique(tokens.ids, return_inverse=True)
+    used, numbers = np.unique(tokens.ids, return_inverse=True)
     looked_up = [*used.tolist(), *([] if words.padding_idx is None else [words.padding_idx])]
-    processor = (
-        torch.backends.cpu.get_cpu_capability()
-        if lower.device.type == "cpu"
-        else torch.cuda.get_device_name()
-    )
+    on_cpu = lower.device.type == "cpu"
+    processor = torch.backends.cpu.get_cpu_capability() if on_cpu else torch.cuda.get_device_name()
     about = [str(lower.dtype), processor, torch.__version__, transformers.__version__]
-    found = hashlib.sha256(wordless(lower) + "\n".join(about).encode())
-    found.update(words.weight.detach()[looked_up].float().cpu().numpy().tobytes())
-    found.update(places.astype(np.int32).tobytes() + tokens.offsets.astype(np.int64).tobytes())
-    return found.hexdigest()[:32]
+    total = hashlib.sha256(wordless(lower) + "\n".join(about).encode())
+    total.update(words.weight.detach()[looked_up].float().cpu().numpy().tobytes())
+    total.update(numbers.astype(np.int32).tobytes() + tokens.offsets.astype(np.int64).tobytes())
+    return total.hexdigest()[:32]
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for `source` where the file system has hard links between the two places, else
-    a copy.
-    """
+    """A hard link where the file system has them between the two places, else a copy."""
     target.unlink()
     try:
         os.link(source, target)

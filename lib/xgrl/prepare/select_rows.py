@@ -59,9 +59,7 @@ def gather(job: Job) -> tuple[dict[str, Dataset], list[str]]:
 
 @contextmanager
 def remembered(left_out: list[str]) -> Iterator[None]:
-    """Add what is left out inside the block, and why, to a list, each sentence once, instead of
-    warning of it.
-    """
+    """Add to a list what is left out inside the block, and why, instead of warning of it."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield
@@ -81,9 +79,7 @@ def load_rows(task: Task, language: str, split: str, job: Job) -> Dataset:
 
 
 def _training_rows(task: Task, job: Job) -> dict[str, Dataset]:
-    """English training and development rows, where the task has any, and those of a task that is
-    trained first.
-    """
+    """English training and development rows, and those of a task that is trained first."""
     corpora, folder = {}, f"{task.role}/{task.name}"
     if task.first:
         rows = load_rows(find_task(task.first, "intermediate"), "en", "train", job)
@@ -137,9 +133,7 @@ def _retrieval_rows(task: Task, job: Job) -> dict[str, Dataset]:
 
 
 def _mined_queries(rows: Dataset, name: str, job: Job) -> Dataset:
-    """At most ``test_rows`` sentences, up to half of them with a partner; ValueError where none
-    has.
-    """
+    """At most ``test_rows`` sentences, up to half with a partner; ValueError where none has."""
     wanted = job["test_rows"]
     order = generator(job["master_seed"], name).permutation(len(rows))
     paired = np.array([bool(gold) for gold in rows["gold"]], dtype=bool)[order]

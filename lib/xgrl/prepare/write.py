@@ -56,9 +56,7 @@ def encode_all(
 
 
 def stored_rows(rows: Dataset, name: str) -> pa.Table:
-    """What a prepared corpus keeps of its rows: ids and labels, and in test and development sets
-    what scores need.
-    """
+    """What is kept of rows: ids and labels, and of test and dev sets what scores need."""
     wanted = ("label",) if name.endswith(ENGLISH) else KEPT
     kept = ["id", *(column for column in wanted if column in rows.column_names)]
     chunks = rows.select_columns(kept).with_format("arrow").iter(batch_size=CHUNK)
@@ -136,9 +134,7 @@ def write_prepared(
 
 
 def _run_frozen(lower: PreTrainedModel, folders: list[Path], workers: int) -> None:
-    """Run the frozen layers on each corpus, in forked processes of one thread each; a corpus never
-    depends on their number.
-    """
+    """Run the frozen layers on each corpus, in forked processes of one thread each."""
 
     def states(folder: Path) -> None:
         frozen_states(lower, load_corpus(folder).tokens, folder / "hidden.npy")
@@ -173,9 +169,7 @@ def _run_frozen(lower: PreTrainedModel, folders: list[Path], workers: int) -> No
 
 
 def special_ids(folder: str | Path, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-    """The tokenizer's special ids as they are numbered in the prepared vocabulary: ``mask`` (None
-    without one) and ``all``.
-    """
+    """Special ids in the prepared vocabulary: ``mask`` (None without one) and ``all``."""
     kept = np.load(Path(folder) / "encoder" / "kept_ids.npy")
     numbers = {old: int(np.searchsorted(kept, old)) for old in tokenizer.all_special_ids}
     return {"mask": numbers.get(tokenizer.mask_token_id), "all": sorted(numbers.values())}

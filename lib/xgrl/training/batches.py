@@ -247,9 +247,7 @@ class JointBatches(Dataset):
         return len(self.rows)
 
     def _sequences(self, step: int) -> list[tuple[Corpus, np.ndarray]]:
-        """The corpora of a step and which of their sequences: labelled, and where there are any,
-        the arm's.
-        """
+        """The corpora of a step and which of their sequences: labelled, then the arm's."""
         drawn = [(self.labelled[self.tasks[step]], self.rows[step])]
         if self.arm_texts is not None:
             drawn.append((self.arm_texts.corpus, self.arm_rows[step]))
@@ -269,34 +267,28 @@ class JointBatches(Dataset):
             )
         return batch | {"labels": labels, "domains": domains, "task": self.tasks[step]}
 
+    def seen(self) -> dict[str, int]:
+        """What a run sees: examples and tokens, labelled and not, and tokens with padding."""
+        counts = np.zeros((2, 2), int)  # sequences and tokens, labelled and the arm's
+        for step in range(len(self)):
+            for i, (corpus, rows) in enumerate(self._sequences(step)):
+                counts[i] += len(rows), corpus.tokens.lengths[rows].sum()
+        return {
+            "labelled_examples": sum(map(len, self.rows)),
+            "labelled_tokens": int(counts[0, 1]),
+            "unlabelled_examples": int(counts[1, 0]),
+            "unlabelled_tokens": int(counts[1, 1]),
+            "padded_tokens": self.padded_tokens,
+        }
+
     @cached_property
     def padded_tokens(self) -> int:
         """Tokens of all batches as the encoder sees them, padding included."""
-        return sum(
-            sum(map(len, lengths)) * max(map(max, lengths))
-            for lengths in map(self._lengths, range(len(self)))
-        )
-
-    def _lengths(self, step: int) -> list[np.ndarray]:
-        """Tokens of each sequence of a step: the labelled ones, and the arm's where it has any."""
-        return [corpus.tokens.lengths[rows] for corpus, rows in self._sequences(step)]
-
-    def seen(self) -> dict[str, int]:
-        """What a run sees: labelled examples and tokens, unlabelled texts and tokens, tokens with
-        padding.
-        """
-        lengths = [self._lengths(step) for step in range(len(self))]
-        labelled, unlabelled = (
-            np.concatenate([of_step[i] for of_step in lengths if len(of_step) > i] or [[]])
-            for i in (0, 1)
-        )
-        return {
-            "labelled_examples": sum(map(len, self.rows)),
-            "labelled_tokens": int(labelled.sum()),
-            "unlabelled_examples": len(unlabelled),
-            "unlabelled_tokens": int(unlabelled.sum()),
-            "padded_tokens": self.padded_tokens,
-        }
+        total = 0
+        for step in range(len(self)):
+            lengths = [corpus.tokens.lengths[rows] for corpus, rows in self._sequences(step)]
+            total += sum(map(len, lengths)) * int(max(map(max, lengths)))
+        return total
 
 
 def batch_labels(corpus: Corpus, units: np.ndarray, sequences: np.ndarray, width: int) -> Tensor:

@@ -67,7 +67,7 @@ def build_intermediate(job: Job, prepared: Prepared) -> Run:
 
 def labelled_corpora(prepared: Prepared, intermediate: str, split: str) -> dict[str, Corpus]:
     """The train or dev corpus of an intermediate task, or of each task of a mixture, by name."""
-    tasks = prepared.parts(intermediate)
+    tasks = prepared.tasks(intermediate)
     return {task: prepared.corpus(f"intermediate/{task}/{split}") for task in tasks}
 
 
@@ -101,7 +101,7 @@ def intermediate_model(
     job: Job, prepared: Prepared, encoder: PreTrainedModel, streams: Streams
 ) -> TaskModel:
     """Encoder, fresh head and arm of intermediate training."""
-    tasks, size = prepared.parts(job["intermediate"]), encoder.config.hidden_size
+    tasks, size = prepared.tasks(job["intermediate"]), encoder.config.hidden_size
     # tasks with one label set share a head
     shared = {task: find_task(task, "intermediate").head or task for task in tasks}
     heads = {shared[task]: prepared.head(task, "intermediate") for task in tasks}
@@ -155,9 +155,7 @@ def starting_point(job: Job, prepared: Prepared) -> tuple[Prepared, Path | None]
 def target_batches(
     job: Job, prepared: Prepared, encoder: PreTrainedModel, streams: Streams
 ) -> dict[str, JointBatches]:
-    """The batches of each stage: of the task that is trained first, where there is one, and of the
-    target.
-    """
+    """The batches of each stage: a task that is trained first, if any, and the target."""
     steps = {"first": job["first_steps"], "train": job["steps"]}
     places = {stage: f"target/{job['target']}/{stage}" for stage in steps}
     size, pad_id = job["batch_size"], encoder.config.pad_token_id

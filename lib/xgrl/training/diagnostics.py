@@ -1,8 +1,8 @@
-"""What one training run tells about itself: is the adversary at work, out-run or dead, and what did
-the run cost?
+"""What one training run tells about itself: is the adversary at work, outpaced or dead, and what
+did the run cost?
 
 * The discriminator's accuracy over the last fifth of the steps, with its exact interval, against
-  chance. Significantly *below* chance it was out-run: the encoder moves features to where it errs,
+  chance. Significantly *below* chance it was outpaced: the encoder moves features to where it errs,
   with the language still in them.
 * Gradients: the norm of the task's and of the arm's gradient in the encoder's trained weights, and
   their cosine: 0 where they have nothing to do with each other, negative where one undoes the
@@ -29,6 +29,8 @@ from xgrl.models.task_model import TaskModel
 from xgrl.stats import exact_binomial
 from xgrl.training.batches import JointBatches
 
+GRADIENTS = ("task_gradient_norm", "arm_gradient_norm", "gradient_cosine")  # curves
+
 
 def gradients(task_loss: Tensor, term: Tensor, weights: Sequence[nn.Parameter]) -> dict[str, float]:
     """Norms of the gradients that both losses send into some weights, and their cosine.
@@ -43,25 +45,19 @@ def gradients(task_loss: Tensor, term: Tensor, weights: Sequence[nn.Parameter]) 
         nothing where the term does not reach the weights at all.
     """
     felt = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
-    if all(part is None for part in felt):
+    if all(gradient is None for gradient in felt):
         return {}
     own = torch.autograd.grad(task_loss, weights, retain_graph=True, allow_unused=True)
     a, b = (
-        torch.cat(
-            [
-                (torch.zeros_like(w) if g is None else g).flatten()
-                for w, g in zip(weights, part, strict=True)
-            ]
-        )
-        for part in (own, felt)
-    )
+        torch.cat([
+            (torch.zeros_like(w) if g is None else g).flatten()
+            for w, g in zip(weights, of_loss, strict=True)
+        ])
+        for of_loss in (own, felt)
+    )  # fmt: skip
     norms = a.norm().item(), b.norm().item()
     cosine = (a @ b).item() / (norms[0] * norms[1]) if all(norms) else float("nan")
-    return {
-        "task_gradient_norm": norms[0],
-        "arm_gradient_norm": norms[1],
-        "gradient_cosine": cosine,
-    }
+    return dict(zip(GRADIENTS, (*norms, cosine), strict=True))
 
 
 def effective_rank(features: np.ndarray) -> float:
@@ -78,9 +74,7 @@ def effective_rank(features: np.ndarray) -> float:
 
 
 class _Operations(TorchDispatchMode):
-    """Adds up torch's own formulas; `FlopCounterMode`, which also says by which module, cannot
-    stand `autograd.grad`.
-    """
+    """Adds torch's own formulas up; `FlopCounterMode` cannot stand `autograd.grad`."""
 
     total = 0
 
@@ -130,12 +124,12 @@ def diagnose(
         ``discriminator_accuracy`` over the last fifth of the steps (None without a discriminator)
         with its exact 95 % interval, its chance level, the first and last feature norm, and the
         means of the gradients' norms and cosine; and warnings: a discriminator significantly below
-        chance was out-run by the encoder rather than confused (one-sided exact binomial test at
+        chance was outpaced by the encoder rather than confused (one-sided exact binomial test at
         .01), a feature norm that fell below half has collapsed.
     """
     last = curves.tail(max(1, len(curves) // 5))
     accuracy, low, high = last["discriminator_accuracy"].mean(), np.nan, np.nan
-    first_norm, last_norm = (float(curves["feature_norm"].iloc[i]) for i in (0, -1))
+    first_norm, last_norm = curves["feature_norm"].iloc[[0, -1]].tolist()
     warnings = []
     if np.isfinite(accuracy):
         texts = len(last) * unlabelled_batch_size
@@ -144,23 +138,18 @@ def diagnose(
         if binomtest(right, texts, chance / 100, alternative="less").pvalue < 0.01:
             warnings.append(
                 f"discriminator accuracy {accuracy:.1f} % lies below chance ({chance:.1f} %): the "
-                f"encoder out-ran it, "
-                "which is not the same as hiding the language"
+                f"encoder outpaced it, which is not the same as hiding the language"
             )
     if last_norm < first_norm / 2:
-        warnings.append(
-            f"feature norm fell from {first_norm:.2f} to {last_norm:.2f}: the features may have "
-            f"collapsed"
-        )
-    found = {
+        norms = f"from {first_norm:.2f} to {last_norm:.2f}"
+        warnings.append(f"feature norm fell {norms}: the features may have collapsed")
+    numbers = {
         "discriminator_accuracy": accuracy,
         "discriminator_low": low,
         "discriminator_high": high,
+        "feature_norm_first": first_norm,
+        "feature_norm_last": last_norm,
     }
-    found |= {"feature_norm_first": first_norm, "feature_norm_last": last_norm}
-    found |= {
-        name: curves[name].mean()
-        for name in ("task_gradient_norm", "arm_gradient_norm", "gradient_cosine")
-    }
-    numbers = {name: float(value) if np.isfinite(value) else None for name, value in found.items()}
+    numbers |= curves[list(GRADIENTS)].mean().to_dict()
+    numbers = {k: float(value) if np.isfinite(value) else None for k, value in numbers.items()}
     return numbers | {"discriminator_chance": chance}, warnings

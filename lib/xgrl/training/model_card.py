@@ -32,64 +32,7 @@ INTERMEDIATE = (
     "dev_accuracy", "dev_low", "dev_high", "majority_accuracy", "learned",
     "discriminator_accuracy", "discriminator_chance", "steps", "labelled_examples",
 )  # fmt: skip
-TEMPLATE = """---
-{{ card_data }}
----
-
-# {{ name }}
-
-A multilingual encoder from a study of domain-adversarial intermediate training and zero-shot cross-lingual transfer: {{ stages }}. Base encoder: {{ base }}{{ note }}
-
-| study | intermediate task | arm | seed | target |
-| --- | --- | --- | --- | --- |
-| {{ run }} |
-
-{% if diverged -%}
-**This run diverged: {{ diverged }}.** It is kept because it is a result; do not use the weights.
-
-{% endif -%}
-## Measured
-
-{{ measured }}
-
-One run says little: the study compares arms over blocks of (intermediate task, seed), see its report.
-
-## How to load
-
-```python
-from transformers import AutoModel
-
-model = AutoModel.from_pretrained("FOLDER")  # the encoder alone, no head; FOLDER: where this file is
-```
-
-Its word embedding holds the {{ rows }} rows that the study's texts use; `kept_ids.npy` says which ids of the base encoder's
-vocabulary they are. For other text take `xgrl.load_encoder`, which puts the full vocabulary back and finds the base
-encoder's tokenizer:
-
-```python
-import xgrl
-
-model, tokenizer = xgrl.load_encoder("FOLDER")
-vectors = xgrl.embed(["Guten Morgen", "Good morning"], model, tokenizer)
-```
-
-## Trained on
-
-{{ trained_on }}
-
-## Intended use and limits
-
-For research on cross-lingual transfer: features of sentences, a start for fine-tuning, probing. Not tested for use in production, on other domains than those named here, or for bias. English was the only language with labels. Licences of the texts above apply beside that of the base encoder.
-
-## The command that made it
-
-```sh
-python -m xgrl.execution.execute notebooks/{{ notebook }}.ipynb {{ notebook }}.ipynb --json {{ command }}
-```
-
-in a folder in which the study's notebook 01 has run{{ before }}.
-
-"""  # noqa: E501
+TEMPLATE = Path(__file__).with_name("model_card_template.md")
 
 
 def save(
@@ -145,7 +88,7 @@ def card(
     parameters = {key: value for key, value in job.items() if key != "outputs"}
     return ModelCard.from_template(
         data,
-        template_str=TEMPLATE,
+        template_path=str(TEMPLATE),
         name=name,
         run=" | ".join(map(str, (study, task, arm, seed, target or "–"))),
         base=hub or base,
@@ -162,9 +105,7 @@ def card(
 
 
 def _results(target: str | None, task: str, metrics: Mapping[str, Any]) -> list[EvalResult]:
-    """The Hub's model index: English development accuracy, and of a target the score in every
-    language; percent.
-    """
+    """The Hub's model index: English dev accuracy, and a target's scores by language."""
     name, scores = target or task, metrics.get("scores", {})
     values = [("en", "accuracy", "dev", metrics.get("dev_accuracy"))]
     values += [(language, "score", "test", score) for language, score in scores.items()]
@@ -189,26 +130,18 @@ def _measured(target: str | None, metrics: Mapping[str, Any]) -> str:
         rows = {"English development accuracy": metrics.get("dev_accuracy")}
         rows["zero-shot macro"] = metrics["macro"]
         rows |= {f"test, {language}": score for language, score in metrics["scores"].items()}
-    lines = ["| accuracies and scores in % | |", "| --- | ---: |"]
-    for name, value in rows.items():
-        if value is not None:
-            lines.append(f"| {name} | {f'{value:.2f}' if isinstance(value, float) else value} |")
-    return "\n".join(lines)
+    rows = {name: value for name, value in rows.items() if value is not None}
+    text = {k: f"{v:.2f}" if isinstance(v, float) else str(v) for k, v in rows.items()}
+    return pd.Series(text, name="").rename_axis("accuracies and scores in %").to_markdown()
 
 
 def _trained_on(prepared: Prepared, task: str, arm: str, target: str | None) -> str:
     """The lines of the study's data card that concern the run, and the languages of its text."""
-    tasks = prepared.parts(task) if arm != "none" else []
-    data_card = pd.read_csv(prepared.folder / "data_card.csv", keep_default_na=False)
-    wanted = {("intermediate", name) for name in tasks} | {("target", target)}
-    lines = ["Labelled English text:", ""]
-    lines += ["| task | role | source | licence |", "| --- | --- | --- | --- |"]
-    lines += [
-        f"| {row.task} | {row.role} | {row.source} | {row.licence} |"
-        for row in data_card.itertuples()
-        if (row.role, row.task) in wanted
-    ]
-    if arm not in ("none", "standard"):
-        languages = ", ".join(prepared.unlabelled_languages)
-        lines += ["", f"The study's arms may see unlabelled text in: {languages}."]
-    return "\n".join(lines)
+    tasks = prepared.tasks(task) if arm != "none" else []
+    card = pd.read_csv(prepared.folder / "data_card.csv", keep_default_na=False)
+    wanted = [("intermediate", name) for name in tasks] + [("target", target)]
+    mine = pd.MultiIndex.from_frame(card[["role", "task"]]).isin(wanted)
+    table = card.loc[mine, ["task", "role", "source", "licence"]].to_markdown(index=False)
+    languages = ", ".join(prepared.unlabelled_languages)
+    beside = f"\n\nThe study's arms may see unlabelled text in: {languages}."
+    return f"Labelled English text:\n\n{table}" + ("" if arm in ("none", "standard") else beside)

@@ -95,9 +95,7 @@ class Diverged(RuntimeError):
 
 
 class JointTrainer(Trainer):
-    """`transformers.Trainer` on ready-made batches; keeps the curves, stops when the loss is not
-    finite.
-    """
+    """`transformers.Trainer` on ready-made batches; keeps curves, stops at infinite loss."""
 
     def __init__(self, *args, clip: float, learning_rates: dict[str, float], **kwargs):
         super().__init__(*args, **kwargs)
@@ -146,9 +144,7 @@ class JointTrainer(Trainer):
 
 @dataclass(frozen=True)
 class Fit:
-    """What training left: the curves (one row a step, columns `CURVES`), why it stopped early, if
-    it did, and its seconds.
-    """
+    """Curves (one row a step, columns `CURVES`), why training stopped early, its seconds."""
 
     curves: pd.DataFrame
     diverged: str | None
