@@ -134,15 +134,6 @@ def translated_rows(
         yield np.array([rng.choice(of.get(ids[row]) or len(translations)) for row in rows])
 
 
-def language_domains(languages: Sequence[str], domains: str) -> np.ndarray:
-    """Domain of each language of the discriminator's text, integers (languages,): "languages",
-    each its own; "binary", English 0 and all others 1.
-    """
-    if domains == "languages":
-        return np.arange(len(languages))
-    return np.array([int(language != "en") for language in languages])
-
-
 def arm_labels(text: str, corpus: Corpus, domain_of: np.ndarray) -> np.ndarray:
     """What an arm is told of each unit of its text, integers (units,).
 

@@ -23,7 +23,7 @@ from xgrl.prepare.corpus import Corpus
 from xgrl.prepare.folder import Prepared
 from xgrl.runs import records
 from xgrl.tasks import find_task
-from xgrl.training.batches import ArmTexts, JointBatches, arm_labels, language_domains
+from xgrl.training.batches import ArmTexts, JointBatches, arm_labels
 from xgrl.training.trainer import generators, initialised, new_head
 
 Job = Mapping[str, Any]
@@ -72,8 +72,13 @@ def labelled_corpora(prepared: Prepared, intermediate: str, split: str) -> dict[
 
 
 def domain_of_languages(job: Job, prepared: Prepared) -> np.ndarray:
-    """The domain of each language of the discriminator's text, as the job divides them."""
-    return language_domains(prepared.unlabelled_languages, job["domains"])
+    """The domain of each language of the discriminator's text, integers (languages,): each its own,
+    or with ``domains = "binary"`` English 0 and all others 1.
+    """
+    languages = prepared.unlabelled_languages
+    if job["domains"] == "languages":
+        return np.arange(len(languages))
+    return np.array([int(language != "en") for language in languages])
 
 
 def intermediate_batches(
