@@ -1,0 +1,56 @@
+"""Notebook 01 in one call: every corpus is looked through for leaks and encoded once."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pandas as pd
+
+from small_study import job
+from xgrl.models.encoder import load_encoder
+from xgrl.prepare import study
+from xgrl.runs import records
+
+
+def test_every_corpus_is_checked_and_encoded_once(monkeypatch, tmp_path):
+    encoded, checked = Counter(), Counter()
+    encode_all, leakage = study.encode_all, study.drop_leaked
+
+    def counting(corpora, *options):
+        encoded.update(corpora)
+        return encode_all(corpora, *options)
+
+    def checking(corpora):
+        clean, table = leakage(corpora)
+        checked.update(set(table["train"]))
+        return clean, table
+
+    monkeypatch.setattr(study, "encode_all", counting)
+    monkeypatch.setattr(study, "drop_leaked", checking)
+    values = job(outputs=str(tmp_path), arms=["mlm", "lexical"])
+    prepared = study.prepare_study(values)
+    metrics, trained = prepared.record["metrics"], set(checked)
+    assert set(encoded) == set(metrics["rows"]) and set(encoded.values()) == {1}
+    assert {"unlabelled", "language-modelling", "pairs"} <= trained
+    assert {name for name in metrics["rows"] if name.endswith("/train")} < trained
+    assert set(checked.values()) == {1}
+    assert set(metrics["leaked_rows_dropped"]) == trained - {"pairs, translations"}
+    table = pd.read_csv(prepared.folder / "leakage.csv")
+    assert set(table["train"]) == trained and "target/intent/test-de" in set(table["test"])
+    card = pd.read_csv(prepared.folder / "data_card.csv")
+    assert {"intermediate", "target"} <= set(card["role"])
+    assert records.verify_hashes(prepared.folder)["parameters"] == values
+
+
+def test_training_rows_are_dropped_where_a_test_set_has_them():
+    values = job()
+    rows = study.StudyRows(values, load_encoder("tiny")[1])
+    corpora, _ = study.gather(values)
+    name = "intermediate/sarcasm/train"
+    leaked = corpora["target/sentiment/test-en"]["text"][3]
+    spoiled = corpora[name].to_pandas()
+    spoiled.loc[0, "text"] = leaked
+    features = corpora[name].features
+    rows.add(corpora | {name: type(corpora[name]).from_pandas(spoiled, features=features)})
+    assert rows.dropped[name] == 1 and leaked not in rows.corpora[name]["text"]
+    assert len(rows.encoded[name].tokens) == len(rows.corpora[name]) == len(spoiled) - 1

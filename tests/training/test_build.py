@@ -1,0 +1,100 @@
+"""What a run consists of: the same for all arms of a block but for what the arm adds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from small_study import prepare
+from xgrl.models.split import Chain
+from xgrl.prepare.folder import Prepared
+from xgrl.runs import params, records
+from xgrl.training import build, trainer
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> Prepared:
+    return prepare(tmp_path_factory.mktemp("build"), arms=["mlm", "translated", "lexical"])
+
+
+def intermediate(arm: str, **changes) -> dict:
+    return params.validate("02_intermediate", {"arm": arm, "steps": 4, "seed": 3} | changes)
+
+
+def target(prepared: Prepared, name: str, **changes) -> dict:
+    outputs = str(prepared.folder.parents[1])
+    values = {"outputs": outputs, "target": name, "steps": 4, "arm": "none", "intermediate": "none"}
+    return params.validate("03_target", values | changes)
+
+
+def test_arms_of_a_block_share_head_and_labelled_batches(prepared):
+    runs = {arm: build.build_intermediate(intermediate(arm), prepared) for arm in
+            ("standard", "dann", "mlm", "translated", "lexical")}  # fmt: skip
+    first = runs.pop("standard")
+    assert first.stages["train"].arm_texts is None and len(first.stages["train"]) == 4
+    for arm, run in runs.items():
+        pairs = zip(first.stages["train"].rows, run.stages["train"].rows, strict=True)
+        assert all(np.array_equal(a, b) for a, b in pairs), arm
+        heads = zip(first.model.head.parameters(), run.model.head.parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in heads), arm
+        texts = run.stages["train"].arm_texts
+        assert texts.corpus.folder.name == {"dann": "unlabelled", "mlm": "language-modelling"}.get(
+            arm, {"translated": "translated", "lexical": "pairs"}.get(arm)
+        )
+        assert texts.translations == (arm == "translated")
+        # these change what the frozen layers read or compute
+        stored = "inputs_embeds" if arm in ("dann", "translated") else "input_ids"
+        assert stored in run.stages["train"][0]
+        assert isinstance(run.model.encoder, Chain) == (stored == "input_ids")
+
+
+def test_domains_are_languages_or_english_and_the_rest(prepared):
+    job = intermediate("dann", domains="binary", unlabelled_batch_size=8)
+    assert build.domain_of_languages(job, prepared).tolist() == [0, 1, 1, 1]
+    assert build.domain_of_languages(intermediate("dann"), prepared).tolist() == [0, 1, 2, 3]
+    batch = build.build_intermediate(job, prepared).stages["train"][0]
+    assert batch["domains"].bincount().tolist() == [4, 4]
+
+
+def test_another_seed_is_another_block_and_a_wrong_layer_is_refused(prepared):
+    rows = [build.build_intermediate(intermediate("standard", seed=seed), prepared).stages["train"]
+            for seed in (0, 0, 1)]  # fmt: skip
+    assert np.array_equal(rows[0].rows, rows[1].rows)
+    assert not np.array_equal(rows[0].rows, rows[2].rows)
+    with pytest.raises(ValueError, match="discriminator_layer=1: allowed: -1"):
+        build.build_intermediate(intermediate("dann", discriminator_layer=1), prepared)
+    with pytest.raises(ValueError, match="not an arm that trains"):
+        build.build_intermediate(intermediate("standard") | {"arm": "centring"}, prepared)
+
+
+def test_a_target_is_trained_or_only_searched(prepared):
+    trained = build.build_target(target(prepared, "intent"), prepared)
+    assert list(trained.stages) == ["train"] and trained.model.head.linear.out_features > 2
+    plain = build.build_target(target(prepared, "emoji-names"), prepared)
+    assert not plain.stages and isinstance(plain.model.head, torch.nn.Identity)
+
+
+def test_a_target_starts_from_its_arm_s_checkpoint(prepared):
+    job = target(prepared, "intent", arm="dann", intermediate="sarcasm")
+    with pytest.raises(ValueError, match="not finished"):
+        build.starting_point(job, prepared)
+    outputs, about = job["outputs"], {"intermediate": "sarcasm", "arm": "standard", "seed": 0}
+    run = records.run_folder(outputs, "smoke", "intermediate", **about)
+    inputs = prepared.inputs("intermediate", tasks=["sarcasm"], arm="standard")
+    for changed in (False, True):
+        about = {"metrics": {"lower_layers_changed": changed}, "inputs": inputs, "started": 0.0}
+        records.finish(run, phase="intermediate", parameters={"study": "smoke"}, **about)
+        own, checkpoint = build.starting_point(job | {"arm": "centring"}, prepared)
+        assert checkpoint == run / "checkpoint" and own.cached is not changed
+    assert build.starting_point(target(prepared, "intent"), prepared) == (prepared, None)
+
+
+def test_a_run_takes_its_rates_from_the_job():
+    job = intermediate("dann", learning_rate=0.125)
+    rates = trainer.optimisation(job)
+    assert rates["learning_rate"] == 0.125 and set(rates) == set(trainer.OPTIMISATION)
+    job = params.validate("03_target", {"intermediate": "none", "arm": "none"})
+    assert set(trainer.OPTIMISATION) - set(trainer.optimisation(job)) == {
+        "discriminator_learning_rate"
+    }
