@@ -17,7 +17,7 @@ def test_every_corpus_is_checked_and_encoded_once(monkeypatch, tmp_path):
     encode_all, leakage = study.encode_all, study.drop_leaked
 
     def counting(corpora, *options):
-        encoded.update(corpora)
+        encoded.update(list(corpora))
         return encode_all(corpora, *options)
 
     def checking(corpora):
