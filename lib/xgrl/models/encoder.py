@@ -86,7 +86,8 @@ def load_encoder(
             f"'owner/name'"
         )
     if layers is not None:
-        if not 1 <= layers <= (depth := len(layer_stack(model))):
+        depth = len(layer_stack(model))
+        if not 1 <= layers <= depth:
             raise ValueError(f"layers={layers}: {name!r} has layers 1 to {depth}")
         keep_layers(model, 0, layers)
     return model.eval(), tokenizer

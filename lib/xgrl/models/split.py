@@ -59,7 +59,8 @@ def keep_layers(model: PreTrainedModel, start: int, end: int) -> None:
 
 
 def _validate_split(model: PreTrainedModel, k: int) -> None:
-    if not 0 <= k < (depth := len(layer_stack(model))):
+    depth = len(layer_stack(model))
+    if not 0 <= k < depth:
         raise ValueError(f"k={k} frozen layers: 0 to {depth - 1} of {depth} may be frozen")
 
 
