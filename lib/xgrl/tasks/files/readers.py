@@ -182,7 +182,7 @@ def squad(file: Path, request: Request, unanswerable: bool = False) -> Iterator[
     """The rows of a file in SQuAD's form; SourceError where it is none, or an answer is empty or
     lacks though questions without an answer (`unanswerable`) are not legal.
     """
-    document = source.read_json_member(file)
+    document = source.read_json(file)
     try:
         for number, row in enumerate(rows.squad_rows(document), 1):
             texts = row["answers"]["text"]

@@ -26,7 +26,7 @@ from xgrl.tasks.sources.files import (
     find,
     find_all,
     read_columns,
-    read_json_member,
+    read_json,
     read_lines,
     withheld,
 )
@@ -156,7 +156,7 @@ def _names(language: str) -> list[str]:
 
 def _paragraphs(file: Path) -> Iterator[tuple[int, str, list[list[int]], list[Row]]]:
     """Number from 1, text, sentence spans and questions of each paragraph."""
-    articles = read_json_member(file)
+    articles = read_json(file)
     try:
         paragraphs = [part for article in articles["data"] for part in article["paragraphs"]]
         for number, paragraph in enumerate(paragraphs, 1):

@@ -154,7 +154,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, Record]]:
         yield number, record
 
 
-def read_json_member(path: Path) -> Any:
+def read_json(path: Path) -> Any:
     """The whole of a JSON file."""
     data = path.read_bytes()
     try:
