@@ -201,11 +201,7 @@ def build_table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
 
 
 def _kept(
-    rows: Iterable[Row],
-    format: str,
-    columns: Sequence[str],
-    labels: Sequence[str],
-    dropped: Counter[str],
+    rows: Iterable[Row], format: str, columns: list[str], labels: Sequence[str], dropped: Counter
 ) -> Iterator[Row]:
     """The rows that obey the format, with its columns only; counts the others in `dropped`."""
     names, seen = {name: i for i, name in enumerate(labels)}, set()
@@ -230,7 +226,7 @@ def _kept(
             dropped[reason] += 1
 
 
-def _fault(row: Row, format: str, columns: Sequence[str], classes: int) -> str | None:
+def _fault(row: Row, format: str, columns: list[str], classes: int) -> str | None:
     """The first reason why a row does not obey its format, or None."""
     for column in columns:
         if row.get(column) is None:

@@ -19,7 +19,7 @@ import yaml
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from xgrl.runs.params import Closed, Count, Name, explain
-from xgrl.tasks.formats import Row, Task, features, named
+from xgrl.tasks.formats import TEXTS, Row, Task, features, named
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import build_rows, read_jsonl
 
@@ -33,7 +33,7 @@ METRICS = {  # that fit a format, the usual one first
 }
 OPTIONAL = {"text_pair": "", "gold": None}  # columns that a line may lack
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,4})?$")]
-Label = Annotated[str, StringConstraints(min_length=1)]
+Text = Annotated[str, StringConstraints(min_length=1)]
 
 
 class OwnTask(Closed):
@@ -42,37 +42,28 @@ class OwnTask(Closed):
     name: Name
     role: Literal["intermediate", "target"]
     format: Literal["classification", "multiple_choice", "span_qa", "tagging", "retrieval"]
-    folder: Annotated[str, Field(min_length=1)] = Field(
-        description="of its files, seen from the project's root"
-    )
+    folder: Text  # of its files, seen from the project's root
     languages: list[Language] = Field(default=["en"], min_length=1)
-    labels: list[Label] = Field(default=[], description="names of classes or tags")
+    labels: list[Text] = Field(default=[])  # names of classes or tags
     metric: str = ""
-    parallel: bool = Field(
-        default=False, description="test rows of different languages with one id are translations"
-    )
+    parallel: bool = False  # test rows of different languages with one id are translations
     max_length: Count = 128
     licence: str = "not stated"
     note: str = ""
 
     @model_validator(mode="after")
     def _fits(self) -> OwnTask:
-        tagged = self.format in ("classification", "tagging")
-        if (
-            tagged != bool(self.labels)
-            or len(self.labels) == 1
-            or len(set(self.labels)) < len(self.labels)
-        ):
+        tagged, different = self.format in ("classification", "tagging"), set(self.labels)
+        if tagged != bool(different) or len(self.labels) != len(different) or len(different) == 1:
             wanted = "two or more different names" if tagged else "none"
             raise ValueError(f"labels={self.labels}: {self.format} needs {wanted}")
         if self.role == "intermediate" and (self.languages != ["en"] or self.format == "retrieval"):
             raise ValueError(
                 f"languages={self.languages}, format={self.format!r}: an intermediate task is "
-                f"trained on, in English"
+                "trained on, in English"
             )
-        if len(set(self.languages)) < len(self.languages) or not set(self.languages) - (
-            {"en"} if self.role == "target" else set()
-        ):
+        each_once = len(set(self.languages)) == len(self.languages)
+        if not each_once or (self.role == "target" and not set(self.languages) - {"en"}):
             raise ValueError(
                 f"languages={self.languages}: each once, and of a target at least one beside en"
             )
@@ -89,28 +80,26 @@ class OwnTask(Closed):
         """All files that it must have."""
         tested = self.languages if self.role == "target" else []
         if self.format == "retrieval":
-            return [
-                self.file("candidates", "en"),
-                *(self.file("queries", x) for x in tested if x != "en"),
-            ]
-        return [
-            *(self.file(split, "en") for split in ("train", "dev")),
-            *(self.file("test", x) for x in tested),
-        ]
+            queries = [self.file("queries", language) for language in tested if language != "en"]
+            return [self.file("candidates", "en"), *queries]
+        tests = [self.file("test", language) for language in tested]
+        return [self.file("train", "en"), self.file("dev", "en"), *tests]
 
     def task(self) -> Task:
-        """Its line of the table."""
-        languages = tuple(sorted(self.languages, key=lambda language: language != "en"))
-        if self.format == "retrieval":
-            languages = tuple(language for language in languages if language != "en")
+        """Its entry of the table."""
+        retrieval = self.format == "retrieval"
+        english = ("en",) if "en" in self.languages and not retrieval else ()
+        languages = (*english, *(language for language in self.languages if language != "en"))
         return Task(
             self.name, self.format, {"own": lambda language, split, _: self.rows(split, language)},
-            tuple(self.labels), self.role, languages, self.metric or METRICS[self.format][0], parallel=self.parallel or self.format == "retrieval",
-            max_length=self.max_length, origin=f"files in {self.folder}", licence=self.licence, note=self.note,
+            tuple(self.labels), self.role, languages,
+            self.metric or METRICS[self.format][0], parallel=self.parallel or retrieval,
+            max_length=self.max_length, origin=f"files in {self.folder}", licence=self.licence,
+            note=self.note,
         )  # fmt: skip
 
     def rows(self, split: str, language: str) -> Iterator[Row]:
-        """The rows of one file; SourceError names file, line, what was found and what is allowed."""
+        """The rows of one file; SourceError names file, line, and what is there and allowed."""
         file = self.file(split, language)
         if not file.is_file():
             raise SourceError(
@@ -120,25 +109,20 @@ class OwnTask(Closed):
         yield from build_rows(file, read_jsonl(file), lambda line, _: self._row(line, columns))
 
     def _row(self, line: dict[str, Any], columns: list[str]) -> Row:
+        """A line's columns; labels and tags stay names, which `validate` turns into indices."""
         if surplus := sorted(set(line) - set(columns)):
             raise ValueError(f"unknown column {surplus[0]!r}; allowed: {', '.join(columns)}")
-        row = {}
-        for name in columns:
-            value = line[name] if name in line or name not in OPTIONAL else OPTIONAL[name]
-            if name in (
-                "id",
-                "text",
-                "text_pair",
-                "prompt",
-                "question",
-                "context",
-            ) and not isinstance(value, str):
-                raise ValueError(f"{name}={value!r}: expected text")
-            if name in ("label", "tags") and self.labels:
-                for label in [value] if name == "label" else value:
-                    named(name, label, self.labels)
-            row[name] = value
-        return {name: value for name, value in row.items() if value is not None}
+        row, given = {}, OPTIONAL | line
+        for column in columns:
+            value = given[column]
+            if column in (*TEXTS, "text_pair") and not isinstance(value, str):
+                raise ValueError(f"{column}={value!r}: expected text")
+            if column in ("label", "tags") and self.labels:
+                for label in [value] if column == "label" else value:
+                    named(column, label, self.labels)
+            if value is not None:
+                row[column] = value
+        return row
 
 
 def own_tasks(path: str | Path | None = None) -> list[OwnTask]:
@@ -157,14 +141,13 @@ def own_tasks(path: str | Path | None = None) -> list[OwnTask]:
         if not isinstance(entries, list):
             raise ValueError("tasks is no list")
     except (OSError, yaml.YAMLError, ValueError, AttributeError) as error:
-        raise ValueError(
-            f"{path}: expected YAML with a list 'tasks': {' '.join(str(error).split())}"
-        ) from None
-    found = []
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path}: expected YAML with a list 'tasks': {reason}") from None
+    tasks = []
     for number, entry in enumerate(entries, 1):
         name = entry.get("name", "?") if isinstance(entry, dict) else entry
         try:
-            found.append(OwnTask.model_validate(entry))
+            tasks.append(OwnTask.model_validate(entry))
         except ValidationError as error:
             raise ValueError(explain(error, OwnTask, f"{path}, task {number} ({name!r})")) from None
-    return found
+    return tasks
