@@ -62,7 +62,7 @@ LABELLED = ("classification", "tagging")
 def test_a_good_row_becomes_a_dataset_of_its_format(format):
     labels = ["x", "y"] if format in LABELLED else []
     checked = validate([GOOD[format] | {"extra": 1}], format, labels)
-    rows = Dataset.from_list(checked.rows, features=features(format, labels))
+    rows = Dataset.from_list(checked.table.to_pylist(), features=features(format, labels))
     assert (
         rows.column_names == list(GOOD[format]) and rows[0] == GOOD[format] and not checked.dropped
     )
@@ -74,13 +74,13 @@ def test_a_bad_row_is_counted_under_its_reason(format, change, reason):
     checked = validate(
         [GOOD[format] | change, other], format, ["x", "y"] if format in LABELLED else []
     )
-    assert checked.rows == [other] and checked.dropped == {reason: 1}
+    assert checked.table.to_pylist() == [other] and checked.dropped == {reason: 1}
 
 
 def test_an_id_counts_once_and_a_question_may_have_no_answer():
     unanswerable = GOOD["span_qa"] | {"answers": {"text": [], "answer_start": []}}
     checked = validate([unanswerable, unanswerable], "span_qa")
-    assert checked.rows == [unanswerable] and checked.dropped == {"duplicate id": 1}
+    assert checked.table.to_pylist() == [unanswerable] and checked.dropped == {"duplicate id": 1}
 
 
 def test_an_unknown_format_is_refused():

@@ -43,55 +43,35 @@ CHUNK = 5000  # rows that are Python objects at a time
 
 @dataclass(frozen=True)
 class Task:
-    """One line of the tables in `xgrl.tasks.intermediate` and `xgrl.tasks.targets`.
+    """One entry of the tables in `xgrl.tasks.intermediate` and `xgrl.tasks.targets`."""
 
-    Attributes:
-        name: how people call it, `load_task(name)`.
-        format: one of FORMATS, or "mixture": all other intermediate tasks of a study together.
-        loaders: source name -> ``loader(language, split, path)``, which yields canonical rows with
-            labels and tags by index or name. The fixture needs none, it serves every task.
-        labels: names of the classes or tags, in index order.
-        role: "intermediate" or "target".
-        languages: codes with rows; English ("en") first where it has any.
-        metric: name of the official score.
-        parallel: rows of different languages are translations of each other and share ids.
-        pairs: classification of text pairs.
-        candidates: retrieval: "shared", one set serves every language (loaded as English); "own",
-            each language has its own English texts, ``load_task(name, language, "candidates")``;
-            "pooled", each language has candidates in that language, and those of all languages are
-            searched together.
-        trained: retrieval: a dual encoder is trained on English pairs first.
-        head: tasks of one mixture that name the same head share it; "" means a head of its own.
-        first: English intermediate task that is fine-tuned on before this target's own training
-            rows ("" for none).
-        open_languages: the "files" source serves any language whose file is there, not only those
-            of the table.
-        translations: source -> languages in which it has translations of the English training rows,
-            split "translated"; the fixture has those of every intermediate classification task.
-        packages: registry packages the "packages" loader reads, as named in
-            ``params/packages.txt``.
-        max_length: suggested longest text in tokens.
-        origin, licence, note: for the data card.
-    """
-
-    name: str
-    format: str
+    name: str  # how people call it, `load_task(name)`
+    format: str  # one of FORMATS, or "mixture": all other intermediate tasks of a study together
+    # source -> ``loader(language, split, path)``, which yields canonical rows with labels and tags
+    # by index or name; the fixture needs none, it serves every task
     loaders: Mapping[str, Loader]
-    labels: tuple[str, ...] = ()
-    role: str = "intermediate"
-    languages: tuple[str, ...] = ("en",)
-    metric: str = "accuracy"
-    parallel: bool = False
-    pairs: bool = False
+    labels: tuple[str, ...] = ()  # names of the classes or tags, in index order
+    role: str = "intermediate"  # or "target"
+    languages: tuple[str, ...] = ("en",)  # codes with rows; English first where it has any
+    metric: str = "accuracy"  # the official score
+    parallel: bool = False  # rows of different languages are translations and share ids
+    pairs: bool = False  # classification of text pairs
+    # retrieval: "shared", one set serves every language (loaded as English); "own", each language
+    # has its own English texts, ``load_task(name, language, "candidates")``; "pooled", each has
+    # candidates in that language, and those of all languages are searched together
     candidates: str = "shared"
-    trained: bool = False
-    head: str = ""
+    trained: bool = False  # retrieval: a dual encoder is trained on English pairs first
+    head: str = ""  # tasks of one mixture that name the same head share it; "" means one of its own
+    # English intermediate task that is fine-tuned on before this target's own training rows
     first: str = ""
+    # the "files" source serves any language whose file is there, not only those of the table
     open_languages: bool = False
+    # source -> languages in which it has translations of the English training rows, split
+    # "translated"; the fixture has those of every intermediate classification task
     translations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    packages: tuple[str, ...] = ()
-    max_length: int = 128
-    origin: str = ""
+    packages: tuple[str, ...] = ()  # of ``params/packages.txt``, which the "packages" loader reads
+    max_length: int = 128  # suggested longest text in tokens
+    origin: str = ""  # this and the next two are for the data card
     licence: str = ""
     note: str = ""
 
@@ -126,11 +106,6 @@ class Checked(NamedTuple):
     table: pa.Table
     dropped: dict[str, int]
 
-    @property
-    def rows(self) -> list[Row]:
-        """The rows that were kept, as dictionaries."""
-        return self.table.to_pylist()
-
 
 @cache
 def inputs_version(*packages: str) -> str:
@@ -141,7 +116,7 @@ def inputs_version(*packages: str) -> str:
 
 
 def named(key: str, value: str, allowed: Sequence[str]) -> str:
-    """`value` if it is allowed, else a ValueError: key, value, nearest match, all that is allowed."""
+    """`value` if it is allowed, else a ValueError with key, value, nearest match, all allowed."""
     if value in allowed:
         return value
     raise ValueError(f"{key}={value!r}: {nearest_names(value, allowed)}")
@@ -158,12 +133,13 @@ def features(format: str, labels: Sequence[str] = ()) -> Features:
     from datasets import ClassLabel, Features, List, Value
 
     named("format", format, (*FORMATS, "pairs"))
-    text, index = Value("string"), ClassLabel(names=list(labels)) if labels else Value("int64")
+    text, number = Value("string"), Value("int64")
+    index = ClassLabel(names=list(labels)) if labels else number
     return Features({
         "classification": {"id": text, "text": text, "text_pair": text, "label": index},
-        "multiple_choice": {"id": text, "prompt": text, "choices": List(text), "label": Value("int64")},
+        "multiple_choice": {"id": text, "prompt": text, "choices": List(text), "label": number},
         "span_qa": {"id": text, "question": text, "context": text,
-                    "answers": {"text": List(text), "answer_start": List(Value("int64"))}},
+                    "answers": {"text": List(text), "answer_start": List(number)}},
         "tagging": {"id": text, "tokens": List(text), "tags": List(index)},
         "retrieval": {"id": text, "text": text, "text_pair": text, "gold": List(text)},
         "pairs": {"id": text, "text": text, "candidate": text, "candidate_pair": text},

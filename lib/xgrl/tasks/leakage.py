@@ -59,9 +59,11 @@ def near_pairs(left: Sequence[str], right: Sequence[str]) -> tuple[np.ndarray, n
     rarest_first = np.argsort(np.asarray(grams.sum(axis=0)).ravel(), kind="stable")
     rank = np.empty_like(rarest_first)
     rank[rarest_first] = np.arange(len(rarest_first))
-    a, keep_left = _by_size(grams[: len(keep_left)], keep_left)
-    b, keep_right = _by_size(grams[len(keep_left) :], keep_right)
-    size_a, size_b = np.diff(a.indptr), np.diff(b.indptr)
+    size_a, size_b = np.split(np.diff(grams.indptr), [len(keep_left)])
+    order_a, order_b = (np.argsort(size, kind="stable") for size in (size_a, size_b))
+    a, b = grams[order_a], grams[len(order_a) + order_b]
+    size_a, size_b = size_a[order_a], size_b[order_b]
+    keep_left, keep_right = keep_left[order_a], keep_right[order_b]
     prefix_a, prefix_b = _prefix(a, rank), _prefix(b, rank)
     pairs = [np.empty((2, 0), int)]
     for start in range(0, a.shape[0], BLOCK):
@@ -198,12 +200,6 @@ def _trigrams(texts: Sequence[str]) -> sparse.csr_matrix:
     counts = sparse.csr_matrix((ones, (row[2:][inside], column)), shape=shape)
     counts.data[:] = 1
     return counts
-
-
-def _by_size(grams: sparse.csr_matrix, keep: np.ndarray) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """Rows in order of their number of members, and which of the caller's texts they are."""
-    order = np.argsort(np.diff(grams.indptr), kind="stable")
-    return grams[order], keep[order]
 
 
 def _overlap(size: np.ndarray) -> np.ndarray:

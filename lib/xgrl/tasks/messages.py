@@ -48,12 +48,9 @@ SOURCES = unlabelled.SOURCES | {"packages": LANGUAGES}
 FILED = {"zh": "zh-Hans", "zh-TW": "zh-Hant"}  # the package's own codes
 MARKUP = re.compile(r"[{}<>\[\]`|_=\\*#%]|://|www\.")
 CARD = unlabelled.CARD | {
-    "packages": (
-        "messages of Home Assistant 2026.11, translated by its users",
-        "Apache-2.0",
-        "home automation, the domain of intent and slots; parallel in content",
-    )
-}
+    "packages": ("messages of Home Assistant 2026.11, translated by its users", "Apache-2.0",
+                 "home automation, the domain of intent and slots; parallel in content"),
+}  # fmt: skip
 
 
 def load_messages(languages: Sequence[str] = LANGUAGES) -> Dataset:
@@ -72,7 +69,7 @@ def load_messages(languages: Sequence[str] = LANGUAGES) -> Dataset:
     from datasets import Dataset
 
     version, tables = inputs_version("homeassistant"), []
-    for language in unlabelled.check_languages(languages, "packages", SOURCES):
+    for language in unlabelled.check_languages(languages, "packages", None, SOURCES):
         tables.append(cached_table(f"messages-{language}-{version}", partial(_table, language)))
     return Dataset(pa.concat_tables(tables))
 

@@ -48,17 +48,13 @@ SOURCES = {
 CARD = {  # by source: origin, licence, note
     "packages": (
         "MultiEmo, in BIG-bench (multiemo all_sentence), no test rows of sentiment or bitext",
-        "Apache-2.0 (BIG-bench)",
-        f"Polish is human, all others DeepL translations; {CANARY}",
+        "Apache-2.0 (BIG-bench)", f"Polish is human, all others DeepL translations; {CANARY}",
     ),
-    "hub": (
-        "XNLI's development set, hypotheses",
-        "CC BY-NC 4.0",
-        "English development rows of xnli, and no test rows",
-    ),
+    "hub": ("XNLI's development set, hypotheses", "CC BY-NC 4.0",
+            "English development rows of xnli, and no test rows"),
     "files": ("the user's own pairs, or Tatoeba's", "the user's; Tatoeba: CC BY 2.0 FR", ""),
     "fixture": FIXTURE_CARD,
-}
+}  # fmt: skip
 SCHEMA = pa.schema({column: pa.string() for column in ("id", "language", "text", "english")})
 
 
@@ -89,7 +85,7 @@ def load_parallel(
     from datasets import Dataset
 
     tables = []
-    for language in check_languages(languages, source, SOURCES, path):
+    for language in check_languages(languages, source, path, SOURCES):
         if source == "packages":
             name = f"parallel-{language}-{inputs_version('bigbench')}"
             table = cached_table(name, lambda x=language: _table(multilingual.sentiment_pairs(x)))

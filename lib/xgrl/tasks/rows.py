@@ -33,7 +33,7 @@ _BRACES = re.compile(r"{(.*?)}")
 
 
 def nli_row(record: Record, id: str) -> Row:
-    """MNLI, SNLI, ANLI, XNLI: premise, hypothesis; "-" (no majority) is dropped later, as unknown."""
+    """MNLI, SNLI, ANLI, XNLI: premise, hypothesis; "-" (no majority) is dropped, as unknown."""
     label = _first(record, "label", "gold_label")
     premise = _first(record, "premise", "sentence1", "context")
     hypothesis = _first(record, "hypothesis", "sentence2")
@@ -58,10 +58,7 @@ def xcopa_row(record: Record, id: str) -> Row:
 
 def siqa_row(record: Record, id: str) -> Row:
     """Social IQa: `label` "1" to "3" (hub, ``.lst``), or `correct` "A" to "C" (version 1.4)."""
-    if "correct" in record:
-        label = "ABC".find(record["correct"])
-    else:
-        label = int(record["label"]) - 1
+    label = "ABC".find(record["correct"]) if "correct" in record else int(record["label"]) - 1
     choices = [record[f"answer{letter}"] for letter in "ABC"]
     return {"id": id, "prompt": _context_question(record), "choices": choices, "label": label}
 
@@ -80,7 +77,7 @@ def cosmosqa_row(record: Record, id: str) -> Row:
 
 
 def commonsenseqa_row(record: Record, id: str) -> Row:
-    """CommonsenseQA: the hub's columns, or jsonl with choices in `question`; test rows lack a key."""
+    """CommonsenseQA: the hub's columns, or jsonl, choices in `question`; test rows lack a key."""
     question, choices = record["question"], record.get("choices")
     if isinstance(question, Mapping):
         question, choices = question["stem"], question["choices"]

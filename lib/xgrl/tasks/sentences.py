@@ -60,7 +60,9 @@ def sentences(text: str, language: str) -> Iterator[str]:
         text: one or more paragraphs.
         language: its code.
     """
-    mark, ends = (BLANK, _is_long) if language in WITHOUT_STOPS else (MARK, _ends)
+    mark, ends = MARK, _ends
+    if language in WITHOUT_STOPS:
+        mark, ends = BLANK, lambda piece, _: len(piece.rstrip()) >= SHORTEST
     for line in text.split("\n"):
         yield from (line[start:end] for start, end in _spans(line, mark, ends))
 
@@ -68,7 +70,7 @@ def sentences(text: str, language: str) -> Iterator[str]:
 def _spans(
     text: str, mark: re.Pattern, ends: Callable[[str, re.Match], bool]
 ) -> Iterator[tuple[int, int]]:
-    """Start and end of each sentence: `mark` matches what may end one, with the blanks behind it, and
+    """Start and end of each sentence: `mark` matches what may end one, and blanks behind it;
     ``ends(sentence with its mark, the match)`` says whether it does.
     """
     start = 0
@@ -77,10 +79,6 @@ def _spans(
         if sentence.strip() and (match is None or ends(sentence, match)):
             yield start + len(sentence) - len(sentence.lstrip()), start + len(sentence.rstrip())
             start += len(sentence)
-
-
-def _is_long(piece: str, blank: re.Match) -> bool:
-    return len(piece.rstrip()) >= SHORTEST
 
 
 def _ends(sentence: str, mark: re.Match) -> bool:

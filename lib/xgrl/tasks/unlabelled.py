@@ -4,8 +4,8 @@ corpus and in the same form.
 If English and foreign text differed in genre, template or length, those would be the "domain" that
 a discriminator finds, not the language. So both come from the one corpus (BIG-bench
 paragraph_segmentation, 1,000 articles a language, one sentence a line), pass the same filter, and
-are matched in length (`xgrl.prepare.lengths`). Two targets are made from some of these articles; a study of theirs leaves
-those out.
+are matched in length (`xgrl.prepare.lengths`). Two targets are made from some of these articles; a
+study of theirs leaves those out.
 
 The "hub" source takes the first articles of a newer dump of each Wikipedia, cut into sentences
 here; "files" the user's own sentences. Both pass the same filter.
@@ -42,19 +42,13 @@ EVERY = tuple(sorted({"en"} | {x for task in TARGETS for x in task.languages if 
 SOURCES = {"packages": LANGUAGES, "fixture": FIXTURE_LANGUAGES, "hub": EVERY, "files": EVERY}
 FIXTURE_CARD = ("fixture", "none: synthetic", "pseudo-languages made in code")
 CARD = {  # by source: origin, licence, note
-    "packages": (
-        "native Wikipedia articles, in BIG-bench (paragraph_segmentation)",
-        "Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA",
-        CANARY,
-    ),
-    "hub": (
-        "wikimedia/wikipedia, dump of 1 November 2023",
-        "CC BY-SA 3.0 and GFDL",
-        "the first articles of each language",
-    ),
+    "packages": ("native Wikipedia articles, in BIG-bench (paragraph_segmentation)",
+                 "Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA", CANARY),
+    "hub": ("wikimedia/wikipedia, dump of 1 November 2023", "CC BY-SA 3.0 and GFDL",
+            "the first articles of each language"),
     "files": ("the user's own sentences", "the user's", ""),
     "fixture": FIXTURE_CARD,
-}
+}  # fmt: skip
 ARTICLES, SENTENCES = 1000, 30_000  # of a language, at most, from the hub
 MEMBER = "bigbench/benchmark_tasks/paragraph_segmentation/task.json"
 SCHEMA = pa.schema({"id": pa.string(), "text": pa.string(), "language": pa.string()})
@@ -90,7 +84,7 @@ def load_unlabelled(
     # a second to import, and who only looks at SOURCES does not need it
     from datasets import Dataset
 
-    chosen = check_languages(languages, source, SOURCES, path)
+    chosen = check_languages(languages, source, path, SOURCES)
     if source == "fixture":
         rows = [row for language in chosen for row in fixture_unlabelled(language)]
         return Dataset(pa.Table.from_pylist(rows, SCHEMA))
@@ -111,18 +105,13 @@ def load_unlabelled(
 def check_languages(
     languages: Sequence[str],
     source: str,
-    sources: Mapping[str, Sequence[str]],
-    path: str | Path | None = None,
+    path: str | Path | None,
+    known: Mapping[str, Sequence[str]],
 ) -> list[str]:
-    """The languages of a corpus that are asked for, if the source has them; else ValueError.
-
-    Args:
-        languages: codes, at least one.
-        source: a key of `sources`; "files" needs a path.
-        sources: source -> languages it has.
-        path: the folder of the "files" source.
+    """The languages, at least one, if the source is a key of `known` with all of them in its entry,
+    and has a path if it is "files"; else ValueError.
     """
-    allowed = sources[named("source", source, tuple(sources))]
+    allowed = known[named("source", source, tuple(known))]
     chosen = [named("language", language, allowed) for language in languages]
     if not chosen:
         raise ValueError(f"languages=[]: give at least one of {', '.join(allowed)}")

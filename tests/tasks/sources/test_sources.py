@@ -342,7 +342,7 @@ def test_rows_of_every_format_are_whole_and_of_the_vocabulary(format, labels):
     for language, split in (("en", "train"), ("th", "test")):
         rows = fixture_rows("toy", format, language, split, labels)
         checked = validate(rows, format, labels)
-        assert not checked.dropped and len(checked.rows) == len(rows)
+        assert not checked.dropped and len(checked.table.to_pylist()) == len(rows)
         tokens = " ".join(
             str(value)
             for row in rows
@@ -516,7 +516,7 @@ def test_half_of_the_mined_queries_have_no_partner(stem):
         fixture_rows("toy", "retrieval", "de", f"{stem}{side}", mined=True)
         for side in ("queries", "candidates")
     )
-    found = validate(queries, "retrieval").rows
+    found = validate(queries, "retrieval").table.to_pylist()
     ids = {row["id"] for row in candidates}
     assert 0.3 < np.mean([not row["gold"] for row in found]) < 0.7 and len(ids) == 60
     assert all((row["id"] in ids) == bool(row["gold"]) for row in found)
