@@ -40,7 +40,8 @@ RECORD = """
 from xgrl.runs import records
 folder = records.run_folder(outputs, study, "probe", intermediate=intermediate, arm=arm, seed=seed)
 started = records.start(folder, study)
-records.finish(folder, phase="probe", parameters={"study": study, "seed": seed}, metrics={}, started=started)
+parameters = {"study": study, "seed": seed}
+records.finish(folder, phase="probe", parameters=parameters, metrics={}, started=started)
 """
 
 

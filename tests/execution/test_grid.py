@@ -65,8 +65,9 @@ def test_arms_get_the_cells_they_can_serve_and_the_others_are_named():
 
 
 def test_a_name_that_is_both_an_intermediate_and_a_target_task():
-    found = grid(study("laptop", scientific={"intermediate": ["qa", "sarcasm"], "targets": ["qa", "intent"], "languages": [],
-                                             "arms": ["standard", "dann", "cdan"], "probe_arms": []}))  # fmt: skip
+    both = {"intermediate": ["qa", "sarcasm"], "targets": ["qa", "intent"], "languages": []}
+    arms = {"arms": ["standard", "dann", "cdan"], "probe_arms": []}
+    found = grid(study("laptop", scientific=both | arms))
     assert {task for task, arm, _ in found.intermediate if arm == "cdan"} == {"sarcasm"}
     assert {target for target, _, arm, _ in found.target if arm == "cdan"} == {"qa", "intent"}
 

@@ -38,7 +38,8 @@ import sys, time
 from importlib.metadata import EntryPoint
 from jupyter_client import KernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory as Factory
-Factory.provisioners["xgrl-warm"] = EntryPoint("xgrl-warm", "xgrl.execution.kernels:WarmProvisioner", Factory.GROUP_NAME)
+entry = ("xgrl-warm", "xgrl.execution.kernels:WarmProvisioner", Factory.GROUP_NAME)
+Factory.provisioners["xgrl-warm"] = EntryPoint(*entry)
 manager = KernelManager(kernel_name="xgrl-warm")
 manager.start_kernel()
 print(manager.provisioner.pid, manager.provisioner.folder, flush=True)
@@ -310,7 +311,8 @@ def test_server_ends_when_its_folder_is_removed(home):
 
 def test_server_refuses_to_serve_with_a_second_thread(home):
     code = (
-        "import threading, time, pathlib; from xgrl.execution import kernels; kernels.PRELOAD = ()\n"
+        "import threading, time, pathlib; from xgrl.execution import kernels\n"
+        "kernels.PRELOAD = ()\n"
         "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
         f"kernels.serve(pathlib.Path({str(home)!r}))"
     )

@@ -27,12 +27,14 @@ if action == "create":
     (state / (name + ".json")).write_text(json.dumps(body))
     pod = body["spec"]["template"]["spec"]["containers"][0]
     env = os.environ | {{e["name"]: e["value"] for e in pod["env"]}}
-    command = "( " + " ".join(pod["command"]) + "; echo $? > " + str(state / name) + " ) >/dev/null 2>&1 &"
+    command = " ".join(pod["command"]) + "; echo $? > " + str(state / name)
+    command = "( " + command + " ) >/dev/null 2>&1 &"
     subprocess.run(["sh", "-c", command], cwd=pod["workingDir"], env=env)
     print("job.batch/" + name)
 elif action == "get":
     done = state / sys.argv[3]
-    print("" if not done.exists() else "Complete" if done.read_text().strip() == "0" else "FailureTarget Failed", end="")
+    if done.exists():
+        print("Complete" if done.read_text().strip() == "0" else "FailureTarget Failed", end="")
 elif action == "delete":
     (state / "deleted").write_text(" ".join(a for a in sys.argv[3:] if not a.startswith("-")))
 """

@@ -102,8 +102,8 @@ def test_jobs_times_threads_never_exceed_the_cores():
     "jobs", ["0", "-1", "", "two", "1.5", "1e3", "2; ls", "٣", str(MANY + 1), "9" * 30]
 )
 def test_jobs_that_are_refused_by_make(jobs):
-    done = subprocess.run(["make", "check-jobs", f"JOBS={jobs}", f"BIN={Path(sys.executable).parent}"], cwd=ROOT,
-                          capture_output=True, text=True)  # fmt: skip
+    command = ["make", "check-jobs", f"JOBS={jobs}", f"BIN={Path(sys.executable).parent}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert (
         done.stderr.startswith("refused: JOBS=")
@@ -155,8 +155,8 @@ def listing(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("visible, expected", [
-    (None, ["GPU-aaaa", "GPU-bbbb"]), ("1", ["GPU-bbbb"]), ("1,0", ["GPU-bbbb", "GPU-aaaa"]), ("", []), ("-1", []),
-    ("0,7,1", ["GPU-aaaa"]), ("GPU-bbbb", ["GPU-bbbb"]),
+    (None, ["GPU-aaaa", "GPU-bbbb"]), ("1", ["GPU-bbbb"]), ("1,0", ["GPU-bbbb", "GPU-aaaa"]),
+    ("", []), ("-1", []), ("0,7,1", ["GPU-aaaa"]), ("GPU-bbbb", ["GPU-bbbb"]),
 ])  # fmt: skip
 def test_which_gpus_there_are(listing, monkeypatch, visible, expected):
     if visible is not None:

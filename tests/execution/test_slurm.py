@@ -117,8 +117,10 @@ class Study:
 
     def jobs(self) -> list[tuple[str, str]]:
         """State and rule of every job that Slurm has had, in the order of submission."""
-        listed = subprocess.run(["squeue", "--states=all", "--noheader", "--sort=i", "--format=%T %k"],
-                                env=self.environment, capture_output=True, text=True, check=True).stdout  # fmt: skip
+        command = ["squeue", "--states=all", "--noheader", "--sort=i", "--format=%T %k"]
+        listed = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=True
+        ).stdout
         return [
             (state, re.sub("^rule_|_wildcards_.*", "", rule))
             for state, rule in map(str.split, listed.splitlines())
@@ -142,7 +144,7 @@ def until(ready: Callable[[], object], study: Study, process: subprocess.Popen) 
 
 
 def processes(rule: str, folder: Path) -> list[int]:
-    """The jobs of a rule that run on the node, as processes of `xgrl.execution.execute` in `folder`."""
+    """The jobs of a rule that run on the node, as processes of `execute` in `folder`."""
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         try:

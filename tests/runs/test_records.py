@@ -86,6 +86,19 @@ def test_a_run_of_an_earlier_layout_is_replaced_and_never_read(tmp_path):
     assert not (tmp_path / "run.json").exists()
 
 
+def test_a_study_of_an_earlier_layout_is_never_half_read(tmp_path):
+    """By the notebooks that read what 01 prepared, or by the report: old runs, whole or in part."""
+    from xgrl.prepare.folder import Prepared
+    from xgrl.report.load_study import collect
+
+    run = records.run_folder(tmp_path, "mine", "target", intermediate="i", arm="dann", target="t")
+    for folder in (records.run_folder(tmp_path, "mine", "prepare"), run):
+        records.write_json(folder / "run.json", {"schema": 1, "study": "mine", "files": {}})
+    for read in (lambda: Prepared.of(tmp_path, "mine"), lambda: collect(tmp_path / "mine")):
+        with pytest.raises(ValueError, match="another version.*say make study STUDY=mine"):
+            read()
+
+
 @pytest.mark.parametrize(
     ("content", "word"),
     [

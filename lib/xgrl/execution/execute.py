@@ -83,9 +83,8 @@ def _check_languages(wanted: list[str], targets: list[str]) -> None:
     for target, languages in available.items():
         if not ((set(wanted) or languages) - {"en"}) & languages:
             allowed = ", ".join(sorted(languages))
-            raise Refused(
-                f"languages={wanted}: target {target!r} has none of them; allowed: {allowed}"
-            )
+            reason = f"target {target!r} has none of them; allowed: {allowed}"
+            raise Refused(f"languages={wanted}: {reason}")
 
 
 def _check_files(names: list[str]) -> None:
@@ -108,23 +107,17 @@ def _check_sources(values: dict[str, Any]) -> None:
     for key, task in tasks:
         if task.format == "mixture":
             if len(mixture_parts(task.name, values["intermediate"])) < 2:
-                raise Refused(
-                    f"{key}={task.name!r}: a mixture of all other intermediate tasks; name at "
-                    f"least two of them"
-                )
+                reason = "a mixture of all other intermediate tasks; name at least two of them"
+                raise Refused(f"{key}={task.name!r}: {reason}")
         elif not set(sources) & set(task.sources):
-            raise Refused(
-                f"{key}={task.name!r}: not available from sources={sources}; allowed: "
-                f"{', '.join(task.sources)}"
-            )
+            reason = f"not available from sources={sources}; allowed: {', '.join(task.sources)}"
+            raise Refused(f"{key}={task.name!r}: {reason}")
     source = next((source for source in sources if source in UNLABELLED), None)
     for name in values.get("unlabelled_languages", []):
         if source is None or (UNLABELLED[source] and name not in UNLABELLED[source]):
             nearest = nearest_names(name, UNLABELLED[source] if source else UNLABELLED)
-            raise Refused(
-                f"unlabelled_languages={name!r}: {sources} have no text in it for the "
-                f"discriminator; {nearest}"
-            )
+            reason = f"{sources} have no text in it for the discriminator; {nearest}"
+            raise Refused(f"unlabelled_languages={name!r}: {reason}")
 
 
 def check_study(config: dict[str, Any]) -> params.Study:
@@ -135,10 +128,8 @@ def check_study(config: dict[str, Any]) -> params.Study:
     for name in study.scientific.targets:
         first = TABLES["target"][name].first
         if first and f"{name}-first" not in study.nuisance.target.steps:
-            raise Refused(
-                f"nuisance.target.steps: {name!r} is trained on {first!r} first; say for how many "
-                f"steps: {name}-first"
-            )
+            reason = f"{name!r} is trained on {first!r} first; say for how many steps"
+            raise Refused(f"nuisance.target.steps: {reason}: {name}-first")
     return study
 
 
@@ -151,10 +142,8 @@ def check_job(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
     check_names(values)
     home, outputs = folder_of(notebook, values).resolve(), Path(values["outputs"]).resolve()
     if not home.is_relative_to(outputs):
-        raise Refused(
-            f"outputs={values['outputs']!r}: a symbolic link in it leads to {home}; name the "
-            f"folder itself as outputs"
-        )
+        reason = f"a symbolic link in it leads to {home}; name the folder itself as outputs"
+        raise Refused(f"outputs={values['outputs']!r}: {reason}")
     arm = values.get("arm", "")
     if notebook == "02_intermediate" and not arm_spec(arm).trains:
         raise Refused(f"arm={arm!r}: trains nothing; it has no intermediate run of its own")
@@ -250,10 +239,8 @@ def run(
             execution_timeout=minutes and max(1, round(minutes * 60)),
         )  # fmt: skip
     if not record.exists():
-        raise RuntimeError(
-            f"{output}: the kernel ended without writing {record}; it was killed, or ran out of "
-            "memory"
-        )
+        reason = f"the kernel ended without writing {record}; it was killed, or ran out of memory"
+        raise RuntimeError(f"{output}: {reason}")
     return record
 
 

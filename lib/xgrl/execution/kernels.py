@@ -296,9 +296,8 @@ def serve(folder: Path) -> dict[str, Any] | None:
     for name in PRELOAD:
         pkgutil.resolve_name(name)
     if (threads := len(os.listdir("/proc/self/task"))) > 1:
-        raise SystemExit(
-            f"libraries started {threads - 1} threads on import (OMP_NUM_THREADS=1 avoids that)"
-        )
+        started = f"libraries started {threads - 1} threads on import"
+        raise SystemExit(f"{started} (OMP_NUM_THREADS=1 avoids that)")
     if sys.modules["torch"].cuda.is_initialized():
         raise SystemExit("a library initialised CUDA on import")
     gc.freeze()  # a child's garbage collector then leaves the shared pages alone
@@ -376,9 +375,8 @@ def become_kernel(request: dict[str, Any]) -> None:
     )
     # the kernel ends by itself when the server dies
     parent = f"--IPKernelApp.parent_handle={os.getppid()}"
-    sys.modules["ipykernel.kernelapp"].IPKernelApp.launch_instance(
-        argv=[*request["arguments"], parent]
-    )
+    application = sys.modules["ipykernel.kernelapp"].IPKernelApp
+    application.launch_instance(argv=[*request["arguments"], parent])
 
 
 def install(prefix: str | Path = sys.prefix) -> Path:

@@ -19,14 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 
 T = TypeVar("T", bound=BaseModel)
 NAME, NAME_OR_NONE = r"^[A-Za-z0-9][A-Za-z0-9_-]*$", r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$"
@@ -49,10 +42,8 @@ Parts = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Folder = Annotated[str, StringConstraints(pattern=FOLDER)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-Sources = Annotated[
-    list[Literal["packages", "hub", "files", "own", "fixture"]],
-    Field(min_length=1, description="in order of preference"),
-]
+Source = Literal["packages", "hub", "files", "own", "fixture"]
+Sources = Annotated[list[Source], Field(min_length=1)]  # in order of preference
 Layer = Annotated[int, Field(ge=-1)]
 Weight = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0)]
@@ -70,7 +61,7 @@ BY_ARM = ("lambda_max", "domains", "discriminator_features", "discriminator_laye
 class Closed(BaseModel):
     """A frozen model; refuses unknown keys, turns no type into another (``"1e-3"``: no number)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = {"extra": "forbid", "frozen": True, "strict": True}
 
 
 class Optimisation(Closed):
@@ -297,10 +288,8 @@ class Study(Closed):
         if s.baseline == s.treatment:
             yield f"scientific.treatment: {s.treatment!r} is the baseline itself"
         if "en" not in s.unlabelled_languages:
-            yield (
-                "scientific.unlabelled_languages: 'en' is missing; the discriminator tells "
-                "English from others"
-            )
+            reason = "the discriminator tells English from others"
+            yield f"scientific.unlabelled_languages: 'en' is missing; {reason}"
         if (target := s.probe_target) and target not in s.targets:
             yield f"scientific.probe_target: {target!r} is not among the targets {s.targets}"
         if not set(s.probe_seeds) <= set(s.seeds):
@@ -311,10 +300,8 @@ class Study(Closed):
                 if missing := [t for t in tasks if t not in given and "default" not in given]:
                     yield f"nuisance.{stage}.{key}: nothing for {missing} and no 'default'"
         if ("files" in f.sources) != bool(f.path):
-            yield (
-                f"fixed.path={f.path!r}: source 'files' needs the folder that holds them, other "
-                f"sources have none"
-            )
+            reason = "source 'files' needs the folder that holds them, other sources have none"
+            yield f"fixed.path={f.path!r}: {reason}"
 
     def job(self, notebook: str, method: str = "", **wildcards: Any) -> dict[str, Any]:
         """The flat parameters of one notebook's job.

@@ -78,11 +78,8 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
 
 def write_json(path: str | Path, value: Any) -> Path:
     """Readable JSON with a final newline; ValueError for NaN and infinity, which are not JSON."""
-    return write_bytes(path, (_text(value) + "\n").encode())
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=_plain)
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=_plain)
+    return write_bytes(path, f"{text}\n".encode())
 
 
 def replace_folder(path: str | Path, writer: Callable[[Path], Any]) -> Path:
@@ -149,10 +146,8 @@ def start(folder: str | Path, study: str) -> float:
     path = folder / "run.json"
     if path.exists():
         if (other := _parsed(path).get("study")) != study:
-            raise ValueError(
-                f"{folder} holds a run of study {other!r}, not {study!r}; give the study another "
-                f"name or folder"
-            )
+            todo = "give the study another name or folder"
+            raise ValueError(f"{folder} holds a run of study {other!r}, not {study!r}; {todo}")
         path.unlink()
     # temporary files of `write`
     for left_over in [path for path in folder.rglob(".*") if path.name != ".ipynb_checkpoints"]:
@@ -164,16 +159,10 @@ def start(folder: str | Path, study: str) -> float:
 
 
 def finish(
-    folder: str | Path,
-    *,
-    phase: str,
-    parameters: dict[str, Any],
-    metrics: dict[str, Any],
-    started: float,
-    status: str = "finished",
-    inputs: dict[str, str] | None = None,
+    folder: str | Path, *, phase: str, parameters: dict[str, Any], metrics: dict[str, Any],
+    started: float, status: str = "finished", inputs: dict[str, str] | None = None,
     warnings: list[str] | None = None,
-) -> Path:
+) -> Path:  # fmt: skip
     """Write ``run.json``, the last act of a run.
 
     Args:
@@ -206,7 +195,7 @@ def finish(
         "warnings": warnings or [],
         "files": _files(Path(folder)),
     }
-    record = json.loads(_text(record))  # as it will be read
+    record = json.loads(json.dumps(record, default=_plain))  # as it will be read
     return write_json(Path(folder) / "run.json", record | {"sha256": _seal(record)})
 
 
@@ -274,9 +263,7 @@ def verify_hashes(
         except FileNotFoundError:
             raise ValueError(f"{path}: not there, though its run has finished; {todo}") from None
         if _sha256(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) != expected:
-            raise ValueError(
-                f"{path} is damaged: its sha256 is not the one that its run recorded; {todo}"
-            )
+            raise ValueError(f"{path} is damaged: not the sha256 that its run recorded; {todo}")
     return record
 
 
