@@ -32,7 +32,7 @@ def test_distances_are_those_of_the_vectors(monkeypatch):
     names = np.array(["S_a", "S_b", "P_a", "INV_a"])
     data = np.array([[1.0, 0, 1, 1], [1, 1, 0, 1], [0, 0, 1, 1]])
     monkeypatch.setattr(
-        typology, "_file", lambda name: (data, {"eng": 0, "deu": 1, "xxx": 2}, names)
+        typology, "_file", lambda name: (dict(zip(("eng", "deu", "xxx"), data, strict=True)), names)
     )
     monkeypatch.setattr(typology, "_codes", lambda: {"en": "eng", "de": "deu"})
     table = distances(["de", "xxx", "yyy"]).set_index("language")
@@ -82,12 +82,12 @@ def test_geographic_distance_is_that_on_the_globe_between_where_the_vectors_put_
     say.
     """
     languages = ("en", "ja", "ru", "sw")
-    data, place, names = typology._file("geocoord_features")
+    vectors, names = typology._file("geocoord_features")
     fixed = np.array([[float(part) for part in name.split("_")[1:]] for name in names])
     ruler = great_circle(GRID, fixed)
     found = []
     for language in languages:
-        errors = np.abs(ruler - data[place[iso_639_3(language)]]).mean(axis=1)
+        errors = np.abs(ruler - vectors[iso_639_3(language)]).mean(axis=1)
         assert errors.min() < 0.01, language
         found.append(GRID[errors.argmin()])
     assert 50 <= found[0][0] <= 56 and 30 <= found[1][0] <= 40 and 130 <= found[1][1] <= 142, (
@@ -102,14 +102,8 @@ def test_geographic_distance_is_that_on_the_globe_between_where_the_vectors_put_
 
 @pytest.mark.embedded
 def test_every_language_of_the_tasks_is_known_by_its_code():
-    languages = sorted(
-        {
-            language
-            for table in TABLES.values()
-            for task in table.values()
-            for language in task.languages
-        }
-    )
+    tasks = [task for table in TABLES.values() for task in table.values()]
+    languages = sorted({language for task in tasks for language in task.languages})
     table = distances(languages).set_index("language")
     assert not table.drop(columns="genetic").isna().any(axis=None)
     assert set(table.index[table["genetic"].isna()]) == {"eu", "nb", "qu"}

@@ -11,7 +11,7 @@ Read from the data files of the package lang2vec (CC BY-SA 4.0); nothing of it i
 * geographic: the great-circle distance as a share of the longest possible one, half the Earth's
   circumference. The vector (``geo``) holds such distances to 299 fixed points, and so the largest
   difference of two vectors, max |a - b|, is a lower bound of it, which a point on the line beyond
-  either language attains. A language is one place: Russian lies in Siberia.
+  either language attains. A language is one point: Russian lies in Siberia.
 
 URIEL's own distances are cosine ones; whether the published tables took the cosine or the angle is
 not clear (Toossi et al. 2024, arXiv 2405.11125). The angle grows with 1 - cos, so that the order of
@@ -25,20 +25,19 @@ is there for eu (which has no relatives), nb and qu.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
-from xgrl.tasks.sources.packages import read_member
+from xgrl.tasks.sources.packages import read_json_member, read_member
 
 DISTANCES = ("syntactic", "phonological", "inventory", "geographic", "genetic")
 KNN = {"syntactic": "S_", "phonological": "P_", "inventory": "INV_"}  # prefixes of features
-FILES = {"geographic": "geocoord_features", "genetic": "family_features"} | dict.fromkeys(
-    KNN, "feature_predictions"
-)
+FILES = dict.fromkeys(KNN, "feature_predictions") | {
+    "geographic": "geocoord_features", "genetic": "family_features",
+}  # fmt: skip
 
 
 def distances(languages: Sequence[str], reference: str = "en") -> pd.DataFrame:
@@ -53,13 +52,12 @@ def distances(languages: Sequence[str], reference: str = "en") -> pd.DataFrame:
             where unknown.
 
     Raises:
-        SourceError: the package cannot be had.
+        SourceError: the package is unavailable.
     """
-    rows = [
-        {"language": language} | {kind: _distance(kind, language, reference) for kind in DISTANCES}
-        for language in languages
-    ]
-    return pd.DataFrame(rows, columns=["language", *DISTANCES])
+    rows = [[_distance(kind, code, reference) for kind in DISTANCES] for code in languages]
+    table = pd.DataFrame(rows, columns=DISTANCES)
+    table.insert(0, "language", list(languages))
+    return table
 
 
 def iso_639_3(language: str) -> str:
@@ -70,35 +68,29 @@ def iso_639_3(language: str) -> str:
 
 def _distance(kind: str, language: str, reference: str) -> float:
     a, b = (_vector(kind, iso_639_3(code)) for code in (language, reference))
-    if a is None or b is None or not a.any() or not b.any():
+    if not a.any() or not b.any():
         return float("nan")
     if kind == "geographic":
         return float(np.abs(a - b).max())
     return float(max(0.0, 1 - a @ b / np.sqrt((a @ a) * (b @ b))))
 
 
-def _vector(kind: str, code: str) -> np.ndarray | None:
-    """The features (f,) of one language, None where it is not in the file."""
-    data, place, names = _file(FILES[kind])
-    if code not in place:
-        return None
-    vector = data[place[code]]
+def _vector(kind: str, code: str) -> np.ndarray:
+    """The features (f,) of one language, none where it is not in the file."""
+    vectors, names = _file(FILES[kind])
+    vector = vectors.get(code, np.zeros(len(names)))
     return vector[np.char.startswith(names, KNN[kind])] if kind in KNN else vector
 
 
 @cache
-def _file(name: str) -> tuple[np.ndarray, dict[str, int], np.ndarray]:
-    """One file of one source: features (languages, f), the row of each language, names (f,)."""
-    with np.load(
-        io.BytesIO(read_member("lang2vec", f"lang2vec/data/{name}.npz")), allow_pickle=False
-    ) as file:
-        return (
-            file["data"][:, :, 0].astype(float),
-            {code: i for i, code in enumerate(file["langs"].tolist())},
-            file["feats"],
-        )
+def _codes() -> dict[str, str]:
+    return read_json_member("lang2vec", "lang2vec/data/letter_codes.json")
 
 
 @cache
-def _codes() -> dict[str, str]:
-    return json.loads(read_member("lang2vec", "lang2vec/data/letter_codes.json"))
+def _file(name: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """One file of one source: the features (f,) of each language, and their names (f,)."""
+    content = io.BytesIO(read_member("lang2vec", f"lang2vec/data/{name}.npz"))
+    with np.load(content, allow_pickle=False) as file:
+        values = file["data"][:, :, 0].astype(float)
+        return dict(zip(file["langs"].tolist(), values, strict=True)), file["feats"]
