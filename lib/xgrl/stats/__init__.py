@@ -16,15 +16,7 @@ from __future__ import annotations
 from .calibration import Design, calibrate, family_rates, verdict_rates
 from .comparison import Comparison, compare, plain
 from .crossed_and_sign_flip import Tested, crossed_and_sign_flip
-from .effects import (
-    EffectSizes,
-    cliffs_delta,
-    effect_sizes,
-    expected_best,
-    iqm,
-    mcnemar,
-    violation_ratio,
-)
+from .effects import cliffs_delta, effect_sizes, expected_best, iqm, mcnemar, violation_ratio
 from .intervals import exact_binomial, t_half_width, t_interval
 from .multiplicity import PartialConjunction, benjamini_hochberg, holm, partial_conjunction
 from .power import blocks_needed, minimal_effect, power_at
@@ -37,7 +29,7 @@ from .verdict import ALPHA, p_format, rope, tost
 
 # fmt: off
 __all__ = [
-    "ALPHA", "Bootstrap", "Comparison", "Crossed", "Design", "EffectSizes", "Estimate",
+    "ALPHA", "Bootstrap", "Comparison", "Crossed", "Design", "Estimate",
     "PartialConjunction", "Tested", "ZeroVariance", "against_baseline", "benjamini_hochberg",
     "blocks_needed", "bootstrap", "calibrate", "cliffs_delta", "compare", "crossed",
     "crossed_and_sign_flip", "crossed_tasks", "effect_sizes", "exact_binomial", "expected_best",

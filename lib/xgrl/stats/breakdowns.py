@@ -27,9 +27,8 @@ def _row(
 ) -> dict[str, Any]:
     """Names, scores, difference and interval; a difference without variance is told in `notes`."""
     if tested.flat:
-        notes.append(
-            f"{' '.join(name.values())}: no variance, so no interval; p is the sign flip's"
-        )
+        label = " ".join(name.values())
+        notes.append(f"{label}: no variance, so no interval; p is the sign flip's")
     low, high = tested.estimate.interval
     scores = {"baseline": baseline, "treatment": treatment, "theta": tested.estimate.mean}
     return name | scores | {"low": low, "high": high}
@@ -44,12 +43,12 @@ def by_target(
         tested = crossed_and_sign_flip([D], ONE, strata)
         scores = t.macro(t.baseline).mean(), t.macro(t.treatment).mean()
         rows.append(_row({"target": t.name}, *scores, tested, notes) | {"p_raw": tested.p})
-    return pd.DataFrame(rows).assign(
-        p_holm=lambda frame: holm(frame["p_raw"]),
-        p_westfall_young=westfall_young(np.stack([D.mean(1) for D in tables], axis=1)),
-        n_items=[target.n_items for target in targets],
-        n_languages=[len(target.languages) for target in targets],
-    )
+    frame = pd.DataFrame(rows)
+    frame["p_holm"] = holm(frame["p_raw"])
+    frame["p_westfall_young"] = westfall_young(np.stack([D.mean(1) for D in tables], axis=1))
+    frame["n_items"] = [target.n_items for target in targets]
+    frame["n_languages"] = [len(target.languages) for target in targets]
+    return frame
 
 
 def by_intermediate(
@@ -59,8 +58,8 @@ def by_intermediate(
 
     blocks: from `by_block`, (B,) rows in the order of the tables' first axis.
     """
-    rows = []
-    for name, own in blocks.groupby("intermediate"):
+    rows, groups = [], blocks.groupby("intermediate")
+    for name, own in groups:
         if len(own) >= 2:
             tested = crossed_and_sign_flip([D[own.index] for D in tables], w, None)
             names, scores = {"intermediate": str(name)}, own[["baseline", "treatment"]]
@@ -68,7 +67,7 @@ def by_intermediate(
     columns = ["intermediate", "baseline", "treatment", "theta", "low", "high", "p_raw"]
     frame = pd.DataFrame(rows, columns=columns)
     frame["p_holm"] = holm(frame["p_raw"]) if rows else np.nan
-    return frame.assign(n_blocks=blocks.groupby("intermediate").size().max())
+    return frame.assign(n_blocks=groups.size().max())
 
 
 def by_language(target: Target, average: np.ndarray, notes: list[str]) -> pd.DataFrame:

@@ -7,20 +7,17 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from .calibration import (
-    COMPONENTS,
-    Design,
-    calibrate,
-    family_rates,
-    monte_carlo_error,
-    verdict_rates,
-)
+from .calibration import Design, calibrate, family_rates, monte_carlo_error, verdict_rates
 from .comparison import Comparison
 from .power import minimal_effect, power_at
 from .verdict import ALPHA
 
 OURS = ("larger of the two", "crossed", "sign flip")
-TOST = ("TOST, true difference +margin", "TOST, true difference -margin")
+SEVERAL = (
+    "several targets, strata: the larger",
+    "TOST, true difference +margin",
+    "TOST, true difference -margin",
+)
 # in units of the largest of the margin and half the detectable difference
 SHIFTS = np.linspace(-3, 3, 25)
 BLOCKS = (4, 6, 8, 10, 12, 15, 20, 30)
@@ -52,16 +49,9 @@ def calibration(
     single["ours"] = single["test"].isin(OURS)
     rates = verdict_rates(plan, (0.0, margin, -margin), margin, draws, seed)
     null, above, below = (row for _, row in rates.iterrows())
-    different = null.superior + null.inferior
-    several = pd.DataFrame(
-        {
-            "test": ["several targets, strata: the larger", *TOST],
-            "rate": [different, above.tost, below.tost],
-            "coverage": [null.coverage, np.nan, np.nan],
-            "power": [above.superior, np.nan, np.nan],
-            "ours": True,
-        }
-    )
+    rows = {"test": SEVERAL, "rate": [null.superior + null.inferior, above.tost, below.tost]}
+    rows |= {"coverage": [null.coverage, np.nan, np.nan], "power": [above.superior, np.nan, np.nan]}
+    several = pd.DataFrame(rows | {"ours": True})
     several["se"] = monte_carlo_error(several["rate"], draws)
     several["coverage_se"] = monte_carlo_error(several["coverage"], draws)
     families = family_rates(plan, draws, seed)
@@ -86,13 +76,10 @@ def verdicts(comparison: Comparison, draws: int, seed: int = 0) -> pd.DataFrame:
 def power(comparison: Comparison) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Power by true difference (shift, power), and what can be detected (blocks, points, here)."""
     whole, here = comparison.components.iloc[-1], comparison.n_blocks
-    components = [float(whole[name]) for name in COMPONENTS]
-    items = int(whole["n_items"])
+    _, *components, items = whole  # target, block, item, residual, n_items
     shifts = np.linspace(0, 3 * _largest_shift(comparison), 61)
     curve = [(shift, power_at(shift, *components, here, items)) for shift in shifts]
     sizes = sorted({*BLOCKS, here})
     needed = [(B, minimal_effect(*components, B, items), here == B) for B in sizes]
-    return (
-        pd.DataFrame(curve, columns=["shift", "power"]),
-        pd.DataFrame(needed, columns=["blocks", "points", "here"]),
-    )
+    needed = pd.DataFrame(needed, columns=["blocks", "points", "here"])
+    return pd.DataFrame(curve, columns=["shift", "power"]), needed

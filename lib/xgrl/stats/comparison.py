@@ -12,7 +12,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,20 +57,17 @@ class Comparison:
     per_language: pd.DataFrame
     # intermediate, baseline, treatment, theta, low, high, p_raw, p_holm, n_blocks
     per_intermediate: pd.DataFrame
-    # over "targets" and, with two or more, "intermediate tasks"
-    replicated: Mapping[str, PartialConjunction]
+    replicated: Mapping[str, PartialConjunction]  # over "targets", and over "intermediate tasks"
     blocks: pd.DataFrame  # intermediate, seed, baseline, treatment (weighted macro averages), m_b
     effects: EffectSizes
     components: pd.DataFrame  # variances block, item, residual per target; last row target "all"
     minimal_effect: float  # at 80 % power with this study's blocks and items
-    # by points to detect; None: no number of blocks would do
-    blocks_needed: Mapping[float, int | None]
+    blocks_needed: Mapping[float, int | None]  # by points to detect; None: no number would do
     sensitivity: Mapping[str, float]  # median and interquartile mean of the blocks
     failed_checks: tuple[str, ...]
     notes: tuple[str, ...]
-    # per target (B, n_t), the tables that were tested
-    items: Mapping[str, np.ndarray] = field(repr=False)
-    weights: np.ndarray = field(repr=False)  # (T,), of the targets in the order of `items`
+    items: Mapping[str, np.ndarray]  # per target (B, n_t), the tables that were tested
+    weights: np.ndarray  # (T,), of the targets in the order of `items`
 
     @property
     def n_blocks(self) -> int:
@@ -106,11 +103,8 @@ class Comparison:
         if self.verdict in ("superior", "inferior"):
             word = "better" if self.verdict == "superior" else "worse"
             text = f"{self.treatment} is {word} than {self.baseline} ({numbers})."
-            if self.trivial:
-                text += (
-                    f" The difference is real but trivial: it lies within {band} ({equivalence})."
-                )
-            return text
+            trivial = f" The difference is real but trivial: it lies within {band} ({equivalence})."
+            return text + trivial if self.trivial else text
         arms = f"{self.treatment} and {self.baseline}"
         if self.verdict == "equivalent":
             return f"{arms} are equivalent within {band} ({equivalence}; {numbers})."
@@ -121,15 +115,14 @@ class Comparison:
             f"place the difference within {band} ({numbers}; {equivalence}). True differences from "
             f"{low:+.2f} to {high:+.2f} points are compatible with them."
         )
-        if low > 0 or high < 0:
-            text += (
-                " The interval leaves out 0, but the sign-flip test, which must agree, does not "
-                "reject."
-            )
-        return text
+        if low <= 0 <= high:
+            return text
+        return (
+            f"{text} The interval leaves out 0, but the sign-flip test, which must agree, does not "
+            "reject."
+        )
 
-    def __repr__(self) -> str:
-        return str(self)
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
@@ -221,20 +214,19 @@ def compare(
         same = all((table == 0).all() for table in tables)
         found = "both arms score the same on every item"
         found = found if same else "the differences have no variance at all"
-        notes.append(
-            f"{found}: no standard error, interval or equivalence test; p is the sign flip's"
-        )
+        lost = "no standard error, interval or equivalence test; p is the sign flip's"
+        notes.append(f"{found}: {lost}")
     else:
         within = rope(estimate.mean, estimate.se, estimate.df, margin)
-    gate = p <= ALPHA
-    if not gate:
+    if p > ALPHA:
         notes.append(
             "the gate is closed (global p above .05): per-task and per-language p values "
             "describe, they do not test"
         )
 
     per_task = by_target(targets, tables, strata, notes)
-    per_language = [by_language(target, average, notes) for target in targets]
+    languages = [by_language(target, average, notes) for target in targets]
+    per_language = pd.concat(languages, ignore_index=True)
     m = np.stack([table.mean(1) for table in tables], axis=1) @ w
     per_block = by_block(blocks, m, targets, w, average)
     per_intermediate = by_intermediate(per_block, tables, w, notes)
@@ -246,32 +238,22 @@ def compare(
     spread = [float(whole[key]) for key in ("block", "item", "residual")]
     n, varies = int(whole["n_items"]), sum(spread) > 0
     arms = per_block["treatment"], per_block["baseline"]
+    unpaired = {"cliffs_delta_unpaired": cliffs_delta(*arms)}
+    unpaired["violation_unpaired"] = violation_ratio(*arms)
+    tests = {"theta": estimate.mean, "ci": estimate.interval, "se": estimate.se, "df": estimate.df}
+    tests |= {"p": p, "p_signflip": tested.p_signflip, "p_crossed": estimate.p, "tost_p": tost_p}
+    tests |= {"rope": within, "verdict": verdict, "trivial": trivial, "gate": p <= ALPHA}
     return Comparison(
         baseline,
         treatment,
-        theta=estimate.mean,
-        ci=estimate.interval,
-        se=estimate.se,
-        df=estimate.df,
-        p=p,
-        p_signflip=tested.p_signflip,
-        p_crossed=estimate.p,
-        tost_p=tost_p,
-        rope=within,
+        **tests,
         margin=float(margin),
-        verdict=verdict,
-        trivial=trivial,
-        gate=gate,
         per_task=per_task,
-        per_language=pd.concat(per_language, ignore_index=True),
+        per_language=per_language,
         per_intermediate=per_intermediate,
         replicated=replicated,
         blocks=per_block,
-        effects=replace(
-            effect_sizes(m),
-            cliffs_delta_unpaired=cliffs_delta(*arms),
-            violation_unpaired=violation_ratio(*arms),
-        ),
+        effects=replace(effect_sizes(m), **unpaired),
         components=components,
         minimal_effect=minimal_effect(*spread, len(blocks), n) if varies else NAN,
         blocks_needed={d: blocks_needed(d, *spread, n) if varies else None for d in DETECT},

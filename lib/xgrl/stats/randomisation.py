@@ -19,7 +19,6 @@ from numpy.typing import ArrayLike
 from .validation import validate_array
 
 EXACT_BLOCKS = 20  # 2^19 distinct flips (a flip and its mirror image have the same statistic)
-RELABELLINGS = 9_999  # of the labels of many arms
 DRAWS = 99_999  # beyond that; with the observed one p = (k + 1) / 100,000
 # relative to the largest sum possible: two flips with equal sums differ by rounding only
 TIE = 1e-12
@@ -99,9 +98,7 @@ def westfall_young(M: ArrayLike, seed: int | np.random.Generator = 0) -> np.ndar
     return adjusted
 
 
-def max_t(
-    Y: ArrayLike, draws: int = RELABELLINGS, seed: int | np.random.Generator = 0
-) -> np.ndarray:
+def max_t(Y: ArrayLike, draws: int = 9_999, seed: int | np.random.Generator = 0) -> np.ndarray:
     """Step-down maxT adjusted p (A,) of A arms against one baseline, labels permuted in blocks.
 
     Y: (B, 1 + A) scores in points, one row a block, the baseline first. Under the null of an arm

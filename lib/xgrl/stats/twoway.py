@@ -145,8 +145,8 @@ def tasks_variance(
     share = np.where(ms_item > ms_residual, w**2 / (blocks * items), 0.0)
     var = s2 / blocks + (share * (ms_item - ms_residual)).sum(-1)
     item, residual = (share * ms_item) ** 2, (share * ms_residual) ** 2
-    spread = (item / (items - 1) + residual / ((blocks - 1) * (items - 1))).sum(-1)
-    spread = (s2 / blocks) ** 2 / floor + spread
+    rest = (item / (items - 1) + residual / ((blocks - 1) * (items - 1))).sum(-1)
+    spread = (s2 / blocks) ** 2 / floor + rest
     return var, np.maximum(floor, var**2 / np.where(spread > 0, spread, np.inf))
 
 
