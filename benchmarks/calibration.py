@@ -36,9 +36,8 @@ VERDICTS = ("superior", "inferior", "equivalent", "inconclusive")
 
 def design_of(summary: dict) -> stats.Design:
     """The published study's design, from its components."""
-    found = summary["comparison"]
-    blocks = pd.DataFrame(found["blocks"])
-    components = pd.DataFrame(found["components"])
+    blocks = pd.DataFrame(summary["comparison"]["blocks"])
+    components = pd.DataFrame(summary["comparison"]["components"])
     weights = np.full(len(components) - 1, 1 / (len(components) - 1))
     return stats.Design.of(components, weights, len(blocks), blocks["intermediate"].nunique())
 
@@ -68,25 +67,13 @@ def written_out(
             low = np.full((B, items), 50.0)
             high = low + effect + np.sqrt(design.residual[t]) * rng.standard_normal((B, items))
         number = np.repeat(np.arange(B), items)
-        frame = {
-            "study": "s",
-            "target": f"t{t}",
-            "language": "de",
-            "intermediate": number // per,
-            "seed": number % per,
-        }
-        frame |= {"example_id": np.tile(np.arange(items), B)}
-        frames += [
-            pd.DataFrame(frame | {"arm": arm, "score": y.ravel()})
-            for arm, y in (("standard", low), ("dann", high))
-        ]
-    whole = pd.concat(frames, ignore_index=True)
-    return whole.astype(
-        {
-            key: "category"
-            for key in ("study", "target", "language", "intermediate", "arm", "example_id")
-        }
-    )
+        keys = {"study": "s", "target": f"t{t}", "language": "de"}
+        keys |= {"intermediate": number // per, "seed": number % per}
+        keys |= {"example_id": np.tile(np.arange(items), B)}
+        for arm, y in (("standard", low), ("dann", high)):
+            frames.append(pd.DataFrame(keys | {"arm": arm, "score": y.ravel()}))
+    categories = ("study", "target", "language", "intermediate", "arm", "example_id")
+    return pd.concat(frames, ignore_index=True).astype(dict.fromkeys(categories, "category"))
 
 
 def through_compare(
@@ -97,10 +84,10 @@ def through_compare(
     """
     rng, hits = np.random.default_rng(seed), dict.fromkeys((*VERDICTS, "covered", "tost"), 0)
     for _ in range(draws):
-        found = stats.compare(written_out(design, shift, rng, answers), margin=margin)
-        hits[found.verdict] += 1
-        hits["covered"] += found.ci[0] <= shift <= found.ci[1]
-        hits["tost"] += found.tost_p <= stats.ALPHA
+        comparison = stats.compare(written_out(design, shift, rng, answers), margin=margin)
+        hits[comparison.verdict] += 1
+        hits["covered"] += comparison.ci[0] <= shift <= comparison.ci[1]
+        hits["tost"] += comparison.tost_p <= stats.ALPHA
     return {"shift": shift, "draws": draws} | {name: count / draws for name, count in hits.items()}
 
 
@@ -110,11 +97,9 @@ def over_arms(
     """How often maxT calls at least one arm different that is not, when none differs and when one
     differs by far.
     """
+    settings = {"no arm differs": 0.0, "one of five differs by three standard deviations": 3.0}
     rows = []
-    for name, moved in (
-        ("no arm differs", 0.0),
-        ("one of five differs by three standard deviations", 3.0),
-    ):
+    for name, moved in settings.items():
         rng, wrong = np.random.default_rng(seed), 0
         for _ in range(draws):
             Y = rng.standard_normal((blocks, 1)) * 2 + rng.standard_normal((blocks, arms + 1))
@@ -132,47 +117,34 @@ def main() -> None:
     )
     parser.add_argument("--summary", type=Path, default=Path(SUMMARY))
     parser.add_argument("--output", type=Path, default=Path("outputs/calibration.json"))
-    parser.add_argument(
-        "--draws",
-        type=int,
-        default=10_000,
-        help="studies simulated through their sufficient statistics",
-    )
-    parser.add_argument(
-        "--studies", type=int, default=2_000, help="studies written out for compare, and for maxT"
-    )
+    parser.add_argument("--draws", type=int, default=10_000, help="studies drawn by sufficiency")
+    parser.add_argument("--studies", type=int, default=2_000, help="for compare, and for maxT")
     parser.add_argument("--seed", type=int, default=0)
     a = parser.parse_args()
     before = time.perf_counter()
     summary = json.loads(a.summary.read_text())
     design, margin = design_of(summary), summary["comparison"]["margin"]
-    parts = summary["comparison"]["components"]
+    components = summary["comparison"]["components"]
     shifts = [0.0, margin / 2, margin, -margin, 1.5 * margin, 2 * margin, -2 * margin]
-    found = {
-        "summary": str(a.summary),
-        "components": parts,
-        "tests": calibration(design, parts[-1], margin, a.draws, a.seed).to_dict("records"),
+    analysed = []
+    for answers in (False, True):
+        for shift in (0.0, margin, 2 * margin, -2 * margin):
+            draws = a.studies if shift in (0.0, margin) else a.studies // 4
+            rates = through_compare(design, shift, margin, draws, a.seed, answers)
+            analysed.append({"scores": "answers" if answers else "Gaussian"} | rates)
+    tables = {
+        "tests": calibration(design, components[-1], margin, a.draws, a.seed).to_dict("records"),
         "verdicts": stats.verdict_rates(design, shifts, margin, a.draws, a.seed).to_dict("records"),
-        "compare": [
-            {"scores": "answers" if answers else "Gaussian"}
-            | through_compare(
-                design,
-                shift,
-                margin,
-                a.studies if shift in (0.0, margin) else a.studies // 4,
-                a.seed,
-                answers,
-            )
-            for answers in (False, True)
-            for shift in (0.0, margin, 2 * margin, -2 * margin)
-        ],
+        "compare": analysed,
         "arms": over_arms(a.studies, 999, a.seed),
-        "draws": a.draws,
-        "seconds": round(time.perf_counter() - before, 1),
     }
-    records.write_json(a.output, stats.plain(found))
-    for part in ("tests", "verdicts", "compare", "arms"):
-        print(pd.DataFrame(found[part]).round(4).to_string(index=False), "\n")
+    head = {"summary": str(a.summary), "components": components}
+    seconds = round(time.perf_counter() - before, 1)
+    records.write_json(
+        a.output, stats.plain(head | tables | {"draws": a.draws, "seconds": seconds})
+    )
+    for rows in tables.values():
+        print(pd.DataFrame(rows).round(4).to_string(index=False), "\n")
     print(a.output)
 
 

@@ -106,11 +106,11 @@ def variance_components(
     for name, D in tables.items():
         items = D.shape[1]
         try:
-            found = crossed(D).components
-            found["block"] = block_variance(D.mean(1), strata)[0] - found["residual"] / items
+            own = crossed(D).components
+            own["block"] = block_variance(D.mean(1), strata)[0] - own["residual"] / items
         except ZeroVariance:
-            found = dict.fromkeys(("block", "item", "residual"), 0.0)
-        rows.append((name, *(max(0.0, value) for value in found.values()), items))
+            own = dict.fromkeys(("block", "item", "residual"), 0.0)
+        rows.append((name, *(max(0.0, value) for value in own.values()), items))
     frame = pd.DataFrame(rows, columns=["target", "block", "item", "residual", "n_items"])
     items = frame["n_items"].min()
     share = w**2 * items / frame["n_items"]

@@ -102,10 +102,10 @@ def calibrate(
         cases = (null, 0.0), (moved, shift), (moved, 0.0)
         outcomes = [_rejections(D, truth, resample) for D, truth in cases]
         rejected.append([list(outcome.values()) for outcome in outcomes])
-    wrong, missed, found = np.concatenate(rejected, axis=-1).mean(-1)  # of (3, methods, draws)
+    wrong, missed, detected = np.concatenate(rejected, axis=-1).mean(-1)  # of (3, methods, draws)
     rates = {"test": list(outcomes[0]), "rate": wrong, "se": monte_carlo_error(wrong, draws)}
     rates |= {"coverage": 1 - missed, "coverage_se": monte_carlo_error(missed, draws)}
-    return pd.DataFrame(rates | {"power": found})
+    return pd.DataFrame(rates | {"power": detected})
 
 
 @dataclass(frozen=True)

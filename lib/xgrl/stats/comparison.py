@@ -212,10 +212,10 @@ def compare(
     within = (NAN, NAN, NAN)
     if tested.flat:
         same = all((table == 0).all() for table in tables)
-        found = "both arms score the same on every item"
-        found = found if same else "the differences have no variance at all"
+        reason = "both arms score the same on every item"
+        reason = reason if same else "the differences have no variance at all"
         lost = "no standard error, interval or equivalence test; p is the sign flip's"
-        notes.append(f"{found}: {lost}")
+        notes.append(f"{reason}: {lost}")
     else:
         within = rope(estimate.mean, estimate.se, estimate.df, margin)
     if p > ALPHA:
