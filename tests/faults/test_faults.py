@@ -18,8 +18,8 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from faults.kill import ROOT, SMALL, Running, disturbed, undisturbed
 
+from faults.kill import ROOT, SMALL, Running, disturbed, undisturbed
 from xgrl.prepare.folder import Prepared
 from xgrl.report.load_study import collect
 from xgrl.runs import cache

@@ -31,6 +31,7 @@ from xgrl.runs import params, records
 from xgrl.tasks import TASKS, load_task
 from xgrl.tasks.formats import validate
 from xgrl.tasks.hub import HUB, sources
+from xgrl.tasks.request import Request
 from xgrl.tasks.sources import SourceError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -310,7 +311,7 @@ def test_a_damaged_hub_file_is_read_as_rows_or_refused(mirror, tmp_path_factory,
     language = (
         "en" if split in ("train", "dev") else {"xcopa": "et", "tydiqa": "fi"}.get(name, "de")
     )
-    clones = {source.part.id for source in sources(name, language, split)}
+    clones = {source.part.id for source in sources(Request(name, language, split))}
     there = sorted(
         path for clone in clones for path in (mirror / clone).rglob("*") if path.is_file()
     )

@@ -22,6 +22,7 @@ from xgrl.tasks.check_hub import check_hub
 from xgrl.tasks.formats import features
 from xgrl.tasks.hub import HUB, sources
 from xgrl.tasks.parallel import load_parallel
+from xgrl.tasks.request import Request
 from xgrl.tasks.sentences import LONGEST, SHORTEST, passing, sentences
 from xgrl.tasks.sources import SourceError, hub
 from xgrl.tasks.sources.hub import PARQUET, Part, load_part
@@ -477,7 +478,7 @@ def test_the_files_of_a_split_are_found_in_every_layout(part, listing, card, fou
 def test_check_hub_looks_at_every_part_of_every_task(clones):
     table = check_hub()
     assert set(table["error"]) == {""} and set(table["task"]) == set(HUB)
-    assert len(table) == sum(len(sources(name, "en", split)) for name, split in SPLITS)
+    assert len(table) == sum(len(sources(Request(name, "en", split))) for name, split in SPLITS)
     line = table[(table["task"] == "xnli") & (table["split"] == "test")].iloc[0]
     assert (
         line["hub"] == "facebook/xnli (config de, split test)"

@@ -17,6 +17,7 @@ import pandas as pd
 from xgrl.tasks import find_task
 from xgrl.tasks.formats import validate
 from xgrl.tasks.hub import HUB, read, sources
+from xgrl.tasks.request import Request
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.hub import Part, explained, load_part
 
@@ -42,7 +43,7 @@ def check_hub(tasks: Sequence[str] = tuple(HUB)) -> pd.DataFrame:
             codes = translations if split == "translated" else task.languages
             foreign = sorted((c for c in codes if c != "en"), key=lambda code: code != FOREIGN)
             language = "en" if split in ("train", "dev") else foreign[0]
-            for source in sources(name, language, split):
+            for source in sources(Request(name, language, split)):
                 line = {"task": name, "split": split, "hub": str(source.part)}
                 line |= {"columns": "", "rows": "", "error": ""}
                 try:

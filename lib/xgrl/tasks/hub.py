@@ -10,6 +10,7 @@ only the gold pairs): these come from the user's own files.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,54 +19,40 @@ from pathlib import Path
 from typing import Any
 
 from xgrl.tasks import rows
-from xgrl.tasks.files import TATOEBA
 from xgrl.tasks.formats import Loader, Row
-from xgrl.tasks.rows import TYDI, Record, duplicate_row, nli_row
+from xgrl.tasks.request import NUMBERED, Request
+from xgrl.tasks.rows import Record, duplicate_row, nli_row
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.hub import PARQUET, Part, load_part
 
 BATCH = 1000  # rows that are Python objects at a time
 TAGS = ("pos_tags", "ner_tags", "upos", "tags")
-NUMBERED = "{task}-{split}-{n}"
 
 
 @dataclass(frozen=True)
 class Source:
-    """One part of the hub that gives rows to one split of a task.
+    """One part of the hub that gives rows to some splits of a task; `Request.fill` says what stands
+    in braces.
 
     Attributes:
-        part: its config may hold ``{l}``, the language, and ``{iso3}``, its three letters in
-            Tatoeba.
+        tasks, splits: which, blanks between them.
+        place: "<owner>/<name> <config> <split> [<revision>]".
         row: ``row(record, id)`` gives a canonical row.
-        id: of a row; ``{n}`` is its number in the part, ``{r[name]}`` a column, ``{task}`` and
-            ``{split}`` what was asked for, ``{l}`` and ``{iso3}`` as above.
-        keep: ``keep(row, language, split)``: whether a row is of this language and split; None
-            keeps all.
+        id: of a row; ``{n}`` is its number in the part, ``{r[name]}`` a column.
+        keep: ``keep(row, request)``: whether a row is wanted; None keeps all.
     """
 
-    part: Part
+    tasks: str
+    splits: str
+    place: str
     row: Callable[[Record, str], Row]
     id: str = NUMBERED
-    keep: Callable[[Row, str, str], bool] | None = None
+    keep: Callable[[Row, Request], bool] | None = None
 
-
-def _at(place: str, row: Callable[[Record, str], Row], id: str = NUMBERED, **more: Any) -> Source:
-    """A Source whose place is written "<owner>/<name> <config> <split> [<revision>]"."""
-    return Source(Part(*place.split()), row, id, **more)
-
-
-def _english(
-    place: str, row: Callable[[Record, str], Row], id: str = NUMBERED, revision: str = ""
-) -> dict[str, Source]:
-    """Train and dev of "<owner>/<name> <config>", which the hub calls train and validation."""
-    splits = {"train": "train", "dev": "validation"}
-    return {ours: _at(f"{place} {split} {revision}", row, id) for ours, split in splits.items()}
-
-
-def _anli(split: str) -> tuple[Source, ...]:
-    """The three rounds of ANLI."""
-    place, id = "facebook/anli plain_text", "anli-r{}-{}-{{n}}"
-    return tuple(_at(f"{place} {split}_r{i}", nli_row, id.format(i, split)) for i in (1, 2, 3))
+    @property
+    def part(self) -> Part:
+        """Data set, configuration and split."""
+        return Part(*self.place.split())
 
 
 def _span(record: Record, id: str) -> Row:
@@ -109,73 +96,63 @@ def _meant(record: Record, id: str) -> Row:
     return {"id": id, "text": record["mention"]} | candidate
 
 
-def _tydi(row: Row, language: str, split: str) -> bool:
+def _is_tydi(row: Row, request: Request) -> bool:
     """An id begins with its question's language; dev is a part of the English training set."""
-    if str(row["id"]).partition("-")[0] != TYDI[language]:
+    if str(row["id"]).partition("-")[0] != request.fill("{tydi}"):
         return False
     # a broken row is kept, to be counted
-    return split == "test" or not row.get("context") or rows.held_out(row) == (split == "dev")
+    dev = request.split == "dev"
+    return request.split == "test" or not row.get("context") or rows.held_out(row) == dev
 
 
-SQUAD = _english("rajpurkar/squad plain_text", _span)
+BOTH, ALL = "train dev", "train dev test"
+ANLI = "facebook/anli plain_text {split}"
 TYDIQA = "google-research-datasets/tydiqa secondary_task"
-TYDI_TRAIN = _at(f"{TYDIQA} train", _span, "{r[id]}", keep=_tydi)
 BITEXT = f"mteb/tatoeba-bitext-mining {{iso3}}-eng test {PARQUET}"
-PAWSX_ID, COPA_ID = "pawsx-{split}-{r[id]}", "xcopa-{split}-{r[idx]}"
-TAGGED_ID = "{task}-{l}-{split}-{n}"
-
-HUB: dict[str, dict[str, Source | tuple[Source, ...]]] = {
-    "anli": {
-        "train": (
-            _at("stanfordnlp/snli plain_text train", nli_row, "snli-train-{n}"),
-            _at("nyu-mll/glue mnli train", nli_row, "mnli-train-{n}"),
-            *_anli("train"),
-        ),
-        "dev": _anli("dev"),
-    },
-    "mnli": {
-        "train": _at("nyu-mll/glue mnli train", nli_row),
-        "dev": _at("nyu-mll/glue mnli validation_matched", nli_row),
-        # in MultiNLI's order: see `xgrl.prepare.arm_texts`
-        "translated": _at("facebook/xnli {l} train", nli_row, "mnli-train-{n}"),
-    },
-    "qqp": _english("nyu-mll/glue qqp", duplicate_row),
-    "squad2": _english("rajpurkar/squad_v2 squad_v2", _span),
-    "squad": SQUAD,
-    "hellaswag": _english("Rowan/hellaswag default", rows.hellaswag_row),
-    "cosmosqa": _english("allenai/cosmos_qa default", rows.cosmosqa_row, "{r[id]}", PARQUET),
-    "commonsenseqa": _english("tau/commonsense_qa default", rows.commonsenseqa_row, "{r[id]}"),
-    "siqa": _english("allenai/social_i_qa default", rows.siqa_row, revision=PARQUET),
-    "xnli": {
-        "train": _at("nyu-mll/glue mnli train", nli_row, "mnli-train-{n}"),
-        "dev": _at("facebook/xnli en validation", nli_row),
-        "test": _at("facebook/xnli {l} test", nli_row),
-    },
-    "xcopa": _english("aps/super_glue copa", rows.xcopa_row, COPA_ID, PARQUET)
-    | {"test": _at("cambridgeltl/xcopa {l} test", rows.xcopa_row, COPA_ID)},
-    "udpos": _english("izhx/xtreme-r-udpos en", _tagged, TAGGED_ID)
-    | {"test": _at("izhx/xtreme-r-udpos {l} test", _tagged, TAGGED_ID)},
-    "panx": _english("unimelb-nlp/wikiann en", _tagged, TAGGED_ID)
-    | {"test": _at("unimelb-nlp/wikiann {l} test", _tagged, TAGGED_ID)},
-    "xquad": SQUAD | {"test": _at("google/xquad xquad.{l} validation", _span)},
-    "mlqa": SQUAD | {"test": _at("google/xtreme MLQA.{l}.{l} test", _span)},
-    "tydiqa": {
-        "train": TYDI_TRAIN,
-        "dev": TYDI_TRAIN,
-        "test": _at(f"{TYDIQA} validation", _span, "{r[id]}", keep=_tydi),
-    },
-    "tatoeba": {
-        "queries": _at(BITEXT, _side("sentence1"), "tatoeba-{iso3}-{n}"),
-        "candidates": _at(BITEXT, _side("sentence2"), "tatoeba-{iso3}-{n}"),
-    },
-    "mewslix": _english("izhx/mewsli-x wikipedia_pairs", _meant, revision=PARQUET)
-    | {
-        "queries": _at("izhx/mewsli-x {l} test", _mention, "mewslix-{l}-{n}"),
-        "candidates": _at(f"izhx/mewsli-x candidate_entities test {PARQUET}", _entity),
-    },
-    "pawsx": _english("google-research-datasets/paws-x en", duplicate_row, PAWSX_ID)
-    | {"test": _at("google-research-datasets/paws-x {l} test", duplicate_row, PAWSX_ID)},
-}
+# Where a task and split have several sources, their rows follow one another.
+SOURCES = (
+    Source("anli", "train", "stanfordnlp/snli plain_text train", nli_row, "snli-train-{n}"),
+    Source("anli", "train", "nyu-mll/glue mnli train", nli_row, "mnli-train-{n}"),
+    Source("anli", BOTH, f"{ANLI}_r1", nli_row, "anli-r1-{split}-{n}"),
+    Source("anli", BOTH, f"{ANLI}_r2", nli_row, "anli-r2-{split}-{n}"),
+    Source("anli", BOTH, f"{ANLI}_r3", nli_row, "anli-r3-{split}-{n}"),
+    Source("mnli", "train", "nyu-mll/glue mnli train", nli_row),
+    Source("mnli", "dev", "nyu-mll/glue mnli validation_matched", nli_row),
+    # in MultiNLI's order: see `xgrl.prepare.arm_texts`
+    Source("mnli", "translated", "facebook/xnli {l} train", nli_row, "mnli-train-{n}"),
+    Source("qqp", BOTH, "nyu-mll/glue qqp {validation}", duplicate_row),
+    Source("squad2", BOTH, "rajpurkar/squad_v2 squad_v2 {validation}", _span),
+    Source("squad xquad mlqa", BOTH, "rajpurkar/squad plain_text {validation}", _span),
+    Source("hellaswag", BOTH, "Rowan/hellaswag default {validation}", rows.hellaswag_row),
+    Source("cosmosqa", BOTH, f"allenai/cosmos_qa default {{validation}} {PARQUET}",
+           rows.cosmosqa_row, "{r[id]}"),
+    Source("commonsenseqa", BOTH, "tau/commonsense_qa default {validation}",
+           rows.commonsenseqa_row, "{r[id]}"),
+    Source("siqa", BOTH, f"allenai/social_i_qa default {{validation}} {PARQUET}", rows.siqa_row),
+    Source("xnli", "train", "nyu-mll/glue mnli train", nli_row, "mnli-train-{n}"),
+    Source("xnli", "dev test", "facebook/xnli {l} {validation}", nli_row),
+    Source("xcopa", BOTH, f"aps/super_glue copa {{validation}} {PARQUET}", rows.xcopa_row,
+           "xcopa-{split}-{r[idx]}"),
+    Source("xcopa", "test", "cambridgeltl/xcopa {l} test", rows.xcopa_row, "xcopa-test-{r[idx]}"),
+    Source("udpos", ALL, "izhx/xtreme-r-udpos {l} {validation}", _tagged, "udpos-{l}-{split}-{n}"),
+    Source("panx", ALL, "unimelb-nlp/wikiann {l} {validation}", _tagged, "panx-{l}-{split}-{n}"),
+    Source("xquad", "test", "google/xquad xquad.{l} validation", _span),
+    Source("mlqa", "test", "google/xtreme MLQA.{l}.{l} test", _span),
+    Source("tydiqa", BOTH, f"{TYDIQA} train", _span, "{r[id]}", _is_tydi),
+    Source("tydiqa", "test", f"{TYDIQA} validation", _span, "{r[id]}", _is_tydi),
+    Source("tatoeba", "queries", BITEXT, _side("sentence1"), "tatoeba-{iso3}-{n}"),
+    Source("tatoeba", "candidates", BITEXT, _side("sentence2"), "tatoeba-{iso3}-{n}"),
+    Source("mewslix", BOTH, f"izhx/mewsli-x wikipedia_pairs {{validation}} {PARQUET}", _meant),
+    Source("mewslix", "queries", "izhx/mewsli-x {l} test", _mention, "mewslix-{l}-{n}"),
+    Source("mewslix", "candidates", f"izhx/mewsli-x candidate_entities test {PARQUET}", _entity),
+    Source("pawsx", ALL, "google-research-datasets/paws-x {l} {validation}", duplicate_row,
+           "pawsx-{split}-{r[id]}"),
+)  # fmt: skip
+# by task and split
+HUB: dict[str, dict[str, list[Source]]] = {}
+for _source in SOURCES:
+    for _task, _split in itertools.product(_source.tasks.split(), _source.splits.split()):
+        HUB.setdefault(_task, {}).setdefault(_split, []).append(_source)
 
 
 def loader(task: str) -> Loader:
@@ -183,30 +160,21 @@ def loader(task: str) -> Loader:
     return partial(_load, task)
 
 
-def sources(task: str, language: str, split: str) -> list[Source]:
-    """Where the rows of a split are, in order, with the language put in."""
-    entry = HUB[task][split]
-    codes = {"l": language, "iso3": TATOEBA.get(language, language), "task": task, "split": split}
-
-    def fill(text: str) -> str:
-        for name, value in codes.items():
-            text = text.replace(f"{{{name}}}", value)
-        return text
-
+def sources(request: Request) -> list[Source]:
+    """Where the rows of a split are, in order."""
     return [
-        replace(
-            source, part=replace(source.part, config=fill(source.part.config)), id=fill(source.id)
-        )
-        for source in ((entry,) if isinstance(entry, Source) else entry)
+        replace(source, place=request.fill(source.place), id=request.fill(source.id))
+        for source in HUB[request.task][request.split]
     ]
 
 
 def _load(task: str, language: str, split: str, path: Path | None) -> Iterator[Row]:
-    for source in sources(task, language, split):
+    request = Request(task, language, split)
+    for source in sources(request):
         data = load_part(source.part)
         batches = (data[i : i + BATCH] for i in range(0, len(data), BATCH))
         for row in read(source, data.features, batches):
-            if source.keep is None or source.keep(row, language, split):
+            if source.keep is None or source.keep(row, request):
                 yield row
 
 

@@ -18,22 +18,13 @@ from functools import cache
 from zlib import crc32
 
 import numpy as np
-from hassil.expression import (
-    Alternative,
-    Expression,
-    Group,
-    ListReference,
-    Permutation,
-    RuleReference,
-    Sentence,
-    TextChunk,
-)
+from hassil import expression as hassil
 from hassil.intents import Intents, RangeSlotList, SlotList, TextSlotList
 
 from xgrl.tasks.embedded.fillers import FILLERS
 from xgrl.tasks.formats import Row
 from xgrl.tasks.leakage import normalise
-from xgrl.tasks.sources.packages import read_json_member
+from xgrl.tasks.sources.packages import read_json
 
 Piece = tuple[str, str]  # a part of a sentence, and the slot it fills or ""
 Span = tuple[int, int, str]
@@ -65,7 +56,8 @@ def commands(language: str, labels: tuple[str, ...]) -> list[Row]:
         Rows with id ("intent-<language>-<template hash>-<k>"), text, text_pair, label, template
         (its hash) and spans: start, end and name of every slot in the text.
     """
-    grammar = Intents.from_dict(_locale(language))
+    file = f"home_assistant_intents/data/{FILES.get(language, language)}.json"
+    grammar = Intents.from_dict(read_json("home-assistant-intents", file))
     blank = "" if grammar.settings.ignore_whitespace else " "
     drawn: dict[str, dict[str, list[Drawn]]] = {label: {} for label in labels}
     for label, templates in drawn.items():
@@ -117,23 +109,7 @@ def english_splits(rows: list[Row]) -> dict[str, set[str]]:
     return splits
 
 
-def frequent_intents(language: str = "en") -> tuple[str, ...]:
-    """Intents with at least FEWEST_TEMPLATES different templates in one locale, sorted: the label
-    set, taken from English.
-    """
-    templates = {
-        name: {text for block in intent["data"] for text in block["sentences"]}
-        for name, intent in _locale(language)["intents"].items()
-    }
-    return tuple(sorted(name for name in templates if len(templates[name]) >= FEWEST_TEMPLATES))
-
-
-def _locale(language: str) -> dict[str, object]:
-    file = f"home_assistant_intents/data/{FILES.get(language, language)}.json"
-    return read_json_member("home-assistant-intents", file)
-
-
-def _sentences(sentence: Sentence, key: str, walk: _Walk, blank: str) -> list[Drawn]:
+def _sentences(sentence: hassil.Sentence, key: str, walk: _Walk, blank: str) -> list[Drawn]:
     """Up to PER_TEMPLATE different sentences of one template."""
     random = np.random.default_rng(int(key, 16))
     drawn: dict[str, list[Span]] = {}
@@ -168,28 +144,28 @@ def _join(pieces: list[Piece], blank: str) -> Drawn:
 class _Walk:
     """Random walks through the templates of a locale, whose rules and slots may become this."""
 
-    rules: dict[str, Sentence]
+    rules: dict[str, hassil.Sentence]
     slots: dict[str, SlotList]
     fillers: dict[str, tuple[str, ...]]
 
-    def pieces(self, part: Expression, random: np.random.Generator) -> list[Piece]:
+    def pieces(self, part: hassil.Expression, random: np.random.Generator) -> list[Piece]:
         """One sentence of a parsed template, in pieces; numbers are written in digits."""
-        if isinstance(part, TextChunk):
+        if isinstance(part, hassil.TextChunk):
             return [(part.original_text, "")]
-        if isinstance(part, ListReference):
+        if isinstance(part, hassil.ListReference):
             return [(self._value(part, random), part.slot_name)]
-        if isinstance(part, RuleReference):
+        if isinstance(part, hassil.RuleReference):
             return self.pieces(self.rules[part.rule_name].expression, random)
-        if isinstance(part, Alternative):
+        if isinstance(part, hassil.Alternative):
             return self.pieces(part.items[random.integers(len(part.items))], random)
-        if not isinstance(part, Group):
+        if not isinstance(part, hassil.Group):
             raise TypeError(f"{type(part).__name__} is not a part of a template that is known here")
         items = part.items
-        if isinstance(part, Permutation):
+        if isinstance(part, hassil.Permutation):
             items = [items[i] for i in random.permutation(len(items))]
         return [piece for item in items for piece in self.pieces(item, random)]
 
-    def _value(self, slot: ListReference, random: np.random.Generator) -> str:
+    def _value(self, slot: hassil.ListReference, random: np.random.Generator) -> str:
         values = self.slots.get(slot.list_name)
         if isinstance(values, TextSlotList) and values.values:
             chosen = values.values[random.integers(len(values.values))]

@@ -8,15 +8,14 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 
 from xgrl.tasks.formats import Row
 from xgrl.tasks.leakage import distinct
-from xgrl.tasks.sources.packages import read_json_member, read_jsonl_member
+from xgrl.tasks.sources.packages import read_json, read_jsonl
 
-Item = TypeVar("Item")
 BIGBENCH = "bigbench/benchmark_tasks"
 CANARY = "BIG-bench canary string: not for language-model training"
 # The types with at least 100 questions; Law (71) and Time (7) are left out.
@@ -30,7 +29,7 @@ VERDICTS = ("True", "False", "Neither")
 @cache
 def examples(folder: str) -> list[Row]:
     """The examples of one BIG-bench JSON task."""
-    return read_json_member("bigbench", f"{BIGBENCH}/{folder}/task.json")["examples"]
+    return read_json("bigbench", f"{BIGBENCH}/{folder}/task.json")["examples"]
 
 
 def best_target(example: Row) -> str:
@@ -55,12 +54,12 @@ def held_out(n: int, name: str, *shares: float) -> list[np.ndarray]:
     return np.split(random.permutation(n), np.cumsum([int(share * n) for share in shares]))
 
 
-def shuffled(rows: Sequence[Item], seed: int) -> list[Item]:
+def shuffled(rows: Sequence[Any], seed: int) -> list[Any]:
     """All rows in an order that `seed` and their number decide."""
     return [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
 
 
-def without_repeats(rows: Iterable[Row], column: str = "text") -> list[Row]:
+def unrepeated(rows: Iterable[Row], column: str = "text") -> list[Row]:
     """One row of each group whose texts are the same or nearly so, in their order."""
     rows = list(rows)
     return [rows[i] for i in distinct([row[column] for row in rows])]
@@ -68,8 +67,8 @@ def without_repeats(rows: Iterable[Row], column: str = "text") -> list[Row]:
 
 @cache
 def _sarcasm_rows() -> list[Row]:
-    samples = read_jsonl_member("evals", "evals/registry/data/sarcasm/samples.jsonl")
-    return without_repeats(
+    samples = read_jsonl("evals", "evals/registry/data/sarcasm/samples.jsonl")
+    return unrepeated(
         labelled(f"sarcasm-{i}", sample["input"][1]["content"].strip(), int(sample["ideal"]))
         for i, sample in enumerate(samples)
     )
@@ -89,7 +88,7 @@ def _question_rows() -> list[Row]:
         if label in QUESTION_TYPES:
             text = answered.sub(r"\1 \2", example["input"].strip())
             rows.append(labelled(f"question-type-{i}", text, QUESTION_TYPES.index(label)))
-    return without_repeats(rows)
+    return unrepeated(rows)
 
 
 def question_type(language: str, split: str, path: Path | None) -> list[Row]:

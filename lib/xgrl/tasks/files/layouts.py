@@ -16,12 +16,14 @@ from pathlib import Path
 from xgrl.tasks import rows
 from xgrl.tasks.files import readers as read
 from xgrl.tasks.formats import Row
+from xgrl.tasks.request import Request
 from xgrl.tasks.rows import duplicate_row, nli_row
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import find, find_all, read_lines
 
 MNLI_ID = "mnli-train-{n}"
-MULTINLI = "multinli_1.0_{matched}.jsonl multinli_1.0/multinli_1.0_{matched}.jsonl"
+MULTINLI = "multinli_1.0_train.jsonl multinli_1.0/multinli_1.0_train.jsonl"
+MATCHED = "multinli_1.0_dev_matched.jsonl multinli_1.0/multinli_1.0_dev_matched.jsonl"
 XNLI_MT = (
     "XNLI-MT-1.0/multinli/multinli.train.{l}.tsv multinli/multinli.train.{l}.tsv "
     "multinli.train.{l}.tsv"
@@ -44,7 +46,8 @@ LAYOUTS: tuple[tuple[str, str, str, read.Reader], ...] = (
     ("anli-r1", "train dev", "R1/{split}.jsonl anli_v1.0/R1/{split}.jsonl", read.jsonl(nli_row)),
     ("anli-r2", "train dev", "R2/{split}.jsonl anli_v1.0/R2/{split}.jsonl", read.jsonl(nli_row)),
     ("anli-r3", "train dev", "R3/{split}.jsonl anli_v1.0/R3/{split}.jsonl", read.jsonl(nli_row)),
-    ("mnli", "train dev", MULTINLI, read.jsonl(nli_row)),
+    ("mnli", "train", MULTINLI, read.jsonl(nli_row)),
+    ("mnli", "dev", MATCHED, read.jsonl(nli_row)),
     ("mnli", "translated", XNLI_MT, TRANSLATED),
     ("qqp", "train dev", "QQP/{split}.tsv {split}.tsv",
      read.table(duplicate_row, tuple(BROKEN), broken=BROKEN)),
@@ -121,7 +124,7 @@ def load(task: str, language: str, split: str, path: Path | None) -> Iterator[Ro
     Raises:
         SourceError: no such file, or one that is not what it must be.
     """
-    request, readers = read.Request(task, language, split), {}
+    request, readers = Request(task, language, split), {}
     for tasks, splits, names, reader in LAYOUTS:
         if task in tasks.split() and split in splits.split():
             readers |= dict.fromkeys(request.fill(names).split(), reader)

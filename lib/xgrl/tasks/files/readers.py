@@ -10,57 +10,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xgrl.tasks import rows
 from xgrl.tasks.formats import Row
-from xgrl.tasks.rows import TYDI, Record, nli_row, tagging_row
+from xgrl.tasks.request import NUMBERED, Request
+from xgrl.tasks.rows import Record, nli_row, tagging_row
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources import files as source
 
-NUMBERED = "{task}-{split}-{n}"
-# what projects call a split, where that is not its name here
-SPLITS = {
-    "val": {"dev": "val"},
-    "valid": {"dev": "valid"},
-    "matched": {"dev": "dev_matched"},
-    "trn": {"train": "trn"},
-    "2k": {"dev": "dev_2k", "test": "test_2k"},
-}
 CONLLU = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 TEXTS = ("sentence1", "sentence2", "label")
-
-
-@dataclass(frozen=True)
-class Request:
-    """Which rows are wanted: task, language, split, and `upstream`, names of the upstream files
-    that have the answers of a test set.
-    """
-
-    task: str
-    language: str
-    split: str
-    upstream: Sequence[str] = ()
-
-    def fill(self, text: str) -> str:
-        """`text` with ``{task}``, ``{split}``, ``{l}`` (language), ``{tydi}`` (the language's name
-        in TyDiQA) and the names of `SPLITS` put in.
-        """
-        codes = {name: calls.get(self.split, self.split) for name, calls in SPLITS.items()}
-        codes |= {"task": self.task, "split": self.split, "l": self.language}
-        codes["tydi"] = TYDI.get(self.language, self.language)
-        for name, code in codes.items():
-            text = text.replace(f"{{{name}}}", code)
-        return text
-
-    @property
-    def hint(self) -> str:
-        """What to do about a file of XTREME's layout that lacks something."""
-        return source.withheld(self.upstream) if self.split == "test" else source.ANEW
-
-
 Reader = Callable[[Path, Request], Iterator[Row]]
 RowOf = Callable[[Record, str], Row]
 
@@ -90,11 +51,16 @@ def xtreme(row: RowOf, id: str = NUMBERED) -> Reader:
     """Reader of XTREME's layout: two texts and a label a line, quoted by Python's csv module."""
 
     def read(file: Path, request: Request) -> Iterator[Row]:
-        lines = source.read_columns(file, TEXTS, quoted=True, hint=request.hint)
+        lines = source.read_columns(file, TEXTS, quoted=True, hint=_hint(request))
         records = ((number, dict(zip(TEXTS, fields, strict=True))) for number, fields in lines)
         return _rows(file, request, records, row, id)
 
     return read
+
+
+def _hint(request: Request) -> str:
+    """What to do about a file of XTREME's layout that lacks something."""
+    return source.withheld(request.upstream) if request.split == "test" else source.ANEW
 
 
 def _rows(
@@ -189,7 +155,7 @@ def squad(file: Path, request: Request, unanswerable: bool = False) -> Iterator[
             if not all(texts) or not (texts or unanswerable):
                 raise SourceError(
                     f"{file}, question {number} ({row['id']}): expected an answer, found {texts}; "
-                    f"{request.hint}"
+                    f"{_hint(request)}"
                 )
             yield row
     except (KeyError, TypeError, AttributeError) as error:
@@ -250,7 +216,7 @@ def words(word: Callable[[Path, int, str, Request], WordTag], ids: str = NUMBERE
 def tabbed(file: Path, number: int, line: str, request: Request) -> WordTag:
     """``word TAB tag``."""
     fields = line.split("\t")
-    return tuple(source.check_columns(file, number, fields, ("word", "tag"), request.hint))
+    return tuple(source.check_columns(file, number, fields, ("word", "tag"), _hint(request)))
 
 
 def prefixed(file: Path, number: int, line: str, request: Request) -> WordTag:

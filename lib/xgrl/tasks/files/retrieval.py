@@ -19,6 +19,7 @@ from pathlib import Path
 
 from xgrl.tasks.files.layouts import load
 from xgrl.tasks.formats import Row
+from xgrl.tasks.request import TATOEBA
 from xgrl.tasks.rows import answer_pair, sentence_of
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import (
@@ -31,14 +32,6 @@ from xgrl.tasks.sources.files import (
     withheld,
 )
 
-TATOEBA = {
-    "af": "afr", "ar": "ara", "az": "aze", "bg": "bul", "bn": "ben", "de": "deu", "el": "ell",
-    "es": "spa", "et": "est", "eu": "eus", "fa": "pes", "fi": "fin", "fr": "fra", "he": "heb",
-    "hi": "hin", "hu": "hun", "id": "ind", "it": "ita", "ja": "jpn", "jv": "jav", "ka": "kat",
-    "kk": "kaz", "ko": "kor", "lt": "lit", "ml": "mal", "mr": "mar", "nl": "nld", "pl": "pol",
-    "pt": "por", "ro": "ron", "ru": "rus", "sw": "swh", "ta": "tam", "te": "tel", "th": "tha",
-    "tl": "tgl", "tr": "tur", "uk": "ukr", "ur": "urd", "vi": "vie", "zh": "cmn",
-}  # fmt: skip
 COLUMNS = ("id", "sentence")
 LAREQA = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 

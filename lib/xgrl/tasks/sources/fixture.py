@@ -181,7 +181,7 @@ def _span_qa(task: _Task, language: str, i: int, random: np.random.Generator) ->
 
 
 def _tagging(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
-    """Every concept has one tag; with BIO names the first 12 of each type begin or continue spans."""
+    """Every concept has one tag; with BIO names the first 12 of a type begin or continue spans."""
     types = [label[2:] for label in task.labels if label.startswith("B-")]
     if not types:
         names = task.labels or tuple(range(TAGS))

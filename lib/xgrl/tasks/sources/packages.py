@@ -145,12 +145,12 @@ def read_member(name: str, member: str, pin_file: str | Path = PINS) -> bytes:
         return read(member)
 
 
-def read_json_member(name: str, member: str) -> Any:
+def read_json(name: str, member: str) -> Any:
     """The content of a JSON file inside a pinned package."""
     return json.loads(read_member(name, member))
 
 
-def read_jsonl_member(name: str, member: str) -> list[dict[str, Any]]:
+def read_jsonl(name: str, member: str) -> list[dict[str, Any]]:
     """The objects of a file of JSON lines inside a pinned package."""
     return [json.loads(line) for line in read_member(name, member).splitlines()]
 
