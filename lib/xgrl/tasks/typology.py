@@ -31,7 +31,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from xgrl.tasks.sources.packages import read_json_member, read_member
+from xgrl.tasks.sources.packages import read_json, read_member
 
 DISTANCES = ("syntactic", "phonological", "inventory", "geographic", "genetic")
 KNN = {"syntactic": "S_", "phonological": "P_", "inventory": "INV_"}  # prefixes of features
@@ -84,7 +84,7 @@ def _vector(kind: str, code: str) -> np.ndarray:
 
 @cache
 def _codes() -> dict[str, str]:
-    return read_json_member("lang2vec", "lang2vec/data/letter_codes.json")
+    return read_json("lang2vec", "lang2vec/data/letter_codes.json")
 
 
 @cache

@@ -31,7 +31,7 @@ from xgrl.tasks.sources.files import find, read_lines
 from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
 from xgrl.tasks.sources.fixture import fixture_unlabelled
 from xgrl.tasks.sources.hub import Part, explained, load_part
-from xgrl.tasks.sources.packages import read_json_member
+from xgrl.tasks.sources.packages import read_json
 from xgrl.tasks.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def check_languages(
 
 def _wikipedia() -> Iterator[dict[str, str]]:
     """The sentences of the embedded corpus, named by language, document and line."""
-    articles = read_json_member("bigbench", MEMBER)["examples"]
+    articles = read_json("bigbench", MEMBER)["examples"]
     numbered = (
         (LANGUAGES[number * len(LANGUAGES) // len(articles)], f"{number % 1000}-{line}", raw)
         for number, article in enumerate(articles)
