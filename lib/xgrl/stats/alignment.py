@@ -173,9 +173,7 @@ def _target(target: str, rows: pd.DataFrame, blocks: list[Block], arms: tuple[st
     refuse("duplicated rows", count > 1, cell_name)
     if count.min() == 0:
         held = np.stack([np.bincount(language, row, len(languages)) for row in count])
-        refuse(
-            "no rows", held == 0, lambda run, code: f"{run_name(run)}, language {languages[code]}"
-        )
+        refuse("no rows", held == 0, lambda r, code: f"{run_name(r)}, language {languages[code]}")
         refuse("no row, example ids differ between arms or blocks", count == 0, cell_name)
     items = pd.Series(item).groupby(language).nunique()
     refuse("a single item, need 2 or more", items < 2, lambda code: f"language {languages[code]}")

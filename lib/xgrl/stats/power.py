@@ -50,17 +50,13 @@ def minimal_effect(
     return float(noncentrality) * math.sqrt(var)
 
 
-def power_at(
-    effect: float, sa2: float, sb2: float, sc2: float, B: int, n: int, alpha: float = ALPHA
-) -> float:
+def power_at(effect: float, sa2: float, sb2: float, sc2: float, B: int, n: int) -> float:
     """Probability that the crossed test finds a true `effect` in points on its own side."""
     var, df = _variance(sa2, sb2, sc2, B, n)
-    return float(nct.sf(student.ppf(1 - alpha / 2, df), df, abs(effect) / math.sqrt(var)))
+    return float(nct.sf(student.ppf(1 - ALPHA / 2, df), df, abs(effect) / math.sqrt(var)))
 
 
-def blocks_needed(
-    effect: float, sa2: float, sb2: float, sc2: float, n: int, power: float = 0.8
-) -> int | None:
+def blocks_needed(effect: float, sa2: float, sb2: float, sc2: float, n: int) -> int | None:
     """Fewest blocks with which `minimal_effect` is at most `effect` points.
 
     At least 6, below which the sign-flip test cannot reach .05; None where more blocks would never
@@ -70,7 +66,7 @@ def blocks_needed(
         raise ValueError(f"blocks_needed: found effect {effect}, need a positive number of points")
 
     def enough(blocks: int) -> bool:
-        return minimal_effect(sa2, sb2, sc2, blocks, n, power) <= effect
+        return minimal_effect(sa2, sb2, sc2, blocks, n) <= effect
 
     counts = range(FEWEST_BLOCKS, MOST_BLOCKS)
     return counts.start + bisect_left(counts, True, key=enough) if enough(MOST_BLOCKS) else None
