@@ -151,8 +151,8 @@ def layer_axis(ax: Axes) -> None:
 
 def cell_texts(ax: Axes, texts: pd.DataFrame, white: np.ndarray, fontsize: float) -> None:
     """A heat map's names of rows and columns, and its texts; in white where `white`."""
-    for (i, j), text in np.ndenumerate(texts.to_numpy()):
-        colour = "white" if white[i, j] else "black"
+    for i, j in np.argwhere(texts != ""):
+        text, colour = texts.iloc[i, j], "white" if white[i, j] else "black"
         ax.text(j, i, text, ha="center", va="center", fontsize=fontsize, color=colour)
     ax.set_xticks(range(texts.shape[1]), texts.columns)
     ax.set_yticks(range(texts.shape[0]), texts.index)
