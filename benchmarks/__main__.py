@@ -44,7 +44,7 @@ PARTS: dict[str, Callable] = {
 
 
 def keep(rows: dict, points: dict) -> dict:
-    """Merge what was measured into the table and its points, draw the figure, and return the table."""
+    """Merge what was measured into table and points, draw the figure, and return the table."""
     whole = table.merge(OUTPUTS / "bench.json", rows)
     every = table.merge(OUTPUTS / "bench_points.json", points)
     save(bench_figure(whole, every), OUTPUTS, "bench")

@@ -23,7 +23,8 @@ def start(threads: int, *command: str, **environment: str) -> subprocess.Popen:
     limits = {f"{name}_NUM_THREADS": str(threads) for name in LIBRARIES}
     return subprocess.Popen(
         [sys.executable, *command],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | limits | environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | limits | environment,
     )  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def result(process: subprocess.Popen) -> dict[str, float]:
 
 
 def timed(threads: int, *command: str, **environment: str) -> dict[str, float]:
-    """One process: what it prints as JSON, and its wall time from outside as ``process_seconds``."""
+    """One process: what it prints as JSON; its wall time from outside is ``process_seconds``."""
     before = time.perf_counter()
     found = result(start(threads, *command, **environment))
     return found | {"process_seconds": time.perf_counter() - before}

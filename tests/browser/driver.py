@@ -24,8 +24,8 @@ from typing import Any
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 TOKEN = "xgrl-browser-test"
 SWITCHES = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0",
-    "--no-first-run", "--disable-background-networking", "--window-size=1400,1000", "about:blank",
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+    "--remote-debugging-port=0", "--no-first-run", "--disable-background-networking", "--window-size=1400,1000", "about:blank",
 )  # fmt: skip
 
 

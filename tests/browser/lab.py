@@ -13,7 +13,8 @@ from browser.driver import TOKEN, Page, wait
 
 READY = """(() => {
   const app = window.jupyterapp, panel = app && app.shell.currentWidget;
-  return !!(panel && panel.context && panel.context.path == %s && panel.context.isReady && panel.content.widgets.length
+  return !!(panel && panel.context && panel.context.path == %s && panel.context.isReady
+            && panel.content.widgets.length
             && panel.sessionContext.session && panel.sessionContext.session.kernel);
 })()"""
 RUN = """(() => {
@@ -25,8 +26,10 @@ ENDED = (
     "window.ended && jupyterapp.shell.currentWidget.sessionContext.session.kernel.status == 'idle'"
 )
 CELLS = """[...jupyterapp.shell.currentWidget.content.model.cells].map(cell => cell.toJSON())"""
-WIDE = """[...document.querySelectorAll('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-OutputArea-output')]
-  .filter(node => node.scrollWidth > node.clientWidth + 2).map(node => node.innerText.slice(0, 80))"""
+WIDE = """[...document.querySelectorAll(
+    '.jp-NotebookPanel:not(.lm-mod-hidden) .jp-OutputArea-output')]
+  .filter(node => node.scrollWidth > node.clientWidth + 2)
+  .map(node => node.innerText.slice(0, 80))"""
 HEADING_SHOWN = """(() => {
   const place = [...document.querySelectorAll('.jp-NotebookPanel:not(.lm-mod-hidden) h2')]
     .find(node => node.textContent.replace('¶', '').trim() == %s);
@@ -53,7 +56,7 @@ class Lab:
         )
 
     def run_all(self, seconds: float = 300) -> list[dict[str, Any]]:
-        """Run every cell, wait until the kernel is idle, and give the cells as nbformat has them."""
+        """Run every cell, wait until the kernel is idle, and give nbformat's cells."""
         self.page.run(RUN)
         wait(lambda: self.page.run(ENDED), "the end of the last cell", seconds)
         return self.page.run(CELLS)

@@ -1,7 +1,9 @@
 """Kill parts of a running smoke study at random moments, resume it, and compare with an undisturbed
 one.
 
-    python -m tests.faults.kill --kills 50 --seed 0          (from the project's folder; about a quarter of an hour on 2 cores)
+    python -m tests.faults.kill --kills 50 --seed 0
+
+(from the project's folder; about a quarter of an hour on 2 cores)
 
 A victim is one process of the study, killed with SIGKILL as a crash, the kernel's memory killer or
 an impatient user would: a notebook's kernel, papermill around it, Snakemake, the warm server that
@@ -96,7 +98,8 @@ class Running:
         """Start or resume it; Snakemake leads a process group of its own."""
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                self.command(*more), env=self.environment(), stdout=log, stderr=log, start_new_session=True,
+                self.command(*more), env=self.environment(), stdout=log, stderr=log,
+                start_new_session=True,
                 # which a shell's background job ignores
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )  # fmt: skip
@@ -288,8 +291,11 @@ def disturbed(
             if (stat.st_ino, stat.st_mtime_ns) != was:
                 rerun.add(str(path.relative_to(folder)))
         damaged += study.damaged()
-        return {"kills": made, "resumed": resumed, "kept": len(kept), "rerun": sorted(rerun), "damaged": damaged,
-                "left": study.left(), "litter": study.litter(), "predictions": study.predictions()}  # fmt: skip
+        return {
+            "kills": made, "resumed": resumed, "kept": len(kept), "rerun": sorted(rerun),
+            "damaged": damaged, "left": study.left(), "litter": study.litter(),
+            "predictions": study.predictions(),
+        }  # fmt: skip
     finally:
         study.close()
 
@@ -345,11 +351,15 @@ def main() -> int:
             len(wrong) + (same != len(expected)) + (found["predictions"].keys() != expected.keys())
         )
         print(
-            f"round {number}: {dict(found['kills'])}, resumed {found['resumed']} times, " f"predictions equal {same} of "
-            f"{len(expected)}, finished runs kept {found['kept'] - len(found['rerun'])} of " f"{found['kept']}, damaged "
-            f"{len(found['damaged'])}, processes left {len(found['left'])}, temporary files left " f"{len(found['litter'])}",
-            *wrong, sep="\n  ", flush=True,
-        )  # fmt: skip
+            f"round {number}: {dict(found['kills'])}, resumed {found['resumed']} times, predictions "
+            f"equal {same} of {len(expected)}, finished runs kept "
+            f"{found['kept'] - len(found['rerun'])} of {found['kept']}, damaged "
+            f"{len(found['damaged'])}, processes left {len(found['left'])}, temporary files left "
+            f"{len(found['litter'])}",
+            *wrong,
+            sep="\n  ",
+            flush=True,
+        )
     print(
         f"{total.total()} kills survived: {dict(total)}"
         if not bad

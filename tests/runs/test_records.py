@@ -95,7 +95,7 @@ def test_a_study_of_an_earlier_layout_is_never_half_read(tmp_path):
     for folder in (records.run_folder(tmp_path, "mine", "prepare"), run):
         records.write_json(folder / "run.json", {"schema": 1, "study": "mine", "files": {}})
     for read in (lambda: Prepared.of(tmp_path, "mine"), lambda: collect(tmp_path / "mine")):
-        with pytest.raises(ValueError, match="another version.*say make study STUDY=mine"):
+        with pytest.raises(ValueError, match=r"another version.*say make study STUDY=mine"):
             read()
 
 

@@ -1,7 +1,7 @@
 """A Slurm of one node, started by hand in a private folder and stopped again; nothing of the
 machine's own is touched.
 
-    python tests/slurm/one_node.py FOLDER COMMAND...      # runs COMMAND with SLURM_CONF set, daemons around it
+    python tests/slurm/one_node.py FOLDER COMMAND...      # with SLURM_CONF set, daemons around it
 
 Needs Debian's slurm-wlm and munge. Processes are not confined (proctrack/linuxproc, task/none) and
 nothing is accounted for, so that it runs in a container; finished jobs are listed in
