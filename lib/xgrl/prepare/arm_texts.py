@@ -22,10 +22,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 from datasets import Dataset, concatenate_datasets
-from transformers import PreTrainedTokenizerBase
 
 from xgrl.arms import arm_spec
-from xgrl.models.tokens import tokenise
+from xgrl.models.tokens import Tokenizer, tokenise
 from xgrl.prepare.leaks import ENGLISH, surface
 from xgrl.prepare.lengths import choose_lengths
 from xgrl.prepare.select_rows import Job, generator, load_rows, schema_of, target_languages
@@ -43,7 +42,7 @@ def text_of_arms(
     corpora: Mapping[str, Dataset],
     unlabelled: Dataset,
     parallel_texts: Dataset,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Tokenizer,
     lengths: np.ndarray,
 ) -> dict[str, Dataset]:
     """The corpora of the table above that the study's arms need, before the leakage check; none if
@@ -95,7 +94,7 @@ def _matched(
     rows: Dataset,
     name: str,
     languages: list[str],
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Tokenizer,
     lengths: np.ndarray,
     column: str = "text",
 ) -> Dataset:
@@ -107,9 +106,7 @@ def _matched(
     return rows.select(np.concatenate([chosen[language] for language in languages]))
 
 
-def _modelling(
-    job: Job, unlabelled: Dataset, tokenizer: PreTrainedTokenizerBase, lengths: np.ndarray
-) -> Dataset:
+def _modelling(job: Job, unlabelled: Dataset, tokenizer: Tokenizer, lengths: np.ndarray) -> Dataset:
     """Text for language modelling, equally many sentences of each language."""
     languages = text_languages(job)["language-modelling"]
     rows = unlabelled
@@ -170,9 +167,7 @@ def choose_parallel(job: Job, corpora: Mapping[str, Dataset]) -> Dataset:
     return Dataset.from_pandas(texts.sort_values("language", kind="stable"), preserve_index=False)
 
 
-def _pairs(
-    job: Job, parallel_texts: Dataset, tokenizer: PreTrainedTokenizerBase, lengths: np.ndarray
-) -> Dataset:
+def _pairs(job: Job, parallel_texts: Dataset, tokenizer: Tokenizer, lengths: np.ndarray) -> Dataset:
     """Pairs, equally many a language, matched by their English side."""
     pool = _load_pairs(job, job["unlabelled_languages"])
     if pool is None:
@@ -243,9 +238,7 @@ def study_languages(job: Job) -> list[str]:
     return list(dict.fromkeys(["en", *own]))
 
 
-def language_table(
-    job: Job, parallel_texts: Dataset, tokenizer: PreTrainedTokenizerBase
-) -> pd.DataFrame:
+def language_table(job: Job, parallel_texts: Dataset, tokenizer: Tokenizer) -> pd.DataFrame:
     """One row a language of the study, to explain differences between languages by.
 
     Args:

@@ -28,9 +28,8 @@ from itertools import chain, repeat
 
 import numpy as np
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
 
-from xgrl.models.tokens import CHUNK, TokenWriter, tokenise
+from xgrl.models.tokens import CHUNK, Tokenizer, TokenWriter, tokenise
 from xgrl.prepare.corpus import Encoded
 
 STRIDE = 128
@@ -38,9 +37,7 @@ QUESTION = 64  # pieces that a question may have
 IGNORED = -100  # target of a piece that is not the first of its word
 
 
-def encode(
-    rows: Dataset, format: str, tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> Encoded:
+def encode(rows: Dataset, format: str, tokenizer: Tokenizer, max_length: int) -> Encoded:
     """Token sequences of canonical rows.
 
     Args:
@@ -106,9 +103,7 @@ class _Windows:
         return Encoded(self.tokens.close(), None, first, targets, origin)
 
 
-def _windows_of_contexts(
-    rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> Encoded:
+def _windows_of_contexts(rows: Dataset, tokenizer: Tokenizer, max_length: int) -> Encoded:
     windows = _Windows()
     longest_question, stride = min(QUESTION, max_length // 3), min(STRIDE, max_length // 4)
     for chunk in rows.iter(batch_size=CHUNK):
@@ -133,7 +128,7 @@ def _windows_of_contexts(
     return windows.encoded(2)
 
 
-def _cut(question: str, tokenizer: PreTrainedTokenizerBase, longest: int) -> str:
+def _cut(question: str, tokenizer: Tokenizer, longest: int) -> str:
     """The beginning of a question that has at most `longest` pieces."""
     out = tokenizer(question, add_special_tokens=False, return_offsets_mapping=True)
     offsets = out["offset_mapping"]
@@ -153,9 +148,7 @@ def _span(offsets: np.ndarray, answers: dict[str, Sequence]) -> np.ndarray:
     return np.array([touched[0], touched[-1]] if whole else [0, 0], np.int32)
 
 
-def _windows_of_words(
-    rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> Encoded:
+def _windows_of_words(rows: Dataset, tokenizer: Tokenizer, max_length: int) -> Encoded:
     windows = _Windows()
     before, after = special_frame(tokenizer)
     room = max_length - len(before) - len(after)
@@ -189,7 +182,7 @@ def _fill(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
     yield start, len(sizes)
 
 
-def special_frame(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+def special_frame(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     """The special tokens that a tokenizer puts before and after a text."""
     bare = tokenizer("a", add_special_tokens=False)["input_ids"]
     framed = tokenizer("a")["input_ids"]

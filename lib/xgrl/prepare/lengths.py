@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
 
-from xgrl.models.tokens import tokenise
+from xgrl.models.tokens import Tokenizer, tokenise
 
 CANDIDATES = 10  # texts looked at for each one wanted, so that lengths can be matched
 
@@ -24,7 +23,7 @@ def choose_lengths(
     languages: Iterable[str],
     wanted: int,
     longest: int,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Tokenizer,
     lengths: np.ndarray,
     rng: np.random.Generator,
     column: str = "text",

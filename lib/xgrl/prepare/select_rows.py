@@ -14,8 +14,8 @@ from zlib import crc32
 
 import numpy as np
 from datasets import Dataset, disable_progress_bars
-from transformers import PreTrainedTokenizerBase
 
+from xgrl.models.tokens import Tokenizer
 from xgrl.prepare.lengths import choose_lengths
 from xgrl.tasks import find_task, load_task
 from xgrl.tasks.formats import Task
@@ -227,7 +227,7 @@ def schema_of(name: str) -> str:
 
 
 def choose_unlabelled(
-    job: Job, tokenizer: PreTrainedTokenizerBase, lengths: np.ndarray
+    job: Job, tokenizer: Tokenizer, lengths: np.ndarray
 ) -> tuple[Dataset, Dataset]:
     """Unlabelled sentences for the discriminator, and others for the probes: every language with
     the same lengths.

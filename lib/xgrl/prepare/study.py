@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from xgrl.arms import check_encoder
 from xgrl.models.encoder import load_encoder
+from xgrl.models.tokens import Tokenizer
 from xgrl.prepare.arm_texts import choose_parallel, language_table, text_languages, text_of_arms
 from xgrl.prepare.corpus import Encoded
-from xgrl.prepare.folder import Prepared, frozen_layers
+from xgrl.prepare.folder import Prepared
 from xgrl.prepare.leaks import drop_leaked, is_trained_on
 from xgrl.prepare.parts import write_contents
 from xgrl.prepare.select_rows import Job, choose_unlabelled, gather, remembered, target_languages
@@ -44,7 +45,7 @@ class StudyRows:
     """
 
     job: Job
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: Tokenizer
     left_out: list[str] = field(default_factory=list)
     corpora: dict[str, Dataset] = field(default_factory=dict)
     encoded: dict[str, Encoded] = field(default_factory=dict)
@@ -129,18 +130,7 @@ def write_study(
     """Write the trimmed encoder, every corpus, the texts to measure with and the tables; returns
     how many rows of the word embedding are kept, and the tables.
     """
-    job = rows.job
-    frozen = frozen_layers(job["trained_layers"], model.config.num_hidden_layers)
-    kept = write_prepared(
-        folder,
-        model,
-        rows.tokenizer,
-        job["encoder"],
-        rows.corpora,
-        rows.encoded,
-        frozen,
-        job["workers"],
-    )
+    kept = write_prepared(folder, rows.job, model, rows.tokenizer, rows.corpora, rows.encoded)
     for name, texts in rows.measured.items():
         frame = texts.to_pandas()
         records.write(folder / f"{name}.parquet", lambda p, f=frame: f.to_parquet(p, index=False))

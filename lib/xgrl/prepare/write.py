@@ -15,16 +15,17 @@ import numpy as np
 import pyarrow as pa
 import torch
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from xgrl.models.encoder import save_checkpoint
 from xgrl.models.split import prefix
-from xgrl.models.tokens import kept_ids, remap, trim
+from xgrl.models.tokens import Tokenizer, kept_ids, remap, trim
 from xgrl.prepare.corpus import Encoded, load_corpus, save_corpus
 from xgrl.prepare.encode import encode
+from xgrl.prepare.folder import frozen_layers
 from xgrl.prepare.leaks import ENGLISH
 from xgrl.prepare.prefix_cache import frozen_states, prune
-from xgrl.prepare.select_rows import schema_of
+from xgrl.prepare.select_rows import Job, schema_of
 from xgrl.runs.progress import ProgressLine, watch
 from xgrl.tasks import find_task
 
@@ -36,7 +37,7 @@ KEPT = ("label", "context", "answers", "tags", "gold", "group")
 
 
 def encode_all(
-    corpora: Mapping[str, Dataset], tokenizer: PreTrainedTokenizerBase, max_length: int
+    corpora: Mapping[str, Dataset], tokenizer: Tokenizer, max_length: int
 ) -> dict[str, Encoded]:
     """Token sequences of every corpus, cut at `max_length` or at what the task's own recipe says,
     where that is less.
@@ -89,45 +90,41 @@ def heads(corpora: Mapping[str, Dataset]) -> dict[str, dict[str, Any]]:
 
 
 def write_prepared(
-    folder: str | Path,
+    folder: Path,
+    job: Job,
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    base: str,
+    tokenizer: Tokenizer,
     corpora: Mapping[str, Dataset],
     encoded: Mapping[str, Encoded],
-    frozen: int,
-    workers: int = 1,
 ) -> int:
     """Trim the encoder to the study's vocabulary and write it with every corpus, hidden states
-    included.
+    included where layers are frozen.
 
     Corpora that an earlier preparation left in the folder are removed.
 
     Args:
         folder: the study's prepared folder.
-        model, tokenizer, base: the full encoder and the name it was loaded by.
+        job: the parameters of 01_prepare; the result is the same for any number of `workers`,
+            processes that run the frozen layers, one thread each.
+        model, tokenizer: the full encoder.
         corpora: rows by corpus name.
         encoded: their sequences in the full vocabulary.
-        frozen: how many lower layers stay frozen; 0 = none, and no hidden states are written.
-        workers: processes that run the frozen layers, one thread each; the result is the same for
-            any number.
 
     Returns:
         rows kept of the word embedding.
     """
-    folder = Path(folder)
     kept = kept_ids((corpus.tokens for corpus in encoded.values()), tokenizer.all_special_ids)
     trimmed = trim(model, kept)
-    save_checkpoint(trimmed, folder / "encoder", kept, base)
+    save_checkpoint(trimmed, folder / "encoder", kept, job["encoder"])
     for old in CORPORA:
         shutil.rmtree(folder / old, ignore_errors=True)
     for name, rows in corpora.items():
         renumbered = replace(encoded[name], tokens=remap(encoded[name].tokens, kept))
         save_corpus(folder / name, stored_rows(rows, name), schema_of(name), renumbered)
-    if frozen:
-        lower = prefix(trimmed, frozen)
+    if frozen := frozen_layers(job["trained_layers"], model.config.num_hidden_layers):
         largest_first = sorted(corpora, key=lambda name: (-len(encoded[name].tokens.ids), name))
-        _run_frozen(lower, [folder / name for name in largest_first], workers)
+        folders = [folder / name for name in largest_first]
+        _run_frozen(prefix(trimmed, frozen), folders, job["workers"])
         if report := prune():
             print(report)
     return len(kept)
@@ -168,7 +165,7 @@ def _run_frozen(lower: PreTrainedModel, folders: list[Path], workers: int) -> No
         )
 
 
-def special_ids(folder: str | Path, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+def special_ids(folder: str | Path, tokenizer: Tokenizer) -> dict[str, Any]:
     """Special ids in the prepared vocabulary: ``mask`` (None without one) and ``all``."""
     kept = np.load(Path(folder) / "encoder" / "kept_ids.npy")
     numbers = {old: int(np.searchsorted(kept, old)) for old in tokenizer.all_special_ids}
