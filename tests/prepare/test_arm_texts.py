@@ -285,9 +285,9 @@ def test_planted_leaks_are_dropped_from_every_text_and_from_both_sides_of_a_pair
     for name in spoiled:
         assert not any(row.startswith("planted") for row in clean[name]["id"]), name
         assert len(clean[name]) >= len(found[name]) - 3
-    assert set(table["train"]) == {*spoiled, select_rows.TRANSLATIONS}
+    assert set(table["train"]) == {*spoiled, leaks.TRANSLATIONS}
     line = table.set_index(["train", "test"]).loc[
-        (select_rows.TRANSLATIONS, "target/sentiment/test-de")
+        (leaks.TRANSLATIONS, "target/sentiment/test-de")
     ]
     assert line["near"] >= 1 and line["train_rows"] == len(spoiled["pairs"])
 

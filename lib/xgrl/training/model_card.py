@@ -110,9 +110,9 @@ def _results(target: str | None, task: str, metrics: Mapping[str, Any]) -> list[
     values = [("en", "accuracy", "dev", metrics.get("dev_accuracy"))]
     values += [(language, "score", "test", score) for language, score in scores.items()]
     return [
-        EvalResult(dataset_name=f"{name} ({language})", dataset_config=language, dataset_split=split,
-                   metric_type=metric, metric_value=round(value, 2), dataset_type=name,
-                   task_type="feature-extraction")
+        EvalResult(dataset_name=f"{name} ({language})", dataset_config=language,
+                   dataset_split=split, metric_type=metric, metric_value=round(value, 2),
+                   dataset_type=name, task_type="feature-extraction")
         for language, metric, split, value in values if value is not None
     ]  # fmt: skip
 
