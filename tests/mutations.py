@@ -105,7 +105,7 @@ FAULTS = {
         "tasks/formats.py",
         "if not 0 <= index < (classes or index + 1):",
         "if not 0 <= index <= (classes or index + 1):",
-        ("tasks/test_tasks.py",),
+        ("tasks/test_formats.py",),
     ),
     "near leaks over the wrong axis": Fault(
         "tasks/leakage.py",
@@ -153,7 +153,7 @@ FAULTS = {
         "prepare/lengths.py",
         "length - values[i - 1] <= values[i] - length",
         "length - values[i - 1] >= values[i] - length",
-        ("prepare", "tasks/test_tasks.py"),
+        ("prepare",),
     ),
     "the largest quota of cores counts": Fault(
         "execution/placement.py",

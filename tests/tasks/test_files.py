@@ -4,7 +4,6 @@ layout of every task.
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from functools import partial
@@ -34,7 +33,6 @@ from file_layouts import (
 from xgrl.tasks import TASKS, load_task
 from xgrl.tasks.files import TATOEBA, ccg_labels
 from xgrl.tasks.rows import answer_pair, held_out, marked_mention
-from xgrl.tasks.sentences import sentence_spans
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import find, read_columns, read_lines, read_records
 
@@ -219,25 +217,6 @@ def test_ccg_labels_are_the_listed_tags_or_those_of_the_training_file(tmp_path):
     write(tmp_path, {"ccg/tags.txt": "N/N\nNP\nS\\NP\n"})
     assert ccg_labels(tmp_path) == ("N/N", "NP", "S\\NP")
     assert load("ccg", split="dev", path=tmp_path)["tags"][:] == [[1], [1, 0]]
-
-
-def test_sentences_of_a_paragraph_cover_it_and_know_abbreviations():
-    text = (
-        ' The U.S. is big. Mr. Smith met J. K. Rowling in 1990. "Really?" he said. It cost $3.5 '
-        "million. Then he left. "
-    )
-    spans = sentence_spans(text, "en")
-    assert [text[start:end] for start, end in spans] == [
-        "The U.S. is big.",
-        "Mr. Smith met J. K. Rowling in 1990.",
-        '"Really?" he said.',
-        "It cost $3.5 million.",
-        "Then he left.",
-    ]
-    assert not "".join(
-        text[end:start] for (_, end), (start, _) in itertools.pairwise(spans)
-    ).strip()
-    assert sentence_spans("no end", "en") == [(0, 6)] and sentence_spans("  ", "en") == []
 
 
 def test_a_mention_that_crosses_sentences_keeps_the_whole_text():

@@ -23,7 +23,6 @@ from xgrl.tasks.formats import features
 from xgrl.tasks.hub import HUB, sources
 from xgrl.tasks.parallel import load_parallel
 from xgrl.tasks.request import Request
-from xgrl.tasks.sentences import LONGEST, SHORTEST, passing, sentences
 from xgrl.tasks.sources import SourceError, hub
 from xgrl.tasks.sources.hub import PARQUET, Part, load_part
 from xgrl.tasks.unlabelled import load_unlabelled
@@ -563,46 +562,3 @@ def test_unlabelled_text_from_files(tmp_path):
         load_unlabelled(["yo"], source="files", path=tmp_path)
     with pytest.raises(ValueError, match="path=None: source='files' needs the folder"):
         load_unlabelled(["sw"], source="files")
-
-
-@pytest.mark.parametrize(
-    ("language", "text", "wanted"),
-    [
-        (
-            "en",
-            "Dr. Smith, J. R., left. He was 3.5 m tall! Was he?",
-            ["Dr. Smith, J. R., left.", "He was 3.5 m tall!", "Was he?"],
-        ),
-        (
-            "de",
-            "Am 3. Oktober war z. B. Feiertag.\nDanach nicht",
-            ["Am 3. Oktober war z. B. Feiertag.", "Danach nicht"],
-        ),
-        (
-            "ja",
-            "これは文です。「はい。」次の文です！",
-            ["これは文です。", "「はい。」", "次の文です！"],
-        ),
-        ("hi", "यह एक वाक्य है। यह दूसरा है।", ["यह एक वाक्य है।", "यह दूसरा है।"]),
-        ("ko", "그는 학생이다. 집에 있다. 끝.", ["그는 학생이다.", "집에 있다.", "끝."]),
-        ("ka", "ეს არის წიგნი. ის კარგია.", ["ეს არის წიგნი.", "ის კარგია."]),
-        ("ar", "هل هذا سؤال؟ نعم هو كذلك.", ["هل هذا سؤال؟", "نعم هو كذلك."]),
-        (
-            "th",
-            "วันนี้อากาศดีมาก ฉันไปตลาด ซื้อผลไม้มาหลายอย่าง แล้ว",
-            ["วันนี้อากาศดีมาก ฉันไปตลาด", "ซื้อผลไม้มาหลายอย่าง", "แล้ว"],
-        ),
-    ],
-)
-def test_text_is_cut_into_sentences(language, text, wanted):
-    found = list(sentences(text, language))
-    assert found == wanted and "".join("".join(found).split()) == "".join(text.split())
-
-
-def test_the_filter_wants_a_letter_first_a_mark_last_and_no_repeats():
-    texts = ["The cat sat on the mat.", "the CAT sat on the mat!", "1 cat sat on the mat there.", "The cat sat on the mat",
-             "x" * (SHORTEST - 1), "A" * LONGEST + ".", "จบประโยคโดยไม่มีเครื่องหมายใด"]  # fmt: skip
-    assert [
-        row["id"] for row in passing("c", (("en", str(i), text) for i, text in enumerate(texts)))
-    ] == ["c-en-0"]
-    assert [row["text"] for row in passing("c", [("th", "0", texts[-1])])] == [texts[-1]]

@@ -1,10 +1,7 @@
-"""`xgrl.tasks`: canonical rows, splits that cannot leak, refusals that help, and honest matching of
-unlabelled text.
-"""
+"""`xgrl.tasks`: canonical rows, splits that cannot leak, and refusals that help."""
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import subprocess
@@ -20,73 +17,17 @@ from xgrl.tasks import TABLES, TASKS, data_card, find_task, load_task, translati
 from xgrl.tasks.embedded import multilingual
 from xgrl.tasks.embedded.commands import FEWEST_TEMPLATES, PER_TEMPLATE, commands, english_splits
 from xgrl.tasks.embedded.fillers import FILLERS
-from xgrl.tasks.formats import FORMATS, features, validate
-from xgrl.tasks.leakage import SHORT, WORD, distinct, leakage, near_pairs, normalise
+from xgrl.tasks.formats import features
+from xgrl.tasks.leakage import leakage, normalise
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
 from xgrl.tasks.sources.packages import read_json
 from xgrl.tasks.unlabelled import LANGUAGES, load_unlabelled
 
-GOOD = {
-    "classification": {"id": "1", "text": "a", "text_pair": "", "label": 1},
-    "multiple_choice": {"id": "1", "prompt": "a", "choices": ["b", "c"], "label": 1},
-    "span_qa": {
-        "id": "1",
-        "question": "a?",
-        "context": "b c",
-        "answers": {"text": ["c"], "answer_start": [2]},
-    },
-    "tagging": {"id": "1", "tokens": ["a", "b"], "tags": [0, 1]},
-    "retrieval": {"id": "1", "text": "a", "text_pair": "", "gold": ["1"]},
-}
-BAD = [
-    ("classification", {"text": " \n"}, "empty text"),
-    ("classification", {"text": None}, "missing text"),
-    ("classification", {"text_pair": None}, "missing text_pair"),
-    ("classification", {"label": 2}, "label out of range"),
-    ("classification", {"label": -1}, "label out of range"),
-    ("multiple_choice", {"choices": ["b"]}, "too few choices"),
-    ("multiple_choice", {"label": 2}, "label out of range"),
-    ("span_qa", {"answers": {"text": ["c"], "answer_start": [1]}}, "answer not at its offset"),
-    ("tagging", {"tags": [0]}, "tokens and tags differ in number"),
-    ("tagging", {"tokens": [], "tags": []}, "empty tokens"),
-    ("tagging", {"tags": [0, 5]}, "label out of range"),
-    ("retrieval", {"text": ""}, "empty text"),
+BROKEN = [
+    {"id": "1", "text": "a", "text_pair": "", "label": 1},
+    {"id": "2", "text": "", "text_pair": "", "label": 1},
 ]
-LABELLED = ("classification", "tagging")
-
-
-# Formats
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_a_good_row_becomes_a_dataset_of_its_format(format):
-    labels = ["x", "y"] if format in LABELLED else []
-    checked = validate([GOOD[format] | {"extra": 1}], format, labels)
-    rows = Dataset.from_list(checked.table.to_pylist(), features=features(format, labels))
-    assert (
-        rows.column_names == list(GOOD[format]) and rows[0] == GOOD[format] and not checked.dropped
-    )
-
-
-@pytest.mark.parametrize(("format", "change", "reason"), BAD)
-def test_a_bad_row_is_counted_under_its_reason(format, change, reason):
-    other = GOOD[format] | {"id": "2"}
-    checked = validate(
-        [GOOD[format] | change, other], format, ["x", "y"] if format in LABELLED else []
-    )
-    assert checked.table.to_pylist() == [other] and checked.dropped == {reason: 1}
-
-
-def test_an_id_counts_once_and_a_question_may_have_no_answer():
-    unanswerable = GOOD["span_qa"] | {"answers": {"text": [], "answer_start": []}}
-    checked = validate([unanswerable, unanswerable], "span_qa")
-    assert checked.table.to_pylist() == [unanswerable] and checked.dropped == {"duplicate id": 1}
-
-
-def test_an_unknown_format_is_refused():
-    with pytest.raises(ValueError, match=r"format='taging'.*did you mean 'tagging'"):
-        features("taging")
 
 
 # The tables and load_task, on the fixture
@@ -250,7 +191,7 @@ def test_refusals_name_what_was_wrong_and_what_is_allowed(arguments, message):
 def test_broken_rows_are_left_out_with_a_warning(monkeypatch):
     monkeypatch.setattr(
         "xgrl.tasks.fixture_rows",
-        lambda *_, **__: [GOOD["classification"], GOOD["classification"] | {"id": "2", "text": ""}],
+        lambda *_, **__: BROKEN,
     )
     with pytest.warns(UserWarning, match="sarcasm en train: left out 1 empty text; 1 rows remain"):
         assert len(load_task("sarcasm", source="fixture")) == 1
@@ -331,82 +272,6 @@ def test_tatoeba_refuses_sides_of_unequal_length(tmp_path):
         SourceError, match=r"tatoeba\.rus-eng\.rus does not exist; the folder holds"
     ):
         load_task("tatoeba", "ru", "queries", source="files", path=tmp_path)
-
-
-# Leakage
-
-
-def jaccard(a: str, b: str) -> float:
-    a, b = ({text[i : i + 3] for i in range(len(text) - 2)} for text in (a, b))
-    return len(a & b) / len(a | b)
-
-
-@pytest.mark.parametrize("alphabet", ["abcde", "漢字仮名交", "กขคงจ"])
-def test_near_pairs_finds_exactly_what_comparing_all_pairs_finds(alphabet):
-    random = np.random.default_rng(3)
-    words = ["".join(random.choice(list(alphabet), size=random.integers(1, 7))) for _ in range(12)]
-    base = [" ".join(random.choice(words, size=random.integers(3, 16))) for _ in range(60)]
-    edited = [
-        " ".join(w if random.random() < 0.92 else random.choice(words) for w in text.split())
-        for text in base
-    ]
-    found = set(zip(*(index.tolist() for index in near_pairs(base, edited)), strict=True))
-    long = [[len(WORD.findall(text)) >= SHORT for text in texts] for texts in (base, edited)]
-    wanted = {
-        (i, j)
-        for i, j in itertools.product(range(60), range(60))
-        if long[0][i] and long[1][j] and jaccard(base[i], edited[j]) >= 0.8
-    }
-    assert found == wanted and len(wanted) > 10
-
-
-def test_leakage_counts_exact_and_near_and_leaves_short_texts_to_exact():
-    train = {
-        "t": [
-            "The cat sat on the mat, quietly!",
-            "A short one",
-            "Quite another sentence altogether",
-            "...",
-        ]
-    }
-    test = {
-        "exact": ["the cat sat on the mat - QUIETLY", "nothing of the kind is in there", "..."],
-        "near": ["The cat sat on the mats, quietly", "A short one too"],
-        "short": ["a short one!"],
-        "none": [],
-    }
-    table, leaked = leakage(train, test)
-    table = table.set_index("test")
-    assert table["exact"].to_dict() == {"exact": 1, "near": 0, "short": 1, "none": 0}
-    assert table["near"].to_dict() == {"exact": 0, "near": 1, "short": 0, "none": 0}
-    assert table.loc["near", "examples"] == [
-        "The cat sat on the mat, quietly! | The cat sat on the mats, quietly"
-    ]
-    table, leaked_in_some = leakage(train, test, near_in={"short"})
-    assert table["near"].sum() == 0 and leaked_in_some["t"].sum() == 2 < leaked["t"].sum() + 1
-    kept = [text for text, found in zip(train["t"], leaked["t"], strict=True) if not found]
-    assert kept == ["Quite another sentence altogether", "..."]
-    assert leakage({"kept": kept}, test)[0][["exact", "near"]].to_numpy().sum() == 0
-
-
-def test_distinct_keeps_the_first_of_each_group_and_joins_groups_through_translations():
-    english = [
-        "I recommend this hotel to all",
-        "i recommend this hotel to all!",
-        "I recommend this hotel to alls",
-        "Go",
-        "Leave",
-        "",
-        "!",
-    ]
-    german = ["a", "b", "c", "Geh", "geh!", "d", "e"]
-    assert distinct(english).tolist() == [0, 3, 4]
-    assert distinct(english, german).tolist() == [0, 3]
-    assert distinct(english, german[:4]).tolist() == [0, 3, 4]
-
-
-def test_normalise_folds_width_case_and_punctuation():
-    assert normalise(" Ｈｅｌｌｏ,\u00a0 WORLD_!") == "hello world" and normalise("...") == ""
 
 
 # Unlabelled text

@@ -1,0 +1,66 @@
+"""`xgrl.tasks.formats`: good rows become a dataset, bad ones are counted by reason."""
+
+from __future__ import annotations
+
+import pytest
+from datasets import Dataset
+
+from xgrl.tasks.formats import FORMATS, features, validate
+
+GOOD = {
+    "classification": {"id": "1", "text": "a", "text_pair": "", "label": 1},
+    "multiple_choice": {"id": "1", "prompt": "a", "choices": ["b", "c"], "label": 1},
+    "span_qa": {
+        "id": "1",
+        "question": "a?",
+        "context": "b c",
+        "answers": {"text": ["c"], "answer_start": [2]},
+    },
+    "tagging": {"id": "1", "tokens": ["a", "b"], "tags": [0, 1]},
+    "retrieval": {"id": "1", "text": "a", "text_pair": "", "gold": ["1"]},
+}
+BAD = [
+    ("classification", {"text": " \n"}, "empty text"),
+    ("classification", {"text": None}, "missing text"),
+    ("classification", {"text_pair": None}, "missing text_pair"),
+    ("classification", {"label": 2}, "label out of range"),
+    ("classification", {"label": -1}, "label out of range"),
+    ("multiple_choice", {"choices": ["b"]}, "too few choices"),
+    ("multiple_choice", {"label": 2}, "label out of range"),
+    ("span_qa", {"answers": {"text": ["c"], "answer_start": [1]}}, "answer not at its offset"),
+    ("tagging", {"tags": [0]}, "tokens and tags differ in number"),
+    ("tagging", {"tokens": [], "tags": []}, "empty tokens"),
+    ("tagging", {"tags": [0, 5]}, "label out of range"),
+    ("retrieval", {"text": ""}, "empty text"),
+]
+LABELLED = ("classification", "tagging")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_good_row_becomes_a_dataset_of_its_format(format):
+    labels = ["x", "y"] if format in LABELLED else []
+    checked = validate([GOOD[format] | {"extra": 1}], format, labels)
+    rows = Dataset.from_list(checked.table.to_pylist(), features=features(format, labels))
+    assert (
+        rows.column_names == list(GOOD[format]) and rows[0] == GOOD[format] and not checked.dropped
+    )
+
+
+@pytest.mark.parametrize(("format", "change", "reason"), BAD)
+def test_a_bad_row_is_counted_under_its_reason(format, change, reason):
+    other = GOOD[format] | {"id": "2"}
+    checked = validate(
+        [GOOD[format] | change, other], format, ["x", "y"] if format in LABELLED else []
+    )
+    assert checked.table.to_pylist() == [other] and checked.dropped == {reason: 1}
+
+
+def test_an_id_counts_once_and_a_question_may_have_no_answer():
+    unanswerable = GOOD["span_qa"] | {"answers": {"text": [], "answer_start": []}}
+    checked = validate([unanswerable, unanswerable], "span_qa")
+    assert checked.table.to_pylist() == [unanswerable] and checked.dropped == {"duplicate id": 1}
+
+
+def test_an_unknown_format_is_refused():
+    with pytest.raises(ValueError, match=r"format='taging'.*did you mean 'tagging'"):
+        features("taging")
