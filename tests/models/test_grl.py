@@ -1,4 +1,4 @@
-"""Gradient reversal by its property: identity forwards, minus lambda times the gradient backwards."""
+"""Gradient reversal by its property: identity forwards, gradient times minus lambda backwards."""
 
 from __future__ import annotations
 

@@ -40,8 +40,9 @@ def questions() -> Dataset:
     found = []
     for i, text in enumerate(answers * 2):
         start = context.index(text) if i < len(answers) else context.rindex(text)
-        found.append({"id": str(i), "question": "Wer, wo, was? " * (1 + 30 * (i == 3)), "context": context,
-                      "answers": {"text": [text], "answer_start": [start]}})  # fmt: skip
+        row = {"id": str(i), "question": "Wer, wo, was? " * (1 + 30 * (i == 3))}
+        answer = {"text": [text], "answer_start": [start]}
+        found.append(row | {"context": context, "answers": answer})
     found.append(found[0] | {"id": "none", "answers": {"text": [], "answer_start": []}})
     return Dataset(validate(found, "span_qa").table)
 

@@ -11,7 +11,7 @@ step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,17 +34,24 @@ def collate(parts: Sequence[tuple[Corpus, Sequence[int]]], pad_id: int = 0) -> d
     states, inputs_embeds (B, L, H) float32, zero in the padding (which no query attends to).
     """
     cached = parts[0][0].hidden is not None
-    values, mask = pad(
-        [
-            (corpus.hidden if cached else corpus.tokens.ids)[
-                slice(*corpus.tokens.offsets[i : i + 2])
-            ]
-            for corpus, rows in parts
-            for i in rows
-        ],
-        0 if cached else pad_id,
-    )
+    spans = [(c, *c.tokens.offsets[i : i + 2]) for c, rows in parts for i in rows]
+    rows = [(c.hidden if cached else c.tokens.ids)[start:end] for c, start, end in spans]
+    values, mask = pad(rows, 0 if cached else pad_id)
     return {"inputs_embeds" if cached else "input_ids": values, "attention_mask": mask}
+
+
+def _taker(n: int, rng: np.random.Generator) -> Callable[[int], np.ndarray]:
+    """A function that takes so many more numbers below n, of one permutation after another."""
+    stream = np.empty(0, dtype=np.int64)
+
+    def take(count: int) -> np.ndarray:
+        nonlocal stream
+        while len(stream) < count:
+            stream = np.concatenate([stream, rng.permutation(n)])
+        taken, stream = stream[:count], stream[count:]
+        return taken
+
+    return take
 
 
 def length_buckets(
@@ -62,12 +69,9 @@ def length_buckets(
         raise ValueError(f"batch_size must be at least 1, found {batch_size}")
     if len(lengths) == 0:
         raise ValueError("no batch can be drawn from an empty corpus")
-    stream = np.empty(0, dtype=np.int64)
+    take = _taker(len(lengths), rng)
     for first in range(0, steps, mega):
-        wanted = min(mega, steps - first) * batch_size
-        while len(stream) < wanted:
-            stream = np.concatenate([stream, rng.permutation(len(lengths))])
-        chunk, stream = stream[:wanted], stream[wanted:]
+        chunk = take(min(mega, steps - first) * batch_size)
         bucket = chunk[np.argsort(lengths[chunk], kind="stable")].reshape(-1, batch_size)
         yield from bucket[rng.permutation(len(bucket))]
 
@@ -95,21 +99,16 @@ def unlabelled_rows(
     pools = [pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]
     if min(map(len, pools)) == 0:
         raise ValueError("a domain has no unlabelled text")
-    cycle = np.empty(0, dtype=int)
+    take = _taker(len(pools), rng)
     for length in wanted:
-        while len(cycle) < batch_size:
-            cycle = np.concatenate([cycle, rng.permutation(len(pools))])
-        chosen, cycle = cycle[:batch_size], cycle[batch_size:]
         rows = []
-        for domain, count in zip(*np.unique(chosen, return_counts=True), strict=True):
+        for domain, count in zip(*np.unique(take(batch_size), return_counts=True), strict=True):
             pool = pools[domain]
             size = min(len(pool), max(window, int(count)))
-            first = int(
-                np.clip(np.searchsorted(lengths[pool], length) - size // 2, 0, len(pool) - size)
-            )
-            rows.append(
-                rng.choice(pool[first : first + size], int(count), replace=bool(count > size))
-            )
+            middle = np.searchsorted(lengths[pool], length)
+            first = int(np.clip(middle - size // 2, 0, len(pool) - size))
+            near = pool[first : first + size]
+            rows.append(rng.choice(near, int(count), replace=bool(count > size)))
         yield np.concatenate(rows)
 
 
@@ -127,11 +126,11 @@ def translated_rows(
         batches: for each step the rows of its labelled texts.
         rng: its own stream.
     """
-    of: dict[str, list[int]] = {}
+    rows_of: dict[str, list[int]] = {}
     for row, name in enumerate(translations):
-        of.setdefault(name.rpartition("|")[0], []).append(row)
+        rows_of.setdefault(name.rpartition("|")[0], []).append(row)
     for rows in batches:
-        yield np.array([rng.choice(of.get(ids[row]) or len(translations)) for row in rows])
+        yield np.array([rng.choice(rows_of.get(ids[row]) or len(translations)) for row in rows])
 
 
 def arm_labels(text: str, corpus: Corpus, domain_of: np.ndarray) -> np.ndarray:
