@@ -243,7 +243,7 @@ def corpus(study: Path, name: str):
 
 
 def checkpoint(study: Path):
-    return Prepared.of(study / "outputs", "smoke").check_inputs(
+    return Prepared.of(study / "outputs", "smoke").verify_run(
         study / "outputs/smoke/intermediate/sarcasm/dann/seed-0"
     )
 

@@ -161,11 +161,11 @@ def test_a_run_whose_data_changed_is_refused_and_one_whose_did_not_is_not(prepar
     records.finish(
         tmp_path / "a", inputs=fewer.inputs("intermediate", tasks=["sarcasm"], arm="dann"), **run
     )
-    assert prepared.check_inputs(tmp_path / "a")["phase"] == "intermediate"
+    assert prepared.verify_run(tmp_path / "a")["phase"] == "intermediate"
     records.finish(
         tmp_path / "a",
         inputs=prepare(tmp_path / "b", master_seed=1).inputs("target", target="intent"),
         **run,
     )
     with pytest.raises(ValueError, match="trained on another 'target/intent'"):
-        prepared.check_inputs(tmp_path / "a")
+        prepared.verify_run(tmp_path / "a")

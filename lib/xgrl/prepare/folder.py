@@ -74,7 +74,7 @@ class Prepared:
         parts = input_parts(phase, self.record["parameters"]["trained_layers"], **of)
         return {f"prepared/{part}": self.contents[part] for part in parts}
 
-    def check_inputs(self, folder: Path) -> dict[str, Any]:
+    def verify_run(self, folder: Path) -> dict[str, Any]:
         """A finished run's record; ValueError where it is damaged or its data are gone."""
         record = records.verify_hashes(folder)
         for name, sha256 in record["inputs"].items():

@@ -153,7 +153,7 @@ def starting_point(job: Job, prepared: Prepared) -> tuple[Prepared, Path | None]
     run = records.run_folder(
         job["outputs"], job["study"], "intermediate", arm=arm_spec(arm).checkpoint or arm, **names
     )
-    changed = prepared.check_inputs(run)["metrics"]["lower_layers_changed"]
+    changed = prepared.verify_run(run)["metrics"]["lower_layers_changed"]
     return prepared.uncached() if changed else prepared, run / "checkpoint"
 
 
@@ -162,14 +162,14 @@ def target_batches(
 ) -> dict[str, JointBatches]:
     """The batches of each stage: a task that is trained first, if any, and the target."""
     steps = {"first": job["first_steps"], "train": job["steps"]}
-    places = {stage: f"target/{job['target']}/{stage}" for stage in steps}
+    names = {stage: f"target/{job['target']}/{stage}" for stage in steps}
     size, pad_id = job["batch_size"], encoder.config.pad_token_id
     return {
         stage: JointBatches(
-            prepared.corpus(place), steps[stage], size, streams["order"], pad_id=pad_id
+            prepared.corpus(name), steps[stage], size, streams["order"], pad_id=pad_id
         )
-        for stage, place in places.items()
-        if steps[stage] and prepared.has(place)
+        for stage, name in names.items()
+        if steps[stage] and prepared.has(name)
     }
 
 

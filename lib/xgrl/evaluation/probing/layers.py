@@ -69,7 +69,7 @@ def stage_folders(
         origin = records.run_folder(outputs, study, "target", target=target, **run)
         folders["fine-tuned"] = origin / "encoder"
     for folder in list(folders.values())[1:]:
-        prepared.check_inputs(folder.parent)
+        prepared.verify_run(folder.parent)
         if not folder.exists():
             raise ValueError(
                 f"{folder} is not there: run 03_target with keep_encoder = True, or set "
