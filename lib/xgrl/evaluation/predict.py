@@ -224,9 +224,7 @@ def summarise(frame: pd.DataFrame, scores: dict[str, dict[str, float]]) -> dict[
     main = {language: headline(official) for language, official in scores.items()}
     foreign = [value for language, value in main.items() if language != "en"]
     if not foreign:
-        raise ValueError(
-            f"{list(scores)}: predicted in English only; zero-shot transfer needs another language"
-        )
+        raise ValueError(f"{list(scores)}: English only; zero-shot transfer needs another language")
     names = next(iter(scores.values()))
     return {
         "metric": "(exact_match + f1) / 2" if "exact_match" in names else next(iter(names)),

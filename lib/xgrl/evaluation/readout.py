@@ -96,9 +96,7 @@ def token_scores(
     return result
 
 
-def answer(
-    model: TaskModel, corpus: Corpus, task: str = "", may_be_empty: bool = False
-) -> list[str]:
+def answer(model: TaskModel, corpus: Corpus, task: str = "", may_be_empty=False) -> list[str]:
     """Predicted answer to each question: the best span over all windows of its context.
 
     task: name of the head in a mixture. may_be_empty: "" where no span scores above <s> in any

@@ -102,9 +102,9 @@ class Answers(Official, evaluate.Metric):
 
     def _validate_language(self, language: str | None) -> None:
         if self.needs_language and language not in LANGUAGES:
+            names = ", ".join(LANGUAGES)
             raise ValueError(
-                f"language={language!r}: answers are normalised by language, allowed: "
-                f"{', '.join(LANGUAGES)}"
+                f"language={language!r}: answers are normalised by it, allowed: {names}"
             )
 
     def validate(self, predictions: Sequence, references: Sequence) -> None:
@@ -115,19 +115,15 @@ class Answers(Official, evaluate.Metric):
         for row, (text, golds) in enumerate(zip(predictions, references, strict=True)):
             if not isinstance(text, str):
                 raise ValueError(f"prediction {row} is {text!r}: expected the answer's text")
-            if not isinstance(golds, list | tuple | np.ndarray) or not all(
-                isinstance(gold, str) for gold in golds
-            ):
+            several = isinstance(golds, list | tuple | np.ndarray)
+            if not several or not all(isinstance(gold, str) for gold in golds):
                 raise ValueError(
-                    f"reference {row} is {golds!r}: expected a list of gold answers, all of them "
-                    f"strings"
+                    f"reference {row} is {golds!r}: expected a list of gold answers, all strings"
                 )
             if len(golds) == 0 and self.config_name == "mlqa":
                 raise ValueError(f"reference {row} has no gold answers: expected one at least")
 
-    def pairs(
-        self, predictions: Sequence, references: Sequence, language: str | None
-    ) -> np.ndarray:
+    def pairs(self, predictions: Sequence, references: Sequence, language) -> np.ndarray:
         """(n, 2): exact match, 0 or 1, and word F1, 0 to 1, of each answer with the gold answer it
         fits best.
 
@@ -144,15 +140,11 @@ class Answers(Official, evaluate.Metric):
                 scores[row] = np.max(each, axis=0)
         return scores
 
-    def each(
-        self, predictions: Sequence, references: Sequence, language: str | None = None
-    ) -> np.ndarray:
+    def each(self, predictions: Sequence, references: Sequence, language=None) -> np.ndarray:
         """(n, 1): the mean of exact match and F1 in percent."""
         self._validate_language(language)
         return 100.0 * self.pairs(predictions, references, language).mean(1, keepdims=True)
 
-    def _compute(
-        self, predictions: Sequence, references: Sequence, language: str | None
-    ) -> dict[str, float]:
+    def _compute(self, predictions: Sequence, references: Sequence, language) -> dict[str, float]:
         exact, f1 = 100.0 * self.pairs(predictions, references, language).mean(0)
         return {"exact_match": float(exact), "f1": float(f1)}

@@ -48,6 +48,7 @@ from xgrl.runs.progress import watch
 from xgrl.training.batches import collate
 from xgrl.training.diagnostics import effective_rank
 
+LONGEST = 128  # subword tokens of a text
 TRANSLATION = [field.name for field in fields(Translation)]
 PARALLEL = ("stage", "layer", "language", *TRANSLATION, "cka", "seen")
 
@@ -71,10 +72,8 @@ def stage_folders(
     for folder in list(folders.values())[1:]:
         prepared.verify_run(folder.parent)
         if not folder.exists():
-            raise ValueError(
-                f"{folder} is not there: run 03_target with keep_encoder = True, or set "
-                f"probe_target = ''"
-            )
+            remedy = "run 03_target with keep_encoder = True, or set probe_target = ''"
+            raise ValueError(f"{folder} is not there: {remedy}")
     return folders
 
 
@@ -93,20 +92,15 @@ def load_features(
 
 @torch.inference_mode()
 def stage_features(
-    texts: Sequence[str],
-    stages: Mapping[str, PreTrainedModel],
-    tokenizer,
-    frozen: int = 0,
-    batch_size: int = 32,
-    max_length: int = 128,
+    texts: Sequence[str], stages: Mapping[str, PreTrainedModel], tokenizer, frozen=0, batch_size=32
 ) -> dict[str, np.ndarray]:
     """Mean-pooled hidden states of every layer at every stage, in the order of the texts.
 
     texts: n strings. stages: by name, the first a whole encoder, the others what
     `xgrl.models.split.top` gives of theirs above the `frozen` lowest layers, which they share with
     the first (0: whole encoders too); put in evaluation mode (no dropout). tokenizer: of all of
-    them. frozen: lower layers that all stages have in common. batch_size: texts a forward pass.
-    max_length: subword tokens, longer texts are cut.
+    them; texts of more than `LONGEST` tokens are cut. frozen: lower layers that all stages have in
+    common. batch_size: texts a forward pass.
 
     Returns a stage's features (layers + 1, n, d) float32; index 0 is the embedding layer. The mean
     runs over all real tokens, special ones included, and is not normalised in length. Raises
@@ -117,7 +111,7 @@ def stage_features(
     (first, *others), features = stages, {}
     whole = stages[first].eval()
     device, pad_id = whole.device, whole.config.pad_token_id or 0
-    corpus = Corpus([], None, tokenise(list(texts), tokenizer, max_length))
+    corpus = Corpus([], None, tokenise(list(texts), tokenizer, LONGEST))
     order = np.argsort(corpus.tokens.lengths, kind="stable")
     for start in watch(range(0, len(order), batch_size), "batch of sentences"):
         rows = order[start : start + batch_size]
