@@ -37,7 +37,7 @@ def ours(arm: str, cached: bool) -> dict[str, float]:
     from xgrl.evaluation.readout import dev_accuracy
     from xgrl.prepare.folder import Prepared
     from xgrl.training.build import build_intermediate, labelled_corpora
-    from xgrl.training.trainer import fit, optimisation
+    from xgrl.training.trainer import fit
 
     torch.set_num_threads(1)
     prepared = Prepared.of("outputs", STUDY)
@@ -46,7 +46,7 @@ def ours(arm: str, cached: bool) -> dict[str, float]:
     run, dev = build_intermediate(job, prepared), labelled_corpora(prepared, TASK, "dev")[TASK]
     data = run.stages["train"]
     before = time.perf_counter()
-    fit(run.model, data, dropout=run.streams["dropout"], **optimisation(job))
+    fit(run.model, data, job, run.streams["dropout"])
     seconds = time.perf_counter() - before
     right, count, _ = dev_accuracy(run.model, dev, TASK)
     return {

@@ -76,10 +76,10 @@ def fitted(
 ) -> tuple[float, dict]:
     """Seconds of so many steps, after two that do not count; what was seen."""
     warm = batches.JointBatches(corpus, 2, batch, np.random.default_rng(0), pad_id=pad)
-    trainer.fit(model, warm, **RECIPE, dropout=np.random.default_rng(0))
+    trainer.fit(model, warm, RECIPE, np.random.default_rng(0))
     data = batches.JointBatches(corpus, steps, batch, streams["order"], pad_id=pad)
     meet()
-    seconds = trainer.fit(model, data, **RECIPE, dropout=streams["dropout"]).seconds
+    seconds = trainer.fit(model, data, RECIPE, streams["dropout"]).seconds
     lengths = np.concatenate([corpus.lengths[rows] for rows in data.rows])
     return seconds, data.seen() | {"lengths": lengths}
 
@@ -146,7 +146,7 @@ def examples(kind: str, rows: int) -> dict[str, float]:
     before = time.perf_counter()
     if kind == "train":
         data = batches.JointBatches(corpus, rows // BATCH, BATCH, streams["order"], pad_id=pad)
-        trainer.fit(model, data, **RECIPE, dropout=streams["dropout"])
+        trainer.fit(model, data, RECIPE, streams["dropout"])
     else:
         dev_accuracy(model, corpus)
     return {"seconds": time.perf_counter() - before, "mb": peak_memory_mb() - loaded}

@@ -96,7 +96,7 @@ def fit(model: TaskModel, corpus, steps: int, **changes) -> trainer.Fit:
         "warmup": 0.1,
         "max_grad_norm": 1.0,
     }
-    return trainer.fit(model, data, dropout=np.random.default_rng(2), **rates | changes)
+    return trainer.fit(model, data, rates | changes, np.random.default_rng(2))
 
 
 @pytest.mark.parametrize("target", TRAINED)
@@ -181,7 +181,7 @@ def test_a_mixture_draws_homogeneous_batches_and_shares_the_heads_it_should(bert
         "max_grad_norm": 1.0,
     }
     before = {name: [p.clone() for p in part.parameters()] for name, part in head.items()}
-    assert trainer.fit(model, data, dropout=np.random.default_rng(0), **rates).diverged is None
+    assert trainer.fit(model, data, rates, np.random.default_rng(0)).diverged is None
     for name, part in head.items():
         assert any(
             not torch.equal(a, b) for a, b in zip(before[name], part.parameters(), strict=True)

@@ -113,6 +113,4 @@ def tiny_run(
         warmup=0.1,
         max_grad_norm=1.0,
     )
-    return Run(
-        model, trainer.fit(model, data, dropout=streams["dropout"], **(optimisation | rates)), data
-    )
+    return Run(model, trainer.fit(model, data, optimisation | rates, streams["dropout"]), data)

@@ -10,7 +10,7 @@ from small_study import prepare
 from xgrl.models.split import Chain
 from xgrl.prepare.folder import Prepared
 from xgrl.runs import params, records
-from xgrl.training import build, trainer
+from xgrl.training import build
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +88,3 @@ def test_a_target_starts_from_its_arm_s_checkpoint(prepared):
         own, checkpoint = build.starting_point(job | {"arm": "centring"}, prepared)
         assert checkpoint == run / "checkpoint" and own.cached is not changed
     assert build.starting_point(target(prepared, "intent"), prepared) == (prepared, None)
-
-
-def test_a_run_takes_its_rates_from_the_job():
-    job = intermediate("dann", learning_rate=0.125)
-    rates = trainer.optimisation(job)
-    assert rates["learning_rate"] == 0.125 and set(rates) == set(trainer.OPTIMISATION)
-    job = params.validate("03_target", {"intermediate": "none", "arm": "none"})
-    assert set(trainer.OPTIMISATION) - set(trainer.optimisation(job)) == {
-        "discriminator_learning_rate"
-    }

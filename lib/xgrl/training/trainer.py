@@ -151,57 +151,39 @@ class Fit:
     seconds: float
 
 
-OPTIMISATION = (
-    "learning_rate", "head_learning_rate", "discriminator_learning_rate", "weight_decay", "warmup",
-    "max_grad_norm", "device", "micro_batch_size",
-)  # fmt: skip
-
-
-def optimisation(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Those parameters of a job of 02 or 03 that `fit` takes."""
-    return {name: job[name] for name in OPTIMISATION if name in job}
-
-
 def fit(
-    model: TaskModel,
-    data: JointBatches,
-    *,
-    learning_rate: float,
-    head_learning_rate: float,
-    weight_decay: float,
-    warmup: float,
-    max_grad_norm: float,
-    dropout: np.random.Generator,
-    discriminator_learning_rate: float = 1e-3,
-    device: str = "cpu",
-    micro_batch_size: int = 0,
+    model: TaskModel, data: JointBatches, job: Mapping[str, Any], dropout: np.random.Generator
 ) -> Fit:
     """Train `model` in place on all batches of `data`: fused AdamW, linear warm-up and decay.
 
     Args:
         model: see `TaskModel`.
         data: one item a step.
-        learning_rate, head_learning_rate, discriminator_learning_rate: peak rates of encoder, head,
-            and the arm's modules.
-        weight_decay: of AdamW, on all parameters.
-        warmup: share of the steps with rising rate.
-        max_grad_norm: clipping of encoder and head together, and of the arm's modules.
+        job: parameters of 02 or 03, of which these count: ``learning_rate``,
+            ``head_learning_rate``, ``discriminator_learning_rate`` (peak rates of encoder, head,
+            and the arm's modules), ``weight_decay`` (of AdamW, on all parameters), ``warmup``
+            (share of the steps with rising rate), ``max_grad_norm`` (clipping of encoder and head
+            together, and of the arm's modules), ``device`` ("cpu", the default, or "cuda", there
+            with bfloat16 where that loses nothing) and ``micro_batch_size`` (see
+            `TaskModel.states`; 0, the default, for all).
         dropout: generator that seeds torch for the whole run.
-        device: "cpu" or "cuda"; on the latter bfloat16 where that loses nothing (autocast).
-        micro_batch_size: sequences that go through the encoder at once, see `TaskModel.states`; 0
-            for all.
     """
+    device = job.get("device", "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device='cuda': torch sees no GPU here; allowed: cpu")
-    model.micro_batch_size = micro_batch_size
-    rates = (learning_rate, head_learning_rate, discriminator_learning_rate)
+    model.micro_batch_size = job.get("micro_batch_size", 0)
+    rates = {
+        "encoder": job["learning_rate"],
+        "head": job["head_learning_rate"],
+        "arm": job.get("discriminator_learning_rate", 0.0),
+    }
     with tempfile.TemporaryDirectory() as folder:
         seed = torch_seed(dropout) % 2**32
         arguments = TrainingArguments(
             output_dir=folder,
             max_steps=len(data),
-            weight_decay=weight_decay,
-            warmup_steps=round(warmup * len(data)),
+            weight_decay=job["weight_decay"],
+            warmup_steps=round(job["warmup"] * len(data)),
             lr_scheduler_type="linear",
             max_grad_norm=0.0,  # `JointTrainer` clips
             seed=seed,
@@ -217,8 +199,8 @@ def fit(
             model=model,
             args=arguments,
             train_dataset=data,
-            clip=max_grad_norm,
-            learning_rates=dict(zip(("encoder", "head", "arm"), rates, strict=True)),
+            clip=job["max_grad_norm"],
+            learning_rates=rates,
         )
         trainer.remove_callback(PrinterCallback)
         # one GPU a job: a batch is one, not to be split over several
