@@ -12,10 +12,10 @@ from xgrl.report import by_language, load_study
 
 def test_effects_average_to_theta_for_parallel_targets_and_centre_the_others(study):
     one = study.predictions[study.predictions.target == "sentiment"]
-    found = by_language.language_effects(
+    effects = by_language.language_effects(
         load_study.Study(**{**vars(study), "predictions": one}), "standard", "dann"
     )
-    assert found.table.effect.mean() == pytest.approx(stats.compare(one).theta)
+    assert effects.table.effect.mean() == pytest.approx(stats.compare(one).theta)
     every = by_language.language_effects(study, "standard", "dann").table
     cells = stats.compare(study.predictions)
     per = cells.per_language.merge(
@@ -37,13 +37,13 @@ def test_an_effect_that_follows_distance_is_found_and_one_that_does_not_is_not()
         **dict.fromkeys(by_language.DISTANCES, np.nan),
     }
 
-    def found(gain):
+    def found(effect):
         table = pd.DataFrame(
-            base | {"effect": gain, "low": gain - 1, "high": gain + 1, "syntactic": distance},
+            base | {"effect": effect, "low": effect - 1, "high": effect + 1, "syntactic": distance},
             index=names,
         )
         return by_language.typology(
-            by_language.LanguageEffects(table, gain[None].repeat(2, 0), np.array(["a", "a"]))
+            by_language.LanguageEffects(table, effect[None].repeat(2, 0), np.array(["a", "a"]))
         ).iloc[0]
 
     follows, proxied = found(-5 * distance + 0.3 * g.normal(size=20)), found(3 * proxy)
@@ -61,13 +61,13 @@ def test_permuting_languages_keeps_its_level():
         **dict.fromkeys(by_language.DISTANCES, np.nan),
     }
     for _ in range(200):
-        gain = g.normal(size=12)
+        effect = g.normal(size=12)
         table = pd.DataFrame(
-            base | {"effect": gain, "public": g.normal(size=12), "syntactic": g.random(12)}
+            base | {"effect": effect, "public": g.normal(size=12), "syntactic": g.random(12)}
         )
         hits += (
             by_language.typology(
-                by_language.LanguageEffects(table, gain[None], np.array(["a"])), draws=199, seed=g
+                by_language.LanguageEffects(table, effect[None], np.array(["a"])), draws=199, seed=g
             ).p[0]
             <= 0.05
         )
@@ -75,11 +75,11 @@ def test_permuting_languages_keeps_its_level():
 
 
 def test_seen_against_unseen_is_the_difference_of_mean_effects(many):
-    found = by_language.language_effects(many, "standard", "dann")
-    row = by_language.seen_against_unseen(found).iloc[0]
-    seen = found.table.seen.astype(bool)
+    effects = by_language.language_effects(many, "standard", "dann")
+    row = by_language.seen_against_unseen(effects).iloc[0]
+    seen = effects.table.seen.astype(bool)
     assert row.difference == pytest.approx(
-        found.table.effect[seen].mean() - found.table.gain[~seen].mean()
+        effects.table.effect[seen].mean() - effects.table.effect[~seen].mean()
     )
     assert (
         row.low < row.difference < row.high
