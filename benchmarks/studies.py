@@ -165,7 +165,7 @@ def logged(seconds: float, study: str | Path) -> dict[str, dict]:
 
 
 def whole() -> dict[str, dict]:
-    """Run the laptop study as `make study` does, in a fresh folder, no frozen layers in the cache."""
+    """Run the laptop study as `make study` does, in a fresh folder with no cached layers."""
     files = [
         "--configfile",
         "params/base.yaml",

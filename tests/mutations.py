@@ -90,16 +90,16 @@ FAULTS = {
         "stats/multiplicity.py",
         "p[order] * np.arange(len(p), 0, -1)",
         "p[order] * np.arange(1, len(p) + 1)",
-        ("stats",),
+        ("stats/test_multiplicity.py",),
     ),
     "exact interval off by one": Fault(
-        "stats/intervals.py", "binomtest(k, n)", "binomtest(k, n + 1)", ("stats",)
+        "stats/intervals.py", "binomtest(k, n)", "binomtest(k, n + 1)", ("stats/test_intervals.py",)
     ),
     "mean squares over the wrong axis": Fault(
         "stats/twoway.py",
         "row, column = D.mean(-1, keepdims=True), D.mean(-2, keepdims=True)",
         "row, column = D.mean(-2, keepdims=True), D.mean(-1, keepdims=True)",
-        ("stats",),
+        ("stats/test_twoway.py",),
     ),
     "a label one too high is accepted": Fault(
         "tasks/formats.py",
@@ -111,43 +111,46 @@ FAULTS = {
         "tasks/leakage.py",
         "a[i].multiply(b[j]).sum(axis=1)",
         "a[i].multiply(b[j]).max(axis=1).toarray()",
-        ("tasks",),
+        ("tasks/test_leakage.py",),
     ),
     "distance with the wrong sign": Fault(
-        "tasks/typology.py", "1 - a @ b / np.sqrt(", "1 + a @ b / np.sqrt(", ("tasks",)
+        "tasks/typology.py",
+        "1 - a @ b / np.sqrt(",
+        "1 + a @ b / np.sqrt(",
+        ("tasks/test_typology.py",),
     ),
     "pooled with the padding": Fault(
         "models/heads.py",
         "(hidden * weights).sum(1) / weights.sum(1)",
         "hidden.sum(1) / weights.sum(1)",
-        ("models",),
+        ("models/test_heads.py", "models/test_encoder.py"),
     ),
     "the layer below": Fault(
-        "models/encoder.py", "layer %= depth + 1", "layer %= depth", ("models",)
+        "models/encoder.py", "layer %= depth + 1", "layer %= depth", ("models/test_encoder.py",)
     ),
     "centred along the wrong axis": Fault(
         "arms/centring.py",
         "vectors - vectors.mean(0)",
         "vectors - vectors.mean(1, keepdims=True)",
-        ("arms",),
+        ("arms/test_arms.py",),
     ),
     "right and wrong translations swapped": Fault(
         "arms/lexical.py",
         "relu(margin + negative - right)",
         "relu(margin - negative + right)",
-        ("arms",),
+        ("arms/test_arms.py",),
     ),
     "a question loses its last token": Fault(
         "prepare/encode.py",
         "question[: offsets[longest - 1][1]]",
         "question[: offsets[longest - 1][0]]",
-        ("prepare",),
+        ("prepare/test_encode.py",),
     ),
     "an example loses its last sequence": Fault(
         "prepare/corpus.py",
-        "np.arange(borders[u], borders[u + 1])",
-        "np.arange(borders[u], max(borders[u] + 1, borders[u + 1] - 1))",
-        ("prepare", "training"),
+        "np.arange(*self.units[u : u + 2])",
+        "np.arange(self.units[u], max(self.units[u] + 1, self.units[u + 1] - 1))",
+        ("prepare/test_corpus.py", "training/test_batches.py"),
     ),
     "the farther of two lengths": Fault(
         "prepare/lengths.py",
@@ -171,13 +174,13 @@ FAULTS = {
         "training/batches.py",
         'bucket = chunk[np.argsort(lengths[chunk], kind="stable")]',
         "bucket = chunk",
-        ("training", "arms"),
+        ("training/test_batches.py",),
     ),
     "features centred along the wrong axis": Fault(
         "training/diagnostics.py",
         "features - features.mean(0)",
         "features - features.mean(1, keepdims=True)",
-        ("training",),
+        ("training/test_diagnostics.py",),
     ),
     "the worst pairs are mined first": Fault(
         "evaluation/retrieval.py",
@@ -189,28 +192,31 @@ FAULTS = {
         "evaluation/metrics/ranking.py",
         "total / min(len(relevant), DEPTH)",
         "total / len(relevant)",
-        ("evaluation/metrics",),
+        ("evaluation/metrics/test_metrics.py",),
     ),
     "classes' means compared as one": Fault(
         "evaluation/probing/geometry.py",
         "(means[codes] - x.mean(0)) ** 2",
         "(means[codes] - x) ** 2",
-        ("evaluation/probing",),
+        ("evaluation/probing/test_geometry.py",),
     ),
     "a discriminator acts within its error": Fault(
-        "report/checks.py", "fresh.mean() + half < 0", "fresh.mean() - half < 0", ("report",)
+        "report/checks.py",
+        "fresh.mean() + half < 0",
+        "fresh.mean() - half < 0",
+        ("report/test_checks.py",),
     ),
     "seen and unseen languages swapped": Fault(
         "report/by_language.py",
-        "[:, seen].mean(1) - found.blocks[:, ~seen].mean(1)",
-        "[:, ~seen].mean(1) - found.blocks[:, seen].mean(1)",
-        ("report",),
+        "[:, seen].mean(1) - effects.blocks[:, ~seen].mean(1)",
+        "[:, ~seen].mean(1) - effects.blocks[:, seen].mean(1)",
+        ("report/test_by_language.py",),
     ),
     "a score differs but its count does not": Fault(
         "report/reference.py",
         "(both.difference == 0) & (both.n_here == both.n_reference)",
         "(both.difference == 0) | (both.n_here == both.n_reference)",
-        ("report",),
+        ("report/test_reference.py",),
     ),
 }
 

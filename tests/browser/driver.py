@@ -25,7 +25,8 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 TOKEN = "xgrl-browser-test"
 SWITCHES = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-    "--remote-debugging-port=0", "--no-first-run", "--disable-background-networking", "--window-size=1400,1000", "about:blank",
+    "--remote-debugging-port=0", "--no-first-run", "--disable-background-networking",
+    "--window-size=1400,1000", "about:blank",
 )  # fmt: skip
 
 

@@ -351,8 +351,8 @@ def main() -> int:
             len(wrong) + (same != len(expected)) + (found["predictions"].keys() != expected.keys())
         )
         print(
-            f"round {number}: {dict(found['kills'])}, resumed {found['resumed']} times, predictions "
-            f"equal {same} of {len(expected)}, finished runs kept "
+            f"round {number}: {dict(found['kills'])}, resumed {found['resumed']} times, "
+            f"predictions equal {same} of {len(expected)}, finished runs kept "
             f"{found['kept'] - len(found['rerun'])} of {found['kept']}, damaged "
             f"{len(found['damaged'])}, processes left {len(found['left'])}, temporary files left "
             f"{len(found['litter'])}",
