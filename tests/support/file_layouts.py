@@ -46,7 +46,10 @@ CONLLU = (
     "1\n1-2\tdon't\t_\t_\t_\t_\t_\t_\t_\t_\n1\tdo\tdo\tAUX\t_\t_\t0\t_\t_\t_\n2\tn't\tnot\tPART\t_\t_\t1\t_\t_\t_\n"
     "2.1\tgo\tgo\tVERB\t_\t_\t_\t_\t_\t_\n\n1\tNo\tno\tINTJ\t_\t_\t0\t_\t_\t_\n"
 )
-XNLI = 'language\tgold_label\tsentence1\tsentence2\tpairID\nde\tneutral\t"A\tB\t7\nen\tentailment\tC\tD\t7\n'
+XNLI = (
+    'language\tgold_label\tsentence1\tsentence2\tpairID\nde\tneutral\t"A\tB\t7\n'
+    "en\tentailment\tC\tD\t7\n"
+)
 PAWS = 'id\tsentence1\tsentence2\tlabel\n1\tA\t"" B\t1\n2\tC\tD\t0\n'
 MNLI = [
     {"gold_label": "neutral", "sentence1": "A", "sentence2": "B"},
@@ -266,7 +269,8 @@ CASES = {
         "en",
         "dev",
         {
-            "QQP/dev.tsv": 'id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n5\t1\t2\tA "x\tB\t1\n'
+            "QQP/dev.tsv": "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
+            '5\t1\t2\tA "x\tB\t1\n'
         },
         [{"id": "qqp-dev-0", "text": 'A "x', "text_pair": "B", "label": 1}],
     ),

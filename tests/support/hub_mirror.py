@@ -16,8 +16,26 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 
 TEXT, INT = Value("string"), Value("int32")
 NLI = ClassLabel(names=["entailment", "neutral", "contradiction"])
-UD = ["NOUN", "PUNCT", "ADP", "NUM", "SYM", "SCONJ", "ADJ", "PART", "DET", "CCONJ", "PROPN", "PRON", "X", "_", "ADV", "INTJ",
-      "VERB", "AUX"]  # fmt: skip
+UD = [
+    "NOUN",
+    "PUNCT",
+    "ADP",
+    "NUM",
+    "SYM",
+    "SCONJ",
+    "ADJ",
+    "PART",
+    "DET",
+    "CCONJ",
+    "PROPN",
+    "PRON",
+    "X",
+    "_",
+    "ADV",
+    "INTJ",
+    "VERB",
+    "AUX",
+]
 NER = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
 PAIRS = {"premise": TEXT, "hypothesis": TEXT, "label": NLI}
 SPANS = {
@@ -35,10 +53,25 @@ COSMOS = {
 SIQA = {
     column: TEXT for column in ("context", "question", "answerA", "answerB", "answerC", "label")
 }
-HELLASWAG = {"ind": INT, "activity_label": TEXT, "ctx_a": TEXT, "ctx_b": TEXT, "ctx": TEXT, "endings": List(TEXT),
-             "source_id": TEXT, "split": TEXT, "split_type": TEXT, "label": TEXT}  # fmt: skip
-COMMONSENSE = {"id": TEXT, "question": TEXT, "question_concept": TEXT, "choices": {"label": List(TEXT), "text": List(TEXT)},
-               "answerKey": TEXT}  # fmt: skip
+HELLASWAG = {
+    "ind": INT,
+    "activity_label": TEXT,
+    "ctx_a": TEXT,
+    "ctx_b": TEXT,
+    "ctx": TEXT,
+    "endings": List(TEXT),
+    "source_id": TEXT,
+    "split": TEXT,
+    "split_type": TEXT,
+    "label": TEXT,
+}
+COMMONSENSE = {
+    "id": TEXT,
+    "question": TEXT,
+    "question_concept": TEXT,
+    "choices": {"label": List(TEXT), "text": List(TEXT)},
+    "answerKey": TEXT,
+}
 UDPOS = {"tokens": List(TEXT), "pos_tags": List(ClassLabel(names=UD))}
 WIKIANN = {
     "tokens": List(TEXT),
@@ -187,8 +220,18 @@ def _choices(root: Path) -> None:
         "endings": ["runs", "eats", "sleeps", "flies"],
     }
     for split, labels in {"train": ["3", "0"], "validation": ["1"], "test": [""]}.items():
-        rows = [{"ind": 7, "activity_label": "x", "source_id": "s", "split": split, "split_type": "z", "label": label} | ending
-                for label in labels]  # fmt: skip
+        rows = [
+            {
+                "ind": 7,
+                "activity_label": "x",
+                "source_id": "s",
+                "split": split,
+                "split_type": "z",
+                "label": label,
+            }
+            | ending
+            for label in labels
+        ]
         put(root, f"Rowan/hellaswag/data/{split}", HELLASWAG, rows)
     answers = {f"answer{i}": f"because {i}" for i in range(4)}
     for split in ("train", "validation"):
@@ -315,16 +358,24 @@ def _mewsli(root: Path) -> None:
             {"mention": TEXT, "entity": TEXT},
             rows,
         )
-    entities = [{"entity_id": "Q220", "title": "Roma", "description": "Roma è la capitale."},
-                {"entity_id": "Q64", "title": "Berlin", "description": "Берлин — столица."}]  # fmt: skip
+    entities = [
+        {"entity_id": "Q220", "title": "Roma", "description": "Roma è la capitale."},
+        {"entity_id": "Q64", "title": "Berlin", "description": "Берлин — столица."},
+    ]
     put(
         root,
         f"{clone}/candidate_entities/test/0000.parquet",
         {name: TEXT for name in entities[0]},
         entities,
     )
-    lines = ["---", "configs:", "- config_name: wikipedia_pairs", "  data_files:", "  - split: train",
-             "    path: wikipedia_pairs/train.jsonl.tar.gz"]  # fmt: skip
+    lines = [
+        "---",
+        "configs:",
+        "- config_name: wikipedia_pairs",
+        "  data_files:",
+        "  - split: train",
+        "    path: wikipedia_pairs/train.jsonl.tar.gz",
+    ]
     for language in ("en", "de"):
         folder = root / clone / "wikinews_mentions" / language
         folder.mkdir(parents=True)

@@ -201,7 +201,10 @@ def test_foreign_questions_are_questions_and_stand_outside_their_passage(real):
 @pytest.mark.embedded
 def test_hardly_a_hindi_question_is_a_translation_of_the_english_training_passages(real, shared):
     file = json.loads((shared / "data" / "xquad" / "xquad.hi.json").read_text())
-    squash = lambda text: re.sub(r"\W", "", text)
+
+    def squash(text):
+        return re.sub(r"\W", "", text)
+
     known = {
         squash(q["question"])
         for article in file["data"]
@@ -330,8 +333,10 @@ def test_slots_and_their_locales_are_those_of_the_rule():
         for row in commands.commands(language, multilingual.INTENTS):
             for *_, slot in row["spans"]:
                 found[slot].add(row["template"])
-    frequent = {code: {slot for slot, keys in found.items() if len(keys) >= commands.FEWEST_TEMPLATES}
-                for code, found in templates.items()}  # fmt: skip
+    frequent = {
+        code: {slot for slot in found if len(found[slot]) >= commands.FEWEST_TEMPLATES}
+        for code, found in templates.items()
+    }
     assert set(multilingual.SLOTS) == frequent["en"]
     assert {code for code in frequent if len(frequent[code] & frequent["en"]) >= 16} == {
         "en",
@@ -347,10 +352,13 @@ def test_slots_and_their_locales_are_those_of_the_rule():
 def test_document_targets_say_what_the_file_says(real, language):
     first = documents.FILED.index(language) * 1000
     articles = english.examples("paragraph_segmentation")[first : first + 1000]
-    place = lambda row: tuple(map(int, row["id"].rsplit("-", 2)[1:]))
-    lines = lambda article: [
-        " ".join(line.split()) for line in articles[article]["input"].split("\n")
-    ]
+
+    def place(row):
+        return tuple(map(int, row["id"].rsplit("-", 2)[1:]))
+
+    def lines(article):
+        return [" ".join(line.split()) for line in articles[article]["input"].split("\n")]
+
     for row in real["boundary", "target", language, "test"]:
         article, i = place(row)
         assert [row["text"], row["text_pair"]] == lines(article)[i : i + 2]

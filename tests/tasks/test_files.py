@@ -251,7 +251,8 @@ HIDDEN = squad({"id": "q1", "question": "Who?", "answers": [{"text": "", "answer
             "de",
             "test",
             {"test-de.tsv": "A\tB\n"},
-            r"test-de\.tsv, line 1: found 2 columns, expected 3 .*takes the answers out.*xnli\.test\.tsv",
+            r"test-de\.tsv, line 1: found 2 columns, expected 3 .*takes the answers out"
+            r".*xnli\.test\.tsv",
         ),
         (
             "pawsx",
@@ -362,7 +363,8 @@ def test_test_files_without_their_answers_are_refused(
             "de",
             "test",
             {"other.txt": "x"},
-            r"xnli\.test\.tsv or xnli\.test\.jsonl or .* or test-de\.tsv does not exist.*xnli holds other\.txt",
+            r"xnli\.test\.tsv or xnli\.test\.jsonl or .* or test-de\.tsv does not exist"
+            r".*xnli holds other\.txt",
         ),
         (
             "tatoeba",
@@ -636,7 +638,8 @@ def test_bad_files_are_refused_by_name_and_line(task, language, split, files, me
             "en",
             "dev",
             {
-                "dev.tsv": 'id\tquestion1\tquestion2\tis_duplicate\n5\tA\tB\t1\n"\tbroken?\t0\n6\tA\tB\tC\t1\n'
+                "dev.tsv": "id\tquestion1\tquestion2\tis_duplicate\n5\tA\tB\t1\n"
+                '"\tbroken?\t0\n6\tA\tB\tC\t1\n'
             },
             "2 missing label",
             1,

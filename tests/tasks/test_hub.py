@@ -32,45 +32,88 @@ FOREIGN = {"xcopa": "et", "tydiqa": "fi"}  # otherwise German
 COUNTED = {("anli", "train"): "1 label out of range"}
 EXPECTED = {
     ("anli", "train"): [
-        ("snli-train-0", "a dog", "an animal", 0), ("snli-train-2", "b", "c", 2), ("mnli-train-0", "m0", "h0", 1),
-        ("mnli-train-1", "m1", "h1", 0), *((f"anli-r{i}-train-0", f"p train_r{i}", "h", 1) for i in (1, 2, 3)),
+        ("snli-train-0", "a dog", "an animal", 0),
+        ("snli-train-2", "b", "c", 2),
+        ("mnli-train-0", "m0", "h0", 1),
+        ("mnli-train-1", "m1", "h1", 0),
+        *((f"anli-r{i}-train-0", f"p train_r{i}", "h", 1) for i in (1, 2, 3)),
     ],
     ("anli", "dev"): [(f"anli-r{i}-dev-0", f"p dev_r{i}", "h", 1) for i in (1, 2, 3)],
     ("mnli", "dev"): [("mnli-dev-0", "v", "w", 2)],
     ("mnli", "translated"): [("mnli-train-0", "M0", "H0", 1), ("mnli-train-1", "M1", "H1", 0)],
     ("qqp", "train"): [("qqp-train-0", "q1", "q2", 1)],
     ("squad2", "dev"): [
-        ("5733be28", "Where was she born?", "Beyoncé was born in Houston, Texas.", {"text": ["Houston"], "answer_start": [20]}),
-        ("5a8d7bf7", "Who was in Rome?", "The Normans were in Normandy.", {"text": [], "answer_start": []}),
+        (
+            "5733be28",
+            "Where was she born?",
+            "Beyoncé was born in Houston, Texas.",
+            {"text": ["Houston"], "answer_start": [20]},
+        ),
+        (
+            "5a8d7bf7",
+            "Who was in Rome?",
+            "The Normans were in Normandy.",
+            {"text": [], "answer_start": []},
+        ),
     ],
     ("hellaswag", "train"): [
-        (f"hellaswag-train-{i}", "A man sits. he", ["runs", "eats", "sleeps", "flies"], label) for i, label in enumerate((3, 0))
+        (f"hellaswag-train-{i}", "A man sits. he", ["runs", "eats", "sleeps", "flies"], label)
+        for i, label in enumerate((3, 0))
     ],
-    ("cosmosqa", "dev"): [("3Q9##validation", "It rained. Why?", [f"because {i}" for i in range(4)], 3)],
-    ("commonsenseqa", "train"): [("075etrain", "Where is a book?", ["bank", "library", "mall", "park", "sea"], 1)],
+    ("cosmosqa", "dev"): [
+        ("3Q9##validation", "It rained. Why?", [f"because {i}" for i in range(4)], 3)
+    ],
+    ("commonsenseqa", "train"): [
+        ("075etrain", "Where is a book?", ["bank", "library", "mall", "park", "sea"], 1)
+    ],
     ("siqa", "dev"): [("siqa-dev-0", "Kai won. How does Kai feel?", ["sad", "glad", "ill"], 1)],
     ("xnli", "train"): [("mnli-train-0", "m0", "h0", 1), ("mnli-train-1", "m1", "h1", 0)],
     ("xnli", "test"): [("xnli-test-0", "Ja", "Nein", 2), ("xnli-test-1", "Nein", "Nein", 0)],
-    ("xcopa", "train"): [("xcopa-train-0", "My body cast a shadow. What was the cause?", ["The sun rose.", "It rained."], 0)],
-    ("xcopa", "test"): [("xcopa-test-5", "Ese oli mullikilesse mähitud. What was the effect?", ["a", "b"], 1)],
+    ("xcopa", "train"): [
+        (
+            "xcopa-train-0",
+            "My body cast a shadow. What was the cause?",
+            ["The sun rose.", "It rained."],
+            0,
+        )
+    ],
+    ("xcopa", "test"): [
+        ("xcopa-test-5", "Ese oli mullikilesse mähitud. What was the effect?", ["a", "b"], 1)
+    ],
     ("udpos", "test"): [("udpos-de-test-0", ["Sie", "liest", "."], ["PRON", "VERB", "PUNCT"])],
     ("panx", "test"): [
         ("panx-de-test-0", ["Angela", "Merkel", "in", "Rom"], ["B-PER", "I-PER", "O", "B-LOC"]),
         ("panx-de-test-1", ["Rom", ":"], ["B-LOC", "O"]),
     ],
     ("xquad", "train"): [
-        ("5733be28", "Where was she born?", "Beyoncé was born in Houston, Texas.", {"text": ["Houston"], "answer_start": [20]})
+        (
+            "5733be28",
+            "Where was she born?",
+            "Beyoncé was born in Houston, Texas.",
+            {"text": ["Houston"], "answer_start": [20]},
+        )
     ],
     ("xquad", "test"): [("x1", "?", "Es ist in Rom.", {"text": ["Rom"], "answer_start": [10]})],
     ("mlqa", "test"): [("a4", "?", "Es ist in Rom.", {"text": ["Rom"], "answer_start": [10]})],
-    ("tydiqa", "test"): [("finnish-2-0", "Mikä?", "Talo on.", {"text": ["Talo"], "answer_start": [0]})],
-    ("tatoeba", "queries"): [(f"tatoeba-deu-{i}", t, "", [f"tatoeba-deu-{i}"]) for i, t in enumerate(("Hallo", "Hallo!"))],
-    ("tatoeba", "candidates"): [(f"tatoeba-deu-{i}", t, "", [f"tatoeba-deu-{i}"]) for i, t in enumerate(("Hello", "Hello!"))],
-    ("mewslix", "train"): [("mewslix-train-0", "Rome: in { Rome } today", "Rome is the capital of Italy.", "")],
+    ("tydiqa", "test"): [
+        ("finnish-2-0", "Mikä?", "Talo on.", {"text": ["Talo"], "answer_start": [0]})
+    ],
+    ("tatoeba", "queries"): [
+        (f"tatoeba-deu-{i}", t, "", [f"tatoeba-deu-{i}"]) for i, t in enumerate(("Hallo", "Hallo!"))
+    ],
+    ("tatoeba", "candidates"): [
+        (f"tatoeba-deu-{i}", t, "", [f"tatoeba-deu-{i}"]) for i, t in enumerate(("Hello", "Hello!"))
+    ],
+    ("mewslix", "train"): [
+        ("mewslix-train-0", "Rome: in { Rome } today", "Rome is the capital of Italy.", "")
+    ],
     ("mewslix", "queries"): [("m-de-1", "Rom: in { Rom } heute", "", ["Q220"])],
-    ("mewslix", "candidates"): [("Q220", "Roma è la capitale.", "", ["Q220"]), ("Q64", "Берлин — столица.", "", ["Q64"])],
+    ("mewslix", "candidates"): [
+        ("Q220", "Roma è la capitale.", "", ["Q220"]),
+        ("Q64", "Берлин — столица.", "", ["Q64"]),
+    ],
     ("pawsx", "test"): [("pawsx-test-1", "a b", "b a", 0), ("pawsx-test-2", "a", "a", 1)],
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -279,7 +322,8 @@ def test_a_missing_column_is_refused_with_those_that_are_there(clone):
         rows,
     )
     refused(
-        r"facebook/xnli \(config de, split test\): expected a column 'hypothesis or .*'; found: premise, hypotheses, label"
+        r"facebook/xnli \(config de, split test\): expected a column 'hypothesis or .*'; "
+        r"found: premise, hypotheses, label"
     )
     mirror.put(
         clone,
@@ -293,7 +337,8 @@ def test_a_missing_column_is_refused_with_those_that_are_there(clone):
 def test_a_missing_data_set_config_or_split_is_refused_with_those_that_are_there(clone):
     mirror.put(clone, "facebook/anli/plain_text/train_r1", mirror.PAIRS, [mirror.pair("a", "b", 0)])
     refused(
-        r"facebook/xnli .*: XGRL_HUB_MIRROR=.* has no folder facebook/xnli; it holds facebook/anli; clone"
+        r"facebook/xnli .*: XGRL_HUB_MIRROR=.* has no folder facebook/xnli; "
+        r"it holds facebook/anli; clone"
     )
     mirror.put(clone, "facebook/xnli/fr/test", mirror.PAIRS, [mirror.pair("a", "b", 0)])
     refused(r"facebook/xnli \(config de, split test\): no such config; found: fr")
@@ -310,7 +355,8 @@ def test_a_data_set_that_is_a_script_is_refused_and_never_run(clone):
     (clone / "facebook/xnli").mkdir(parents=True)
     (clone / "facebook/xnli/xnli.py").write_text("raise SystemExit('code of others')")
     refused(
-        r"facebook/xnli .*: the data set is a script \(xnli.py\), and no code of others is run; .*'refs/convert/parquet'"
+        r"facebook/xnli .*: the data set is a script \(xnli.py\), and no code of others is run; "
+        r".*'refs/convert/parquet'"
     )
     (clone / "facebook/xnli/xnli.py").rename(clone / "facebook/xnli/data.csv")
     refused(r"no parquet or JSON lines among its files: data.csv")
@@ -455,17 +501,47 @@ X = "- config_name: x\n  data_files:"
 @pytest.mark.parametrize(
     ("part", "listing", "card", "found"),
     [
-        (Part("o/n", "de", "test"), ["de/test-0-of-2.parquet", "de/test-1-of-2.parquet", "de/test_r1-0-of-1.parquet"], "", 2),
-        (Part("o/n", "copa", "train", PARQUET), ["copa/train/0000.parquet", "copa/train/index.duckdb", "rte/train/0"], "", 1),
-        (Part("o/n", "default", "validation"), ["data/validation-0-of-1.parquet", "README.md"], "", 1),
+        (
+            Part("o/n", "de", "test"),
+            ["de/test-0-of-2.parquet", "de/test-1-of-2.parquet", "de/test_r1-0-of-1.parquet"],
+            "",
+            2,
+        ),
+        (
+            Part("o/n", "copa", "train", PARQUET),
+            ["copa/train/0000.parquet", "copa/train/index.duckdb", "rte/train/0"],
+            "",
+            1,
+        ),
+        (
+            Part("o/n", "default", "validation"),
+            ["data/validation-0-of-1.parquet", "README.md"],
+            "",
+            1,
+        ),
         (Part("o/n", "", "train"), ["train.parquet"], "", 1),
-        (Part("o/n", "x", "dev"), ["a/b.jsonl", "c.parquet"], f"{X}\n  - split: dev\n    path: a/*", 1),
+        (
+            Part("o/n", "x", "dev"),
+            ["a/b.jsonl", "c.parquet"],
+            f"{X}\n  - split: dev\n    path: a/*",
+            1,
+        ),
         (Part("o/n", "x", "dev"), ["a.json.gz"], f"{X}\n  - split: dev\n    path: [a.json.gz]", 1),
-        (Part("o/n", "default", "train"), ["z/a.parquet"], "- config_name: main\n  data_files: z/*", 1),
-        (Part("o/n", "x", "train", PARQUET), ["x/train/0.parquet", "y.parquet"], f"{X} y.parquet", 1),
+        (
+            Part("o/n", "default", "train"),
+            ["z/a.parquet"],
+            "- config_name: main\n  data_files: z/*",
+            1,
+        ),
+        (
+            Part("o/n", "x", "train", PARQUET),
+            ["x/train/0.parquet", "y.parquet"],
+            f"{X} y.parquet",
+            1,
+        ),
         (Part("o/n", "x", "train", PARQUET), ["y.parquet"], f"{X} y.parquet", 1),
     ],
-)  # fmt: skip
+)
 def test_the_files_of_a_split_are_found_in_every_layout(part, listing, card, found):
     names = hub._split_files(part, listing, f"---\nconfigs:\n{card}\n---\n" if card else "")
     assert names == [name for name in listing if not name.endswith((".duckdb", ".md"))][:found]

@@ -1,5 +1,5 @@
-"""What is kept on disk between runs, in one folder: archives, prepared tables, frozen layers' output.
-Each file's SHA-256 is kept beside it, and a file that no longer has it is not used.
+"""What is kept on disk between runs, in one folder: archives, tables, frozen layers' output. Each
+file's SHA-256 is kept beside it, and a file that no longer has it is not used.
 
 ``$XGRL_CACHE`` says where; by default it is the user's cache folder.
 """
@@ -33,7 +33,7 @@ def keep(path: Path, writer: Callable[[Path], Any]) -> None:
 
 
 def is_kept(path: Path) -> bool:
-    """Whether a file is in the cache as `keep` wrote it; a damaged one is reported and does not count."""
+    """Whether a file is in the cache as `keep` wrote it; that one is damaged is reported."""
     try:
         intact = records.hash_file(path).encode() == path.with_suffix(".sha256").read_bytes()
     except FileNotFoundError:

@@ -1,5 +1,5 @@
-"""`xgrl.tasks.sources`: what arrives is what was pinned, or nothing of it is used; the fixture is the
-same everywhere.
+"""`xgrl.tasks.sources`: what arrives is what was pinned, or nothing of it is used; the fixture
+is the same everywhere.
 """
 
 from __future__ import annotations
@@ -64,10 +64,14 @@ def index(tmp_path, monkeypatch):
 def pinned(index, tmp_path):
     """The pin file of that index."""
     path = tmp_path / "packages.txt"
-    path.write_text("# ours\n" + "".join(
-        f"{file.name.split('-')[0]}=={version} " f"--hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
-        for file, version in zip(sorted(index.iterdir()), ("1.0", "2.0"), strict=True)
-    ))  # fmt: skip
+    path.write_text(
+        "# ours\n"
+        + "".join(
+            f"{file.name.split('-')[0]}=={version} "
+            f"--hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
+            for file, version in zip(sorted(index.iterdir()), ("1.0", "2.0"), strict=True)
+        )
+    )
     return path
 
 
@@ -288,9 +292,12 @@ def test_a_bag_of_words_learns_english_and_transfers_above_chance_but_worse():
         for row in fixture_rows("toy", "classification", "en", "train", labels)
         for token in row["text"].split()
     )
-    guess = lambda text: max(
-        range(4), key=lambda label: sum(votes[token, label] ** 2 for token in text.split())
-    )
+
+    def guess(text):
+        return max(
+            range(4), key=lambda label: sum(votes[token, label] ** 2 for token in text.split())
+        )
+
     right = {
         code: np.mean(
             [
@@ -307,8 +314,8 @@ def test_a_bag_of_words_learns_english_and_transfers_above_chance_but_worse():
 
 def test_the_fixture_is_the_same_in_another_process():
     code = (
-        "from xgrl.tasks.sources.fixture import fixture_rows as f; print(f('toy', 'retrieval', 'de', "
-        "'queries')[0]['text'])"
+        "from xgrl.tasks.sources.fixture import fixture_rows as f; "
+        "print(f('toy', 'retrieval', 'de', 'queries')[0]['text'])"
     )
     texts = {
         subprocess.run(
@@ -402,9 +409,9 @@ def test_an_answer_follows_the_marker_that_its_question_names():
 
 
 def test_only_squad2_has_questions_without_answer():
-    without = lambda name, split: [
-        not row["answers"]["text"] for row in fixture_rows(name, "span_qa", "en", split)
-    ]
+    def without(name, split):
+        return [not row["answers"]["text"] for row in fixture_rows(name, "span_qa", "en", split)]
+
     assert (
         0.2 < np.mean(without("squad2", "train")) < 0.5
         and 0.2 < np.mean(without("squad2", "dev")) < 0.5
@@ -450,7 +457,7 @@ def test_tags_are_learnt_by_word_and_transfer_through_cognates(labels):
 
 
 def test_choices_are_learnt_by_word_and_transfer_through_cognates():
-    """The choice with most words that were in more right than wrong choices of the training rows."""
+    """The choice with most words that were in more right than wrong choices of training rows."""
     votes: Counter[str] = Counter()
     for row in fixture_rows("toy", "multiple_choice", "en", "train"):
         for k, choice in enumerate(row["choices"]):
@@ -458,7 +465,10 @@ def test_choices_are_learnt_by_word_and_transfer_through_cognates():
     right = {}
     for code in ("en", "de", "fr", "ru", "ja"):
         rows = fixture_rows("toy", "multiple_choice", code, "test")
-        score = lambda choice: sum(votes[token] > 20 for token in choice.split())
+
+        def score(choice):
+            return sum(votes[token] > 20 for token in choice.split())
+
         right[code] = np.mean(
             [
                 max(range(4), key=lambda k, row=row: score(row["choices"][k])) == row["label"]
@@ -494,9 +504,12 @@ def test_answers_are_learnt_by_word_and_transfer_through_cognates():
 
 def test_pooled_candidates_are_of_every_language_and_a_query_has_one_in_each():
     languages = ("ar", "de", "en")
-    make = lambda code, split: fixture_rows(
-        "toy", "retrieval", code, split, candidates="pooled", languages=languages
-    )
+
+    def make(code, split):
+        return fixture_rows(
+            "toy", "retrieval", code, split, candidates="pooled", languages=languages
+        )
+
     pool = {row["id"]: row["text"] for code in languages for row in make(code, "candidates")}
     assert len(pool) == 3 * 60 and all(row["text_pair"] for row in make("de", "candidates"))
     for query in make("de", "queries"):

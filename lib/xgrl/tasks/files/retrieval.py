@@ -22,15 +22,7 @@ from xgrl.tasks.formats import Row
 from xgrl.tasks.request import TATOEBA
 from xgrl.tasks.rows import answer_pair, sentence_of
 from xgrl.tasks.sources import SourceError
-from xgrl.tasks.sources.files import (
-    build_rows,
-    find,
-    find_all,
-    read_columns,
-    read_json,
-    read_lines,
-    withheld,
-)
+from xgrl.tasks.sources import files as source
 
 COLUMNS = ("id", "sentence")
 LAREQA = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
@@ -48,19 +40,19 @@ def tatoeba(language: str, split: str, path: Path | None) -> Iterator[Row]:
     code = TATOEBA.get(language, language)
     names = [f"tatoeba.{code}-eng.{side}" for side in (code, "eng")]
     hint = ""
-    if find_all(path, ("tatoeba",), [f"{language}-en.{language}"]):
+    if source.find_all(path, ("tatoeba",), [f"{language}-en.{language}"]):
         hint = (
             f"XTREME's script sorted {language}-en.en, so that its lines match no more: add "
             f"LASER's two files"
         )
-    files = [find(path, ("tatoeba",), [name, f"v1/{name}"], hint) for name in names]
-    foreign, english = (sum(1 for _ in read_lines(file)) for file in files)
+    files = [source.find(path, ("tatoeba",), [name, f"v1/{name}"], hint) for name in names]
+    foreign, english = (sum(1 for _ in source.read_lines(file)) for file in files)
     if foreign != english:
         raise SourceError(
             f"tatoeba.{code}-eng in {files[0].parent}: {foreign} lines in .{code} but {english} "
             f"in .eng; fetch both anew"
         )
-    for number, line in read_lines(files[split == "candidates"]):
+    for number, line in source.read_lines(files[split == "candidates"]):
         yield {"id": f"tatoeba-{code}-{number - 1}", "text": line.strip()}
 
 
@@ -78,11 +70,13 @@ def bucc2018(language: str, split: str, path: Path | None) -> Iterator[Row]:
     pair = f"{language}-en"
     upstream, xtreme = ("sample", "dev") if split.startswith("dev_") else ("training", "test")
     names = [f"{pair}.{part}.{language}" for part in (upstream, xtreme)]
-    first = find(path, ("bucc2018", "bucc"), [*names, *(f"{pair}/{name}" for name in names)])
+    first = source.find(path, ("bucc2018", "bucc"), [*names, *(f"{pair}/{name}" for name in names)])
     # All three files have to be upstream's or all XTREME's; upstream's own "test" has no gold.
-    part, hint = first.name.split(".")[1], withheld([f"{pair}.{upstream}.gold"])
+    part, hint = first.name.split(".")[1], source.withheld([f"{pair}.{upstream}.gold"])
     files = {
-        side: find(first.parent, (), [f"{pair}.{part}.{side}"], hint if side == "gold" else "")
+        side: source.find(
+            first.parent, (), [f"{pair}.{part}.{side}"], hint if side == "gold" else ""
+        )
         for side in (language, "en", "gold")
     }
     queries = not split.endswith("candidates")
@@ -92,16 +86,19 @@ def bucc2018(language: str, split: str, path: Path | None) -> Iterator[Row]:
     def build(fields: list[str], _: int) -> Row:
         return {"id": fields[0], "text": fields[1].strip(), "gold": gold.get(fields[0], [])}
 
-    yield from build_rows(file, read_columns(file, COLUMNS), build)
+    yield from source.build_rows(file, source.read_columns(file, COLUMNS), build)
 
 
 def _gold(files: dict[str, Path], language: str) -> dict[str, list[str]]:
     """Query id -> ids of its translations, all of which are in the two files."""
     known = {
-        side: {id for _, (id, _) in read_columns(files[side], COLUMNS)} for side in (language, "en")
+        side: {id for _, (id, _) in source.read_columns(files[side], COLUMNS)}
+        for side in (language, "en")
     }
     gold: dict[str, list[str]] = {}
-    for number, (query, candidate) in read_columns(files["gold"], (f"{language} id", "en id")):
+    for number, (query, candidate) in source.read_columns(
+        files["gold"], (f"{language} id", "en id")
+    ):
         for id, side in ((query, language), (candidate, "en")):
             if id not in known[side]:
                 raise SourceError(
@@ -124,7 +121,7 @@ def lareqa(language: str, split: str, path: Path | None) -> Iterator[Row]:
     if split in ("train", "dev"):
         yield from map(answer_pair, load("squad", language, split, path))
         return
-    file = find(path, ("lareqa",), _names(language))
+    file = source.find(path, ("lareqa",), _names(language))
     if split == "candidates":
         for paragraph, context, spans, _ in _paragraphs(file):
             for number, (start, end) in enumerate(spans):
@@ -133,7 +130,7 @@ def lareqa(language: str, split: str, path: Path | None) -> Iterator[Row]:
         return
     gold: dict[str, list[str]] = {}
     for other in LAREQA:
-        for translated in find_all(path, ("lareqa",), _names(other))[:1]:
+        for translated in source.find_all(path, ("lareqa",), _names(other))[:1]:
             for id, candidate in _answers(translated, other):
                 gold.setdefault(id, []).append(candidate)
     answered = {id for id, _ in _answers(file, language)}
@@ -149,7 +146,7 @@ def _names(language: str) -> list[str]:
 
 def _paragraphs(file: Path) -> Iterator[tuple[int, str, list[list[int]], list[Row]]]:
     """Number from 1, text, sentence spans and questions of each paragraph."""
-    articles = read_json(file)
+    articles = source.read_json(file)
     try:
         paragraphs = [part for article in articles["data"] for part in article["paragraphs"]]
         for number, paragraph in enumerate(paragraphs, 1):

@@ -43,15 +43,11 @@ NO_NETWORK = (
     f"(<owner>/<name>/...), or use source='files'"
 )
 REASONS = {  # by the name of an error's class; the more special first
-    "GatedRepoError": (
-        "gated; accept its terms on its page, log in with `hf auth login`, and run again"
-    ),
+    "GatedRepoError": "gated; accept its terms on its page, log in (`hf auth login`), run again",
     "RepositoryNotFoundError": (
         "the hub has no such data set, or not for you; look for its new name, or log in"
     ),
-    "RevisionNotFoundError": (
-        "the hub has no such revision; take another, or None for the main branch"
-    ),
+    "RevisionNotFoundError": "the hub has no such revision; take another, or None for main",
     "HfHubHTTPError": f"the hub answered {{}}; run again later, or set {MIRROR}",
     "TransportError": NO_NETWORK,
     "OfflineModeIsEnabled": NO_NETWORK,
