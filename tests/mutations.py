@@ -156,7 +156,7 @@ FAULTS = {
         "prepare/lengths.py",
         "length - values[i - 1] <= values[i] - length",
         "length - values[i - 1] >= values[i] - length",
-        ("prepare",),
+        ("prepare/test_lengths.py",),
     ),
     "the largest quota of cores counts": Fault(
         "execution/placement.py",

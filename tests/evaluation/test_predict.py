@@ -69,7 +69,11 @@ def bert(tmp_path_factory) -> Prepared:
     return prepare(tmp_path_factory.mktemp("bert"), **STUDY)
 
 
-@pytest.fixture(scope="module", params=["bert", "xlm-r", "modernbert"])
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("xlm-r", "modernbert")]
+ARCHITECTURES = ["bert", *OTHERS]
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
 def prepared(request, bert, tmp_path_factory) -> Prepared:
     if request.param == "bert":
         return bert

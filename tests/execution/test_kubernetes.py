@@ -135,6 +135,7 @@ rule last:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("snakemake_executor_plugin_cluster_generic") is None,
     reason="snakemake-executor-plugin-cluster-generic is not installed (requirements-cluster.txt)",

@@ -141,6 +141,7 @@ def test_verify_without_published_results_says_which_there_are(tools):
     )
 
 
+@pytest.mark.slow
 def test_the_documented_encoder_of_ones_own_goes_through_the_phases(tmp_path):
     """A folder of save_pretrained with another architecture, named as docs/own.md names it."""
     section = (ROOT / "docs/own.md").read_text().split("## Your own encoder")[1].split("\n## ")[0]

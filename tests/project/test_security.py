@@ -173,6 +173,7 @@ def test_an_outputs_folder_that_snakemake_would_misread_is_refused(outputs):
         execute.check_job("01_prepare", {"outputs": outputs})
 
 
+@pytest.mark.slow
 def test_shell_words_of_a_study_are_quoted(tmp_path):
     outputs = "o ut'p\"u $(touch mark) ;touch mark; `touch mark` & > mark"
     (tmp_path / "extra.yaml").write_text(json.dumps({"outputs": outputs}))

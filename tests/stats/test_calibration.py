@@ -12,6 +12,7 @@ from simulated_predictions import rng
 from xgrl import stats
 
 
+@pytest.mark.simulation
 def test_the_larger_of_the_two_is_near_nominal_and_the_naive_methods_are_not():
     components = {"block": 3.4, "item": 450.0, "residual": 600.0}
     rows = stats.calibrate(components, 10, 300, draws=600, seed=1, shift=4.0).set_index("test")
@@ -81,6 +82,7 @@ def rates(design):
     ).set_index("shift")
 
 
+@pytest.mark.simulation
 def test_verdicts_keep_their_nominal_rates(rates):
     assert (
         near(rates.superior[0.0] + rates.inferior[0.0], 0.05, 3000)
@@ -93,6 +95,7 @@ def test_verdicts_keep_their_nominal_rates(rates):
     assert (rates.trivial <= rates.superior + rates.inferior).all()
 
 
+@pytest.mark.simulation
 def test_each_verdict_is_the_common_one_where_it_should_be(rates):
     assert rates.superior[2.0] > 0.9 and rates.inferior[-2.0] > 0.9 and rates.equivalent[0.0] > 0.5
     assert rates.superior[2.0] > rates.superior[1.0] > rates.superior[0.5] > rates.superior[0.0]
@@ -105,6 +108,7 @@ def test_each_verdict_is_the_common_one_where_it_should_be(rates):
     assert wide.inconclusive[0] > 0.8
 
 
+@pytest.mark.simulation
 def test_simulation_by_sufficient_statistics_agrees_with_simulated_tables(design):
     g, rejected, studies = rng(3), 0, 500
     root = np.linalg.cholesky(design.block)
@@ -127,6 +131,7 @@ def test_simulation_by_sufficient_statistics_agrees_with_simulated_tables(design
     assert near(rejected / studies, fast, studies)
 
 
+@pytest.mark.simulation
 def test_families_keep_their_level_where_they_promise_it(design):
     table = stats.family_rates(design, 1500, seed=2).set_index("test")
     limit = 0.05 + 3.5 * math.sqrt(0.05 * 0.95 / 1500)
@@ -140,6 +145,7 @@ def test_families_keep_their_level_where_they_promise_it(design):
     np.testing.assert_allclose(table.se, np.sqrt(table.rate * (1 - table.rate) / 1500))
 
 
+@pytest.mark.simulation
 def test_power_in_closed_form_is_that_of_the_minimal_effect_and_of_simulation(design):
     parts = (0.9, 2.3, 30.0)
     effect = stats.minimal_effect(*parts, 12, 150)

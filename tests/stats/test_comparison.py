@@ -165,6 +165,7 @@ def test_one_block_a_stratum_falls_back_to_no_strata():
     assert found.se == pytest.approx(stats.crossed_tasks(list(found.items.values()), [0.5, 0.5]).se)
 
 
+@pytest.mark.simulation
 def test_nominal_rates_hold_through_compare_itself():
     shape = {"intermediates": 1, "items": 25, "languages": ("de",), "targets": ("news",)}
     found = [stats.compare(predictions(seed=s, **shape)) for s in range(100)]

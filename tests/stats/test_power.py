@@ -10,6 +10,7 @@ from scipy import stats as scipy_stats
 from xgrl import stats
 
 
+@pytest.mark.simulation
 def test_minimal_effect_is_found_with_the_stated_power_in_simulation():
     sa2, sb2, sc2, B, n = 1.0, 40.0, 300.0, 8, 300
     effect = stats.minimal_effect(sa2, sb2, sc2, B, n)

@@ -75,6 +75,7 @@ STUDY = {
 }
 
 
+@pytest.mark.slow
 def test_the_example_of_the_readme_goes_through_the_phases(project):
     for notebook, values in {
         "01_prepare": STUDY,
