@@ -6,7 +6,7 @@ import json
 import re
 import secrets
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -151,10 +151,7 @@ def load_task(
 
 
 def data_card(
-    intermediate: Iterable[str],
-    targets: Iterable[str],
-    sources: Sequence[str],
-    rows: Mapping[str, int],
+    intermediate: Iterable[str], targets: Iterable[str], sources: list[str], rows: Mapping[str, int]
 ) -> pd.DataFrame:
     """What a study's data are: one row a task.
 

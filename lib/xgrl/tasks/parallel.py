@@ -67,20 +67,11 @@ def load_parallel(
     """Sentences of several languages with their English translations; of pairs with one English
     side one is kept.
 
-    Args:
-        languages: codes of SOURCES[source], English not among them.
-        source: "packages", "hub", "files" or "fixture", see above.
-        path: the folder of the "files" source; the others do not look at it.
-        without: names of targets, no test text of which is given: with tatoeba, its files are not
-            read.
+    Arguments and errors are those of `load_unlabelled`; English is not among the languages. With
+    tatoeba in `without` its files are not read, as they are the test set.
 
     Returns:
         id, language, text (foreign), english; ordered by language as given.
-
-    Raises:
-        ValueError: a language or source that does not exist, no language, or no path where one is
-            needed.
-        SourceError: the hub or a file cannot be read, or a language has no pair.
     """
     from datasets import Dataset
 
