@@ -19,8 +19,6 @@ Hyperparameters: as in DANN.
 Source: Long et al. 2018, "Conditional Adversarial Domain Adaptation" (NeurIPS), equations 4 to 6.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -29,8 +29,6 @@ Source: Ganin et al. 2016, "Domain-Adversarial Training of Neural Networks" (JML
 and 5; labels at random as a control after Hewitt and Liang 2019 (EMNLP).
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy

@@ -27,8 +27,6 @@ Source: Ngugi 2025, "Targeted Lexical Injection" (arXiv 2506.15415); Hu et al. 2
 2106.09685). The adapters are `peft`'s.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu

@@ -26,8 +26,6 @@ Source: Phang et al. 2020 (arXiv 2005.13013), section 3.2, "multilingual MLM"; D
 (arXiv 1810.04805), section 3.1, and Conneau et al. 2020 (arXiv 1911.02116).
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy

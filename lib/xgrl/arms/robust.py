@@ -25,8 +25,6 @@ Source: Huang et al. 2021, "Improving Zero-Shot Cross-Lingual Transfer Learning 
 (EMNLP, arXiv 2104.08645); Miyato et al. 2017 (ICLR, arXiv 1605.07725) for the step.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

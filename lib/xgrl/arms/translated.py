@@ -19,8 +19,6 @@ Source: Phang et al. 2020 (arXiv 2005.13013), section 3.3; Conneau et al. 2018 (
 "translate train".
 """
 
-from __future__ import annotations
-
 from xgrl.arms.base import Arm
 from xgrl.models.task_model import Step, Term
 

@@ -21,8 +21,6 @@ Source: Shen et al. 2018, "Wasserstein Distance Guided Representation Learning f
 Adaptation" (AAAI), equations 2 to 5; the penalty of Gulrajani et al. 2017 (NeurIPS).
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

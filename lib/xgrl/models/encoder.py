@@ -9,8 +9,6 @@ included, as in XTREME's retrieval tasks (Hu et al. 2020, arXiv 2003.11080) and 
 Splitting it into a frozen and a trained part is in `xgrl.models.split`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Sequence

@@ -15,8 +15,6 @@ lambda follows lambda_max * (2 / (1 + exp(-10 p)) - 1), p in [0, 1] the progress
 that the discriminator can learn before the encoder is turned against it.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -17,8 +17,6 @@ Sources: Devlin et al. 2019 (arXiv 1810.04805) for the first four; Roy et al. 20
 2004.05484) for the dual encoder with in-batch softmax.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize

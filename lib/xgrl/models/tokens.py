@@ -6,8 +6,6 @@ influence on any other parameter, so the trimmed model trains exactly like the f
 al. 2020, "Load what you need", for inference; here for training as well).
 """
 
-from __future__ import annotations
-
 import copy
 import json
 from array import array

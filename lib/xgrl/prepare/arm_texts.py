@@ -14,8 +14,6 @@ Languages are those of the discriminator's text, as far as the source has them. 
 generators of their own, so that nothing else of a study changes when an arm is added.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterable, Mapping
 

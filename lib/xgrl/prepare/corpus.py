@@ -4,8 +4,6 @@ A corpus of T tokens is two arrays, ids (T,) and offsets, with what is to be lea
 that a job maps it from disk and touches only the texts it reads.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path

@@ -20,8 +20,6 @@ piece is <unk>, as in XTREME (Hu et al. 2020), so that every word gets a tag. Ro
 chunks, so that memory holds token ids only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat

@@ -3,8 +3,6 @@
 The search for exact and near duplicates is `xgrl.tasks.leakage`'s.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -5,8 +5,6 @@ chosen here is matched over a study; `xgrl.training.batches` draws from it near 
 step's labelled texts.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 

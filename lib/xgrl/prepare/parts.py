@@ -4,8 +4,6 @@ A job depends on the parts that it reads (`input_parts`), not on the whole folde
 a language is added, 01 runs again, and then only jobs of which some part changed.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable

@@ -11,8 +11,6 @@ and move them into place; a file that is removed stays readable where it is link
 `prune` keeps the folder below ``$XGRL_PREFIX_GB`` (10).
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

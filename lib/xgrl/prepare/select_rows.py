@@ -4,8 +4,6 @@ Every choice is drawn from a generator keyed by the study's master seed and the 
 that the same study file prepares the same bytes. Corpora are named as in `xgrl.prepare.folder`.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager

@@ -3,8 +3,6 @@
 The notebook takes the same steps one by one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

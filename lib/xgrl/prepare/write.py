@@ -2,8 +2,6 @@
 vocabulary, run the frozen layers, write.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import shutil
 from collections.abc import Mapping

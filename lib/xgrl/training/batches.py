@@ -9,8 +9,6 @@ step.
 * In a mixture of tasks each batch is of one task.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property

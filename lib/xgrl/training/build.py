@@ -5,8 +5,6 @@ one. Each use of chance has a generator of its own (`xgrl.training.trainer.gener
 order of the steps does not matter.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

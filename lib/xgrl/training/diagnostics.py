@@ -12,8 +12,6 @@ did the run cost?
 * Floating-point operations, counted by torch's own formulas while one step is taken.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -6,8 +6,6 @@ metadata, https://huggingface.co/docs/hub/model-cards.
 A card holds nothing that differs between two runs of one job: no time, no folder of this machine.
 """
 
-from __future__ import annotations
-
 import json
 import shlex
 from collections.abc import Mapping

@@ -12,8 +12,6 @@ The loop, the schedule and the devices are `transformers.Trainer`'s. What is add
   is still that of the whole.
 """
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections.abc import Mapping
