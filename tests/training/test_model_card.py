@@ -36,6 +36,11 @@ def job(notebook: str, **values: object) -> dict:
     return params.validate(notebook, {"study": "smoke", "arm": "dann", "seed": 4} | values)
 
 
+def squeezed(text: str) -> str:
+    """Without the padding of tables."""
+    return re.sub(" +", " ", text)
+
+
 def written(prepared, folder, card=None):
     kept = np.load(prepared.folder / "encoder" / "kept_ids.npy")
     return save_checkpoint(
@@ -61,7 +66,7 @@ def test_the_card_is_read_back_and_names_the_run(prepared, tmp_path):
     )
     assert (
         "| smoke | sarcasm | dann | 4 | – |" in card.text
-        and "| dev_accuracy | 84.40 |" in card.text
+        and "| dev_accuracy | 84.40 |" in squeezed(card.text)
     )
     assert "987" not in card.content  # nothing that differs between two runs of one job
 
@@ -100,7 +105,7 @@ def test_the_weights_load_as_the_card_says(prepared, tmp_path):
 def test_a_target_s_card_has_its_scores_and_says_what_was_trained(prepared):
     metrics = {"dev_accuracy": 70.0, "macro": 55.5, "scores": {"en": 61.0, "de": 55.5}}
     text = str(model_card.card(job("03_target", target="intent"), metrics, prepared))
-    assert "fine-tuned in English on *intent*" in text and "| test, de | 55.50 |" in text
+    assert "fine-tuned in English on *intent*" in text and "| test, de | 55.50 |" in squeezed(text)
     text = str(
         model_card.card(
             job("03_target", target="emoji-names"), metrics | {"dev_accuracy": None}, prepared

@@ -123,7 +123,8 @@ def _measured(target: str | None, metrics: Mapping[str, Any]) -> str:
         rows |= {f"test, {language}": score for language, score in metrics["scores"].items()}
     rows = {name: value for name, value in rows.items() if value is not None}
     text = {k: f"{v:.2f}" if isinstance(v, float) else str(v) for k, v in rows.items()}
-    return pd.Series(text, name="").rename_axis("accuracies and scores in %").to_markdown()
+    table = pd.Series(text, name="").rename_axis("accuracies and scores in %")
+    return table.to_markdown(disable_numparse=True)
 
 
 def _trained_on(prepared: Prepared, task: str, arm: str, target: str | None) -> str:
