@@ -30,7 +30,7 @@ from xgrl.execution.grid import grid
 from xgrl.runs import params, records
 from xgrl.tasks import TASKS, load_task
 from xgrl.tasks.formats import validate
-from xgrl.tasks.hub import HUB, sources
+from xgrl.tasks.hub_datasets import HUB, sources
 from xgrl.tasks.request import Request
 from xgrl.tasks.sources import SourceError
 

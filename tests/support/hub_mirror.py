@@ -1,5 +1,5 @@
 """A folder laid out as clones of the hub's data sets, a few rows each in their real columns, for
-`tests/tasks/test_hub.py`.
+`tests/tasks/test_hub_datasets.py`.
 
 Three layouts occur: the README's ``configs``, ``<config>/<split>-00000-of-00001.parquet`` (or
 ``data/``) without one, and the branch refs/convert/parquet, ``<config>/<split>/0000.parquet``.
@@ -105,7 +105,7 @@ def pair(text: str, other: str, label: int) -> dict[str, Any]:
 
 
 def build(root: Path) -> Path:
-    """Fill a folder with every data set of `xgrl.tasks.hub.HUB`, and Wikipedia."""
+    """Fill a folder with every data set of `xgrl.tasks.hub_datasets.HUB`, and Wikipedia."""
     put(
         root,
         "stanfordnlp/snli/plain_text/train",

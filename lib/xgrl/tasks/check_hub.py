@@ -16,7 +16,7 @@ import pandas as pd
 
 from xgrl.tasks import find_task
 from xgrl.tasks.formats import validate
-from xgrl.tasks.hub import HUB, read, sources
+from xgrl.tasks.hub_datasets import HUB, read, sources
 from xgrl.tasks.request import Request
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.hub import Part, explained, load_part
@@ -32,7 +32,7 @@ def check_hub(tasks: Sequence[str] = tuple(HUB)) -> pd.DataFrame:
     error ("" if there is none).
 
     Args:
-        tasks: keys of `xgrl.tasks.hub.HUB`; train and dev are looked at in English, other splits in
+        tasks: keys of `xgrl.tasks.hub_datasets.HUB`; train and dev are looked at in English, other splits in
             one foreign language.
     """
     first, lines = functools.cache(_first), []

@@ -6,7 +6,7 @@ of INTERMEDIATE.
 
 from __future__ import annotations
 
-from xgrl.tasks import files, hub
+from xgrl.tasks import files, hub_datasets
 from xgrl.tasks.embedded import english, multilingual, reading
 from xgrl.tasks.embedded.english import CANARY
 from xgrl.tasks.formats import Loader, Task
@@ -17,7 +17,9 @@ DEV = "dev is the hub's validation split"
 
 def published(name: str) -> dict[str, Loader]:
     """The loaders of a published task: of the user's files, and of the hub where that has it."""
-    return ({"hub": hub.loader(name)} if name in hub.HUB else {}) | {"files": files.loader(name)}
+    return ({"hub": hub_datasets.loader(name)} if name in hub_datasets.HUB else {}) | {
+        "files": files.loader(name)
+    }
 
 
 EMBEDDED = (

@@ -20,7 +20,7 @@ import hub_mirror as mirror
 from xgrl.tasks import find_task, load_task
 from xgrl.tasks.check_hub import check_hub
 from xgrl.tasks.formats import features
-from xgrl.tasks.hub import HUB, sources
+from xgrl.tasks.hub_datasets import HUB, sources
 from xgrl.tasks.parallel import load_parallel
 from xgrl.tasks.request import Request
 from xgrl.tasks.sources import SourceError, hub
