@@ -38,7 +38,7 @@ def test_there_is_a_first_page_and_one_notebook_a_phase():
 
 
 def test_size(book, request):
-    assert 15 <= len(book.cells) <= 50
+    assert 15 <= len(book.cells) <= 30
     assert len(nbformat.writes(book).encode()) < 100_000
     for cell in code(book):
         tagged = "parameters" in cell.metadata.get("tags", [])
@@ -65,6 +65,8 @@ def test_every_parameter_says_what_it_may_be(book):
     (cell,) = [c for c in code(book) if "parameters" in c.metadata.get("tags", [])]
     lines = [line for line in cell.source.splitlines() if line]
     assert all(re.fullmatch(r"[a-z_]+ = [^#]+ # .{5,}", line) for line in lines), cell.source
+    # what a window of 1,400 pixels shows
+    assert max(map(len, lines)) <= 95, cell.source
 
 
 def test_stored_outputs_are_the_checked_ones_only(book):
