@@ -7,8 +7,6 @@ it is an F1 over all of them, the jackknife pseudo-value, whose mean is the jack
 the metric, with the counts behind it in further columns.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

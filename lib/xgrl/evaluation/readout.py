@@ -4,8 +4,6 @@
 what is counted on English development data (`dev_accuracy`) both come from it.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping

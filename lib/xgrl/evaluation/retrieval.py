@@ -15,8 +15,6 @@ own nearest neighbours, which tells a translation from a sentence that is close 
 neighbours, ratio, candidates from both directions, and a threshold tuned on dev.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Hashable, Mapping
 from typing import NamedTuple
 

@@ -3,8 +3,6 @@
 To add a metric, write a module in `xgrl.evaluation.metrics` and name its class here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import cache
 

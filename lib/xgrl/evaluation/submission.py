@@ -26,8 +26,6 @@ UDPOS with multi-word tokens, which treebanks in CoNLL-U split, so that a submis
 does not fit its labels.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import re

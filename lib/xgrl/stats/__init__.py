@@ -11,8 +11,6 @@ and its paired bootstrap is not paired; autorank 1.3.0 tests two samples (11 % t
 baycomp 1.0.3 is 1.5 times too wide for independent seeds; pingouin 0.7.0's paired d is not dz.
 """
 
-from __future__ import annotations
-
 from .calibration import Design, calibrate, family_rates, verdict_rates
 from .comparison import Comparison, compare, plain
 from .crossed_and_sign_flip import Tested, crossed_and_sign_flip

@@ -5,8 +5,6 @@ A test on paired data is only as good as the pairing, so each target's rows beco
 is an error that names it.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass

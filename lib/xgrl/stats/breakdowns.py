@@ -4,8 +4,6 @@ Targets and intermediate tasks are tested like the whole: the larger of the sign
 crossed p, on tables (blocks, items) in points.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Any
 

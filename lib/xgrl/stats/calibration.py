@@ -12,8 +12,6 @@ Scheffe (1959), The Analysis of Variance, ch. 7; Morris, White & Crowther (2019)
 Medicine 38:2074 (Monte-Carlo error).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -125,7 +123,7 @@ class Design:
     strata: int
 
     @classmethod
-    def of(cls, components: pd.DataFrame, weights: ArrayLike, blocks: int, strata: int) -> Design:
+    def of(cls, components: pd.DataFrame, weights: ArrayLike, blocks: int, strata: int) -> "Design":
         """The design of a comparison, from its `Comparison.components` (row "all" last).
 
         Block effects of the targets get the one correlation that gives the weighted mean its own

@@ -1,7 +1,5 @@
 """What a comparison could have seen, and how its tests are calibrated, from its own components."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

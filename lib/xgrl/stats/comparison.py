@@ -7,8 +7,6 @@ p values (`crossed_and_sign_flip`): the exact sign flip over blocks, and runs cr
 equivalence is tested by TOST with the latter's standard error and degrees of freedom.
 """
 
-from __future__ import annotations
-
 import html
 import math
 from collections.abc import Mapping, Sequence

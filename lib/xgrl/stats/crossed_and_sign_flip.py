@@ -4,8 +4,6 @@ The crossed t test takes test items as drawn but leans on normal block means; th
 blocks is exact but takes the items as given. A difference counts where both reject.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

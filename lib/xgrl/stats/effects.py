@@ -7,8 +7,6 @@ al. (2018) and Dror et al. (2019), ACL (almost stochastic order); Dodge et al. (
 Tang et al. (2020), EMNLP (expected best).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,8 +3,6 @@
 Source: Student (1908), Biometrika 6:1-25; Clopper & Pearson (1934), Biometrika 26:404-413.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import beta

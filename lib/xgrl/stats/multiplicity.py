@@ -5,8 +5,6 @@ B 57:289-300; Benjamini & Heller (2008), Biometrics 64:1215-1222, with Bonferron
 share training runs (Fisher's combination needs independence); Dror et al. (2017), TACL 5:471-486.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

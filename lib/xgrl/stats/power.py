@@ -6,8 +6,6 @@ Statistical Power Analysis, ch. 2; Westfall, Kenny & Judd (2014), J. Experimenta
 General 143:2020-2045 (crossed random factors).
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left
 

@@ -9,8 +9,6 @@ tested among the rest. Source: Fisher (1935), The Design of Experiments, ch. 3; 
 Multivariate Permutation Tests, ch. 8.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

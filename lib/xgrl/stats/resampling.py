@@ -4,8 +4,6 @@ Source: Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1:38
 Annals of Mathematical Statistics 29:614 (pseudo-values).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

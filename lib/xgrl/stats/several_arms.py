@@ -1,7 +1,5 @@
 """Several arms against one baseline, each on the cells that both have; p adjusted by maxT."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -7,8 +7,6 @@ language-as-fixed-effect fallacy, J. Verbal Learning 12:335-359; Satterthwaite (
 Bulletin 2:110-114.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What every statistical function refuses: wrong shapes, NaN, infinity, unknown names."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import numpy as np

@@ -8,8 +8,6 @@ Experimental Psychology: General 142:573-603 (region of practical equivalence), 
 of a flat prior.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.stats import t as student
 

@@ -5,8 +5,6 @@ The same as 100 times scikit-learn's `accuracy_score`, over classes or over the 
 found first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import datasets

@@ -7,8 +7,6 @@ and their evaluation script (whose list for XTREME-R leaves LAReQA, which is sco
 the retrieval group; the paper has it there, and so has this).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean

@@ -19,8 +19,6 @@ Sources: Rajpurkar et al. 2016, arXiv 1606.05250 (SQuAD v1.1); Rajpurkar et al. 
 arXiv 2003.11080; and their evaluation scripts.
 """
 
-from __future__ import annotations
-
 import re
 import string
 import sys

@@ -20,8 +20,6 @@ Sources: Hu et al. 2020, arXiv 2003.11080, and its evaluation script; Ramshaw an
 cmp-lg/9505040.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

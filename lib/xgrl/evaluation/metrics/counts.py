@@ -4,8 +4,6 @@ Counts add up over examples, F1 does not; so an example contributes its three co
 taken of their sums.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -5,8 +5,6 @@ once. Source: Zweigenbaum et al. 2018 (BUCC shared task); Hu et al. 2020, arXiv 
 evaluation script.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import evaluate

@@ -5,8 +5,6 @@ such class it finds in a module, which must be the metric itself. For the same r
 no other helper: `evaluate.load` copies only the files that the metric's own module names.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar

@@ -16,8 +16,6 @@ Sources: Roy et al. 2020, arXiv 2004.05484; Ruder et al. 2021, arXiv 2104.07412,
 script.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

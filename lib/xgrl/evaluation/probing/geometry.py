@@ -12,8 +12,6 @@ Source: Tukey (1958), Annals of Mathematical Statistics 29:614; Shao and Tu, "Th
 Bootstrap" (1995), section 2.3.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -23,8 +23,6 @@ parallel.csv, one row a (stage, layer, language): cosine low high random gap gap
 the same sentences, and seen: is it one of the languages that discriminators were trained on?
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path

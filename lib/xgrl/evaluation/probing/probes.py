@@ -17,8 +17,6 @@ sentences held out for this purpose:
 Accuracies are in percent. Everything is deterministic given its seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

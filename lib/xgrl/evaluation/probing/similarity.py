@@ -15,8 +15,6 @@
   no translations share sentences.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

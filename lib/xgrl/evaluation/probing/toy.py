@@ -5,8 +5,6 @@ encoder is a 2 x 2 matrix, head and discriminator are lines, and a little noise 
 features, so that something made small enough is lost.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import torch
