@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simulated_predictions import rng
+from simulated_predictions import predictions, rng
 from xgrl import stats
-from xgrl.stats.alignment import weighted_items
+from xgrl.stats.alignment import align, weighted_items
 
 
 @pytest.mark.parametrize("sharing", ["parallel", "own", "partly"])
@@ -172,3 +172,20 @@ def test_arm_none_cannot_be_paired(frame):
     none = frame[frame.arm == "standard"].assign(arm="none", intermediate="none")
     with pytest.raises(ValueError, match="arm none has no intermediate task"):
         stats.compare(pd.concat([frame, none]), baseline="none")
+
+
+def test_the_order_in_which_categories_were_read_does_not_count():
+    """Predictions come as categories in the order of the files that were read first."""
+    frame = predictions()
+    read = frame.copy()
+    for key in ("intermediate", "arm", "target", "language", "example_id"):
+        categories = list(dict.fromkeys(reversed(frame[key].tolist())))
+        read[key] = pd.Categorical(frame[key], categories)
+    (blocks, targets), (read_blocks, read_targets) = (
+        align(rows, "standard", "dann") for rows in (frame, read)
+    )
+    assert blocks == read_blocks and [t.name for t in targets] == [t.name for t in read_targets]
+    for target, other in zip(targets, read_targets, strict=True):
+        assert target.languages == other.languages
+        for name in ("baseline", "treatment", "language", "item"):
+            np.testing.assert_array_equal(getattr(target, name), getattr(other, name))

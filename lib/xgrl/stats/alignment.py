@@ -129,6 +129,8 @@ def align(frame: pd.DataFrame, baseline: str, treatment: str) -> tuple[list[Bloc
         found = f"found no rows of {baseline!r} or {treatment!r}"
         raise ValueError(f"frame: {found} in a language other than English")
     rows["score"] = rows["score"].to_numpy(dtype=np.float64, na_value=np.nan)
+    for key in rows.select_dtypes("category"):  # grouped by name, in whatever order they were read
+        rows[key] = rows[key].cat.set_categories(sorted(rows[key].cat.categories))
     if len(bad := rows[~np.isfinite(rows["score"])]):
         cell = ", ".join(f"{key} {bad[key].iloc[0]}" for key in KEYS[1:])
         found = f"found {bad['score'].iloc[0]} at {cell} ({len(bad)} such rows)"
