@@ -20,7 +20,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from xgrl.arms import arm_spec, method_of
-from xgrl.evaluation.metrics.counts import f1_of
+from xgrl.evaluation.metrics.official import f1_of
 from xgrl.runs.records import COUNTS, PREDICTION_COLUMNS, SCHEMA, run_folder
 from xgrl.stats import jackknife
 

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from xgrl.evaluation.metrics.official import f1_of
 from xgrl.evaluation.readout import Change, read_out, unit_features
 from xgrl.evaluation.retrieval import best_threshold, mine, nearest
-from xgrl.evaluation.scoring import contributions, from_counts, headline, score
+from xgrl.evaluation.scoring import contributions, headline, score
 from xgrl.models.task_model import TaskModel
 from xgrl.prepare.corpus import Corpus
 from xgrl.prepare.folder import Prepared
@@ -93,8 +94,8 @@ class Search:
     model: TaskModel
     prepared: Prepared
     target: str
-    layer: int = -1
-    change: Change | None = None
+    layer: int
+    change: Change | None
     last: tuple[list[str], np.ndarray, np.ndarray] = ([], np.empty(0), np.empty(0))
 
     def queries(self, language: str, kind: str = "") -> tuple[Corpus, np.ndarray]:
@@ -144,7 +145,7 @@ def _ranked(search: Search, language: str) -> Examples:
 def _mined(search: Search, language: str) -> Examples:
     """Pairs "source<tab>target" with a margin above the threshold that is best on dev."""
     tuned, known, _ = mined_pairs(search, language, "dev-")
-    threshold, _ = best_threshold(tuned, known)
+    threshold = best_threshold(tuned, known)
     mined, _, golds = mined_pairs(search, language)
     kept = {pair.partition("\t")[0]: pair for pair, margin in mined.items() if margin >= threshold}
     references = [f"{source}\t{t}" for source, targets in golds.items() for t in targets or [""]]
@@ -162,14 +163,14 @@ def mined_pairs(
     once = [np.flatnonzero(group == np.arange(len(group))) for group in groups]
     # ... and are in no result
     alone = [np.bincount(group)[rows] == 1 for group, rows in zip(groups, once, strict=True)]
-    mined = mine(queries[once[0]], candidates[once[1]])
-    usable = alone[0][mined.query] & alone[1][mined.candidate]
-    sources = np.array(corpus.ids)[once[0]][mined.query[usable]]
-    targets = ids[once[1]][mined.candidate[usable]]
+    query, candidate, margin = mine(queries[once[0]], candidates[once[1]])
+    usable = alone[0][query] & alone[1][candidate]
+    sources = np.array(corpus.ids)[once[0]][query[usable]]
+    targets = ids[once[1]][candidate[usable]]
     pairs = (f"{source}\t{target}" for source, target in zip(sources, targets, strict=True))
     golds = dict(zip(corpus.ids, corpus.column("gold"), strict=True))
     right = {f"{source}\t{target}" for source, targets in golds.items() for target in targets}
-    return dict(zip(pairs, mined.score[usable].tolist(), strict=True)), right, golds
+    return dict(zip(pairs, margin[usable].tolist(), strict=True)), right, golds
 
 
 SEARCHES: dict[str, Callable[[Search, str], Examples]] = {  # by metric
@@ -194,9 +195,7 @@ def _frame(
     frame = pd.DataFrame(columns | {"prediction": list(map(_text, predictions))})
     if counts.shape[1] == 1:
         return frame.assign(score=counts[:, 0])
-    points = from_counts(metric, counts)
-    if len(counts) > 1:
-        points = jackknife(lambda sums: from_counts(metric, sums), counts)
+    points = jackknife(f1_of, counts) if len(counts) > 1 else f1_of(counts)
     return frame.assign(score=points, **dict(zip(COUNTS, counts.T, strict=True)))
 
 

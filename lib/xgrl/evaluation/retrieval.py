@@ -16,35 +16,12 @@ neighbours, ratio, candidates from both directions, and a threshold tuned on dev
 """
 
 from collections.abc import Collection, Hashable, Mapping
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
 GROUP = 32
 _LOW = 2**32 - 1
-
-
-class Scored(NamedTuple):
-    """Candidates and their margin scores, both (n, k): row i has the k nearest ones of vector i."""
-
-    index: np.ndarray
-    score: np.ndarray
-
-    def best(self) -> tuple[np.ndarray, np.ndarray]:
-        """Candidate with the best score and that score, (n,) each; of equal ones the nearest."""
-        rows, column = np.arange(len(self.score)), self.score.argmax(1)
-        return self.index[rows, column], self.score[rows, column]
-
-
-class Mined(NamedTuple):
-    """Mined pairs, all (p,), best first: position of the query, position of the candidate, margin
-    score (float64).
-    """
-
-    query: np.ndarray
-    candidate: np.ndarray
-    score: np.ndarray
 
 
 def nearest(
@@ -84,7 +61,7 @@ def nearest(
 
 def margin_scores(
     queries: np.ndarray, candidates: np.ndarray, k: int = 4, block: int = 4096
-) -> tuple[Scored, Scored]:
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Margin scores of each vector's k nearest neighbours on the other side.
 
     With c the cosine of a pair, and m the mean of two means, the query's over the cosines of its k
@@ -92,8 +69,8 @@ def margin_scores(
 
     queries, candidates: (n, d) and (m, d), L2-normalised, as for `nearest`. k: neighbours, 1 or
     more; a side with fewer vectors has them all. block, errors: as for `nearest`; memory beyond its
-    blocks grows with (n + m) k. Returns forward, index (n, k) into the candidates, and backward,
-    index (m, k) into the queries; scores are float32.
+    blocks grows with (n + m) k. Returns forward, index (n, k) into the candidates and float32
+    scores (n, k), and backward, the same (m, k) of the queries.
     """
     forward, cosine = nearest(queries, candidates, min(k, len(candidates)), block)
     backward, back_cosine = nearest(candidates, queries, min(k, len(queries)), block)
@@ -101,21 +78,26 @@ def margin_scores(
     with np.errstate(divide="ignore", invalid="ignore"):
         score = cosine / ((mean[:, None] + back_mean[forward]) / 2)
         back_score = back_cosine / ((back_mean[:, None] + mean[backward]) / 2)
-    return Scored(forward, score), Scored(backward, back_score)
+    return (forward, score), (backward, back_score)
 
 
-def mine(queries: np.ndarray, candidates: np.ndarray, k: int = 4, block: int = 4096) -> Mined:
+def mine(
+    queries: np.ndarray, candidates: np.ndarray, k: int = 4, block: int = 4096
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pairs of translations: the best neighbour of every query and of every candidate, taken best
     first, each vector once.
 
     Only scores above 0 are kept, as in XTREME's script. Of equal scores those found from the
     queries' side come first, then lower positions. Give each text once: the script embeds equal
     texts once, and leaves out of its result every text that its file holds more than once, because
-    it could not tell their ids apart. Arguments, errors: as for `margin_scores`. Returns at most
-    min(n, m) pairs.
+    it could not tell their ids apart. Arguments, errors: as for `margin_scores`. Returns p <=
+    min(n, m) pairs, best first: positions of query and candidate, margin score (float64), (p,) each.
     """
-    forward, backward = margin_scores(queries, candidates, k, block)
-    (there, score), (back, back_score) = forward.best(), backward.best()
+    best = []
+    for index, scores in margin_scores(queries, candidates, k, block):
+        rows, column = np.arange(len(scores)), scores.argmax(1)  # of equal ones the nearest
+        best.append((index[rows, column], scores[rows, column]))
+    (there, score), (back, back_score) = best
     query = np.concatenate([np.arange(len(there)), back])
     candidate = np.concatenate([there, np.arange(len(back))])
     score = np.concatenate([score, back_score])
@@ -128,12 +110,10 @@ def mine(queries: np.ndarray, candidates: np.ndarray, k: int = 4, block: int = 4
         if free_queries[i] and free_candidates[j]:
             free_queries[i] = free_candidates[j] = 0
             taken.append(pair)
-    return Mined(query[taken], candidate[taken], score[taken].astype(np.float64))
+    return query[taken], candidate[taken], score[taken].astype(np.float64)
 
 
-def best_threshold(
-    scores: Mapping[Hashable, float], gold: Collection[Hashable]
-) -> tuple[float, float]:
+def best_threshold(scores: Mapping[Hashable, float], gold: Collection[Hashable]) -> float:
     """The threshold on mined pairs' scores with the best F1, to be tuned on dev and applied to test
     as ``score >= threshold``.
 
@@ -142,9 +122,8 @@ def best_threshold(
     no pair is right.
 
     scores: pair -> score, any pairs that can be keys, in the order in which they were mined. gold:
-    the right pairs, of the same kind. Returns threshold, and F1 in percent of the pairs that reach
-    it (pairs that tie with it included). Raises ValueError without gold pairs, or for a score that
-    is not finite.
+    the right pairs, of the same kind. Raises ValueError without gold pairs, or for a score that is
+    not finite.
     """
     gold = set(gold)
     if not gold:
@@ -156,15 +135,13 @@ def best_threshold(
     right = np.array([pair in gold for pair in scores], dtype=bool)
     hits = right[order].cumsum()
     if not right.any():
-        return 0.0, 0.0
+        return 0.0
     # as the script computes it, so that equal cuts tie in the same way
     with np.errstate(invalid="ignore"):
         precision, recall = hits / np.arange(1, len(hits) + 1), hits / len(gold)
         f1 = np.nan_to_num(2 * precision * recall / (precision + recall))
     cut = int(f1.argmax())
-    threshold = float(values[order[cut : cut + 2]].mean())
-    kept = values >= threshold
-    return threshold, float(200.0 * right[kept].sum() / (kept.sum() + len(gold)))
+    return float(values[order[cut : cut + 2]].mean())
 
 
 def _rows(vectors: np.ndarray, start: int, count: int, name: str, known=False) -> torch.Tensor:

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from xgrl.evaluation.metrics.accuracy import Accuracy
 from xgrl.evaluation.metrics.answers import Answers
 from xgrl.evaluation.metrics.chunk_f1 import ChunkF1
-from xgrl.evaluation.metrics.counts import f1_of
 from xgrl.evaluation.metrics.mined_f1 import MinedF1
 from xgrl.evaluation.metrics.official import Official
 from xgrl.evaluation.metrics.ranking import Ranking
@@ -42,17 +40,8 @@ def score(
     ValueError for an unknown task, no predictions, unequal numbers, or a value that is missing or
     of another kind.
     """
-    return compute(find_task(task).metric, predictions, references, language)
-
-
-def compute(
-    metric: str, predictions: Sequence, references: Sequence, language: str | None = None
-) -> dict[str, float]:
-    """`score`, by the metric's name."""
-    scorer = _metric(metric)
-    return scorer.compute(
-        predictions=list(predictions), references=list(references), **_options(scorer, language)
-    )
+    scorer, options = _metric(find_task(task).metric, language)
+    return scorer.compute(predictions=list(predictions), references=list(references), **options)
 
 
 def headline(scores: Mapping[str, float]) -> float:
@@ -71,35 +60,19 @@ def contributions(
 
     Returns (n, 1) float64, points whose mean is the headline; or, for an F1 over the corpus, (n, 3)
     int64: how much was matched, predicted and expected, whose sums give the headline through
-    `from_counts`. An example is a sentence, a question, a query; for mined pairs a source sentence
+    `f1_of`. An example is a sentence, a question, a query; for mined pairs a source sentence
     (in what order: `MinedF1.each`).
     """
-    scorer = _metric(metric)
+    scorer, options = _metric(metric, language)
     predictions, references = list(predictions), list(references)
     scorer.validate(predictions, references)
-    return scorer.each(predictions, references, **_options(scorer, language))
-
-
-def from_counts(metric: str, sums: ArrayLike) -> np.ndarray:
-    """The headline (...) of summed `contributions` (..., 3), where it is an F1 over the corpus.
-
-    A function for `xgrl.stats.jackknife`; 0/0 is 0. Raises ValueError for a metric that is a mean,
-    and for another last axis.
-    """
-    if not _metric(metric).counted:
-        counted = ", ".join(name for name, kind in METRICS.items() if kind.counted)
-        raise ValueError(
-            f"{metric!r} is the mean of its contributions; those with counts: {counted}"
-        )
-    return f1_of(sums)
-
-
-def _options(scorer: Official, language: str | None) -> dict[str, str | None]:
-    return {"language": language} if scorer.needs_language else {}
+    return scorer.each(predictions, references, **options)
 
 
 @cache
-def _metric(name: str) -> Official:
+def _metric(name: str, language: str | None) -> tuple[Official, dict[str, str | None]]:
+    """The metric, and the option `language` if it takes one."""
     if name not in METRICS:
         raise ValueError(f"metric={name!r}: allowed: {', '.join(METRICS)}")
-    return METRICS[name](config_name=name, keep_in_memory=True)
+    scorer = METRICS[name](config_name=name, keep_in_memory=True)
+    return scorer, {"language": language} if scorer.needs_language else {}

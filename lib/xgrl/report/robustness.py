@@ -10,7 +10,7 @@ import pandas as pd
 
 from xgrl import stats
 from xgrl.arms import arms_in_order, method_of
-from xgrl.evaluation.metrics.counts import f1_of
+from xgrl.evaluation.metrics.official import f1_of
 from xgrl.report.load_study import Study
 from xgrl.runs import records
 from xgrl.runs.params import BY_ARM

@@ -26,15 +26,15 @@ def clouds(separation: float) -> np.ndarray:
 
 def test_mean_geometry_is_a_distance_without_scale():
     x = clouds(6.0)
-    found = geometry.mean_geometry(x, LANGUAGES)
-    d = found.distances.to_numpy()
-    assert list(found.distances.columns) == ["de", "en", "fr", "ru"]
+    distances, share = geometry.mean_geometry(x, LANGUAGES)
+    d = distances.to_numpy()
+    assert list(distances.columns) == ["de", "en", "fr", "ru"]
     assert np.allclose(d, d.T) and np.allclose(np.diag(d), 0)
     assert all(
         d[i, j] <= d[i, k] + d[k, j] + 1e-12 for i in range(4) for j in range(4) for k in range(4)
     )
-    assert np.allclose(d, geometry.mean_geometry(0.01 * x + 3, LANGUAGES).distances)
-    assert geometry.mean_geometry(clouds(0.0), LANGUAGES).share < 5 < found.share < 100
+    assert np.allclose(d, geometry.mean_geometry(0.01 * x + 3, LANGUAGES)[0])
+    assert geometry.mean_geometry(clouds(0.0), LANGUAGES)[1] < 5 < share < 100
     with pytest.raises(ValueError, match="collapsed"):
         geometry.mean_geometry(np.repeat(np.eye(4), 60, axis=0), LANGUAGES)
 

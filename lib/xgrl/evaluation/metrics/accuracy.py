@@ -36,10 +36,8 @@ class Accuracy(Official, evaluate.Metric):
                 raise ValueError(f"{name} is {label!r}: expected a class index or a string")
             first.setdefault("strings" if isinstance(label, str) else "integers", name)
         if len(first) > 1:
-            raise ValueError(
-                f"labels must be all integers or all strings: {first['integers']} is an integer, "
-                f"{first['strings']} is not"
-            )
+            found = f"{first['integers']} is an integer, {first['strings']} is not"
+            raise ValueError(f"labels must be all integers or all strings: {found}")
 
     def each(self, predictions: Sequence, references: Sequence) -> np.ndarray:
         """(n, 1): 100 for a right label, else 0."""

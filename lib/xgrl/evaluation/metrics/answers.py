@@ -50,11 +50,8 @@ LANGUAGES = tuple(sorted(_ARTICLES))
 @cache
 def _punctuation() -> dict[int, None]:
     """ASCII's and Unicode's punctuation, for `str.translate`."""
-    return _ASCII | {
-        code: None
-        for code in range(sys.maxunicode + 1)
-        if unicodedata.category(chr(code))[0] == "P"
-    }
+    codes = range(sys.maxunicode + 1)
+    return _ASCII | {c: None for c in codes if unicodedata.category(chr(c))[0] == "P"}
 
 
 def squad_words(text: str, language: str | None = None) -> list[str]:
@@ -65,11 +62,9 @@ def squad_words(text: str, language: str | None = None) -> list[str]:
 def mlqa_words(text: str, language: str) -> list[str]:
     """Words in lower case without Unicode punctuation and articles; in Chinese, characters."""
     text = text.lower().translate(_punctuation())
-    if _ARTICLES[language]:
-        text = re.sub(_ARTICLES[language], " ", text)
     if language == "zh":
         text = _HAN.sub(r" \1 ", text)
-    return text.split()
+    return (re.sub(_ARTICLES[language], " ", text) if _ARTICLES[language] else text).split()
 
 
 def exact_and_f1(words: list[str], gold: list[str]) -> tuple[float, float]:
@@ -100,10 +95,8 @@ class Answers(Official, evaluate.Metric):
 
     def _validate_language(self, language: str | None) -> None:
         if self.needs_language and language not in LANGUAGES:
-            names = ", ".join(LANGUAGES)
-            raise ValueError(
-                f"language={language!r}: answers are normalised by it, allowed: {names}"
-            )
+            allowed = f"allowed: {', '.join(LANGUAGES)}"
+            raise ValueError(f"language={language!r}: answers are normalised by it, {allowed}")
 
     def validate(self, predictions: Sequence, references: Sequence) -> None:
         """ValueError for unequal numbers, no questions, a prediction that is no string, gold
@@ -115,9 +108,8 @@ class Answers(Official, evaluate.Metric):
                 raise ValueError(f"prediction {row} is {text!r}: expected the answer's text")
             several = isinstance(golds, list | tuple | np.ndarray)
             if not several or not all(isinstance(gold, str) for gold in golds):
-                raise ValueError(
-                    f"reference {row} is {golds!r}: expected a list of gold answers, all strings"
-                )
+                expected = "expected a list of gold answers, all strings"
+                raise ValueError(f"reference {row} is {golds!r}: {expected}")
             if len(golds) == 0 and self.config_name == "mlqa":
                 raise ValueError(f"reference {row} has no gold answers: expected one at least")
 

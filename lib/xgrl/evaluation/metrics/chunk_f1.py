@@ -26,8 +26,7 @@ from typing import ClassVar
 import evaluate
 import numpy as np
 
-from .counts import f1_precision_recall
-from .official import Official, validate_lists, validate_number
+from .official import Official, f1_precision_recall, validate_lists, validate_number
 
 Chunk = tuple[str, int, int]  # type, first position, position after the last
 
@@ -83,7 +82,6 @@ class ChunkF1(Official, evaluate.Metric):
         "span_f1": (bio_chunks, _is_bio, '"O", "B-<type>" or "I-<type>"'),
         "tag_f1": (run_chunks, _is_plain, PLAIN),
     }
-    counted = True
 
     def validate(self, predictions: Sequence, references: Sequence) -> None:
         """ValueError for no sentences, unequal numbers of sentences or tags, or other tags."""
@@ -92,18 +90,15 @@ class ChunkF1(Official, evaluate.Metric):
         _, allowed, form = self.NAMES[self.config_name]
         for row, (tagged, gold) in enumerate(zip(predictions, references, strict=True)):
             if len(tagged) != len(gold):
-                raise ValueError(
-                    f"sentence {row}: found {len(tagged)} predicted tags for {len(gold)} words, "
-                    f"expected one a word"
-                )
+                found = f"{len(tagged)} predicted tags for {len(gold)} words"
+                raise ValueError(f"sentence {row}: found {found}, expected one a word")
             if len(gold) == 0:
                 raise ValueError(f"sentence {row} has no tags")
             for name, tags in (("prediction", tagged), ("reference", gold)):
                 for i, tag in enumerate(tags):
                     if not allowed(tag) or tag.split() != [tag]:
-                        raise ValueError(
-                            f"{name} {row}, word {i} has the tag {tag!r}: expected {form}"
-                        )
+                        found = f"{name} {row}, word {i} has the tag {tag!r}"
+                        raise ValueError(f"{found}: expected {form}")
 
     def each(self, predictions: Sequence, references: Sequence) -> np.ndarray:
         """(n, 3) int64: chunks of a sentence matched (type, both ends), predicted and expected."""

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 import evaluate
 import numpy as np
 
-from .counts import f1_precision_recall
-from .official import Official, entries, sizes
+from .official import Official, entries, f1_precision_recall, sizes
 
 
 def by_source(
@@ -21,8 +20,7 @@ def by_source(
     references, then predictions first name the source. A pair with an empty target is left out, its
     source is kept.
     """
-    mined: dict[str, dict[str, None]] = {}
-    gold: dict[str, dict[str, None]] = {}
+    mined, gold = {}, {}  # a source's pairs, as the keys of a dict
     for pairs, own, other in ((references, gold, mined), (predictions, mined, gold)):
         for pair in pairs:
             source, _, target = pair.partition("\t")
@@ -40,8 +38,6 @@ class MinedF1(Official, evaluate.Metric):
     precision, recall, 0 to 100.
     """
 
-    counted = True
-
     def add_batch(self, *, predictions=None, references=None, **options) -> None:
         """Add pairs, kept as rows of a source sentence: `evaluate` wants sides of equal length."""
         self.validate(predictions, references)
@@ -58,9 +54,8 @@ class MinedF1(Official, evaluate.Metric):
         for name, pair in entries(predictions, references):
             ids = pair.split("\t") if isinstance(pair, str) else []
             if len(ids) != 2 or not ids[0]:
-                raise ValueError(
-                    f"{name} is {pair!r}: expected a source id, a tab and a target id (or nothing)"
-                )
+                expected = "expected a source id, a tab and a target id (or nothing)"
+                raise ValueError(f"{name} is {pair!r}: {expected}")
 
     def each(self, predictions: Sequence, references: Sequence) -> np.ndarray:
         """(n, 3) int64: pairs of a source sentence matched, predicted and expected.

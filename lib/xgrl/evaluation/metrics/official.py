@@ -1,4 +1,4 @@
-"""What the metrics share: everything is validated before anything is scored, and one declaration.
+"""What the metrics share: everything is validated before it is scored, one declaration, and F1.
 
 `Official` is mixed into `evaluate.Metric` and is no subclass of it: `evaluate.load` takes the first
 such class it finds in a module, which must be the metric itself. For the same reason helpers import
@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import datasets
 import evaluate
 import numpy as np
+from numpy.typing import ArrayLike
 
 STRING = datasets.Value("string")
 STRINGS = datasets.List(STRING)
@@ -23,26 +24,22 @@ class Official:
 
     FEATURES: types of a prediction and of a reference, a pair for each kind of input. NAMES: where
     one module serves several metrics, what sets each apart; ``evaluate.load(path, name)`` takes one
-    of them. needs_language: `compute` and `each` take the examples' language. counted: `each` gives
-    counts of which the headline is a function, F1, and not a mean.
+    of them. needs_language: `compute` and `each` take the examples' language.
     """
 
     FEATURES: ClassVar[Sequence[tuple[Any, Any]]] = ((STRINGS, STRINGS),)
     NAMES: ClassVar[Mapping[str, Any]] = {}
     needs_language = False
-    counted = False
 
     def _info(self) -> evaluate.MetricInfo:
         if self.NAMES and self.config_name not in self.NAMES:
-            raise ValueError(
-                f"config_name={self.config_name!r}: allowed: {', '.join(self.NAMES)}; "
-                f"evaluate.load(path, {next(iter(self.NAMES))!r})"
+            todo = (
+                f"allowed: {', '.join(self.NAMES)}; evaluate.load(path, {next(iter(self.NAMES))!r})"
             )
+            raise ValueError(f"config_name={self.config_name!r}: {todo}")
         what, _, inputs = inspect.getdoc(type(self)).partition("\n\n")
-        names = ("predictions", "references")
-        sides = (dict(zip(names, types, strict=True)) for types in self.FEATURES)
-        features = [datasets.Features(side) for side in sides]
-        features = features if len(features) > 1 else features[0]
+        kinds = [datasets.Features(predictions=p, references=r) for p, r in self.FEATURES]
+        features = kinds if len(kinds) > 1 else kinds[0]
         return evaluate.MetricInfo(what, "", features, inputs_description=inputs)
 
     def add(self, *, prediction: Any = None, reference: Any = None, **options: Any) -> None:
@@ -84,3 +81,27 @@ def validate_lists(predictions: Sequence, references: Sequence, kind: str) -> No
         for value in values:
             if not isinstance(value, str):
                 raise ValueError(f"{name} holds {value!r}: expected {kind}, all of them strings")
+
+
+def f1_of(counts: ArrayLike) -> np.ndarray:
+    """F1 in percent, (...), of summed counts: 200 matched / (predicted + expected), or 0 for 0 / 0.
+
+    counts: (..., 3) numbers matched, predicted and expected; they add up over examples, F1 does
+    not. Raises ValueError for another last axis.
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    if counts.ndim == 0 or counts.shape[-1] != 3:
+        found = f"shape {counts.shape}"
+        raise ValueError(f"{found}: expected (..., 3), of matched, predicted, expected")
+    matched, either = counts[..., 0], counts[..., 1] + counts[..., 2]
+    return np.divide(200.0 * matched, either, out=np.zeros(np.shape(either)), where=either != 0)
+
+
+def f1_precision_recall(counts: np.ndarray) -> dict[str, float]:
+    """F1, precision and recall in percent of counts (n, 3); 0/0 is 0, as in seqeval."""
+    matched, predicted, expected = (int(total) for total in counts.sum(0))
+    return {
+        "f1": float(f1_of([matched, predicted, expected])),
+        "precision": 100.0 * matched / predicted if predicted else 0.0,
+        "recall": 100.0 * matched / expected if expected else 0.0,
+    }

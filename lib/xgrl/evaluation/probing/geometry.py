@@ -13,7 +13,6 @@ Bootstrap" (1995), section 2.3.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -25,15 +24,7 @@ from xgrl.stats.intervals import t_half_width
 GROUPS = 10
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """Distances of language means (L, L), in spreads inside a language; variance explained, %."""
-
-    distances: pd.DataFrame
-    share: float
-
-
-def mean_geometry(features: np.ndarray, languages: Sequence[str]) -> Geometry:
+def mean_geometry(features: np.ndarray, languages: Sequence[str]) -> tuple[pd.DataFrame, float]:
     """Distances between the languages' mean vectors, and the share of all variance that lies
     between them.
 
@@ -51,7 +42,7 @@ def mean_geometry(features: np.ndarray, languages: Sequence[str]) -> Geometry:
         raise ValueError("mean_geometry: a language's texts share one vector (collapsed features)")
     distances = np.linalg.norm(means[:, None] - means[None], axis=-1) / np.sqrt(within / len(x))
     table = pd.DataFrame(distances, index=names, columns=names)
-    return Geometry(table, 100 * between / (between + within))
+    return table, 100 * between / (between + within)
 
 
 def project(features: np.ndarray) -> np.ndarray:

@@ -156,7 +156,7 @@ def measure_layers(
             row = key | {k: v for k, v in linear.items() if k != "converged"}
             row |= {f"mlp_{k}": v for k, v in mlp.items() if k not in ("chance", "n_test")}
             row["a_distance"] = a_distance(x[english], x[~english], seed)
-            row["language_share"] = mean_geometry(x, languages).share
+            _, row["language_share"] = mean_geometry(x, languages)
             lengths, before = np.linalg.norm(x, axis=1), features[reference][layer]
             for name, statistic in {
                 "norm": lambda index, lengths=lengths: lengths[index].mean(),
