@@ -130,3 +130,15 @@ def test_arm_none_and_intermediate_none_belong_together():
     assert (
         params.validate("03_target", {"arm": "none", "intermediate": "none"})["target"] == "intent"
     )
+
+
+def test_a_variant_has_values_of_its_own_else_its_method_s_else_the_default():
+    config = changed("nuisance.lambda_max", {"default": 0.1, "dann": 0.2, "dann-strong": 0.3})
+    nuisance = params.load_study(config).nuisance
+    arms = [("dann-strong", "dann"), ("dann-weak", "dann"), ("dann", "dann"), ("mlm", "mlm")]
+    found = [nuisance.of_arm(arm, method)["lambda_max"] for arm, method in arms]
+    assert found == [0.3, 0.2, 0.2, 0.1]
+    job = params.load_study(config).job(
+        "02_intermediate", "dann", intermediate="sarcasm", arm="dann-strong", seed=0
+    )
+    assert job["lambda_max"] == 0.3 and job["domains"] == "languages"
