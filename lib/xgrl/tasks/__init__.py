@@ -1,7 +1,5 @@
 """The tasks: tables of intermediate and target tasks, and `load_task`, which gives their rows."""
 
-from __future__ import annotations
-
 import json
 import re
 import secrets
@@ -93,7 +91,7 @@ def load_task(
     source: str = "packages",
     path: str | Path | None = None,
     role: str = "",
-) -> Dataset:
+) -> "Dataset":
     """The rows of one task, language and split in the task's canonical format, in a fixed order.
 
     Splits: train and dev exist in English only, test in every language of a target; a retrieval
@@ -152,7 +150,7 @@ def load_task(
 
 def data_card(
     intermediate: Iterable[str], targets: Iterable[str], sources: list[str], rows: Mapping[str, int]
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """What a study's data are: one row a task.
 
     Args:

@@ -5,8 +5,6 @@ and what, it was.
 anything failed.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import sys

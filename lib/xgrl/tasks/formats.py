@@ -13,8 +13,6 @@ Retrieval tasks that train a dual encoder have training rows of their own: id, t
 candidate_pair.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 from collections import Counter
@@ -122,7 +120,7 @@ def named(key: str, value: str, allowed: Sequence[str]) -> str:
     raise ValueError(f"{key}={value!r}: {nearest_names(value, allowed)}")
 
 
-def features(format: str, labels: Sequence[str] = ()) -> Features:
+def features(format: str, labels: Sequence[str] = ()) -> "Features":
     """The columns and types of a canonical format.
 
     Args:

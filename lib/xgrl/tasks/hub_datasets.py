@@ -8,8 +8,6 @@ the hub), nor have LAReQA (its copies there have lost the sentence breaks) and B
 only the gold pairs): these come from the user's own files.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

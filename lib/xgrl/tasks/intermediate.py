@@ -4,8 +4,6 @@ To add one, write a loader ``(language, split, path) -> rows`` for each of its s
 of INTERMEDIATE.
 """
 
-from __future__ import annotations
-
 from xgrl.tasks import files, hub_datasets
 from xgrl.tasks.embedded import english, multilingual, reading
 from xgrl.tasks.embedded.english import CANARY

@@ -10,8 +10,6 @@ k in common, and only such pairs are compared (prefix filtering: Chaudhuri, Gant
 with k > 1: Wang, Li, Feng 2012, "Can we beat the prefix filtering?").
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
@@ -92,7 +90,7 @@ def leakage(
     train: Mapping[str, Sequence[str]],
     test: Mapping[str, Sequence[str]],
     near_in: Collection[str] | None = None,
-) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+) -> "tuple[pd.DataFrame, dict[str, np.ndarray]]":
     """Which texts does a training set share, exactly or nearly, with a test set?
 
     Args:
@@ -183,7 +181,7 @@ def _long(texts: Sequence[str]) -> np.ndarray:
     return np.array([i for i, x in enumerate(texts) if len(WORD.findall(x)) >= SHORT], dtype=int)
 
 
-def _trigrams(texts: Sequence[str]) -> sparse.csr_matrix:
+def _trigrams(texts: Sequence[str]) -> "sparse.csr_matrix":
     """Which trigrams each text has: binary (n, distinct trigrams).
 
     scikit-learn's `CountVectorizer` gives the same matrix in more than twice the time.
@@ -207,7 +205,7 @@ def _overlap(size: np.ndarray) -> np.ndarray:
     return np.ceil(THRESHOLD * size - 1e-6).astype(int)
 
 
-def _prefix(grams: sparse.csr_matrix, rank: np.ndarray) -> sparse.csr_matrix:
+def _prefix(grams: "sparse.csr_matrix", rank: np.ndarray) -> "sparse.csr_matrix":
     """Of each row the rarest members, so many that similar rows share SHARED, or all they must."""
     from scipy import sparse
 

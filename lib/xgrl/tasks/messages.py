@@ -17,8 +17,6 @@ no pair is ever shown as one.
 All other sources have text without such a request: there the arm gets the discriminator's own.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,7 +51,7 @@ CARD = unlabelled.CARD | {
 }  # fmt: skip
 
 
-def load_messages(languages: Sequence[str] = LANGUAGES) -> Dataset:
+def load_messages(languages: Sequence[str] = LANGUAGES) -> "Dataset":
     """Sentences of Home Assistant's messages, from 900 (uk) to 9,000 (cs) a language.
 
     Args:

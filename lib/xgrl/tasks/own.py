@@ -8,8 +8,6 @@ line is a JSON object with the columns of the task's format (`xgrl.tasks.formats
 by name. A study takes it with ``sources: [own, packages]``. ``$XGRL_TASKS`` names another file.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +50,7 @@ class OwnTask(Closed):
     note: str = ""
 
     @model_validator(mode="after")
-    def _fits(self) -> OwnTask:
+    def _fits(self) -> "OwnTask":
         tagged, different = self.format in ("classification", "tagging"), set(self.labels)
         if tagged != bool(different) or len(self.labels) != len(different) or len(different) == 1:
             wanted = "two or more different names" if tagged else "none"

@@ -15,8 +15,6 @@ Ids are the same in every language (Tatoeba's are a language's own), so that tex
 languages can be matched too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +61,7 @@ def load_parallel(
     source: str = "packages",
     path: str | Path | None = None,
     without: Sequence[str] = (),
-) -> Dataset:
+) -> "Dataset":
     """Sentences of several languages with their English translations; of pairs with one English
     side one is kept.
 

@@ -1,7 +1,5 @@
 """Which rows are wanted, and what the tables of the "hub" and "files" sources write for it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -8,8 +8,6 @@ and `validate` drops and counts the row. A field that must be there and is not r
 caller knows the file and the line.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What counts as a sentence: how text is cut into sentences, and which serve as unlabelled text."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator
 

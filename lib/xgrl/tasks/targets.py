@@ -5,8 +5,6 @@ To add one, write a loader ``(language, split, path) -> rows`` for each of its s
 of TARGETS.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 from xgrl.tasks import files

@@ -22,8 +22,6 @@ Languages are named by ISO 639-3 through the package's own table of two-letter c
 is there for eu (which has no relatives), nb and qu.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from functools import cache

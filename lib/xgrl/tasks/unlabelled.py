@@ -11,8 +11,6 @@ The "hub" source takes the first articles of a newer dump of each Wikipedia, cut
 here; "files" the user's own sentences. Both pass the same filter.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -59,7 +57,7 @@ def load_unlabelled(
     source: str = "packages",
     path: str | Path | None = None,
     without: Sequence[str] = (),
-) -> Dataset:
+) -> "Dataset":
     """Unlabelled sentences of several languages.
 
     Args:

@@ -8,8 +8,6 @@ Templates, not sentences, are the unit that a split must not cut: sentences of o
 same.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -109,7 +107,7 @@ def english_splits(rows: list[Row]) -> dict[str, set[str]]:
     return splits
 
 
-def _sentences(sentence: hassil.Sentence, key: str, walk: _Walk, blank: str) -> list[Drawn]:
+def _sentences(sentence: hassil.Sentence, key: str, walk: "_Walk", blank: str) -> list[Drawn]:
     """Up to PER_TEMPLATE different sentences of one template."""
     random = np.random.default_rng(int(key, 16))
     drawn: dict[str, list[Span]] = {}

@@ -7,8 +7,6 @@ the articles of these targets have numbers of their own, `is_reserved`:
 `xgrl.tasks.unlabelled.load_unlabelled` leaves them out when it is told to.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path

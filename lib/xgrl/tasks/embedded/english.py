@@ -2,8 +2,6 @@
 embedded intermediate tasks.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache

@@ -5,8 +5,6 @@ The templates' package leaves these slots to each installation, so the words are
 the data; they are uninflected. Names of timers, places and artists are the same in every locale.
 """
 
-from __future__ import annotations
-
 # locale: rooms | devices | floors
 _TABLE = """
 af: kombuis, slaapkamer, badkamer | tafellamp, televisie, verwarmer | eerste, tweede

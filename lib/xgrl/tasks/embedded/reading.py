@@ -7,8 +7,6 @@ question stand in one text in the Hindi and Persian tasks, and question and lett
 exams; what cannot be taken apart is left to `validate`, which drops and counts it.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from functools import cache

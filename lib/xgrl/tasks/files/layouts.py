@@ -6,8 +6,6 @@ where it is there, serves all splits. XTREME cuts the ids of TyDiQA's training q
 numbers that many share, so upstream's training file, which it leaves beside them, is read first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial

@@ -6,8 +6,6 @@ takes the answers out of its test files, mostly under other names than upstream'
 refused, and the message says which upstream file has them.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

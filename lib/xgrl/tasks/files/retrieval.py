@@ -12,8 +12,6 @@ XTREME's script sorts the English side of Tatoeba, so that lines no longer match
 ``<l>-en.test.gold``. Both are refused; the upstream files have what is missing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -8,8 +8,6 @@ nothing of files (`xgrl.tasks.rows`); `build_rows` lends them the file and the l
 errors.
 """
 
-from __future__ import annotations
-
 import csv
 import itertools
 import json

@@ -9,8 +9,6 @@ follows from CRC-32 of names: the same call gives the same rows on every machine
 process.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache

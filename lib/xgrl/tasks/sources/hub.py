@@ -13,8 +13,6 @@ a network), and for the tests. A clone of the branch `PARQUET` may lie in the sa
 the main branch.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -77,7 +75,7 @@ class Part:
         return f"{self.id} (config {self.config or 'default'}, split {self.split}{branch})"
 
 
-def load_part(part: Part, streaming: bool = False) -> Dataset | IterableDataset:
+def load_part(part: Part, streaming: bool = False) -> "Dataset | IterableDataset":
     """The rows of a part, in the data set's own columns.
 
     Args:

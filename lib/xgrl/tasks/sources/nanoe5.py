@@ -8,8 +8,6 @@ bytes; weight j is ((byte j & 15) - 8) d and weight j + 16 is ((byte j >> 4) - 8
 only read as data, nothing of it is imported or run.
 """
 
-from __future__ import annotations
-
 import struct
 from dataclasses import dataclass
 from itertools import pairwise

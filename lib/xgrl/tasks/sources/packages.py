@@ -8,8 +8,6 @@ arrive, and again whenever their size or modification time differs from what was
 Nothing of a file that fails the check is used.
 """
 
-from __future__ import annotations
-
 import ast
 import functools
 import hashlib
@@ -275,7 +273,7 @@ def _bar(name: str, progress: bool) -> Iterator[object]:
         yield report
 
 
-def _finder() -> PackageFinder:
+def _finder() -> "PackageFinder":
     """An unearth finder over pip's configured indexes and certificates."""
     from unearth import PackageFinder  # needed only to download
     from unearth.auth import MultiDomainBasicAuth
