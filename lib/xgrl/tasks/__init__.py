@@ -53,12 +53,9 @@ TASKS: dict[str, Task] = TABLES["intermediate"] | TABLES["target"]
 
 
 def find_task(name: str, role: str = "") -> Task:
-    """The table line of a task; ValueError names the known ones and the nearest.
-
-    Args:
-        name: a key of `TASKS`.
-        role: "intermediate" or "target"; a name that is in both tables (qa) means the target
-            without it.
+    """The table line of `name`, a key of `TASKS`; ValueError names the known ones and the nearest.
+    `role` is "intermediate" or "target"; without it a name that is in both tables (qa) means the
+    target.
     """
     if UNREADABLE:
         raise ValueError(UNREADABLE)
@@ -68,11 +65,7 @@ def find_task(name: str, role: str = "") -> Task:
 
 def mixture_parts(task: str, intermediate: Iterable[str]) -> list[str]:
     """The tasks whose rows an intermediate task trains on: itself, or for a mixture all others of
-    the study.
-
-    Args:
-        task: an intermediate task.
-        intermediate: all intermediate tasks of the study.
+    the study, whose intermediate tasks are `intermediate`.
     """
     if find_task(task, "intermediate").format != "mixture":
         return [task]
@@ -101,20 +94,14 @@ def load_task(
     label names are the same in all. Rows that break the format (an empty text, say) are left out
     with a warning that counts the reasons.
 
-    Args:
-        name: a key of `TASKS`.
-        language: a code of the task's `languages` (translated: of `Task.translated`); Tatoeba takes
-            3-letter codes too.
-        split: one of the task's `splits`.
-        source: one of the task's `sources`: "packages" (embedded, cached after the first time),
-            "hub", "files", "own" (a task of params/own/tasks.yaml) or "fixture".
-        path: the folder of the "files" source; the others take none.
-        role: as in `find_task`.
+    `language` is a code of the task's `languages` (translated: of `Task.translated`; Tatoeba takes
+    3-letter codes too), `split` one of its `splits`, `source` one of its `sources`: "packages"
+    (embedded, cached after the first time), "hub", "files", "own" (a task of params/own/tasks.yaml)
+    or "fixture". `path` is the folder of "files"; the others take none. `name` and `role` are as in
+    `find_task`.
 
-    Raises:
-        ValueError: unknown name, language, split or source, training rows in a foreign language, or
-            a path missing or not wanted.
-        SourceError: the data are not what they must be.
+    ValueError: unknown name, language, split or source, training rows in a foreign language, or a
+    path missing or not wanted. SourceError: the data are not what they must be.
     """
     from datasets import Dataset
 
@@ -151,18 +138,14 @@ def load_task(
 def data_card(
     intermediate: Iterable[str], targets: Iterable[str], sources: list[str], rows: Mapping[str, int]
 ) -> "pd.DataFrame":
-    """What a study's data are: one row a task.
+    """What a study's data are: one row a task of `intermediate` and `targets`, and last the texts
+    without a task that are among `rows`, their role "text".
 
-    Args:
-        intermediate, targets: names of tasks.
-        sources: in order of preference, as in the study file.
-        rows: how many rows the study uses, by corpus (`xgrl.prepare.folder`), such as
-            "target/intent/test-de".
+    `sources` are in order of preference, as in the study file; `rows` says how many rows the study
+    uses, by corpus (`xgrl.prepare.folder`), such as "target/intent/test-de".
 
-    Returns:
-        Columns task, role, format, source, licence, rows (by split; in more than one language the
-        smallest and the largest number), languages, notes. The last lines are the texts without a
-        task that are among `rows`, their role "text".
+    Returns columns task, role, format, source, licence, rows (by split; in more than one language
+    the smallest and the largest number), languages, notes.
     """
     # a quarter of a second, which a job that only checks its parameters is spared
     import pandas as pd

@@ -27,11 +27,8 @@ FOREIGN = "de"
 
 def check_hub(tasks: Sequence[str] = tuple(HUB)) -> pd.DataFrame:
     """One line a part: columns task, split, hub (id, config, split), columns found, rows shown,
-    error ("" if there is none).
-
-    Args:
-        tasks: keys of `xgrl.tasks.hub_datasets.HUB`; train and dev are looked at in English, other splits in
-            one foreign language.
+    error ("" if there is none). Of `tasks`, keys of `HUB`, train and dev are looked at in English,
+    other splits in one foreign language.
     """
     first, lines = functools.cache(_first), []
     for name in tasks:

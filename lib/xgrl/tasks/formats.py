@@ -121,11 +121,8 @@ def named(key: str, value: str, allowed: Sequence[str]) -> str:
 
 
 def features(format: str, labels: Sequence[str] = ()) -> "Features":
-    """The columns and types of a canonical format.
-
-    Args:
-        format: one of FORMATS, or "pairs" (training rows of retrieval).
-        labels: class names (classification) or tag names (tagging), in index order.
+    """The columns and types of a canonical format (or "pairs", training rows of retrieval), with
+    the names of classes (classification) or tags (tagging) in index order.
     """
     # a second to import, and the tables do not need it
     from datasets import ClassLabel, Features, List, Value
@@ -145,19 +142,15 @@ def features(format: str, labels: Sequence[str] = ()) -> "Features":
 
 
 def validate(rows: Iterable[Row], format: str, labels: Sequence[str] = ()) -> Checked:
-    """Keep the rows that obey a canonical format and count the reasons for which others are
-    dropped, in bounded memory.
+    """Keep the rows that obey a canonical format (or "pairs") and count the reasons for which
+    others are dropped, in bounded memory.
 
     Reasons: "missing <field>", "empty <field>", "duplicate id", "unknown label <name>", "label out
     of range", "too few choices", "answer not at its offset", "tokens and tags differ in number". A
-    row is counted once, under the first reason that holds. ``text_pair`` may be empty; a span
-    question without answers (unanswerable) is legal. Labels and tags may be given by name. In
-    retrieval a missing ``text_pair`` is "", a missing ``gold`` the row's own id.
-
-    Args:
-        rows: dictionaries with at least the format's columns; other keys are dropped.
-        format: one of FORMATS, or "pairs".
-        labels: class or tag names; empty: any index from 0 is legal.
+    row is counted once, under the first reason that holds. Keys that are no columns of the format
+    are dropped. ``text_pair`` may be empty; a span question without answers (unanswerable) is
+    legal. Labels and tags may be given by name, one of `labels`; without `labels` any index from 0
+    is legal. In retrieval a missing ``text_pair`` is "", a missing ``gold`` the row's own id.
     """
     schema = features(format, labels).arrow_schema
     dropped: Counter[str] = Counter()

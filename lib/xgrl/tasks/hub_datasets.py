@@ -31,21 +31,14 @@ TAGS = ("pos_tags", "ner_tags", "upos", "tags")
 class Source:
     """One part of the hub that gives rows to some splits of a task; `Request.fill` says what stands
     in braces.
-
-    Attributes:
-        tasks, splits: which, blanks between them.
-        place: "<owner>/<name> <config> <split> [<revision>]".
-        row: ``row(record, id)`` gives a canonical row.
-        id: of a row; ``{n}`` is its number in the part, ``{r[name]}`` a column.
-        keep: ``keep(row, request)``: whether a row is wanted; None keeps all.
     """
 
-    tasks: str
+    tasks: str  # which, blanks between them; so are the splits
     splits: str
-    place: str
-    row: Callable[[Record, str], Row]
-    id: str = NUMBERED
-    keep: Callable[[Row, Request], bool] | None = None
+    place: str  # "<owner>/<name> <config> <split> [<revision>]"
+    row: Callable[[Record, str], Row]  # ``row(record, id)`` gives a canonical row
+    id: str = NUMBERED  # of a row; ``{n}`` is its number in the part, ``{r[name]}`` a column
+    keep: Callable[[Row, Request], bool] | None = None  # whether a row is wanted; None keeps all
 
     @property
     def part(self) -> Part:
@@ -58,9 +51,7 @@ def _span(record: Record, id: str) -> Row:
 
 
 def _tagged(record: Record, id: str) -> Row:
-    """UDPOS and PAN-X: the words, in some copies with "<language>:" before each, and tags under one
-    of the names in TAGS.
-    """
+    """UDPOS and PAN-X: words, in some copies "<language>:" before each, tags in one of TAGS."""
     column, tokens = next((name for name in TAGS if name in record), None), record["tokens"]
     if column is None:
         raise KeyError(" or ".join(TAGS))
@@ -76,9 +67,7 @@ def _side(column: str) -> Callable[[Record, str], Row]:
 
 
 def _mention(record: Record, id: str) -> Row:
-    """A query of Mewsli-X: the sentence with its mention marked, which this copy holds as one text,
-    as XTREME-R words it.
-    """
+    """A query of Mewsli-X: the marked mention, one text in this copy, as XTREME-R words it."""
     id, gold = str(record.get("example_id", id)), [str(record["entity_id"])]
     return {"id": id, "text": record["mention"], "gold": gold}
 
@@ -179,18 +168,10 @@ def _load(task: str, language: str, split: str, path: Path | None) -> Iterator[R
 def read(
     source: Source, features: Mapping[str, Any] | None, batches: Iterable[Mapping[str, Sequence]]
 ) -> Iterator[Row]:
-    """The rows of batches of columns.
-
-    A record that cannot be read (a text that is missing, a label that is no number) becomes a row
-    with nothing but its id, which `validate` drops and counts.
-
-    Args:
-        source: says how.
-        features: of the data set; class indices are replaced with their names.
-        batches: dictionaries of equally long columns.
-
-    Raises:
-        SourceError: a column that a row needs is not there.
+    """The rows of batches of equally long columns; `features`, those of the data set, say which
+    class indices are replaced with their names. A record that cannot be read (a text that is
+    missing, a label that is no number) becomes a row with nothing but its id, which `validate`
+    drops and counts. SourceError: a column that a row needs is not there.
     """
     decoders = {column: _decoder(feature) for column, feature in (features or {}).items()}
     records = (

@@ -40,15 +40,8 @@ def normalise(text: str) -> str:
 
 
 def near_pairs(left: Sequence[str], right: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of long enough texts whose trigram sets have a Jaccard similarity of at least
-    THRESHOLD.
-
-    Args:
-        left: n normalised texts.
-        right: m normalised texts.
-
-    Returns:
-        Two int arrays of equal length: positions in `left`, positions in `right`.
+    """All pairs of long enough normalised texts whose trigram sets have a Jaccard similarity of at
+    least THRESHOLD: two int arrays of equal length, positions in `left` (n,) and in `right` (m,).
     """
     keep_left, keep_right = _long(left), _long(right)
     if not len(keep_left) or not len(keep_right):
@@ -93,16 +86,12 @@ def leakage(
 ) -> "tuple[pd.DataFrame, dict[str, np.ndarray]]":
     """Which texts does a training set share, exactly or nearly, with a test set?
 
-    Args:
-        train: texts by name of the training set; looked at PART texts at a time.
-        test: texts by name of the test set.
-        near_in: names of the test sets in which near duplicates are looked for; None: in all.
+    `train` and `test` are texts by name of the set; training texts are looked at PART at a time,
+    near duplicates in the test sets `near_in` only (None: in all).
 
-    Returns:
-        One row a pair: train, test, train_rows, test_rows, exact, near (test rows with an equal, or
-            only a similar, training text), examples (up to EXAMPLES pairs "training text | test
-            text"); and for each training set (n,) bool, True where a text has a duplicate in any
-            test set.
+    Returns one row a pair: train, test, train_rows, test_rows, exact, near (test rows with an
+    equal, or only a similar, training text), examples (up to EXAMPLES pairs "training text | test
+    text"); and for each training set (n,) bool, True where a text has a duplicate in any test set.
     """
     import pandas as pd  # and scipy below: not on import, which every job pays for
 
@@ -144,14 +133,11 @@ def leakage(
 
 def distinct(texts: Sequence[str], *translations: Sequence[str]) -> np.ndarray:
     """One position for each group of texts that are exact or near duplicates of one another, so
-    that no split of them can leak.
+    that no split of them can leak: the first of each group, ascending; texts without a word are in
+    none.
 
-    Args:
-        texts: n texts, compared exactly and nearly.
-        translations: each n texts in another language, compared exactly.
-
-    Returns:
-        The first position of each group, ascending; texts without a word are in none.
+    The n texts are compared exactly and nearly, their `translations` (each n texts in another
+    language) exactly.
     """
     from scipy import sparse
     from scipy.sparse.csgraph import connected_components

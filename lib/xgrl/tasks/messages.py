@@ -52,17 +52,10 @@ CARD = unlabelled.CARD | {
 
 
 def load_messages(languages: Sequence[str] = LANGUAGES) -> "Dataset":
-    """Sentences of Home Assistant's messages, from 900 (uk) to 9,000 (cs) a language.
+    """Sentences of Home Assistant's messages, from 900 (uk) to 9,000 (cs) a language of LANGUAGES.
 
-    Args:
-        languages: codes of LANGUAGES.
-
-    Returns:
-        id, text, language, as `load_unlabelled` gives; ids name language, component and message.
-
-    Raises:
-        ValueError: a language that does not exist, or none.
-        SourceError: the package is unavailable.
+    Returns id, text, language, as `load_unlabelled` does; ids name language, component and message.
+    ValueError: a language that does not exist, or none. SourceError: the package is unavailable.
     """
     from datasets import Dataset
 

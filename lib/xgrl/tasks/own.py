@@ -125,11 +125,8 @@ class OwnTask(Closed):
 
 def own_tasks(path: str | Path | None = None) -> list[OwnTask]:
     """The tasks that a file describes, by default ``$XGRL_TASKS`` or ``params/own/tasks.yaml``;
-    none where it does not exist.
-
-    Raises:
-        ValueError: not YAML, an unknown key, or a value that does not fit; it names the entry, key,
-            value and what is allowed.
+    none where it does not exist. ValueError: not YAML, an unknown key, or a value that does not
+    fit; it names the entry, key, value and what is allowed.
     """
     path = Path(path or os.environ.get("XGRL_TASKS") or FILE)
     if not path.exists() and path == FILE:

@@ -63,13 +63,10 @@ def load_parallel(
     without: Sequence[str] = (),
 ) -> "Dataset":
     """Sentences of several languages with their English translations; of pairs with one English
-    side one is kept.
+    side one is kept: id, language, text (foreign), english; ordered by language as given.
 
     Arguments and errors are those of `load_unlabelled`; English is not among the languages. With
     tatoeba in `without` its files are not read, as they are the test set.
-
-    Returns:
-        id, language, text (foreign), english; ordered by language as given.
     """
     from datasets import Dataset
 

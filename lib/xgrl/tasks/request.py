@@ -27,9 +27,7 @@ NUMBERED = "{task}-{split}-{n}"  # the usual id of a row
 
 @dataclass(frozen=True)
 class Request:
-    """Which rows are wanted: task, language, split, and `upstream`, names of the upstream files
-    that have the answers of a test set.
-    """
+    """Which rows are wanted; `upstream` names the upstream files with a test set's answers."""
 
     task: str
     language: str

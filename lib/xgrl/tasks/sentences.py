@@ -34,29 +34,20 @@ PASSAGES = {
 
 
 def sentence_spans(text: str, language: str) -> list[tuple[int, int]]:
-    """Start and end of each sentence of a passage, without the blanks between them.
-
-    XTREME-R splits SQuAD with its own rule-based splitter; this one knows full stops, initials and
-    common abbreviations.
-
-    Args:
-        text: a passage that questions are asked on.
-        language: a key of PASSAGES.
+    """Start and end of each sentence of a passage that questions are asked on, without the blanks
+    between them; `language` is a key of PASSAGES. XTREME-R splits SQuAD with its own rule-based
+    splitter; this one knows full stops, initials and common abbreviations.
     """
     mark, abbreviation = PASSAGES[language]
     return list(_spans(text, mark, lambda sentence, _: not abbreviation.search(sentence)))
 
 
 def sentences(text: str, language: str) -> Iterator[str]:
-    """Cut running text into sentences; no sentence crosses a line end.
+    """Cut one or more paragraphs into sentences; no sentence crosses a line end.
 
     A full stop after at most two letters or digits (an initial, an abbreviation, a date; in scripts
     with capitals) or before a small letter or a digit ends none. Thai, which has no full stops, is
     cut at blanks into pieces of at least SHORTEST characters.
-
-    Args:
-        text: one or more paragraphs.
-        language: its code.
     """
     mark, ends = MARK, _ends
     if language in WITHOUT_STOPS:
@@ -91,14 +82,11 @@ def _ends(sentence: str, mark: re.Match) -> bool:
 
 
 def passing(name: str, lines: Iterable[tuple[str, str, str]]) -> Iterator[dict[str, str]]:
-    """The sentences that pass the filter, each once: id, text, language.
+    """The sentences that pass the filter, each once: id ("<name>-<language>-<number>"), text,
+    language; `lines` are (language, number or name of the sentence in the corpus, sentence).
 
     They have SHORTEST to LONGEST characters, a letter first, and a full stop, question or
     exclamation mark last (Thai: any character).
-
-    Args:
-        name: of the corpus; ids are "<name>-<language>-<number>".
-        lines: (language, number or name of the sentence in the corpus, sentence).
     """
     seen: set[str] = set()
     for language, number, raw in lines:

@@ -39,18 +39,9 @@ FILES = dict.fromkeys(KNN, "feature_predictions") | {
 
 
 def distances(languages: Sequence[str], reference: str = "en") -> pd.DataFrame:
-    """Distances of languages to one of them.
-
-    Args:
-        languages: codes as in the tables of tasks.
-        reference: a code.
-
-    Returns:
-        one row a language, in the order given: language and the five DISTANCES, from 0 to 1, NaN
-            where unknown.
-
-    Raises:
-        SourceError: the package is unavailable.
+    """Distances of languages (codes as in the tables of tasks) to one of them, the reference: one
+    row a language, in the order given: language and the five DISTANCES, from 0 to 1, NaN where
+    unknown. SourceError: the package is unavailable.
     """
     rows = [[_distance(kind, code, reference) for kind in DISTANCES] for code in languages]
     table = pd.DataFrame(rows, columns=DISTANCES)

@@ -58,26 +58,18 @@ def load_unlabelled(
     path: str | Path | None = None,
     without: Sequence[str] = (),
 ) -> "Dataset":
-    """Unlabelled sentences of several languages.
+    """Unlabelled sentences of several languages: id, text, language; ordered by language as given,
+    then by document; see `xgrl.tasks.sentences.passing` for what is left out.
 
-    Args:
-        languages: codes; the embedded corpus has de en es fr it nl pl pt ru, the others every
-            language of a target.
-        source: "packages", "fixture", "hub" (wikimedia/wikipedia, dump of 1 November 2023, the
-            first ARTICLES articles or SENTENCES sentences of each language) or "files"
-            (``<path>/unlabelled/<language>.txt``, one sentence a line).
-        path: the folder of the "files" source; the others do not look at it.
-        without: names of targets; articles that one of them is made from (boundary, next-sentence;
-            "packages") are left out.
+    The embedded corpus ("packages") has the languages de en es fr it nl pl pt ru, the others every
+    language of a target: "hub" (wikimedia/wikipedia, dump of 1 November 2023, the first ARTICLES
+    articles or SENTENCES sentences of each), "files" (``<path>/unlabelled/<language>.txt``, one
+    sentence a line; the others do not look at `path`) and "fixture". Articles that targets named in
+    `without` are made from (boundary, next-sentence; "packages") are left out.
 
-    Returns:
-        id, text, language; ordered by language as given, then by document; see
-        `xgrl.tasks.sentences.passing` for what is left out.
-
-    Raises:
-        ValueError: a language or source that does not exist, no language, or no path where one is
-            needed.
-        SourceError: the hub or a file cannot be read, or a language has no sentence that passes.
+    ValueError: a language or source that does not exist, no language, or no path where one is
+    needed. SourceError: the hub or a file cannot be read, or a language has no sentence that
+    passes.
     """
     # a second to import, and who only looks at SOURCES does not need it
     from datasets import Dataset
@@ -106,8 +98,8 @@ def check_languages(
     path: str | Path | None,
     known: Mapping[str, Sequence[str]],
 ) -> list[str]:
-    """The languages, at least one, if the source is a key of `known` with all of them in its entry,
-    and has a path if it is "files"; else ValueError.
+    """The languages, at least one and all in the entry of `known` for the source; else ValueError,
+    also for "files" without a path.
     """
     allowed = known[named("source", source, tuple(known))]
     chosen = [named("language", language, allowed) for language in languages]

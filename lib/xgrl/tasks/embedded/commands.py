@@ -40,19 +40,15 @@ class Unfillable(LookupError):
 
 @cache
 def commands(language: str, labels: tuple[str, ...]) -> list[Row]:
-    """Sentences of one locale, at most PER_TEMPLATE a template, no text twice.
+    """Sentences of one locale (a key of FILLERS), at most PER_TEMPLATE a template, no text twice,
+    of the intents `labels`; one without templates in this locale has no rows.
 
     Texts that stand under two intents are left out of both. Order: round robin over intents, then
     over the templates of an intent, so that the first n rows are as balanced over both as n rows
     can be; the same order on every machine.
 
-    Args:
-        language: a key of FILLERS.
-        labels: intents to keep, in index order; one without templates in this locale has no rows.
-
-    Returns:
-        Rows with id ("intent-<language>-<template hash>-<k>"), text, text_pair, label, template
-        (its hash) and spans: start, end and name of every slot in the text.
+    Rows have id ("intent-<language>-<template hash>-<k>"), text, text_pair, label (position in
+    `labels`), template (its hash) and spans: start, end and name of every slot in the text.
     """
     file = f"home_assistant_intents/data/{FILES.get(language, language)}.json"
     grammar = Intents.from_dict(read_json("home-assistant-intents", file))
@@ -89,10 +85,7 @@ def commands(language: str, labels: tuple[str, ...]) -> list[Row]:
 
 def english_splits(rows: list[Row]) -> dict[str, set[str]]:
     """Templates of the English train, dev and test sets: of each intent's templates about three,
-    one and one fifth, at least one each.
-
-    Args:
-        rows: as `commands` returns them.
+    one and one fifth, at least one each. `rows` are those of `commands`.
     """
     templates = defaultdict(set)
     for row in rows:

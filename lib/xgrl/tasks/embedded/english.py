@@ -1,6 +1,4 @@
-"""English tasks from the pinned packages: loaders ``(language, split, path) -> rows`` of the
-embedded intermediate tasks.
-"""
+"""English tasks from the pinned packages: ``loader(language, split, path)`` gives rows."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -41,12 +39,8 @@ def labelled(id: str, text: str, label: int, text_pair: str = "") -> Row:
 
 
 def held_out(n: int, name: str, *shares: float) -> list[np.ndarray]:
-    """Split positions 0 .. n - 1 at random but always alike: first the given shares, the rest last.
-
-    Args:
-        n: number of positions.
-        name: names the draw.
-        shares: fractions of n, such as 0.1 for a development set of a tenth.
+    """Split positions 0 .. n - 1 at random, but always alike for one `name`: first the given shares
+    (fractions of n, such as 0.1 for a development set of a tenth), the rest last.
     """
     random = np.random.default_rng(list(name.encode()))
     return np.split(random.permutation(n), np.cumsum([int(share * n) for share in shares]))

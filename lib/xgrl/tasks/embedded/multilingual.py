@@ -1,6 +1,4 @@
-"""Multilingual tasks from the pinned packages: loaders ``(language, split, path) -> rows`` of the
-embedded targets.
-"""
+"""Multilingual targets from the pinned packages: ``loader(language, split, path)`` gives rows."""
 
 import re
 from collections import Counter

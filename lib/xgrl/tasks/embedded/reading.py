@@ -175,16 +175,11 @@ def exams(language: str, split: str, path: Path | None) -> list[Row]:
 
 
 def lettered(id: str, text: str, answer: str) -> Row:
-    """A row from "prompt, line break, A. choice, line break, B. choice ...".
+    """A row of multiple choice from "prompt, line break, A. choice, line break, B. choice ...", of
+    which there are at most five; `answer` is the letter of the right one.
 
-    Args:
-        id: of the row.
-        text: prompt and choices, of which there are at most five.
-        answer: the letter of the right choice.
-
-    Returns:
-        A row of multiple choice. Without choices, where the letters are not A, B, C ...; without
-        label, where the answer is no letter of the text, or the right choice stands there twice.
+    Without choices, where the letters are not A, B, C ...; without label, where the answer is no
+    letter of the text, or the right choice stands there twice.
     """
     prompt, *pieces = _LETTER.split(text)
     letters, choices = pieces[0::2], [" ".join(choice.split()) for choice in pieces[1::2]]

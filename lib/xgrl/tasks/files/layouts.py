@@ -113,14 +113,8 @@ HINTS = {
 
 
 def load(task: str, language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """The rows of a split of a task in `LAYOUTS`, from the first of its names that is there.
-
-    Args:
-        task, language, split: which rows.
-        path: the user's folder; a task's files are looked for in ``<path>/<task>/`` and ``<path>``.
-
-    Raises:
-        SourceError: no such file, or one that is not what it must be.
+    """The rows of a split of a task in `LAYOUTS`, from the first of its names that is there in
+    ``<path>/<task>/`` or ``<path>``; SourceError: no such file, or one that is not what it must be.
     """
     request, readers = Request(task, language, split), {}
     for tasks, splits, names, reader in LAYOUTS:
@@ -148,14 +142,11 @@ def ccg(language: str, split: str, path: Path | None) -> Iterator[Row]:
 
 
 def ccg_labels(path: str | Path) -> tuple[str, ...]:
-    """The CCG tags in index order: the lines of ``tags.txt``, or else the tags of the training
-    file, sorted.
+    """The CCG tags in index order, from the folder of the "files" source: the lines of
+    ``tags.txt``, or else the tags of the training file, sorted.
 
     The data are under licence and so cannot name the classes in the table of tasks, where
     ``labels`` is empty.
-
-    Args:
-        path: the folder of the "files" source.
     """
     if not (listed := find_all(path, ("ccg",), ["tags.txt"])):
         rows = load("ccg", "en", "train", path)

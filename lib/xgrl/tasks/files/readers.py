@@ -25,12 +25,8 @@ RowOf = Callable[[Record, str], Row]
 
 
 def jsonl(row: RowOf, id: str = NUMBERED) -> Reader:
-    """Reader of JSON lines.
-
-    Args:
-        row: ``row(record, id)`` gives a canonical row.
-        id: of a row; ``{n}`` is the number of its line, ``{r[name]}`` a field, others as in
-            `Request.fill`.
+    """Reader of JSON lines, of which ``row(record, id)`` makes rows; in `id` ``{n}`` is the number
+    of the line, ``{r[name]}`` a field, others as in `Request.fill`.
     """
     return lambda file, request: _rows(file, request, source.read_jsonl(file), row, id)
 
@@ -143,8 +139,8 @@ def mentions(file: Path, request: Request) -> Iterator[Row]:
 
 
 def squad(file: Path, request: Request, unanswerable: bool = False) -> Iterator[Row]:
-    """The rows of a file in SQuAD's form; SourceError where it is none, or an answer is empty or
-    lacks though questions without an answer (`unanswerable`) are not legal.
+    """The rows of a file in SQuAD's form; SourceError where it is none, an answer is empty, or
+    there is none though `unanswerable` questions are not legal.
     """
     document = source.read_json(file)
     try:
@@ -187,12 +183,9 @@ WordTag = tuple[str, str] | None  # None where a line has no word on it
 
 
 def words(word: Callable[[Path, int, str, Request], WordTag], ids: str = NUMBERED) -> Reader:
-    """Reader of columns, a word with its tag a line and empty lines between sentences.
-
-    Args:
-        word: ``word(file, line number, line, request)``.
-        ids: of rows; ``{n}`` is the sentence's number in its file, ``{treebank}`` what the file's
-            name begins with, others as in `Request.fill`.
+    """Reader of columns, a word with its tag a line and empty lines between sentences: ``word(file,
+    line number, line, request)``. In `ids` ``{n}`` is the sentence's number in its file,
+    ``{treebank}`` what the file's name begins with, others as in `Request.fill`.
     """
 
     def read(file: Path, request: Request) -> Iterator[Row]:
@@ -228,9 +221,7 @@ def prefixed(file: Path, number: int, line: str, request: Request) -> WordTag:
 
 
 def conllu(file: Path, number: int, line: str, request: Request) -> WordTag:
-    """CoNLL-U's syntactic words: lines of multi-word tokens (``1-2``) and of empty nodes (``1.1``)
-    are passed over.
-    """
+    """CoNLL-U's syntactic words, without multi-word tokens (``1-2``) and empty nodes (``1.1``)."""
     if line.startswith("#"):
         return None
     fields = source.check_columns(file, number, line.split("\t"), CONLLU)

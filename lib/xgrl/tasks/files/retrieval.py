@@ -27,13 +27,8 @@ LAREQA = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 
 
 def tatoeba(language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """Sentences (queries) and their English translations (candidates); line numbers are ids, within
-    a language.
-
-    Args:
-        language: a 2-letter code of XTREME-R, or a 3-letter code of LASER.
-        split: queries or candidates.
-        path: the folder.
+    """Sentences (queries) and their English translations (candidates) of a language, a 2-letter
+    code of XTREME-R or a 3-letter code of LASER; line numbers are ids, within a language.
     """
     code = TATOEBA.get(language, language)
     names = [f"tatoeba.{code}-eng.{side}" for side in (code, "eng")]
@@ -55,15 +50,12 @@ def tatoeba(language: str, split: str, path: Path | None) -> Iterator[Row]:
 
 
 def bucc2018(language: str, split: str, path: Path | None) -> Iterator[Row]:
-    """Two collections, of which some sentences are translations of each other; ids are BUCC's.
+    """Two collections, in de, fr, ru or zh and in English, of which some sentences are translations
+    of each other; ids are BUCC's. Splits: queries, candidates; dev_queries, dev_candidates for
+    tuning the threshold.
 
     A query's gold is its English translations, [] where it has none, which is most of them. A
     candidate's gold is [].
-
-    Args:
-        language: de, fr, ru or zh.
-        split: queries, candidates; dev_queries, dev_candidates for tuning the threshold.
-        path: the folder.
     """
     pair = f"{language}-en"
     upstream, xtreme = ("sample", "dev") if split.startswith("dev_") else ("training", "test")

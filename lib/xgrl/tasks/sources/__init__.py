@@ -1,6 +1,4 @@
-"""Where data and weights come from: pinned registry packages, a folder of files, the hub, or code
-(the offline fixture).
-"""
+"""Where data and weights come from: pinned packages, the user's files, the hub, or code."""
 
 
 class SourceError(RuntimeError):

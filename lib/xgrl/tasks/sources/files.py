@@ -24,14 +24,9 @@ ANEW = "fetch the file anew"
 
 
 def find_all(root: str | Path, folders: Sequence[str], patterns: Sequence[str]) -> list[Path]:
-    """The files of the first pattern that matches any, sorted by name; an empty list if there are
-    none.
-
-    Args:
-        root: the folder that the user named.
-        folders: names of folders in it to look into first, the task's own; then comes `root`
-            itself.
-        patterns: glob patterns or names with ``/``, the preferred first.
+    """The files of the first of `patterns` (glob patterns or names with ``/``, the preferred first)
+    that matches any, sorted by name, [] if there are none. They are looked for in the `folders` of
+    `root`, the task's own, and then in `root`, the folder that the user named.
     """
     for pattern in patterns:
         for folder in _folders(root, folders):
@@ -41,11 +36,8 @@ def find_all(root: str | Path, folders: Sequence[str], patterns: Sequence[str]) 
 
 
 def find(root: str | Path, folders: Sequence[str], names: Sequence[str], hint: str = "") -> Path:
-    """The first of `names` that exists, as in `find_all`.
-
-    Raises:
-        SourceError: none is there; the message lists the names that were tried and what the folders
-            hold.
+    """The first of `names` that exists, as in `find_all`; SourceError lists the names that were
+    tried and what the folders hold.
     """
     if files := find_all(root, folders, names):
         return files[0]
@@ -77,14 +69,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def read_columns(
     path: Path, names: Sequence[str], quoted: bool = False, hint: str = ANEW
 ) -> Iterator[tuple[int, list[str]]]:
-    """The fields of each line of a tab-separated file without header.
-
-    Args:
-        path: the file.
-        names: what the columns hold; each line must have exactly these.
-        quoted: fields were written by Python's csv module, which puts those with a quotation mark
-            into quotation marks.
-        hint: what to do about a line with other columns.
+    """The fields of each line of a tab-separated file without header, as many as `names`; `hint`
+    says what to do about a line with other columns. If `quoted`, Python's csv module wrote the
+    fields, which puts those with a quotation mark into quotation marks.
     """
     for number, line in read_lines(path):
         fields = line.split("\t")
@@ -109,14 +96,11 @@ def check_columns(
 def read_records(
     path: Path, required: Sequence[str], commas: bool = False, broken: Record | None = None
 ) -> Iterator[tuple[int, Record]]:
-    """The lines of a table with a header, as dictionaries.
+    """The lines of a table, as dictionaries; its header must name the columns `required`.
 
-    Args:
-        path: the file.
-        required: columns that the header must name.
-        commas: quoted and separated by commas, with line ends inside quotation marks; otherwise by
-            tabs, nothing quoted.
-        broken: stands for a line with too few or too many columns, which is refused without it.
+    Fields are separated by tabs, nothing quoted; with `commas` by these and quoted, with line ends
+    inside quotation marks. `broken` stands for a line with too few or too many columns, which is
+    refused without it.
     """
     lines = read_lines(path)
     tabbed = ((number, line.split("\t")) for number, line in lines)
@@ -176,14 +160,8 @@ def read_blocks(lines: Numbered) -> Iterator[list[tuple[int, str]]]:
 def build_rows(
     path: Path, numbered: Numbered, build: Callable[[Any, int], Record]
 ) -> Iterator[Record]:
-    """``build(what, line number)`` of everything that was read; what it misses or cannot use
-    becomes a SourceError.
-
-    Args:
-        path: the file that was read, for the message.
-        numbered: line numbers with what `build` takes.
-        build: makes a row; KeyError, TypeError, ValueError, IndexError and AttributeError of it are
-            the file's fault.
+    """``build(what, line number)`` of everything that was read from `path`; KeyError, TypeError,
+    ValueError, IndexError and AttributeError of it are the file's fault and become a SourceError.
     """
     for number, what in numbered:
         try:

