@@ -137,8 +137,7 @@ def _classification(task: _Task, language: str, i: int, random: np.random.Genera
 
 
 def _multiple_choice(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
-    """Prompt and right choice share two of 24 indicators, wrong ones a word each; one has a third.
-    """
+    """Prompt and right choice share two of 24 indicators, wrong ones a word each; one has a third."""
     indicators, fillers = task.concepts[:24], task.concepts[24:]
     shared, stray = np.split(random.choice(indicators, size=3, replace=False), [2])
     common, own = np.split(random.choice(fillers, size=4 * CHOICES, replace=False), [CHOICES])
