@@ -31,7 +31,7 @@ from xgrl.runs import params, records
 from xgrl.tasks import TASKS, load_task
 from xgrl.tasks.formats import validate
 from xgrl.tasks.hub_datasets import HUB, sources
-from xgrl.tasks.request import Request
+from xgrl.tasks.rows import Request
 from xgrl.tasks.sources import SourceError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -22,7 +22,7 @@ from xgrl.tasks.check_hub import check_hub
 from xgrl.tasks.formats import features
 from xgrl.tasks.hub_datasets import HUB, sources
 from xgrl.tasks.parallel import load_parallel
-from xgrl.tasks.request import Request
+from xgrl.tasks.rows import Request
 from xgrl.tasks.sources import SourceError, hub
 from xgrl.tasks.sources.hub import PARQUET, Part, load_part
 from xgrl.tasks.unlabelled import load_unlabelled

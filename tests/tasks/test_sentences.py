@@ -73,7 +73,8 @@ def test_text_is_cut_into_sentences(language, text, wanted):
 
 
 def test_the_filter_wants_a_letter_first_a_mark_last_and_no_repeats():
-    texts = ["The cat sat on the mat.", "the CAT sat on the mat!", "1 cat sat on the mat there.", "The cat sat on the mat",
+    texts = ["The cat sat on the mat.", "the CAT sat on the mat!", "1 cat sat on the mat there.",
+             "The cat sat on the mat",
              "x" * (SHORTEST - 1), "A" * LONGEST + ".", "จบประโยคโดยไม่มีเครื่องหมายใด"]  # fmt: skip
     assert [
         row["id"] for row in passing("c", (("en", str(i), text) for i, text in enumerate(texts)))

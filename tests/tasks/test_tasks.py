@@ -338,9 +338,10 @@ def test_sizes_are_those_of_the_data_card(real):
 
 @pytest.mark.embedded
 def test_label_shares_are_the_known_ones(real):
-    share = lambda name: (
-        np.bincount(real[name, "en", "train"]["label"]).max() / len(real[name, "en", "train"])
-    )
+    def share(name):
+        labels = real[name, "en", "train"]["label"]
+        return np.bincount(labels).max() / len(labels)
+
     assert 0.5 < share("sarcasm") < 0.55 and share("question-type") == pytest.approx(0.31, abs=0.02)
     assert share("nli") == pytest.approx(27_242 / 54_668, abs=0.02)
 

@@ -1,6 +1,4 @@
-"""`xgrl.tasks.typology`: distances behave as distances, order languages as everybody knows them, and
-agree with the globe.
-"""
+"""`xgrl.tasks.typology`: distances behave as such, order languages as known, fit the globe."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import pandas as pd
 from xgrl.tasks import find_task
 from xgrl.tasks.formats import validate
 from xgrl.tasks.hub_datasets import HUB, read, sources
-from xgrl.tasks.request import Request
+from xgrl.tasks.rows import Request
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.hub import Part, explained, load_part
 

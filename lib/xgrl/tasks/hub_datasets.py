@@ -18,8 +18,7 @@ from typing import Any
 
 from xgrl.tasks import rows
 from xgrl.tasks.formats import Loader, Row
-from xgrl.tasks.request import NUMBERED, Request
-from xgrl.tasks.rows import Record, duplicate_row, nli_row
+from xgrl.tasks.rows import NUMBERED, Record, Request, duplicate_row, nli_row
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.hub import PARQUET, Part, load_part
 

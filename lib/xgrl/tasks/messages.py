@@ -30,17 +30,17 @@ from xgrl.runs.cache import cached_table
 from xgrl.tasks import unlabelled
 from xgrl.tasks.formats import inputs_version
 from xgrl.tasks.sentences import passing, sentences
+from xgrl.tasks.sources import codes
 from xgrl.tasks.sources.packages import read_matching
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 # Those with at least 900 sentences.
-LANGUAGES = (
-    "en", "bg", "ca", "cs", "de", "el", "es", "et", "fi", "fr", "ga", "gl", "he", "hu", "id", "it",
-    "ja", "ko", "lt", "nb", "nl", "pl", "pt", "pt-BR", "ru", "sk", "sr", "sr-Latn", "sv", "tr",
-    "uk", "vi", "zh", "zh-TW",
-)  # fmt: skip
+LANGUAGES = codes(
+    "en bg ca cs de el es et fi fr ga gl he hu id it ja ko lt nb nl pl pt pt-BR ru sk sr sr-Latn "
+    "sv tr uk vi zh zh-TW"
+)
 # languages of text for language modelling, by source
 SOURCES = unlabelled.SOURCES | {"packages": LANGUAGES}
 FILED = {"zh": "zh-Hans", "zh-TW": "zh-Hant"}  # the package's own codes

@@ -12,6 +12,7 @@ from xgrl.tasks.embedded import documents, multilingual, reading
 from xgrl.tasks.embedded.english import CANARY
 from xgrl.tasks.embedded.fillers import FILLERS
 from xgrl.tasks.intermediate import NLI
+from xgrl.tasks.sources import codes
 
 UPOS = ("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN",
         "PUNCT", "SCONJ", "SYM", "VERB", "X")  # fmt: skip
@@ -24,12 +25,6 @@ OVERLAP = (
 )
 packaged = partial(intermediate.packaged, role="target")
 published = partial(intermediate.published, role="target")
-
-
-def _codes(text: str) -> tuple[str, ...]:
-    """Codes of languages, from one line of text."""
-    return tuple(text.split())
-
 
 EMBEDDED = (
     packaged("sentiment", "classification", multilingual.sentiment, multilingual.SENTIMENTS,
@@ -94,37 +89,37 @@ EMBEDDED = (
 # among them.
 BENCHMARKS = (
     published("xnli", "classification", NLI,
-        languages=_codes("en ar bg de el es fr hi ru sw th tr ur vi zh"), parallel=True, pairs=True,
+        languages=codes("en ar bg de el es fr hi ru sw th tr ur vi zh"), parallel=True, pairs=True,
         origin="XNLI, trained on MultiNLI", licence="CC BY-NC 4.0; MultiNLI: OANC and others",
         note="dev is XNLI's English validation split; the test sets are translations of one "
             "another, row by row"),
-    published("xcopa", "multiple_choice", languages=_codes("et ht id it qu sw ta th tr vi zh"),
+    published("xcopa", "multiple_choice", languages=codes("et ht id it qu sw ta th tr vi zh"),
         parallel=True, first="siqa", origin="XCOPA, trained on COPA of SuperGLUE after SIQA",
         licence="CC BY 4.0; COPA: BSD 2-Clause", note="prompts end in XTREME-R's question, 'What "
             "was the cause?' or 'What was the effect?', English in every language; dev is COPA's "
             "validation split; there is no English test set, COPA's test labels being withheld"),
     published("udpos", "tagging", UPOS,
-        languages=_codes("en af ar bg de el es et eu fa fi fr he hi hu id it ja kk ko lt mr nl pl "
+        languages=codes("en af ar bg de el es et eu fa fi fr he hi hu id it ja kk ko lt mr nl pl "
             "pt ro ru ta te th tl tr uk ur vi wo yo zh"), metric="tag_f1", open_languages=True,
         origin="Universal Dependencies 2.7, as XTREME-R prepares it",
         licence="those of its treebanks, some non-commercial",
         note="not parallel; treebanks differ in size and genre between languages; CoNLL-U files "
             "give syntactic words where XTREME-R has multi-word tokens"),
     published("panx", "tagging", ENTITIES,
-        languages=_codes("en af ar az bg bn de el es et eu fa fi fr gu he hi hu id it ja jv ka kk "
+        languages=codes("en af ar az bg bn de el es et eu fa fi fr gu he hi hu id it ja jv ka kk "
             "ko lt ml mr ms my nl pa pl pt qu ro ru sw ta te th tl tr uk ur vi yo zh"),
         metric="span_f1", open_languages=True,
         origin="WikiAnn in the balanced splits of Rahimi et al. 2019",
         licence="not stated; text from Wikipedia, CC BY-SA",
         note="silver labels, made from links; not parallel"),
-    published("xquad", "span_qa", languages=_codes("en ar de el es hi ro ru th tr vi zh"),
+    published("xquad", "span_qa", languages=codes("en ar de el es hi ro ru th tr vi zh"),
         metric="squad", parallel=True, max_length=384, open_languages=True, origin="XQuAD",
         licence="CC BY-SA 4.0", note=f"{SQUAD_DEV}, {OVERLAP}"),
-    published("mlqa", "span_qa", languages=_codes("en ar de es hi vi zh"), metric="mlqa",
+    published("mlqa", "span_qa", languages=codes("en ar de es hi vi zh"), metric="mlqa",
         parallel=True, max_length=384, origin="MLQA, question and context in one language",
         licence="CC BY-SA 3.0", note=f"{SQUAD_DEV}; every question is in English and three "
             "languages on average: ids are shared where it is"),
-    published("tydiqa", "span_qa", languages=_codes("en ar bn fi id ko ru sw te"), metric="squad",
+    published("tydiqa", "span_qa", languages=codes("en ar bn fi id ko ru sw te"), metric="squad",
         max_length=384, origin="TyDi QA, gold passage task",
         licence="Apache-2.0; text from Wikipedia, CC BY-SA",
         note="the test sets are its development set; of its 3,696 English training questions a "
@@ -134,21 +129,21 @@ BENCHMARKS = (
         origin="Tatoeba test sets of the LASER project", licence="CC BY 2.0 FR",
         note="no training; 1,000 pairs a language or fewer, each language with its own English "
             "sentences"),
-    published("lareqa", "retrieval", languages=_codes("en ar de el es hi ru th tr vi zh"),
+    published("lareqa", "retrieval", languages=codes("en ar de el es hi ru th tr vi zh"),
         metric="map", candidates="pooled", trained=True, parallel=True, max_length=256,
         origin="LAReQA (XQuAD-R)", licence="CC BY-SA 4.0",
         note="from the user's own files only: candidates are sentences, and the hub's xquad_r has "
             f"lost the sentence breaks; {SQUAD_DEV}, {OVERLAP}"),
-    published("mewslix", "retrieval", languages=_codes("en ar de es fa ja pl ro ta tr uk"),
+    published("mewslix", "retrieval", languages=codes("en ar de es fa ja pl ro ta tr uk"),
         metric="mrr", trained=True, max_length=64, origin="Mewsli-X",
         licence="Apache-2.0; text from Wikinews CC BY 2.5 and Wikipedia CC BY-SA",
         note="candidates are descriptions of a million entities, each in one of 50 languages, the "
             "same set for every query"),
     published("pawsx", "classification", ("different", "paraphrase"),
-        languages=_codes("en de es fr ja ko zh"), parallel=True, pairs=True, origin="PAWS-X",
+        languages=codes("en de es fr ja ko zh"), parallel=True, pairs=True, origin="PAWS-X",
         licence="free use with attribution", note="49,401 training rows; dev is its English "
             "validation split; test sets are translations of one another, by id"),
-    published("bucc2018", "retrieval", languages=_codes("de fr ru zh"), metric="mined_f1",
+    published("bucc2018", "retrieval", languages=codes("de fr ru zh"), metric="mined_f1",
         candidates="own", origin="BUCC 2018 shared task", licence="research only",
         note="from the user's own files only: pairs are mined from whole collections, and the hub "
             "has the gold pairs alone"),

@@ -13,6 +13,7 @@ from xgrl.runs.cache import cached_table
 from xgrl.tasks.embedded.english import best_target, examples, held_out, labelled, shuffled
 from xgrl.tasks.formats import Row, inputs_version
 from xgrl.tasks.leakage import UNSEGMENTED, distinct, normalise
+from xgrl.tasks.sources import codes
 from xgrl.tasks.sources.packages import read_json
 
 SENTIMENT = ("en", "pl", "de", "es", "fr", "it", "ja", "nl", "pt", "ru", "zh")
@@ -20,19 +21,17 @@ SENTIMENTS = ("ambivalent", "negative", "neutral", "positive")
 # German lacks row 46,912 and Portuguese 1,273 rows from 51,723 on; before that all eleven files are
 # parallel, as labels and digits show.
 ALIGNED, SHORT = 46_912, ("de", "pt")
-INTENTS = (
-    "HassCancelTimer", "HassClimateGetTemperature", "HassClimateSetFanMode",
-    "HassClimateSetTemperature", "HassDecreaseTimer", "HassFanSetSpeed", "HassGetState",
-    "HassIncreaseTimer", "HassLawnMowerDock", "HassLightSet", "HassMediaNext", "HassMediaPause",
-    "HassMediaPrevious", "HassMediaSearchAndPlay", "HassPauseTimer", "HassRespond",
-    "HassSetPosition", "HassSetVolume", "HassSetVolumeRelative", "HassStartTimer",
-    "HassTimerStatus", "HassTurnOff", "HassTurnOn", "HassUnpauseTimer",
-)  # fmt: skip
+INTENTS = codes(
+    "HassCancelTimer HassClimateGetTemperature HassClimateSetFanMode HassClimateSetTemperature "
+    "HassDecreaseTimer HassFanSetSpeed HassGetState HassIncreaseTimer HassLawnMowerDock "
+    "HassLightSet HassMediaNext HassMediaPause HassMediaPrevious HassMediaSearchAndPlay "
+    "HassPauseTimer HassRespond HassSetPosition HassSetVolume HassSetVolumeRelative HassStartTimer "
+    "HassTimerStatus HassTurnOff HassTurnOn HassUnpauseTimer"
+)
 # Locales in which at least 16 of the English slots with FEWEST_TEMPLATES templates have as many.
-SLOT_LANGUAGES = (
-    "en", "ar", "bg", "ca", "cs", "da", "de", "el", "es", "eu", "fi", "fr", "it", "ml", "nb", "nl",
-    "pl", "pt-BR", "ro", "ru", "sk", "sr", "sr-Latn", "th", "zh", "zh-TW",
-)  # fmt: skip
+SLOT_LANGUAGES = codes(
+    "en ar bg ca cs da de el es eu fi fr it ml nb nl pl pt-BR ro ru sk sr sr-Latn th zh zh-TW"
+)
 SLOTS = (
     "area", "brightness", "color", "device_class", "fan_mode", "floor", "hours", "media_class",
     "minutes", "name", "percentage", "position", "search_query", "seconds", "start_hours",

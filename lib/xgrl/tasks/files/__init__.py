@@ -10,15 +10,12 @@ from functools import partial
 from xgrl.tasks.files.layouts import anli, ccg, ccg_labels, load
 from xgrl.tasks.files.retrieval import bucc2018, lareqa, tatoeba
 from xgrl.tasks.formats import Loader
-from xgrl.tasks.request import TATOEBA
+from xgrl.tasks.rows import TATOEBA
+from xgrl.tasks.sources import codes
 
 __all__ = ["TATOEBA", "XNLI_LANGUAGES", "ccg_labels", "loader", "tatoeba"]
-XNLI_LANGUAGES = (
-    "ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh",
-)  # fmt: skip
-LOADERS = {
-    "anli": anli, "bucc2018": bucc2018, "ccg": ccg, "lareqa": lareqa, "tatoeba": tatoeba,
-}  # fmt: skip
+XNLI_LANGUAGES = codes("ar bg de el es fr hi ru sw th tr ur vi zh")
+LOADERS = {each.__name__: each for each in (anli, bucc2018, ccg, lareqa, tatoeba)}
 
 
 def loader(task: str) -> Loader:

@@ -14,9 +14,8 @@ from pathlib import Path
 from xgrl.tasks import rows
 from xgrl.tasks.files import readers as read
 from xgrl.tasks.formats import Row
-from xgrl.tasks.request import Request
-from xgrl.tasks.rows import duplicate_row, nli_row
-from xgrl.tasks.sources import SourceError
+from xgrl.tasks.rows import Request, duplicate_row, nli_row
+from xgrl.tasks.sources import unlike
 from xgrl.tasks.sources.files import find, find_all, read_lines
 
 MNLI_ID = "mnli-train-{n}"
@@ -154,5 +153,5 @@ def ccg_labels(path: str | Path) -> tuple[str, ...]:
     tags = [line.strip() for _, line in read_lines(listed[0]) if line.strip()]
     if len(set(tags)) != len(tags):
         counts = f"{len(tags)} lines and {len(set(tags))} tags"
-        raise SourceError(f"{listed[0]}: expected each tag once, found {counts}")
+        raise unlike(listed[0], "each tag once", counts)
     return tuple(tags)

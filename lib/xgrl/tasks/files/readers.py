@@ -13,9 +13,8 @@ from typing import Any
 
 from xgrl.tasks import rows
 from xgrl.tasks.formats import Row
-from xgrl.tasks.request import NUMBERED, Request
-from xgrl.tasks.rows import Record, nli_row, tagging_row
-from xgrl.tasks.sources import SourceError
+from xgrl.tasks.rows import NUMBERED, Record, Request, nli_row, tagging_row
+from xgrl.tasks.sources import SourceError, unlike
 from xgrl.tasks.sources import files as source
 
 CONLLU = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
@@ -95,7 +94,7 @@ def xnli_of_one_language(file: Path, request: Request) -> Iterator[Row]:
             yield each
     if request.language not in languages:
         held = ", ".join(sorted(languages)) or "no row at all"
-        raise SourceError(f"{file}: expected rows in {request.language!r}, found {held}")
+        raise unlike(file, f"rows in {request.language!r}", held)
 
 
 def siqa_with_labels(file: Path, request: Request) -> Iterator[Row]:
@@ -123,11 +122,9 @@ def mentions(file: Path, request: Request) -> Iterator[Row]:
             span = mention["mention_span"]
             text = context["text"][span["start"] : span["end"]]
             if text != span["text"]:
-                raise SourceError(
-                    f"{file}, line {line}: expected the mention {span['text']!r} at "
-                    f"{span['start']} to {span['end']}, found {text!r}; run upstream's "
-                    f"get-mewsli-x.sh, which puts the article texts back"
-                )
+                what = f"the mention {span['text']!r} at {span['start']} to {span['end']}"
+                todo = "run upstream's get-mewsli-x.sh, which puts the article texts back"
+                raise unlike(f"{file}, line {line}", what, repr(text), todo)
         return [rows.mention_row(mention, context) for mention in record["mentions"]]
 
     there = False
@@ -135,7 +132,7 @@ def mentions(file: Path, request: Request) -> Iterator[Row]:
         there = there or bool(queries)
         yield from queries
     if not there:
-        raise SourceError(f"{file}: expected articles in {request.language!r}, found none")
+        raise unlike(file, f"articles in {request.language!r}", "none")
 
 
 def squad(file: Path, request: Request, unanswerable: bool = False) -> Iterator[Row]:
@@ -147,16 +144,15 @@ def squad(file: Path, request: Request, unanswerable: bool = False) -> Iterator[
         for number, row in enumerate(rows.squad_rows(document), 1):
             texts = row["answers"]["text"]
             if not all(texts) or not (texts or unanswerable):
-                raise SourceError(
-                    f"{file}, question {number} ({row['id']}): expected an answer, found {texts}; "
-                    f"{_hint(request)}"
-                )
+                where = f"{file}, question {number} ({row['id']})"
+                raise unlike(where, "an answer", texts, _hint(request))
             yield row
     except (KeyError, TypeError, AttributeError) as error:
-        raise SourceError(
-            f"{file}: expected SQuAD's form, data > paragraphs > qas with id, question and "
-            f"answers{{text, answer_start}}; found something else ({type(error).__name__}: {error})"
-        ) from error
+        form = (
+            "SQuAD's form, data > paragraphs > qas with id, question and answers"
+        )
+        found = f"something else ({type(error).__name__}: {error})"
+        raise unlike(file, form, found) from error
 
 
 def tydiqa(file: Path, request: Request) -> Iterator[Row]:
@@ -176,7 +172,7 @@ def tydiqa(file: Path, request: Request) -> Iterator[Row]:
         if request.split == "test" or rows.held_out(row) == (request.split == "dev"):
             yield row
     if not there:
-        raise SourceError(f"{file}: expected questions whose id begins with {name!r}, found none")
+        raise unlike(file, f"questions whose id begins with {name!r}", "none")
 
 
 WordTag = tuple[str, str] | None  # None where a line has no word on it
@@ -214,9 +210,7 @@ def prefixed(file: Path, number: int, line: str, request: Request) -> WordTag:
     """``language:word TAB tag``, as in WikiAnn."""
     word, tag = source.check_columns(file, number, line.split("\t"), ("language:word", "tag"))
     if not (match := re.fullmatch(r"[a-z][a-z-]+:(.*)", word)):
-        raise SourceError(
-            f"{file}, line {number}: expected language:word, found {line[:60]!r}; {source.ANEW}"
-        )
+        raise unlike(f"{file}, line {number}", "language:word", repr(line[:60]), source.ANEW)
     return match[1], tag
 
 
@@ -228,9 +222,7 @@ def conllu(file: Path, number: int, line: str, request: Request) -> WordTag:
     if re.fullmatch(r"\d+[-.]\d+", fields[0]):
         return None
     if not fields[0].isdecimal():
-        raise SourceError(
-            f"{file}, line {number}: expected a word's number, found {fields[0]!r}; {source.ANEW}"
-        )
+        raise unlike(f"{file}, line {number}", "a word's number", repr(fields[0]), source.ANEW)
     return fields[1], fields[3]
 
 
@@ -241,10 +233,8 @@ def piped(file: Path, request: Request) -> Iterator[Row]:
         items = [item.split("|") for item in line.split()]
         for item in items:
             if len(item) not in (2, 3) or not all(item):
-                raise SourceError(
-                    f"{file}, line {number}: expected word|tag or word|part of speech|tag, found "
-                    f"{'|'.join(item)!r}"
-                )
+                form = "word|tag or word|part of speech|tag"
+                raise unlike(f"{file}, line {number}", form, repr("|".join(item)))
         id = request.fill(NUMBERED).format(n=number - 1)
         return tagging_row([item[0] for item in items], [item[-1] for item in items], id)
 

@@ -17,9 +17,8 @@ from pathlib import Path
 
 from xgrl.tasks.files.layouts import load
 from xgrl.tasks.formats import Row
-from xgrl.tasks.request import TATOEBA
-from xgrl.tasks.rows import answer_pair, sentence_of
-from xgrl.tasks.sources import SourceError
+from xgrl.tasks.rows import TATOEBA, answer_pair, sentence_of
+from xgrl.tasks.sources import SourceError, unlike
 from xgrl.tasks.sources import files as source
 
 COLUMNS = ("id", "sentence")
@@ -34,10 +33,8 @@ def tatoeba(language: str, split: str, path: Path | None) -> Iterator[Row]:
     names = [f"tatoeba.{code}-eng.{side}" for side in (code, "eng")]
     hint = ""
     if source.find_all(path, ("tatoeba",), [f"{language}-en.{language}"]):
-        hint = (
-            f"XTREME's script sorted {language}-en.en, so that its lines match no more: add "
-            f"LASER's two files"
-        )
+        hint = f"XTREME's script sorted {language}-en.en, so that its lines match no more: "
+        hint += "add LASER's two files"
     files = [source.find(path, ("tatoeba",), [name, f"v1/{name}"], hint) for name in names]
     foreign, english = (sum(1 for _ in source.read_lines(file)) for file in files)
     if foreign != english:
@@ -63,12 +60,9 @@ def bucc2018(language: str, split: str, path: Path | None) -> Iterator[Row]:
     first = source.find(path, ("bucc2018", "bucc"), [*names, *(f"{pair}/{name}" for name in names)])
     # All three files have to be upstream's or all XTREME's; upstream's own "test" has no gold.
     part, hint = first.name.split(".")[1], source.withheld([f"{pair}.{upstream}.gold"])
-    files = {
-        side: source.find(
-            first.parent, (), [f"{pair}.{part}.{side}"], hint if side == "gold" else ""
-        )
-        for side in (language, "en", "gold")
-    }
+    files = {}
+    for side, todo in ((language, ""), ("en", ""), ("gold", hint)):
+        files[side] = source.find(first.parent, (), [f"{pair}.{part}.{side}"], todo)
     queries = not split.endswith("candidates")
     gold = _gold(files, language) if queries else {}
     file = files[language if queries else "en"]
@@ -81,20 +75,15 @@ def bucc2018(language: str, split: str, path: Path | None) -> Iterator[Row]:
 
 def _gold(files: dict[str, Path], language: str) -> dict[str, list[str]]:
     """Query id -> ids of its translations, all of which are in the two files."""
-    known = {
-        side: {id for _, (id, _) in source.read_columns(files[side], COLUMNS)}
-        for side in (language, "en")
-    }
-    gold: dict[str, list[str]] = {}
-    for number, (query, candidate) in source.read_columns(
-        files["gold"], (f"{language} id", "en id")
-    ):
+    known, gold = {}, {}
+    for side in (language, "en"):
+        known[side] = {id for _, (id, _) in source.read_columns(files[side], COLUMNS)}
+    pairs = source.read_columns(files["gold"], (f"{language} id", "en id"))
+    for number, (query, candidate) in pairs:
         for id, side in ((query, language), (candidate, "en")):
             if id not in known[side]:
-                raise SourceError(
-                    f"{files['gold']}, line {number}: expected an id of {files[side].name}, found "
-                    f"{id!r}"
-                )
+                where = f"{files['gold']}, line {number}"
+                raise unlike(where, f"an id of {files[side].name}", repr(id))
         gold.setdefault(query, []).append(candidate)
     return gold
 
@@ -142,10 +131,8 @@ def _paragraphs(file: Path) -> Iterator[tuple[int, str, list[list[int]], list[Ro
         for number, paragraph in enumerate(paragraphs, 1):
             context, spans = paragraph["context"], paragraph["sentence_breaks"]
             if any(not 0 <= start < end <= len(context) for start, end in spans):
-                raise SourceError(
-                    f"{file}, paragraph {number}: expected sentence breaks within {len(context)} "
-                    f"characters, found {spans}"
-                )
+                form = f"sentence breaks within {len(context)} characters"
+                raise unlike(f"{file}, paragraph {number}", form, spans)
             yield number, context, spans, paragraph["qas"]
     except (KeyError, TypeError, ValueError) as error:
         raise SourceError(
@@ -161,9 +148,7 @@ def _answers(file: Path, language: str) -> Iterator[tuple[str, str]]:
         for question in questions:
             answers = question["answers"]
             if len(answers) != 1 or not answers[0]["text"]:
-                raise SourceError(
-                    f"{file}, question {question['id']}: expected one answer, found {answers}"
-                )
+                raise unlike(f"{file}, question {question['id']}", "one answer", answers)
             if span := sentence_of(spans, answers[0]["answer_start"]):
                 sentence = context[slice(*span)]
                 for number, (start, end) in enumerate(spans):

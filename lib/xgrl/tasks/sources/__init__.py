@@ -3,3 +3,13 @@
 
 class SourceError(RuntimeError):
     """Data are not what they must be: which, what was expected and found, and what to do."""
+
+
+def unlike(where: object, expected: str, found: object, todo: str = "") -> SourceError:
+    """The error that says where what was expected, what was found, and what to do."""
+    return SourceError(f"{where}: expected {expected}, found {found}{todo and f'; {todo}'}")
+
+
+def codes(text: str) -> tuple[str, ...]:
+    """The codes or names in one line of text."""
+    return tuple(text.split())

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from xgrl.tasks.sources import SourceError
+from xgrl.tasks.sources import SourceError, unlike
 
 Record = dict[str, Any]
 Numbered = Iterable[tuple[int, Any]]  # (line number from 1, what the line holds)
@@ -107,10 +107,8 @@ def read_records(
     table = _quoted(lines, path, ",") if commas else tabbed
     _, header = next(table, (1, []))
     if lacking := [name for name in required if name not in header]:
-        raise SourceError(
-            f"{path}, line 1: expected a header with {', '.join(lacking)}, found "
-            f"{', '.join(header) or 'nothing'}"
-        )
+        expected = f"a header with {', '.join(lacking)}"
+        raise unlike(f"{path}, line 1", expected, ", ".join(header) or "nothing")
     for number, fields in table:
         if len(fields) != len(header) and broken is not None:
             yield number, broken
@@ -124,15 +122,14 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, Record]]:
     for number, line in read_lines(path):
         if not line.strip():
             continue
-        expected = f"{path}, line {number}: expected a JSON object, found"
+        where, expected = f"{path}, line {number}", "a JSON object"
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
-            raise SourceError(
-                f"{expected} {line[:60]!r} ({error.msg}, at {error.colno}); {ANEW}"
-            ) from None
+            found = f"{line[:60]!r} ({error.msg}, at {error.colno})"
+            raise unlike(where, expected, found, ANEW) from None
         if not isinstance(record, dict):
-            raise SourceError(f"{expected} {type(record).__name__} {line[:60]!r}")
+            raise unlike(where, expected, f"{type(record).__name__} {line[:60]!r}")
         yield number, record
 
 
@@ -144,10 +141,8 @@ def read_json(path: Path) -> Any:
     except UnicodeDecodeError as error:
         raise _not_utf8(path, data[: error.start].count(b"\n") + 1, error) from None
     except json.JSONDecodeError as error:
-        raise SourceError(
-            f"{path}, line {error.lineno}: expected JSON, found something else ({error.msg} at "
-            f"column {error.colno}); {ANEW}"
-        ) from None
+        found = f"something else ({error.msg} at column {error.colno})"
+        raise unlike(f"{path}, line {error.lineno}", "JSON", found, ANEW) from None
 
 
 def read_blocks(lines: Numbered) -> Iterator[list[tuple[int, str]]]:
@@ -200,11 +195,8 @@ def _quoted(
 
 
 def _not_utf8(path: Path, number: int, error: UnicodeDecodeError) -> SourceError:
-    byte = error.object[error.start]
-    return SourceError(
-        f"{path}, line {number}: expected UTF-8, found the byte 0x{byte:02x} ({error.reason}); "
-        f"convert it or {ANEW}"
-    )
+    found = f"the byte 0x{error.object[error.start]:02x} ({error.reason})"
+    return unlike(f"{path}, line {number}", "UTF-8", found, f"convert it or {ANEW}")
 
 
 def _folders(root: str | Path, names: Sequence[str]) -> list[Path]:

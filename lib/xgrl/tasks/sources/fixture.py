@@ -17,6 +17,8 @@ from zlib import crc32
 
 import numpy as np
 
+from xgrl.tasks.sources import codes
+
 Row = dict[str, Any]
 CONCEPTS = 240
 COGNATES = 0.4
@@ -27,13 +29,11 @@ TAGS = 8  # tags 0 .. 7 of a tagging task that names none
 WITH_UNANSWERABLE = ("squad2",)  # tasks with questions that have no answer
 UNLABELLED = 200
 PARALLEL = 300
-LANGUAGES = (
-    "en", "af", "ar", "az", "bg", "bn", "ca", "cs", "da", "de", "de-CH", "el", "es", "et", "eu",
-    "fa", "fi", "fr", "ga", "gl", "gu", "he", "hi", "hr", "ht", "hu", "id", "it", "ja", "jv", "ka",
-    "kk", "ko", "lb", "lt", "mk", "ml", "mr", "ms", "my", "nb", "ne", "nl", "pa", "pl", "pt",
-    "pt-BR", "qu", "ro", "ru", "sk", "sl", "sq", "sr", "sr-Latn", "sv", "sw", "ta", "te", "th",
-    "tl", "tr", "uk", "ur", "vi", "wo", "yo", "zh", "zh-HK", "zh-TW",
-)  # fmt: skip
+LANGUAGES = codes(
+    "en af ar az bg bn ca cs da de de-CH el es et eu fa fi fr ga gl gu he hi hr ht hu id it ja jv "
+    "ka kk ko lb lt mk ml mr ms my nb ne nl pa pl pt pt-BR qu ro ru sk sl sq sr sr-Latn sv sw ta "
+    "te th tl tr uk ur vi wo yo zh zh-HK zh-TW"
+)
 SYLLABLES = tuple(c + v for c in "bdfgklmnprstvz" for v in "aeiou")
 
 
@@ -137,7 +137,7 @@ def _classification(task: _Task, language: str, i: int, random: np.random.Genera
 
 
 def _multiple_choice(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
-    """Prompt and right choice share two of 24 indicators, wrong ones a word each; one has a third."""
+    """Prompt and right choice share two of 24 indicators, wrong ones a word each, one a third."""
     indicators, fillers = task.concepts[:24], task.concepts[24:]
     shared, stray = np.split(random.choice(indicators, size=3, replace=False), [2])
     common, own = np.split(random.choice(fillers, size=4 * CHOICES, replace=False), [CHOICES])

