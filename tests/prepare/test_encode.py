@@ -9,7 +9,7 @@ import pytest
 from datasets import Dataset
 
 from xgrl.models.encoder import load_encoder
-from xgrl.prepare.encode import IGNORED, STRIDE, encode, special_frame
+from xgrl.prepare.encode import IGNORED, QUESTION, STRIDE, encode, special_frame
 from xgrl.tasks.formats import validate
 from xgrl.tasks.sources.fixture import fixture_rows
 
@@ -68,6 +68,17 @@ def test_windows_cover_the_context_and_spans_point_at_the_answer(tokenizer, max_
         letters = np.array([not c.isspace() for c in row["context"]])
         assert covered[letters].all(), "every letter of the context is in some window"
         assert hits >= 1 if row["answers"]["text"] else hits == 0
+
+
+def test_a_long_question_keeps_its_first_pieces_in_every_window(tokenizer):
+    rows, longest = questions(), min(QUESTION, 64 // 3)
+    encoded = encode(rows, "span_qa", tokenizer, 64)
+    pieces = tokenizer(rows["question"][3], add_special_tokens=False)["input_ids"]
+    assert len(pieces) > longest
+    for window in range(encoded.first[3], encoded.first[4]):
+        ids = encoded.tokens[window].tolist()
+        assert ids[1 : 1 + longest] == pieces[:longest]
+        assert ids[1 + longest] == tokenizer.sep_token_id
 
 
 def test_neighbouring_windows_overlap(tokenizer):

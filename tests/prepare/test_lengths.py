@@ -27,6 +27,9 @@ def test_match_lengths_takes_the_nearest_that_is_left():
         {"en": np.array([10, 12, 30])}, np.array([11, 11, 11]), 3, np.random.default_rng(0)
     )
     assert chosen["en"].tolist() == [0, 1, 2]
+    lengths = {"en": np.array([10, 13, 30])}
+    chosen = match_lengths(lengths, np.array([12, 12, 12]), 3, np.random.default_rng(0))
+    assert chosen["en"].tolist() == [1, 0, 2]
 
 
 def test_match_lengths_refuses_too_few_texts():
