@@ -15,7 +15,7 @@ generators of their own, so that nothing else of a study changes when an arm is 
 """
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -46,13 +46,9 @@ def text_of_arms(
     """The corpora of the table above that the study's arms need, before the leakage check; none if
     none of its arms needs one.
 
-    Args:
-        job: the parameters of 01_prepare.
-        corpora: what `xgrl.prepare.select_rows.gather` gives.
-        unlabelled: the discriminator's text.
-        parallel_texts: see `choose_parallel`; none of these is among the pairs.
-        tokenizer: counts the tokens.
-        lengths: (n,) token lengths of the labelled texts, to which the others are matched.
+    corpora: what `xgrl.prepare.select_rows.gather` gives; unlabelled: the discriminator's text;
+    parallel_texts: see `choose_parallel`, none of these is among the pairs; tokenizer: counts the
+    tokens; lengths: (n,) of the labelled texts in tokens, to which the others are matched.
     """
     needed = {arm_spec(arm).text for arm in job["arms"]}
     texts: dict[str, Dataset] = {}
@@ -67,10 +63,8 @@ def text_of_arms(
             english = corpora[f"intermediate/{task.name}/train"]
             texts[f"intermediate/{task.name}/translated"] = _translated(task, english, job)
         if not served:
-            raise ValueError(
-                f"intermediate={job['intermediate']}: sources {job['sources']} have translations "
-                f"of none of these"
-            )
+            given = f"intermediate={job['intermediate']}: sources {job['sources']}"
+            raise ValueError(f"{given} have translations of none of these")
     return texts
 
 
@@ -78,8 +72,12 @@ def text_languages(job: Job) -> dict[str, list[str]]:
     """Languages that labels of text for language modelling number, by corpus; {} without it."""
     if "language-modelling" not in {arm_spec(arm).text for arm in job["arms"]}:
         return {}
-    known, wanted = messages.SOURCES[_source(job)], job["unlabelled_languages"]
-    return {"language-modelling": [language for language in wanted if language in known]}
+    return {"language-modelling": _known(job, messages.SOURCES[_source(job)])}
+
+
+def _known(job: Job, languages: Container[str]) -> list[str]:
+    """Those of the study's languages of unlabelled text that a source has."""
+    return [language for language in job["unlabelled_languages"] if language in languages]
 
 
 def _source(job: Job) -> str:
@@ -88,18 +86,13 @@ def _source(job: Job) -> str:
 
 
 def _matched(
-    job: Job,
-    rows: Dataset,
-    name: str,
-    languages: list[str],
-    tokenizer: Tokenizer,
-    lengths: np.ndarray,
-    column: str = "text",
+    job: Job, rows: Dataset, name: str, tokenizer: Tokenizer, lengths: np.ndarray, column: str
 ) -> Dataset:
     """``unlabelled_rows`` of each language, or as many as the smallest has, like `lengths`."""
-    smallest = pd.Series(rows["language"]).value_counts()[languages].min()
-    wanted, rng = min(job["unlabelled_rows"], int(smallest)), generator(job["master_seed"], name)
-    longest = job["max_length"]
+    counts = pd.Series(rows["language"]).value_counts()
+    languages, longest = _known(job, counts), job["max_length"]
+    wanted = min(job["unlabelled_rows"], int(counts[languages].min()))
+    rng = generator(job["master_seed"], name)
     chosen = choose_lengths(rows, languages, wanted, longest, tokenizer, lengths, rng, column)
     return rows.select(np.concatenate([chosen[language] for language in languages]))
 
@@ -110,7 +103,7 @@ def _modelling(job: Job, unlabelled: Dataset, tokenizer: Tokenizer, lengths: np.
     rows = unlabelled
     if _source(job) == "packages":
         pool = messages.load_messages(languages)
-        rows = _matched(job, pool, "language-modelling", languages, tokenizer, lengths)
+        rows = _matched(job, pool, "language-modelling", tokenizer, lengths, "text")
     kept = rows.select_columns(["id", "text", "language"])
     return kept.add_column("label", [languages.index(language) for language in kept["language"]])
 
@@ -126,17 +119,10 @@ def choose_parallel(job: Job, corpora: Mapping[str, Dataset]) -> Dataset:
     """Sentences in the study's languages that are translations of one another, to measure with,
     never trained on.
 
-    Rows whose English form is in a training corpus are left out. As many ids as possible are the
-    same in all languages.
-
-    Args:
-        job: the parameters of 01_prepare.
-        corpora: what `xgrl.prepare.select_rows.gather` gives.
-
-    Returns:
-        id, language, text: ``probe_rows`` sentences a language (fewer where there are fewer), and
-            the English ones of all of their ids; empty where the source has none, or with a warning
-            cannot be read.
+    Rows whose English form is in a training corpus (of `xgrl.prepare.select_rows.gather`) are left
+    out. As many ids as possible are the same in all languages. Returns id, language, text:
+    ``probe_rows`` sentences a language (fewer where there are fewer), and the English ones of all
+    their ids; empty where the source has none, or with a warning cannot be read.
     """
     pool = None
     try:
@@ -169,25 +155,18 @@ def _pairs(job: Job, parallel_texts: Dataset, tokenizer: Tokenizer, lengths: np.
     """Pairs, equally many a language, matched by their English side."""
     pool = _load_pairs(job, job["unlabelled_languages"])
     if pool is None:
-        raise ValueError(
-            f"unlabelled_languages={job['unlabelled_languages']}: sources {job['sources']} have "
-            f"no translation pair in these"
-        )
+        given = f"unlabelled_languages={job['unlabelled_languages']}: sources {job['sources']}"
+        raise ValueError(f"{given} have no translation pair in these")
     ids, texts = set(parallel_texts["id"]), {normalise(text) for text in parallel_texts["text"]}
     free = [
         i not in ids and normalise(text) not in texts
         for i, text in zip(pool["id"], pool["english"], strict=True)
     ]
     pool = pool.select(np.flatnonzero(free))
-    there = set(pool["language"])
-    languages = [language for language in job["unlabelled_languages"] if language in there]
-    rows = _matched(job, pool, "pairs", languages, tokenizer, lengths, "english")
-    columns = {
-        "id": [f"{i}|{language}" for i, language in zip(rows["id"], rows["language"], strict=True)],
-        "text": list(rows["english"]),
-        "candidate": list(rows["text"]),
-        "candidate_pair": [""] * len(rows),
-    }
+    rows = _matched(job, pool, "pairs", tokenizer, lengths, "english")
+    ids = [f"{i}|{language}" for i, language in zip(rows["id"], rows["language"], strict=True)]
+    columns = {"id": ids, "text": list(rows["english"]), "candidate": list(rows["text"])}
+    columns["candidate_pair"] = [""] * len(rows)
     return Dataset.from_dict(columns, features=features("pairs"))
 
 
@@ -199,15 +178,11 @@ def _translated(task: Task, english: Dataset, job: Job) -> Dataset:
     more than one in a hundred, all are refused.
     """
     source = next(source for source in job["sources"] if task.translated(source))
-    known, wanted = task.translated(source), job["unlabelled_languages"]
-    languages = [language for language in wanted if language in known]
-    if not languages:
-        raise ValueError(
-            f"unlabelled_languages={wanted}: {task.name!r} has translations into none of these"
-        )
+    if not (languages := _known(job, task.translated(source))):
+        given = f"unlabelled_languages={job['unlabelled_languages']}"
+        raise ValueError(f"{given}: {task.name!r} has translations into none of these")
     label = dict(zip(english["id"], english["label"], strict=True))
-    lacking: list[str] = []
-    chosen = []
+    lacking, chosen = [], []
     for turn, language in enumerate(languages):
         rows = load_rows(task, language, "translated", job | {"sources": [source]})
         number = {example: i for i, example in enumerate(rows["id"])}
@@ -215,17 +190,14 @@ def _translated(task: Task, english: Dataset, job: Job) -> Dataset:
         lacking = [example for example in due if example not in number]
         there = [example for example in due if example in number]
         rows = rows.select([number[example] for example in there])
-        same = np.array(
-            [label[i] == own for i, own in zip(there, rows["label"], strict=True)], bool
-        )
+        same = np.array([label[i] for i in there]) == np.array(rows["label"])
         if not there or same.mean() < AGREEMENT:
             raise SourceError(
                 f"{task.name} translated into {language!r} from {source!r}: of {len(due)} rows "
                 f"{len(there)} have the id of an English one and {same.sum()} its label too, "
                 f"expected {AGREEMENT:.0%}; the two differ in their order"
             )
-        ids = [f"{example}|{language}" for example in there]
-        rows = rows.remove_columns("id").add_column("id", ids)
+        rows = rows.remove_columns("id").add_column("id", [f"{i}|{language}" for i in there])
         chosen.append(rows.select(np.flatnonzero(same)))
     return concatenate_datasets(chosen)
 
@@ -239,18 +211,11 @@ def study_languages(job: Job) -> list[str]:
 def language_table(job: Job, parallel_texts: Dataset, tokenizer: Tokenizer) -> pd.DataFrame:
     """One row a language of the study, to explain differences between languages by.
 
-    Args:
-        job: the parameters of 01_prepare.
-        parallel_texts: see `choose_parallel`.
-        tokenizer: the encoder's.
-
-    Returns:
-        Columns language, seen (is it a language of the discriminator's text?), syntactic,
-            phonological, inventory, geographic, genetic (`xgrl.tasks.typology`, distances to
-            English; NaN in pseudo-languages and, with a warning, where the package is unavailable),
-            pieces (mean pieces of a sentence divided by those of its English form: Rust et al.
-            2021, arXiv 2012.15613, on what a tokenizer costs a language; NaN where there are no
-            parallel texts).
+    Columns: language, seen (is it a language of the discriminator's text?), syntactic,
+    phonological, inventory, geographic, genetic (`xgrl.tasks.typology`, distances to English; NaN
+    in pseudo-languages and, with a warning, where the package is unavailable), pieces (mean pieces
+    of a sentence in `choose_parallel`'s texts divided by those of its English form: Rust et al.
+    2021, arXiv 2012.15613, on what a tokenizer costs a language; NaN where there are none).
     """
     languages = study_languages(job)
     table = pd.DataFrame({"language": languages} | dict.fromkeys(typology.DISTANCES, np.nan))
@@ -264,8 +229,6 @@ def language_table(job: Job, parallel_texts: Dataset, tokenizer: Tokenizer) -> p
     tokens = tokenise(frame["text"], tokenizer, tokenizer.model_max_length)
     frame["pieces"] = tokens.lengths - tokenizer.num_special_tokens_to_add()
     english = frame[frame["language"] == "en"].set_index("id")["pieces"]
-    pieces = {
-        code: rows["pieces"].sum() / english[rows["id"]].sum()
-        for code, rows in frame.groupby("language")
-    }
+    sums = frame.assign(english=frame["id"].map(english)).groupby("language")
+    pieces = sums["pieces"].sum() / sums["english"].sum()
     return table.assign(pieces=table["language"].map(pieces).astype(float))

@@ -38,8 +38,8 @@ class Encoded:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """A prepared corpus of n examples in m sequences; see `xgrl.prepare.encode` for labels, first,
-    targets and origin.
+    """A prepared corpus of n examples in m sequences; labels, first, targets and origin as in
+    `Encoded`.
 
     `hidden` (T, H) float32, a row a token, is the frozen prefix's output, where it was computed.
     """
@@ -113,9 +113,8 @@ def load_corpus(folder: Path) -> Corpus:
     """
     folder = Path(folder)
     if not (folder / "offsets.npy").exists():
-        raise FileNotFoundError(
-            f"{folder} holds no prepared corpus (no offsets.npy): run notebook 01 first"
-        )
+        reason = "holds no prepared corpus (no offsets.npy)"
+        raise FileNotFoundError(f"{folder} {reason}: run notebook 01 first")
     file = pq.ParquetFile(folder / "rows.parquet")
     rows = file.read([name for name in ("id", "label") if name in file.schema_arrow.names])
     labels = rows["label"].to_numpy() if "label" in rows.column_names else None

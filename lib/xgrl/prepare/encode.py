@@ -21,8 +21,7 @@ chunks, so that memory holds token ids only.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import chain, repeat
+from itertools import chain
 
 import numpy as np
 from datasets import Dataset
@@ -36,23 +35,19 @@ IGNORED = -100  # target of a piece that is not the first of its word
 
 
 def encode(rows: Dataset, format: str, tokenizer: Tokenizer, max_length: int) -> Encoded:
-    """Token sequences of canonical rows.
+    """Token sequences of canonical rows, the columns of one of the six formats above (see
+    `xgrl.tasks.formats`; classification rows may lack labels).
 
-    Args:
-        rows: columns of `format`, see `xgrl.tasks.formats`; classification rows may lack labels.
-        format: one of the six above.
-        tokenizer: a fast one; span QA and tagging need its offsets.
-        max_length: longest sequence in tokens, special ones included.
-
-    Raises:
-        ValueError: `max_length` is above the encoder's limit, or leaves no room for a context.
+    tokenizer: a fast one, span QA and tagging need its offsets; max_length: longest sequence in
+    tokens, special ones included. Raises ValueError where that is above the encoder's limit, or
+    leaves no room for a context.
     """
     if max_length > (limit := tokenizer.model_max_length):
         raise ValueError(f"max_length={max_length}: the encoder takes at most {limit} tokens")
     if format == "span_qa":
-        return _windows_of_contexts(rows, tokenizer, max_length)
+        return _encoded(_context_windows(rows, tokenizer, max_length), 2)
     if format == "tagging":
-        return _windows_of_words(rows, tokenizer, max_length)
+        return _encoded(_word_windows(rows, tokenizer, max_length))
     labels = np.asarray(rows["label"], dtype=np.int64) if "label" in rows.column_names else None
     if format == "multiple_choice":
         pairs = ((row["prompt"], choice) for row in rows for choice in row["choices"])
@@ -67,63 +62,46 @@ def encode(rows: Dataset, format: str, tokenizer: Tokenizer, max_length: int) ->
         labels = np.array([number.setdefault(each, len(number)) for each in candidates])
         first = np.arange(0, 2 * len(rows) + 1, 2)
         return Encoded(tokenise(texts, tokenizer, max_length), labels, first)
-    paired = "text_pair" in rows.column_names
-    seconds = _column(rows, "text_pair") if paired else repeat("")
-    texts = zip(_column(rows, "text"), seconds, strict=False)
+    names = [name for name in ("text", "text_pair") if name in rows.column_names]
+    chunks = rows.select_columns(names).iter(batch_size=CHUNK)
+    texts = chain.from_iterable(zip(*(chunk[k] for k in names), strict=True) for chunk in chunks)
+    texts = (text if len(text) == 2 else text[0] for text in texts)
     return Encoded(tokenise(texts, tokenizer, max_length), labels)
 
 
-def _column(rows: Dataset, name: str) -> Iterator[str]:
-    for chunk in rows.select_columns([name]).iter(batch_size=CHUNK):
-        yield from chunk[name]
+# of one example: token ids, their targets and origins
+Windows = list[tuple[Sequence[int], np.ndarray, np.ndarray]]
 
 
-@dataclass
-class _Windows:
-    """Windows as they are made, with their targets and origins."""
-
-    tokens: TokenWriter = field(default_factory=TokenWriter)
-    targets: list = field(default_factory=list)
-    origin: list = field(default_factory=list)
-    first: list[int] = field(default_factory=lambda: [0])
-
-    def add(self, ids: Sequence[int], targets: np.ndarray, origin: np.ndarray) -> None:
-        """One window more of an example, or its first."""
-        self.tokens.add(ids)
-        self.targets.append(targets)
-        self.origin.append(origin)
-
-    def encoded(self, *shape: int) -> Encoded:
-        """All of it as arrays; `shape` of one target."""
-        empty = np.empty((0, *shape), np.int32)
-        targets, origin = (np.concatenate([empty, *x]) for x in (self.targets, self.origin))
-        first = np.array(self.first, dtype=np.int64)
-        return Encoded(self.tokens.close(), None, first, targets, origin)
+def _encoded(examples: Iterator[Windows], *shape: int) -> Encoded:
+    """The windows of each example as arrays; `shape` of one target."""
+    writer, first, empty = TokenWriter(), [0], np.empty((0, *shape), np.int32)
+    targets, origin = [empty], [empty]
+    for windows in examples:
+        for ids, window_targets, window_origin in windows:
+            writer.add(ids)
+            targets.append(window_targets)
+            origin.append(window_origin)
+        first.append(len(writer))
+    targets, origin = np.concatenate(targets), np.concatenate(origin)
+    return Encoded(writer.close(), None, np.array(first, dtype=np.int64), targets, origin)
 
 
-def _windows_of_contexts(rows: Dataset, tokenizer: Tokenizer, max_length: int) -> Encoded:
-    windows = _Windows()
+def _context_windows(rows: Dataset, tokenizer: Tokenizer, max_length: int) -> Iterator[Windows]:
     longest_question, stride = min(QUESTION, max_length // 3), min(STRIDE, max_length // 4)
     for chunk in rows.iter(batch_size=CHUNK):
         questions = [_cut(q.strip(), tokenizer, longest_question) for q in chunk["question"]]
-        out = tokenizer(
-            questions,
-            chunk["context"],
-            truncation="only_second",
-            max_length=max_length,
-            stride=stride,
-            return_overflowing_tokens=True,
-            return_offsets_mapping=True,
-        )
-        owner = out["overflow_to_sample_mapping"]
-        for window, ids in enumerate(out["input_ids"]):
+        options = {"truncation": "only_second", "max_length": max_length, "stride": stride}
+        options |= {"return_overflowing_tokens": True, "return_offsets_mapping": True}
+        out = tokenizer(questions, chunk["context"], **options)
+        examples: list[Windows] = [[] for _ in questions]
+        for window, owner in enumerate(out["overflow_to_sample_mapping"]):
             inside = np.array([side == 1 for side in out.sequence_ids(window)])
             offsets = np.array(out["offset_mapping"][window], np.int32).reshape(-1, 2)
             offsets = np.where(inside[:, None], offsets, -1)
-            windows.add(ids, _span(offsets, chunk["answers"][owner[window]])[None], offsets)
-        counts = np.bincount(owner, minlength=len(questions))
-        windows.first += (windows.first[-1] + np.cumsum(counts)).tolist()
-    return windows.encoded(2)
+            span = _span(offsets, chunk["answers"][owner])[None]
+            examples[owner].append((out["input_ids"][window], span, offsets))
+        yield from examples
 
 
 def _cut(question: str, tokenizer: Tokenizer, longest: int) -> str:
@@ -146,8 +124,7 @@ def _span(offsets: np.ndarray, answers: dict[str, Sequence]) -> np.ndarray:
     return np.array([touched[0], touched[-1]] if whole else [0, 0], np.int32)
 
 
-def _windows_of_words(rows: Dataset, tokenizer: Tokenizer, max_length: int) -> Encoded:
-    windows = _Windows()
+def _word_windows(rows: Dataset, tokenizer: Tokenizer, max_length: int) -> Iterator[Windows]:
     before, after = special_frame(tokenizer)
     room = max_length - len(before) - len(after)
     for chunk in rows.iter(batch_size=CHUNK):
@@ -157,6 +134,7 @@ def _windows_of_words(rows: Dataset, tokenizer: Tokenizer, max_length: int) -> E
             for word, piece in zip(out.word_ids(sentence), out["input_ids"][sentence], strict=True):
                 words[word].append(piece)
             words = [(pieces or [tokenizer.unk_token_id])[:room] for pieces in words]
+            windows: Windows = []
             for start, end in _fill([len(pieces) for pieces in words], room):
                 inside = words[start:end]
                 ids = [*before, *(piece for pieces in inside for piece in pieces), *after]
@@ -164,9 +142,8 @@ def _windows_of_words(rows: Dataset, tokenizer: Tokenizer, max_length: int) -> E
                 targets = np.full(len(ids), IGNORED, np.int32)
                 origin = np.full(len(ids), -1, np.int32)
                 targets[begins], origin[begins] = tags[start:end], np.arange(start, end)
-                windows.add(ids, targets, origin)
-            windows.first.append(len(windows.tokens))
-    return windows.encoded()
+                windows.append((ids, targets, origin))
+            yield windows
 
 
 def _fill(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
