@@ -24,12 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from datasets import Dataset
 
-TEXTS = {  # by corpus
-    "unlabelled": unlabelled,
-    "language-modelling": messages,
-    "pairs": parallel,
-    "parallel_texts": parallel,
-}
+TEXTS = {"unlabelled": unlabelled, "language-modelling": messages}  # by corpus
+TEXTS |= dict.fromkeys(("pairs", "parallel_texts"), parallel)
 CARD = ("task", "role", "format", "source", "licence", "rows", "languages", "notes")
 DROPPED = b"xgrl_dropped"  # key of the table metadata that counts rows left out, by reason
 TABLES: dict[str, dict[str, Task]] = {
@@ -41,9 +37,8 @@ UNREADABLE = ""  # why the file that describes them cannot be used
 try:
     for _own in own_tasks():
         if _own.name in OWN or any(_own.name in table for table in TABLES.values()):
-            raise ValueError(
-                f"params/own/tasks.yaml: {_own.name!r} is the name of another task; choose another"
-            )
+            taken = f"{_own.name!r} is the name of another task; choose another"
+            raise ValueError(f"params/own/tasks.yaml: {taken}")
         OWN[_own.name] = _own
     for _own in OWN.values():
         TABLES[_own.role][_own.name] = _own.task()
@@ -107,30 +102,22 @@ def load_task(
 
     task = find_task(name, role)
     if task.format == "mixture":
-        raise ValueError(
-            f"task={name!r}: a mixture of other intermediate tasks has no rows of its own"
-        )
+        raise ValueError(f"task={name!r}: a mixture of other tasks has no rows of its own")
     named("source", source, task.sources)
     named("split", split, (*task.splits, *(("translated",) if task.translated(source) else ())))
     language = _language(task, language, split, source)
     if (path is not None) != (source == "files"):
-        raise ValueError(
-            f"path={path!r}: source='files' needs the folder with the files, source={source!r} "
-            "was given"
-        )
+        needed = "source='files' needs the folder with the files"
+        raise ValueError(f"path={path!r}: {needed}, source={source!r} was given")
     if path is not None and not Path(path).is_dir():
         raise ValueError(f"path={str(path)!r}: not a folder")
     build = partial(_build, task, language, split, source, path)
-    if source == "packages":
-        key = f"{task.role}-{name}-{language}-{split}-{inputs_version(*task.packages)}"
-        table = cached_table(key, build)
-    else:
-        table = build()
+    key = f"{task.role}-{name}-{language}-{split}-{inputs_version(*task.packages)}"
+    table = cached_table(key, build) if source == "packages" else build()
     if dropped := json.loads(table.schema.metadata[DROPPED]):
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
-        warnings.warn(
-            f"{name} {language} {split}: left out {reasons}; {len(table)} rows remain", stacklevel=2
-        )
+        kept = f"left out {reasons}; {len(table)} rows remain"
+        warnings.warn(f"{name} {language} {split}: {kept}", stacklevel=2)
     # hashing the table for one would hold it twice
     return Dataset(table, fingerprint=secrets.token_hex(8))
 
@@ -158,12 +145,12 @@ def data_card(
                 if corpus.startswith(f"{role}/{task.name}/"):
                     split = corpus.split("/")[2]
                     counts.setdefault(split.rpartition("-")[0] or split, []).append(count)
-            spans = (
-                f"{min(n):,}" + (f" to {max(n):,}" if max(n) > min(n) else "") + f" {split}"
-                for split, n in counts.items()
-            )
+            spans = []
+            for split, n in counts.items():
+                most = f" to {max(n):,}" if max(n) > min(n) else ""
+                spans.append(f"{min(n):,}{most} {split}")
             source = next((source for source in sources if source in task.sources), "")
-            origin, licence, note = (f"{source}: {task.origin}", task.licence, task.note)
+            origin, licence, note = f"{source}: {task.origin}", task.licence, task.note
             if source == "fixture":
                 origin, licence, note = unlabelled.FIXTURE_CARD
             what = (task.name, role, task.format, origin, licence)
@@ -198,10 +185,8 @@ def _language(task: Task, language: str, split: str, source: str) -> str:
         return named("language", language, task.translated(source))
     if split in ("train", "dev"):
         if language != "en" and language in task.languages:
-            raise ValueError(
-                f"language={language!r} with split={split!r}: training rows are English only; "
-                "allowed: en (or split='test')"
-            )
+            allowed = "training rows are English only; allowed: en (or split='test')"
+            raise ValueError(f"language={language!r} with split={split!r}: {allowed}")
         return named("language", language, ("en",))
     if task.open_languages and source == "files" and re.fullmatch(r"[a-z]{2,3}(-\w+)?", language):
         return language

@@ -21,8 +21,7 @@ from xgrl.tasks.sources.hub import Part, explained, load_part
 
 ROWS = 2
 WIDTH = 100  # characters of a row that are shown
-# the language that is looked at where a task has it, its first foreign one elsewhere
-FOREIGN = "de"
+FOREIGN = "de"  # the language looked at where a task has it, its first foreign one elsewhere
 
 
 def check_hub(tasks: Sequence[str] = tuple(HUB)) -> pd.DataFrame:
@@ -34,7 +33,7 @@ def check_hub(tasks: Sequence[str] = tuple(HUB)) -> pd.DataFrame:
     for name in tasks:
         task = find_task(name)
         translations = task.translated("hub")
-        for split in (*task.splits, *(("translated",) if translations else ())):
+        for split in (*task.splits, *(["translated"] if translations else [])):
             codes = translations if split == "translated" else task.languages
             foreign = sorted((c for c in codes if c != "en"), key=lambda code: code != FOREIGN)
             language = "en" if split in ("train", "dev") else foreign[0]
@@ -50,10 +49,8 @@ def check_hub(tasks: Sequence[str] = tuple(HUB)) -> pd.DataFrame:
                     line["rows"] = " | ".join(text[:WIDTH] for text in shown)
                     checked = validate(rows, task.schema(split), task.labels)
                     if not len(checked.table):
-                        raise SourceError(
-                            f"{source.part}: none of its first rows is as it should be: "
-                            f"{checked.dropped}"
-                        )
+                        wrong = f"none of its first rows is as it should be: {checked.dropped}"
+                        raise SourceError(f"{source.part}: {wrong}")
                 except SourceError as error:
                     line["error"] = " ".join(str(error).split())
                 lines.append(line)

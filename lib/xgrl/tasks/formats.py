@@ -154,9 +154,8 @@ def validate(rows: Iterable[Row], format: str, labels: Sequence[str] = ()) -> Ch
     """
     schema = features(format, labels).arrow_schema
     dropped: Counter[str] = Counter()
-    return Checked(
-        build_table(_kept(rows, format, schema.names, labels, dropped), schema), dict(dropped)
-    )
+    kept = _kept(rows, format, schema.names, labels, dropped)
+    return Checked(build_table(kept, schema), dict(dropped))
 
 
 def build_table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:

@@ -1,5 +1,5 @@
-"""Loaders ``(language, split, path) -> rows`` of the "hub" source: the table HUB says where a split
-is, and how to read it.
+"""Loaders ``(language, split, path) -> rows`` of the "hub" source: HUB says where a split is, and
+how to read it.
 
 Ids are the data set's own where those are unique, else "<task>-<split>-<row>", so that test sets
 that are parallel by row share them across languages. Labels and tags are taken by the names that
@@ -19,7 +19,7 @@ from typing import Any
 from xgrl.tasks import rows
 from xgrl.tasks.formats import Loader, Row
 from xgrl.tasks.rows import NUMBERED, Record, Request, duplicate_row, nli_row
-from xgrl.tasks.sources import SourceError
+from xgrl.tasks.sources import unlike
 from xgrl.tasks.sources.hub import PARQUET, Part, load_part
 
 BATCH = 1000  # rows that are Python objects at a time
@@ -28,9 +28,7 @@ TAGS = ("pos_tags", "ner_tags", "upos", "tags")
 
 @dataclass(frozen=True)
 class Source:
-    """One part of the hub that gives rows to some splits of a task; `Request.fill` says what stands
-    in braces.
-    """
+    """One part of the hub that gives rows to some splits; `Request.fill` fills in its braces."""
 
     tasks: str  # which, blanks between them; so are the splits
     splits: str
@@ -134,8 +132,7 @@ SOURCES = (
     Source("pawsx", ALL, "google-research-datasets/paws-x {l} {validation}", duplicate_row,
            "pawsx-{split}-{r[id]}"),
 )  # fmt: skip
-# by task and split
-HUB: dict[str, dict[str, list[Source]]] = {}
+HUB: dict[str, dict[str, list[Source]]] = {}  # by task and split
 for _source in SOURCES:
     for _task, _split in itertools.product(_source.tasks.split(), _source.splits.split()):
         HUB.setdefault(_task, {}).setdefault(_split, []).append(_source)
@@ -148,10 +145,8 @@ def loader(task: str) -> Loader:
 
 def sources(request: Request) -> list[Source]:
     """Where the rows of a split are, in order."""
-    return [
-        replace(source, place=request.fill(source.place), id=request.fill(source.id))
-        for source in HUB[request.task][request.split]
-    ]
+    fill, parts = request.fill, HUB[request.task][request.split]
+    return [replace(part, place=fill(part.place), id=fill(part.id)) for part in parts]
 
 
 def _load(task: str, language: str, split: str, path: Path | None) -> Iterator[Row]:
@@ -173,26 +168,20 @@ def read(
     drops and counts. SourceError: a column that a row needs is not there.
     """
     decoders = {column: _decoder(feature) for column, feature in (features or {}).items()}
-    records = (
-        dict(zip(batch, values, strict=True))
-        for batch in batches
-        for values in zip(*batch.values(), strict=True)
-    )
+    decoders = {column: decode for column, decode in decoders.items() if decode}
+    records = ((list(batch), zip(*batch.values(), strict=True)) for batch in batches)
+    records = (dict(zip(names, row, strict=True)) for names, rows in records for row in rows)
     for number, record in enumerate(records):
         id = None
         try:
             id = source.id.format(n=number, r=record)
-            named = {
-                column: decode(record[column]) for column, decode in decoders.items() if decode
-            }
+            named = {column: decode(record[column]) for column, decode in decoders.items()}
             row = source.row(record | named, id)
         except KeyError as error:
             if number == 0:
-                raise SourceError(
-                    f"{source.part}: expected a column {error.args[0]!r}; found: "
-                    f"{', '.join(record)}; "
-                    "the data set has changed: take an older revision of it, or source='files'"
-                ) from None
+                todo = "the data set has changed: take an older revision of it, or source='files'"
+                expected = f"a column {error.args[0]!r}"
+                raise unlike(source.part, expected, ", ".join(record), todo) from None
             row = {"id": id}
         except (TypeError, ValueError, AttributeError):
             row = {"id": id}
@@ -205,12 +194,11 @@ def _decoder(feature: Any) -> Callable[[Any], Any] | None:
 
     many = isinstance(feature, List | Sequence)
     label = feature.feature if many else feature
-    if not isinstance(label, ClassLabel) or label.names is None:
-        return None
-    if all(re.search(r"\d$", name) for name in label.names):
+    names = label.names if isinstance(label, ClassLabel) else None
+    if names is None or all(re.search(r"\d$", name) for name in names):
         return None
 
     def one(index: int | None) -> int | str | None:
-        return label.names[index] if index is not None and 0 <= index < len(label.names) else index
+        return names[index] if index is not None and 0 <= index < len(names) else index
 
     return (lambda indices: [one(index) for index in indices]) if many else one

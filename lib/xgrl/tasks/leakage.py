@@ -120,12 +120,9 @@ def leakage(
         exact = {j: first[text] for j, text in enumerate(normal) if text in first}
         near = {j: i for j, i in near.items() if j not in exact}
         for k, test_name in enumerate(names):
-            equal, similar = (
-                [j for j in sorted(pairs) if owner[j] == k] for pairs in (exact, near)
-            )
-            shown = [
-                f"{texts[(near | exact)[j]]} | {flat[j]}" for j in [*equal, *similar][:EXAMPLES]
-            ]
+            equal, similar = ([j for j in sorted(x) if owner[j] == k] for x in (exact, near))
+            first_few, partner = [*equal, *similar][:EXAMPLES], near | exact
+            shown = [f"{texts[partner[j]]} | {flat[j]}" for j in first_few]
             sizes = (len(texts), int((owner == k).sum()), len(equal), len(similar))
             rows.append((train_name, test_name, *sizes, shown))
     return pd.DataFrame(rows, columns=COLUMNS), leaked
@@ -198,9 +195,7 @@ def _prefix(grams: "sparse.csr_matrix", rank: np.ndarray) -> "sparse.csr_matrix"
     size = np.diff(grams.indptr)
     row = np.repeat(np.arange(grams.shape[0]), size)
     order = np.lexsort((rank[grams.indices], row))
-    within = np.arange(grams.nnz) - np.repeat(
-        grams.indptr[:-1], size
-    )  # from the rarest, of its row
+    within = np.arange(grams.nnz) - np.repeat(grams.indptr[:-1], size)  # from its row's rarest
     kept = within < np.repeat(size - _overlap(size) + SHARED, size)
     members = (row[kept], grams.indices[order][kept])
     return sparse.csr_matrix((np.ones(kept.sum(), np.float32), members), shape=grams.shape)

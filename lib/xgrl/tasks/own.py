@@ -23,12 +23,9 @@ from xgrl.tasks.sources.files import build_rows, read_jsonl
 
 FILE = Path(__file__).parents[3] / "params" / "own" / "tasks.yaml"
 METRICS = {  # that fit a format, the usual one first
-    "classification": ("accuracy",),
-    "multiple_choice": ("accuracy",),
-    "span_qa": ("squad", "mlqa"),
-    "tagging": ("tag_f1", "span_f1"),
-    "retrieval": ("retrieval_accuracy",),
-}
+    "classification": ("accuracy",), "multiple_choice": ("accuracy",), "span_qa": ("squad", "mlqa"),
+    "tagging": ("tag_f1", "span_f1"), "retrieval": ("retrieval_accuracy",),
+}  # fmt: skip
 OPTIONAL = {"text_pair": "", "gold": None}  # columns that a line may lack
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,4})?$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
@@ -56,15 +53,12 @@ class OwnTask(Closed):
             wanted = "two or more different names" if tagged else "none"
             raise ValueError(f"labels={self.labels}: {self.format} needs {wanted}")
         if self.role == "intermediate" and (self.languages != ["en"] or self.format == "retrieval"):
-            raise ValueError(
-                f"languages={self.languages}, format={self.format!r}: an intermediate task is "
-                "trained on, in English"
-            )
+            given = f"languages={self.languages}, format={self.format!r}"
+            raise ValueError(f"{given}: an intermediate task is trained on, in English")
         each_once = len(set(self.languages)) == len(self.languages)
         if not each_once or (self.role == "target" and not set(self.languages) - {"en"}):
-            raise ValueError(
-                f"languages={self.languages}: each once, and of a target at least one beside en"
-            )
+            wanted = "each once, and of a target at least one beside en"
+            raise ValueError(f"languages={self.languages}: {wanted}")
         if self.metric:
             named("metric", self.metric, METRICS[self.format])
         return self
@@ -78,10 +72,10 @@ class OwnTask(Closed):
         """All files that it must have."""
         tested = self.languages if self.role == "target" else []
         if self.format == "retrieval":
-            queries = [self.file("queries", language) for language in tested if language != "en"]
-            return [self.file("candidates", "en"), *queries]
-        tests = [self.file("test", language) for language in tested]
-        return [self.file("train", "en"), self.file("dev", "en"), *tests]
+            names = [("candidates", "en"), *(("queries", code) for code in tested if code != "en")]
+        else:
+            names = [("train", "en"), ("dev", "en"), *(("test", code) for code in tested)]
+        return [self.file(*name) for name in names]
 
     def task(self) -> Task:
         """Its entry of the table."""
@@ -100,9 +94,8 @@ class OwnTask(Closed):
         """The rows of one file; SourceError names file, line, and what is there and allowed."""
         file = self.file(split, language)
         if not file.is_file():
-            raise SourceError(
-                f"{file} does not exist; task {self.name!r} needs {', '.join(map(str, self.files))}"
-            )
+            needed = ", ".join(map(str, self.files))
+            raise SourceError(f"{file} does not exist; task {self.name!r} needs {needed}")
         columns = list(features(self.format))
         yield from build_rows(file, read_jsonl(file), lambda line, _: self._row(line, columns))
 

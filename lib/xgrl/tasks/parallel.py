@@ -37,17 +37,13 @@ from xgrl.tasks.unlabelled import EVERY, FIXTURE_CARD, check_languages
 if TYPE_CHECKING:
     from datasets import Dataset
 
-SOURCES = {
-    "packages": tuple(code for code in multilingual.SENTIMENT if code != "en"),
-    "fixture": tuple(code for code in FIXTURE_LANGUAGES if code != "en"),
-    "hub": XNLI_LANGUAGES,
-    "files": tuple(code for code in EVERY if code != "en"),
-}
+SOURCES = {"packages": multilingual.SENTIMENT, "fixture": FIXTURE_LANGUAGES}
+SOURCES |= {"hub": XNLI_LANGUAGES, "files": EVERY}
+SOURCES = {source: tuple(x for x in known if x != "en") for source, known in SOURCES.items()}
 CARD = {  # by source: origin, licence, note
-    "packages": (
-        "MultiEmo, in BIG-bench (multiemo all_sentence), no test rows of sentiment or bitext",
-        "Apache-2.0 (BIG-bench)", f"Polish is human, all others DeepL translations; {CANARY}",
-    ),
+    "packages": ("MultiEmo, in BIG-bench (multiemo all_sentence), no test rows of sentiment or "
+                 "bitext", "Apache-2.0 (BIG-bench)",
+                 f"Polish is human, all others DeepL translations; {CANARY}"),
     "hub": ("XNLI's development set, hypotheses", "CC BY-NC 4.0",
             "English development rows of xnli, and no test rows"),
     "files": ("the user's own pairs, or Tatoeba's", "the user's; Tatoeba: CC BY 2.0 FR", ""),
@@ -80,9 +76,8 @@ def load_parallel(
         else:
             table = _table(fixture_parallel(language) if source == "fixture" else _hub(language))
         if not len(table):
-            raise SourceError(
-                f"source={source!r}: no pair of {language!r} and English has text on both sides"
-            )
+            pair = f"no pair of {language!r} and English"
+            raise SourceError(f"source={source!r}: {pair} has text on both sides")
         tables.append(table)
     return Dataset(pa.concat_tables(tables))
 
@@ -112,10 +107,8 @@ def _hub(language: str) -> Iterator[Row]:
     parts = (Part("facebook/xnli", code, "validation") for code in (language, "en"))
     foreign, english = (load_part(part)["hypothesis"] for part in parts)
     if len(foreign) != len(english):
-        raise SourceError(
-            f"facebook/xnli: {len(foreign)} development rows in {language!r}, {len(english)} in "
-            "English; expected equal"
-        )
+        counts = f"{len(foreign)} development rows in {language!r}, {len(english)} in English"
+        raise SourceError(f"facebook/xnli: {counts}; expected equal")
     for number, (text, original) in enumerate(zip(foreign, english, strict=True)):
         yield _pair(f"xnli-dev-{number}", language, text.strip(), original.strip())
 

@@ -35,17 +35,11 @@ TATOEBA = {
     "tl": "tgl", "tr": "tur", "uk": "ukr", "ur": "urd", "vi": "vie", "zh": "cmn",
 }  # fmt: skip
 # what projects call a split, where that is not its name here
-SPLITS = {
-    "val": {"dev": "val"},
-    "valid": {"dev": "valid"},
-    "validation": {"dev": "validation"},
-    "trn": {"train": "trn"},
-    "2k": {"dev": "dev_2k", "test": "test_2k"},
-}
+SPLITS = {name: {"dev": name} for name in ("val", "valid", "validation")}
+SPLITS |= {"trn": {"train": "trn"}, "2k": {"dev": "dev_2k", "test": "test_2k"}}
 NUMBERED = "{task}-{split}-{n}"  # the usual id of a row
-_NLI_SPELLINGS = {
-    "e": "entailment", "n": "neutral", "c": "contradiction", "contradictory": "contradiction",
-}  # fmt: skip
+_NLI_SPELLINGS = {"e": "entailment", "n": "neutral"}
+_NLI_SPELLINGS |= dict.fromkeys(("c", "contradictory"), "contradiction")
 _BRACES = re.compile(r"{(.*?)}")
 
 
@@ -147,10 +141,8 @@ def squad_rows(document: Record) -> Iterator[Row]:
 
 def held_out(row: Row) -> bool:
     """Whether a training row of a span task belongs to dev where the data set has no dev of its
-    own: one context in ten.
-
-    It depends on the context alone, so that all questions on a passage fall on the same side, in
-    every copy of the data.
+    own: one context in ten. It depends on the context alone, so that all questions on a passage
+    fall on the same side, in every copy of the data.
     """
     return crc32(row["context"].encode()) % 10 == 0
 
@@ -162,9 +154,8 @@ def tagging_row(tokens: Sequence[str], tags: Sequence[str | int], id: str) -> Ro
 
 def answer_pair(row: Row) -> Row:
     """A training pair of LAReQA from a row of SQuAD v1.1: the question, the sentence its first
-    answer begins in, its paragraph.
-
-    Answers that begin in no sentence give an empty candidate, which `validate` drops.
+    answer begins in, its paragraph; without such a sentence an empty candidate, which `validate`
+    drops.
     """
     context, starts = row["context"], row["answers"]["answer_start"]
     sentence = sentence_of(sentence_spans(context, "en"), starts[0]) if starts else None
@@ -185,9 +176,7 @@ def mention_row(mention: Record, context: Record) -> Row:
 
 def marked_mention(mention: Record, context: Record) -> str:
     """``mention: left { mention } right`` within the mention's own sentence (the whole text where
-    it crosses sentences).
-
-    Braces that the text has already become parentheses.
+    it crosses sentences); braces that the text has already become parentheses.
     """
     start, end = mention["mention_span"]["start"], mention["mention_span"]["end"]
     text = context["text"]
@@ -220,7 +209,6 @@ def _context_question(record: Record) -> str:
 
 def _first(record: Record, *names: str) -> Any:
     """The value of the first field that the record has."""
-    for name in names:
-        if name in record:
-            return record[name]
+    if present := [name for name in names if name in record]:
+        return record[present[0]]
     raise KeyError(" or ".join(names))

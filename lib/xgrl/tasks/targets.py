@@ -52,13 +52,13 @@ EMBEDDED = (
             "easy, so read F1 by slot; rooms, devices and floors are three words of ours a "
             "language; Chinese and Thai are tagged by character; rows with a slot that English "
             "lacks are left out"),
-    packaged("boundary", "classification", documents.boundary, documents.PARAGRAPHS,
-        languages=documents.LANGUAGES, pairs=True, max_length=128,
+    packaged("boundary", "classification", partial(documents.load, "boundary"),
+        documents.PARAGRAPHS, languages=documents.LANGUAGES, pairs=True, max_length=128,
         origin="native Wikipedia articles, in BIG-bench (paragraph_segmentation)",
         licence="Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA",
         note="constructed by us, classes balanced within an article; split by article; "
             f"{documents.SHARED}; {CANARY}"),
-    packaged("next-sentence", "multiple_choice", documents.next_sentence,
+    packaged("next-sentence", "multiple_choice", partial(documents.load, "next-sentence"),
         languages=documents.LANGUAGES, max_length=128,
         origin="native Wikipedia articles, in BIG-bench (paragraph_segmentation)",
         licence="Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA",

@@ -33,9 +33,8 @@ from xgrl.tasks.sources.packages import read_json, read_member
 
 DISTANCES = ("syntactic", "phonological", "inventory", "geographic", "genetic")
 KNN = {"syntactic": "S_", "phonological": "P_", "inventory": "INV_"}  # prefixes of features
-FILES = dict.fromkeys(KNN, "feature_predictions") | {
-    "geographic": "geocoord_features", "genetic": "family_features",
-}  # fmt: skip
+FILES = dict.fromkeys(KNN, "feature_predictions")
+FILES |= {"geographic": "geocoord_features", "genetic": "family_features"}
 
 
 def distances(languages: Sequence[str], reference: str = "en") -> pd.DataFrame:

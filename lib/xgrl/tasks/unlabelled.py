@@ -98,8 +98,8 @@ def check_languages(
     path: str | Path | None,
     known: Mapping[str, Sequence[str]],
 ) -> list[str]:
-    """The languages, at least one and all in the entry of `known` for the source; else ValueError,
-    also for "files" without a path.
+    """`languages`, if any, all `known` of the source, and a path if that is "files"; else
+    ValueError.
     """
     allowed = known[named("source", source, tuple(known))]
     chosen = [named("language", language, allowed) for language in languages]
@@ -145,7 +145,6 @@ def _table(rows: Iterator[dict[str, str]], origin: str) -> pa.Table:
     """A table of sentences; SourceError names their origin if there is none."""
     table = build_table(rows, SCHEMA)
     if not len(table):
-        raise SourceError(
-            f"{origin}: no line of it is a sentence of {SHORTEST} to {LONGEST} characters"
-        )
+        wanted = f"a sentence of {SHORTEST} to {LONGEST} characters"
+        raise SourceError(f"{origin}: no line of it is {wanted}")
     return table

@@ -1,5 +1,5 @@
-"""Sentences drawn from human-written command templates (home-assistant-intents), for the target
-tasks "intent" and "slots".
+"""Sentences drawn from human-written command templates (home-assistant-intents), for the targets
+"intent" and "slots".
 
 A template is one line of a locale's file, such as ``<turn> on [<the>] {area} <light>``: rules in
 angle brackets, optional parts in square ones, alternatives, and slots in braces. `hassil` parses

@@ -19,11 +19,11 @@ from xgrl.tasks.formats import Row
 from xgrl.tasks.leakage import distinct, normalise
 from xgrl.tasks.sentences import LONGEST, SENTENCE, SHORTEST
 
+Random = np.random.Generator
 MADE = ("boundary", "next-sentence")
 LANGUAGES = ("en", "de", "es", "fr", "it", "nl", "pl", "pt", "ru")
 PARAGRAPHS = ("goes on", "new paragraph")
-# the order of the languages in the file
-FILED = ("de", "en", "es", "fr", "it", "nl", "pl", "pt", "ru")
+FILED = tuple(sorted(LANGUAGES))  # their order in the file
 ARTICLES = 1000
 # Last digits of an article's number; foreign articles are for testing only.
 DIGITS = {"test": (0, 1), "dev": (2,), "train": (3, 4, 5)}
@@ -41,17 +41,11 @@ def is_reserved(language: str, article: int) -> bool:
     return any(article % 10 in DIGITS[split] for split in splits)
 
 
-def boundary(language: str, split: str, path: Path | None) -> list[Row]:
-    """Does a paragraph end between two sentences? Of both kinds equally many an article."""
-    return _split("boundary", language, split)
-
-
-def next_sentence(language: str, split: str, path: Path | None) -> list[Row]:
-    """A sentence, the one that follows it, and three others of the same article."""
-    return _split("next-sentence", language, split)
-
-
-def _split(task: str, language: str, split: str) -> list[Row]:
+def load(task: str, language: str, split: str, path: Path | None) -> list[Row]:
+    """Rows of "boundary": does a paragraph end between two sentences? Of both kinds equally many an
+    article. Rows of "next-sentence": a sentence, the one that follows it, and three others of the
+    same article.
+    """
     return [row for article, row in _rows(task, language) if article % 10 in DIGITS[split]]
 
 
@@ -76,23 +70,17 @@ def _is_whole(line: str) -> bool:
     return SHORTEST <= len(line) <= LONGEST and SENTENCE.fullmatch(line) is not None
 
 
-def _boundaries(
-    lines: list[str], ends: list[str], random: np.random.Generator
-) -> Iterator[tuple[int, Row]]:
+def _boundaries(lines: list[str], ends: list[str], random: Random) -> Iterator[tuple[int, Row]]:
     adjacent = [i for i in range(len(ends) - 1) if _is_whole(lines[i]) and _is_whole(lines[i + 1])]
-    kinds = [
-        random.permutation([i for i in adjacent if (ends[i] == "1") == label]).tolist()
-        for label in (False, True)
-    ]
+    split = ([i for i in adjacent if (ends[i] == "1") == label] for label in (False, True))
+    kinds = [random.permutation(kind).tolist() for kind in split]
     most = min(PER_ARTICLE // 2, *map(len, kinds))
     for label, positions in enumerate(kinds):
         for i in positions[:most]:
             yield i, {"text": lines[i], "text_pair": lines[i + 1], "label": label}
 
 
-def _successors(
-    lines: list[str], ends: list[str], random: np.random.Generator
-) -> Iterator[tuple[int, Row]]:
+def _successors(lines: list[str], ends: list[str], random: Random) -> Iterator[tuple[int, Row]]:
     # a repeated one once
     whole = {normalise(line): i for i, line in enumerate(lines[: len(ends)]) if _is_whole(line)}
     positions = sorted(whole.values())

@@ -39,8 +39,8 @@ def labelled(id: str, text: str, label: int, text_pair: str = "") -> Row:
 
 
 def held_out(n: int, name: str, *shares: float) -> list[np.ndarray]:
-    """Split positions 0 .. n - 1 at random, but always alike for one `name`: first the given shares
-    (fractions of n, such as 0.1 for a development set of a tenth), the rest last.
+    """Positions 0 .. n - 1 in random parts, always alike for one `name`: first the given shares
+    (fractions of n), the rest last.
     """
     random = np.random.default_rng(list(name.encode()))
     return np.split(random.permutation(n), np.cumsum([int(share * n) for share in shares]))
@@ -60,10 +60,10 @@ def unrepeated(rows: Iterable[Row], column: str = "text") -> list[Row]:
 @cache
 def _sarcasm_rows() -> list[Row]:
     samples = read_jsonl("evals", "evals/registry/data/sarcasm/samples.jsonl")
-    return unrepeated(
-        labelled(f"sarcasm-{i}", sample["input"][1]["content"].strip(), int(sample["ideal"]))
-        for i, sample in enumerate(samples)
-    )
+    texts = (sample["input"][1]["content"].strip() for sample in samples)
+    labels = (int(sample["ideal"]) for sample in samples)
+    rows = enumerate(zip(texts, labels, strict=True))
+    return unrepeated(labelled(f"sarcasm-{i}", text, label) for i, (text, label) in rows)
 
 
 def sarcasm(language: str, split: str, path: Path | None) -> list[Row]:

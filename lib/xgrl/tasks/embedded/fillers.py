@@ -63,6 +63,4 @@ def _parse(line: str) -> tuple[str, dict[str, tuple[str, ...]]]:
     return locale, dict(zip(("area", "name", "floor"), values, strict=True)) | _EVERYWHERE
 
 
-FILLERS: dict[str, dict[str, tuple[str, ...]]] = dict(
-    _parse(line) for line in _TABLE.strip().splitlines()
-)
+FILLERS = dict(map(_parse, _TABLE.strip().splitlines()))

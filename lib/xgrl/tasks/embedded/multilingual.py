@@ -42,8 +42,7 @@ BITEXT = ("es", "fr", "it", "ja", "nl", "pl", "ru", "zh")
 BITEXT_ROWS = 1000
 EMOJI = ("ar", "de", "es", "fa", "fr", "id", "it", "ja", "ko", "pt", "ru", "tr", "zh")
 EMOJI_ROWS = 1500
-# the package's `status` of an emoji that is not a component or an incomplete sequence
-FULLY_QUALIFIED = 2
+FULLY_QUALIFIED = 2  # `status` of an emoji that is no component or incomplete sequence
 SKIN_TONES = re.compile("[\U0001f3fb-\U0001f3ff]")
 # Thai marks stay on their letter
 WORDS = re.compile(f"[{UNSEGMENTED}][\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]*|[^\\s{UNSEGMENTED}]+")
@@ -72,9 +71,8 @@ def _sentiment_split() -> dict[str, np.ndarray]:
         texts = {code: [row["input"] for row in _reviews(code)] for code in SENTIMENT}
         parallel = [texts[code] for code in SENTIMENT if code not in ("en", *SHORT)]
         kept = distinct(texts["en"], *parallel, *(texts[code][:ALIGNED] for code in SHORT))
-        complete = np.array(
-            [i < ALIGNED and all(normalise(column[i]) for column in texts.values()) for i in kept]
-        )
+        columns = texts.values()
+        complete = np.array([i < ALIGNED and all(normalise(x[i]) for x in columns) for i in kept])
         test, dev, rest = held_out(int(complete.sum()), "sentiment", 0.1, 0.05)
         usable = kept[complete]
         train = shuffled(np.concatenate([usable[rest], kept[~complete]]), seed=len(kept))
@@ -153,10 +151,8 @@ def bitext(language: str, split: str, path: Path | None) -> list[Row]:
 
 
 def emoji_names(language: str, split: str, path: Path | None) -> list[Row]:
-    """Short names of EMOJI_ROWS emoji, the same ones in every language.
-
-    They are drawn from the emoji that have a name in all languages, no skin tone, and an English
-    name that no other has.
+    """Short names of EMOJI_ROWS emoji, the same in every language, drawn from those that have a
+    name in all languages, no skin tone, and an English name that no other has.
     """
 
     def names(suffix: str) -> Row:
@@ -165,26 +161,17 @@ def emoji_names(language: str, split: str, path: Path | None) -> list[Row]:
     def readable(name: str) -> str:
         return name.strip(":").replace("_", " ")
 
-    english = {
-        code: readable(entry["en"])
-        for code, entry in names("").items()
-        if entry["status"] == FULLY_QUALIFIED
-    }
+    entries = ((x, entry) for x, entry in names("").items() if entry["status"] == FULLY_QUALIFIED)
+    english = {emoji: readable(entry["en"]) for emoji, entry in entries}
     foreign = {code: names(f"_{code}") for code in EMOJI}
-    usable = [
-        emoji
-        for emoji in sorted(english)
-        if not SKIN_TONES.search(emoji) and all(emoji in named for named in foreign.values())
-    ]
+    plain = [emoji for emoji in sorted(english) if not SKIN_TONES.search(emoji)]
+    usable = [emoji for emoji in plain if all(emoji in named for named in foreign.values())]
     times = Counter(normalise(english[emoji]) for emoji in usable)
     unambiguous = [emoji for emoji in usable if times[normalise(english[emoji])] == 1]
-    return [
-        {
-            "id": f"emoji-{emoji}",
-            "text": english[emoji] if split == "candidates" else readable(foreign[language][emoji]),
-        }
-        for emoji in shuffled(unambiguous, seed=EMOJI_ROWS)[:EMOJI_ROWS]
-    ]
+    chosen = shuffled(unambiguous, seed=EMOJI_ROWS)[:EMOJI_ROWS]
+    if split != "candidates":
+        return [{"id": f"emoji-{x}", "text": readable(foreign[language][x])} for x in chosen]
+    return [{"id": f"emoji-{x}", "text": english[x]} for x in chosen]
 
 
 def wikilingua(language: str, split: str, path: Path | None) -> Iterator[Row]:

@@ -9,6 +9,7 @@ exams; what cannot be taken apart is left to `validate`, which drops and counts 
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -21,11 +22,9 @@ from xgrl.tasks.sources.packages import read_json, read_jsonl
 
 NEW_QUESTIONS, SQUAD_DEV = ("new_wiki_v1.0", "nyt_v1.0"), ("squaddev_v1.1",)
 FREE = 3  # questions on one passage from which on it may be a translation of SQuAD's
-COMMONSENSE = {
-    "siqa": "SIQA/test",  # three choices
-    "piqa": "PIQA/validation",  # two
-    "commonsenseqa": "CommonsenseQA/validation",  # five
-}
+# three, two and five choices
+COMMONSENSE = {"siqa": "SIQA/test", "piqa": "PIQA/validation"}
+COMMONSENSE |= {"commonsenseqa": "CommonsenseQA/validation"}
 EXAMS = {
     "sq": "albanian", "ar": "arabic", "bg": "bulgarian", "hr": "croatian", "fr": "french",
     "de": "german", "hu": "hungarian", "it": "italian", "lt": "lithuanian", "mk": "macedonian",
@@ -52,9 +51,7 @@ def _articles(*files: str) -> list[list[Row]]:
     return articles
 
 
-def _by_article(
-    name: str, files: tuple[str, ...], splits: tuple[str, ...], split: str
-) -> list[Row]:
+def _by_article(name: str, files: Sequence[str], splits: Sequence[str], split: str) -> list[Row]:
     """The shuffled rows of one split: a tenth of the articles for each of `splits` but the last."""
     articles = _articles(*files)
     drawn = held_out(len(articles), name, *(0.1,) * (len(splits) - 1))
@@ -88,10 +85,8 @@ def _hindi() -> list[Row]:
         starts = [start for start, _ in sentence_spans(text, "hi") if normalise(text[start:])]
         cut, answers = max(starts, default=0), [example["target"].strip()]
         rows.append(_span_row(f"qa-hi-{i}", text[cut:], text[:cut].rstrip(), answers))
-    questions = Counter(normalise(row["context"]) for row in rows)
-    return [
-        row for row in rows if not row["context"] or questions[normalise(row["context"])] < FREE
-    ]
+    questions = Counter(normalise(row["context"]) for row in rows if row["context"])
+    return [row for row in rows if questions[normalise(row["context"])] < FREE]
 
 
 def _persian() -> list[Row]:

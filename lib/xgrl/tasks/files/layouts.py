@@ -21,10 +21,7 @@ from xgrl.tasks.sources.files import find, find_all, read_lines
 MNLI_ID = "mnli-train-{n}"
 MULTINLI = "multinli_1.0_train.jsonl multinli_1.0/multinli_1.0_train.jsonl"
 MATCHED = "multinli_1.0_dev_matched.jsonl multinli_1.0/multinli_1.0_dev_matched.jsonl"
-XNLI_MT = (
-    "XNLI-MT-1.0/multinli/multinli.train.{l}.tsv multinli/multinli.train.{l}.tsv "
-    "multinli.train.{l}.tsv"
-)
+XNLI_MT = "XNLI-MT-1.0/multinli/{0} multinli/{0} {0}".format("multinli.train.{l}.tsv")
 TRANSLATED = read.table(read.translated_row, ("premise", "hypo", "label"), MNLI_ID)
 # what stands for a line of QQP that a text with a line end has broken: left out and counted
 BROKEN = {"question1": "a broken line", "question2": "", "is_duplicate": None}
@@ -101,14 +98,11 @@ FOLDERS = {
     "commonsenseqa": "commonsenseqa commonsense_qa", "xcopa": "xcopa copa", "panx": "panx wikiann",
     "mewslix": "mewslix mewsli-x",
 }  # fmt: skip
-# what else to say where a file is missing
-HINTS = {
+HINTS = {  # what else to say where a file is missing
     "ccg": "they are made from CCGbank, which LDC licenses",
-    "mewslix": (
-        "upstream's get-mewsli-x.sh makes it (the mentions from "
-        "wikinews_mentions_no_text-test.jsonl)"
-    ),
-}
+    "mewslix": "upstream's get-mewsli-x.sh makes it (the mentions from "
+               "wikinews_mentions_no_text-test.jsonl)",
+}  # fmt: skip
 
 
 def load(task: str, language: str, split: str, path: Path | None) -> Iterator[Row]:
@@ -142,10 +136,8 @@ def ccg(language: str, split: str, path: Path | None) -> Iterator[Row]:
 
 def ccg_labels(path: str | Path) -> tuple[str, ...]:
     """The CCG tags in index order, from the folder of the "files" source: the lines of
-    ``tags.txt``, or else the tags of the training file, sorted.
-
-    The data are under licence and so cannot name the classes in the table of tasks, where
-    ``labels`` is empty.
+    ``tags.txt``, or else the tags of the training file, sorted. The data are under licence and so
+    cannot name the classes in the table of tasks, where ``labels`` is empty.
     """
     if not (listed := find_all(path, ("ccg",), ["tags.txt"])):
         rows = load("ccg", "en", "train", path)

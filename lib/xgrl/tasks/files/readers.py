@@ -61,9 +61,11 @@ def _rows(
 ) -> Iterator[Row]:
     """Rows whose id may count lines from `first`."""
     form = request.fill(id)
-    return source.build_rows(
-        file, records, lambda record, line: row(record, form.format(n=line - first, r=record))
-    )
+
+    def build(record: Record, line: int) -> Row:
+        return row(record, form.format(n=line - first, r=record))
+
+    return source.build_rows(file, records, build)
 
 
 def copa_row(record: Record, id: str) -> Row:
@@ -103,9 +105,8 @@ def siqa_with_labels(file: Path, request: Request) -> Iterator[Row]:
     labels = [line.strip() for _, line in source.read_lines(beside)]
     lines = list(source.read_jsonl(file))
     if len(lines) != len(labels):
-        raise SourceError(
-            f"{file} has {len(lines)} rows but {beside} {len(labels)} labels; fetch both anew"
-        )
+        counts = f"{file} has {len(lines)} rows but {beside} {len(labels)} labels"
+        raise SourceError(f"{counts}; fetch both anew")
     labelled = zip(lines, labels, strict=True)
     records = ((number, record | {"label": label}) for (number, record), label in labelled)
     return _rows(file, request, records, rows.siqa_row, NUMBERED)
@@ -148,9 +149,7 @@ def squad(file: Path, request: Request, unanswerable: bool = False) -> Iterator[
                 raise unlike(where, "an answer", texts, _hint(request))
             yield row
     except (KeyError, TypeError, AttributeError) as error:
-        form = (
-            "SQuAD's form, data > paragraphs > qas with id, question and answers"
-        )
+        form = "SQuAD's form, data > paragraphs > qas with id, question and answers"
         found = f"something else ({type(error).__name__}: {error})"
         raise unlike(file, form, found) from error
 

@@ -38,10 +38,8 @@ def tatoeba(language: str, split: str, path: Path | None) -> Iterator[Row]:
     files = [source.find(path, ("tatoeba",), [name, f"v1/{name}"], hint) for name in names]
     foreign, english = (sum(1 for _ in source.read_lines(file)) for file in files)
     if foreign != english:
-        raise SourceError(
-            f"tatoeba.{code}-eng in {files[0].parent}: {foreign} lines in .{code} but {english} "
-            f"in .eng; fetch both anew"
-        )
+        counts = f"{foreign} lines in .{code} but {english} in .eng; fetch both anew"
+        raise SourceError(f"tatoeba.{code}-eng in {files[0].parent}: {counts}")
     for number, line in source.read_lines(files[split == "candidates"]):
         yield {"id": f"tatoeba-{code}-{number - 1}", "text": line.strip()}
 

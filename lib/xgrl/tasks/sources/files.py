@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from xgrl.tasks.sources import SourceError, unlike
+from xgrl.tasks.sources import SourceError, some, unlike
 
 Record = dict[str, Any]
 Numbered = Iterable[tuple[int, Any]]  # (line number from 1, what the line holds)
@@ -36,16 +36,15 @@ def find_all(root: str | Path, folders: Sequence[str], patterns: Sequence[str]) 
 
 
 def find(root: str | Path, folders: Sequence[str], names: Sequence[str], hint: str = "") -> Path:
-    """The first of `names` that exists, as in `find_all`; SourceError lists the names that were
-    tried and what the folders hold.
-    """
+    """The first of `names` that exists, as in `find_all`; else SourceError with what is there."""
     if files := find_all(root, folders, names):
         return files[0]
-    *own, top = _folders(root, folders)
-    held = "".join(f"; {folder} holds {_listing(folder)}" for folder in own)
+    held, (*own, top) = [], _folders(root, folders)
+    for name, folder in [("the folder", top), *zip(own, own, strict=True)]:
+        held.append(f"{name} holds {some(sorted(file.name for file in folder.iterdir()))}")
     raise SourceError(
-        f"{top}: {' or '.join(names)} does not exist; the folder holds {_listing(top)}{held}; "
-        f"looked into {', '.join((*folders, '.'))}{f'; {hint}' if hint else ''}"
+        f"{top}: {' or '.join(names)} does not exist; {'; '.join(held)}; "
+        f"looked into {', '.join((*folders, '.'))}{hint and f'; {hint}'}"
     )
 
 
@@ -165,18 +164,15 @@ def build_rows(
             held = f"; found {', '.join(map(str, what))}" if isinstance(what, dict) else ""
             raise SourceError(f"{path}, line {number}: expected {error.args[0]!r}{held}") from error
         except (TypeError, ValueError, IndexError, AttributeError) as error:
-            raise SourceError(
-                f"{path}, line {number}: found something unexpected in {str(what)[:120]} ({error})"
-            ) from error
+            found = f"found something unexpected in {str(what)[:120]} ({error})"
+            raise SourceError(f"{path}, line {number}: {found}") from error
         yield row
 
 
 def withheld(names: Sequence[str]) -> str:
     """The hint for a test file of XTREME's layout."""
-    return (
-        f"XTREME's script takes the answers out of test files: add the upstream file, "
-        f"{' or '.join(names)}"
-    )
+    todo = f"add the upstream file, {' or '.join(names)}"
+    return f"XTREME's script takes the answers out of test files: {todo}"
 
 
 def _quoted(
@@ -189,9 +185,8 @@ def _quoted(
         for fields in csv.reader(texts, delimiter=separator):
             yield numbers[-1], fields
     except csv.Error as error:
-        raise SourceError(
-            f"{path}, line {numbers[-1]}: not a table with quoted fields ({error}); {ANEW}"
-        ) from None
+        what = f"not a table with quoted fields ({error}); {ANEW}"
+        raise SourceError(f"{path}, line {numbers[-1]}: {what}") from None
 
 
 def _not_utf8(path: Path, number: int, error: UnicodeDecodeError) -> SourceError:
@@ -202,8 +197,3 @@ def _not_utf8(path: Path, number: int, error: UnicodeDecodeError) -> SourceError
 def _folders(root: str | Path, names: Sequence[str]) -> list[Path]:
     """The folders to look into, that exist, and last `root`."""
     return [*(folder for name in names if (folder := Path(root) / name).is_dir()), Path(root)]
-
-
-def _listing(folder: Path) -> str:
-    names = sorted(file.name for file in folder.iterdir())
-    return f"{', '.join(names[:20]) or 'nothing'}{' ...' if len(names) > 20 else ''}"

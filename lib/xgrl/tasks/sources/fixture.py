@@ -19,7 +19,7 @@ import numpy as np
 
 from xgrl.tasks.sources import codes
 
-Row = dict[str, Any]
+Row, Random = dict[str, Any], np.random.Generator
 CONCEPTS = 240
 COGNATES = 0.4
 SIZES = {"train": 400, "dev": 100, "test": 60}
@@ -39,8 +39,8 @@ SYLLABLES = tuple(c + v for c in "bdfgklmnprstvz" for v in "aeiou")
 
 @cache
 def word(concept: int, language: str) -> str:
-    """The word form of a concept (0 .. CONCEPTS - 1) in a pseudo-language; the others share
-    cognates with "en".
+    """A word form; of a concept (0 .. CONCEPTS - 1) all languages may share that of "en", a
+    cognate.
     """
     if language != "en" and crc32(f"cognate {concept} {language}".encode()) < COGNATES * 2**32:
         language = "en"
@@ -80,22 +80,15 @@ def fixture_rows(
     task = _Task(name, concepts, tuple(labels), pooled if format == "pairs" else pairs)
     if format == "retrieval":
         return _retrieval(task, language, split, parallel, languages if pooled else (), mined)
-    make = {
-        "classification": _classification,
-        "multiple_choice": _multiple_choice,
-        "span_qa": _span_qa,
-        "tagging": _tagging,
-        "pairs": _pair,
-    }
+    make = {"classification": _classification, "multiple_choice": _multiple_choice}
+    make |= {"span_qa": _span_qa, "tagging": _tagging, "pairs": _pair}
     if format not in make:
         raise ValueError(f"format={format!r}: the fixture makes {', '.join(make)}, retrieval")
     drawn, of = ("train", "en") if split == "translated" else (split, language)
     space, prefix = _space(name, drawn, of, parallel)
     random = np.random.default_rng(crc32(space.encode()))
-    rows = [
-        {"id": f"{prefix}-{i}"} | make[format](task, language, i, random)
-        for i in range(SIZES[drawn])
-    ]
+    row, numbers = make[format], range(SIZES[drawn])
+    rows = [{"id": f"{prefix}-{i}"} | row(task, language, i, random) for i in numbers]
     return [rows[i] for i in random.permutation(len(rows))]
 
 
@@ -117,14 +110,12 @@ def _text(concepts: Iterable[int], language: str) -> str:
     return " ".join(_words(concepts, language))
 
 
-def _some(
-    random: np.random.Generator, concepts: int | np.ndarray, low: int, high: int
-) -> np.ndarray:
+def _some(random: Random, concepts: int | np.ndarray, low: int, high: int) -> np.ndarray:
     """`low` to `high` of the concepts, each any number of times."""
     return random.choice(concepts, size=int(random.integers(low, high + 1)))
 
 
-def _classification(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
+def _classification(task: _Task, language: str, i: int, random: Random) -> Row:
     """Three concepts that indicate the label, one that indicates any, four to seven others."""
     classes = len(task.labels)
     width, label = min(6, CONCEPTS // 2 // classes), i % classes
@@ -136,7 +127,7 @@ def _classification(task: _Task, language: str, i: int, random: np.random.Genera
     return {"text": " ".join(words[:cut]), "text_pair": " ".join(words[cut:]), "label": label}
 
 
-def _multiple_choice(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
+def _multiple_choice(task: _Task, language: str, i: int, random: Random) -> Row:
     """Prompt and right choice share two of 24 indicators, wrong ones a word each, one a third."""
     indicators, fillers = task.concepts[:24], task.concepts[24:]
     shared, stray = np.split(random.choice(indicators, size=3, replace=False), [2])
@@ -149,7 +140,7 @@ def _multiple_choice(task: _Task, language: str, i: int, random: np.random.Gener
     return {"prompt": prompt, "choices": texts, "label": i % CHOICES}
 
 
-def _span_qa(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
+def _span_qa(task: _Task, language: str, i: int, random: Random) -> Row:
     """The answer is the one or two words after the question's marker; unanswerable without it."""
     markers, answers, fillers = np.split(task.concepts, [6, 66])
     marker, length = random.choice(markers), int(random.integers(1, 3))
@@ -166,7 +157,7 @@ def _span_qa(task: _Task, language: str, i: int, random: np.random.Generator) ->
     return {"question": question, "context": context, "answers": spans}
 
 
-def _tagging(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
+def _tagging(task: _Task, language: str, i: int, random: Random) -> Row:
     """Every concept has one tag; with BIO names the first 12 of a type begin or continue spans."""
     types = [label[2:] for label in task.labels if label.startswith("B-")]
     if not types:
@@ -188,12 +179,11 @@ def _tagging(task: _Task, language: str, i: int, random: np.random.Generator) ->
     return {"tokens": _words(tokens, language), "tags": tags}
 
 
-def _pair(task: _Task, language: str, i: int, random: np.random.Generator) -> Row:
+def _pair(task: _Task, language: str, i: int, random: Random) -> Row:
     """A query and its candidate share four concepts of six."""
     shared, own, other, rest = np.split(random.choice(CONCEPTS, size=12, replace=False), [4, 6, 8])
-    query, candidate = (
-        _text(random.permutation(np.concatenate([shared, more])), language) for more in (own, other)
-    )
+    sides = (random.permutation(np.concatenate([shared, more])) for more in (own, other))
+    query, candidate = (_text(side, language) for side in sides)
     context = _text(rest, language) if task.pairs else ""
     return {"text": query, "candidate": candidate, "candidate_pair": context}
 
@@ -235,14 +225,11 @@ def _space(name: str, drawn: str, language: str, parallel: bool) -> tuple[str, s
 
 def fixture_unlabelled(language: str) -> list[dict[str, str]]:
     """UNLABELLED sentences of a pseudo-language: id, text, language. Not parallel to anything."""
-    return [
-        {
-            "id": f"unlabelled-{language}-{i}",
-            "text": _text(concepts, language),
-            "language": language,
-        }
-        for i, concepts in enumerate(_sentences(f"unlabelled {language}", UNLABELLED))
-    ]
+    rows = []
+    for i, concepts in enumerate(_sentences(f"unlabelled {language}", UNLABELLED)):
+        id, text = f"unlabelled-{language}-{i}", _text(concepts, language)
+        rows.append({"id": id, "text": text, "language": language})
+    return rows
 
 
 def fixture_parallel(language: str) -> list[dict[str, str]]:

@@ -15,7 +15,7 @@ the main branch.
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -24,14 +24,13 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from xgrl.tasks.sources import SourceError
+from xgrl.tasks.sources import SourceError, some
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
 
 MIRROR = "XGRL_HUB_MIRROR"
-# the branch to which the hub itself converts data sets that come with a script
-PARQUET = "refs/convert/parquet"
+PARQUET = "refs/convert/parquet"  # the hub itself converts data sets with a script to it
 KINDS = {".parquet": "parquet", ".jsonl": "json", ".json": "json"}
 LAYOUTS = ("{config}/{split}/*", "{config}/{split}-*", "{config}/{split}.*")
 FLAT = ("data/{split}-*", "data/{split}.*", "{split}-*", "{split}.*", "{split}/*")
@@ -40,17 +39,15 @@ NO_NETWORK = (
     f"no network to the hub ({{}}); connect, or set {MIRROR} to a folder of clones "
     f"(<owner>/<name>/...), or use source='files'"
 )
+# fmt: off
 REASONS = {  # by the name of an error's class; the more special first
     "GatedRepoError": "gated; accept its terms on its page, log in (`hf auth login`), run again",
-    "RepositoryNotFoundError": (
-        "the hub has no such data set, or not for you; look for its new name, or log in"
-    ),
+    "RepositoryNotFoundError": "the hub has no such data set, or not for you; look for its new "
+                               "name, or log in",
     "RevisionNotFoundError": "the hub has no such revision; take another, or None for main",
     "HfHubHTTPError": f"the hub answered {{}}; run again later, or set {MIRROR}",
-    "TransportError": NO_NETWORK,
-    "OfflineModeIsEnabled": NO_NETWORK,
-    "ConnectionError": NO_NETWORK,
-}
+} | dict.fromkeys(("TransportError", "OfflineModeIsEnabled", "ConnectionError"), NO_NETWORK)
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -90,13 +87,10 @@ def _mirrored(part: Part) -> tuple[str, list[str], str]:
     mirror = Path(os.environ[MIRROR]).expanduser().resolve()
     root = mirror / part.id
     if not root.is_dir():
-        clones = sorted(
-            str(path.relative_to(mirror)) for path in mirror.glob("*/*") if path.is_dir()
-        )
-        raise SourceError(
-            f"{part}: {MIRROR}={mirror} has no folder {part.id}; it holds {_some(clones)}; clone "
-            f"the data set into it"
-        )
+        clones = [path for path in sorted(mirror.glob("*/*")) if path.is_dir()]
+        held = some([str(path.relative_to(mirror)) for path in clones])
+        found = f"{MIRROR}={mirror} has no folder {part.id}; it holds {held}"
+        raise SourceError(f"{part}: {found}; clone the data set into it")
     names = (file.relative_to(root) for file in root.rglob("*") if file.is_file())
     # not git's own
     files = sorted(name.as_posix() for name in names if not name.parts[0].startswith("."))
@@ -139,7 +133,7 @@ def _split_files(part: Part, listing: Sequence[str], card: str) -> list[str]:
         if files:
             return files
     if splits and part.split not in splits:
-        raise SourceError(f"{part}: no such split; found: {_some(splits)}; {CHOOSE}")
+        raise SourceError(f"{part}: no such split; found: {some(splits)}; {CHOOSE}")
     raise SourceError(f"{part}: {_missing(part, listing, data, configs)}")
 
 
@@ -150,20 +144,18 @@ def _missing(
     instead = f"revision {PARQUET!r}, or source='files'"
     script = f"{part.id.rpartition('/')[2]}.py"
     if not data and script in listing:
-        return (
-            f"the data set is a script ({script}), and no code of others is run; use its parquet "
-            f"copy, {instead}"
-        )
+        refused = f"the data set is a script ({script}), and no code of others is run"
+        return f"{refused}; use its parquet copy, {instead}"
     if not data:
-        return f"no parquet or JSON lines among its files: {_some(listing)}; use {instead}"
+        return f"no parquet or JSON lines among its files: {some(listing)}; use {instead}"
     folders = {name.split("/")[0] for name in data if "/" in name} - {"data"}
     known = sorted(configs or folders)
     if part.config and known and part.config not in known:
-        return f"no such config; found: {_some(known)}; {CHOOSE}"
+        return f"no such config; found: {some(known)}; {CHOOSE}"
     own = [name for name in data if part.config and name.startswith(f"{part.config}/")]
     names = (name.removeprefix(f"{part.config}/") for name in own or data)
     splits = sorted({re.split(r"[-./]", name)[0] for name in names})
-    return f"no such split; found: {_some(splits)}; {CHOOSE}"
+    return f"no such split; found: {some(splits)}; {CHOOSE}"
 
 
 def _configs(card: str) -> dict[str, dict[str, list[str]]]:
@@ -174,11 +166,8 @@ def _configs(card: str) -> dict[str, dict[str, list[str]]]:
         return {}
     try:
         head = yaml.safe_load(card.split("\n---", 1)[0].removeprefix("---")) or {}
-        return {
-            str(config["config_name"]): sanitize_patterns(config["data_files"])
-            for config in head.get("configs", ())
-            if "data_files" in config
-        }
+        configs = [config for config in head.get("configs", ()) if "data_files" in config]
+        return {str(x["config_name"]): sanitize_patterns(x["data_files"]) for x in configs}
     except (yaml.YAMLError, ValueError):
         return {}
 
@@ -188,12 +177,6 @@ def _ending(name: str) -> str:
     name = name.removesuffix(".gz")
     other = name.endswith((".tar", "dataset_infos.json", "dataset_info.json"))
     return "" if other else Path(name).suffix
-
-
-def _some(names: Collection[str]) -> str:
-    """At most 20 names for an error message."""
-    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    return (", ".join(list(names)[:20]) or "nothing") + more
 
 
 @contextmanager
@@ -218,9 +201,8 @@ def explained(part: Part) -> Iterator[None]:
                 raise SourceError(f"{part}: {reason.format(_summary(cause))}") from error
         if not isinstance(error, (OSError, ValueError, RuntimeError, DatasetsError)):
             raise
-        raise SourceError(
-            f"{part}: its files could not be read ({_summary(chain[-1])}); fetch them anew"
-        ) from error
+        reason = f"its files could not be read ({_summary(chain[-1])})"
+        raise SourceError(f"{part}: {reason}; fetch them anew") from error
 
 
 def _summary(error: BaseException) -> str:

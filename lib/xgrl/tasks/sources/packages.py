@@ -31,7 +31,7 @@ from filelock import FileLock
 
 from xgrl.runs import records
 from xgrl.runs.cache import cache_folder, wrong_hash
-from xgrl.tasks.sources import SourceError, codes
+from xgrl.tasks.sources import SourceError, codes, some, unlike
 
 if TYPE_CHECKING:
     from unearth import PackageFinder
@@ -43,10 +43,10 @@ STUDY = codes(
 # gzip cannot seek: what is needed of a source distribution is unpacked in one pass.
 TASK_FILES = codes(
     "multiemo/all_sentence_??/task vitaminc_fact_verification/task paragraph_segmentation/task "
-    "gem/wikilingua_multilingual/task "
+    "gem/wikilingua_multilingual/task hindi_question_answering/task "
     "natural_instructions/subtask046_miscellaenous_question_typing/task "
-    "hindi_question_answering/task parsinlu_reading_comprehension/task squad_shifts/new_wiki_v1.0 "
-    "squad_shifts/nyt_v1.0 squad_shifts/squaddev_v1.1"
+    "parsinlu_reading_comprehension/task squad_shifts/new_wiki_v1.0 squad_shifts/nyt_v1.0 "
+    "squad_shifts/squaddev_v1.1"
 )
 UNPACKED = {"bigbench": tuple(f"*/benchmark_tasks/{file}.json" for file in TASK_FILES)}
 
@@ -110,11 +110,8 @@ def read_member(name: str, member: str, pin_file: str | Path = PINS) -> bytes:
     """
     with _open(name, pin_file) as (members, read):
         if member not in members:
-            held = f"{', '.join(members[:20])}{' ...' if len(members) > 20 else ''}"
-            raise SourceError(
-                f"package {name} has no member {member!r}; it has {len(members)}: {held}; check "
-                f"its pin in {pin_file}"
-            )
+            held = f"it has {len(members)}: {some(members)}; check its pin in {pin_file}"
+            raise SourceError(f"package {name} has no member {member!r}; {held}")
         return read(member)
 
 
@@ -131,9 +128,7 @@ def read_jsonl(name: str, member: str) -> list[dict[str, Any]]:
 def read_matching(
     name: str, pattern: str, pin_file: str | Path = PINS
 ) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of a package's files that match a glob pattern, by name; of sdists the
-    unpacked.
-    """
+    """Name and bytes of a package's (unpacked) files that match a glob pattern, sorted by name."""
     with _open(name, pin_file) as (members, read):
         for member in sorted(member for member in members if fnmatch(member, pattern)):
             yield member, read(member)
@@ -165,10 +160,8 @@ def _open(name: str, pin_file: str | Path) -> Iterator[tuple[list[str], Callable
 def _verify(path: Path, sha256: str, todo: str) -> None:
     """Raise SourceError unless `path` has that hash."""
     if digest := wrong_hash(path, sha256):
-        raise SourceError(
-            f"{path} ({path.stat().st_size} bytes): expected sha256 {sha256}, found {digest}; "
-            f"nothing of it is used; {todo}"
-        )
+        where, todo = f"{path} ({path.stat().st_size} bytes)", f"nothing of it is used; {todo}"
+        raise unlike(where, f"sha256 {sha256}", digest, todo)
 
 
 def _unpack(archive: Path, wanted: Pin, todo: str) -> Path:
@@ -186,9 +179,8 @@ def _unpack(archive: Path, wanted: Pin, todo: str) -> Path:
                 member = info.name.partition("/")[2]
                 path = (target / member).resolve()
                 if not path.is_relative_to(target.resolve()):
-                    raise SourceError(
-                        f"{archive}: member {info.name!r} points outside its folder; {todo}"
-                    )
+                    outside = f"member {info.name!r} points outside its folder"
+                    raise SourceError(f"{archive}: {outside}; {todo}")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with open(path, "wb") as out:
                     shutil.copyfileobj(tar.extractfile(info), out)
@@ -209,9 +201,8 @@ def _download(wanted: Pin, folder: Path, progress: bool) -> Path:
     """Find the pinned file in the configured index and put it into `folder`, verified."""
     finder = _finder()
     matches = finder.find_matches(f"{wanted.name}=={wanted.version}", allow_prereleases=True)
-    declared = [
-        (match.link, (match.link.hash_option or {}).get("sha256", [None])[0]) for match in matches
-    ]
+    found = [match.link for match in matches]
+    declared = [(link, (link.hash_option or {}).get("sha256", [None])[0]) for link in found]
     links = [link for link, digest in declared if digest in (wanted.sha256, None)]
     if not links:
         offered = ", ".join(f"{link.filename} ({digest})" for link, digest in declared)
@@ -257,18 +248,16 @@ def _finder() -> "PackageFinder":
     settings = _pip_settings()
     cert, hosts = settings.get("cert"), settings.get("trusted-host", "").split()
     session = PyPIClient(
-        trusted_hosts=hosts,
-        verify=ssl.create_default_context(cafile=cert) if cert else True,
+        trusted_hosts=hosts, verify=ssl.create_default_context(cafile=cert) if cert else True,
         timeout=float(settings.get("timeout", settings.get("default-timeout", 60))),
         follow_redirects=True,
-    )
+    )  # fmt: skip
     first = [settings["index-url"]] if "index-url" in settings else []
     extra = settings.get("extra-index-url", "").split()
     session.auth = MultiDomainBasicAuth(index_urls=first + extra)
     # The compatibility check is off because the hash, not the platform, picks the file.
-    finder = PackageFinder(
-        session, index_urls=first, trusted_hosts=hosts, ignore_compatibility=True
-    )
+    options = {"trusted_hosts": hosts, "ignore_compatibility": True}
+    finder = PackageFinder(session, index_urls=first, **options)
     for url in extra:
         finder.add_index_url(url)
     for url in settings.get("find-links", "").split():
@@ -281,11 +270,8 @@ def _pip_settings() -> dict[str, str]:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
     listed = subprocess.run(command, capture_output=True, text=True, check=False)
     if listed.returncode:  # no pip in this environment: the variables still count
-        return {
-            key[4:].lower().replace("_", "-"): value
-            for key, value in os.environ.items()
-            if key.startswith("PIP_")
-        }
+        given = ((key[4:], value) for key, value in os.environ.items() if key.startswith("PIP_"))
+        return {key.lower().replace("_", "-"): value for key, value in given}
     sections: dict[str, dict[str, str]] = {"global": {}, "install": {}, "download": {}, ":env:": {}}
     for line in listed.stdout.splitlines():
         key, _, value = line.partition("=")
