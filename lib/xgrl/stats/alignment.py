@@ -129,8 +129,6 @@ def align(frame: pd.DataFrame, baseline: str, treatment: str) -> tuple[list[Bloc
         found = f"found no rows of {baseline!r} or {treatment!r}"
         raise ValueError(f"frame: {found} in a language other than English")
     rows["score"] = rows["score"].to_numpy(dtype=np.float64, na_value=np.nan)
-    for key in rows.select_dtypes("category"):  # grouped by name, in whatever order they were read
-        rows[key] = rows[key].cat.set_categories(sorted(rows[key].cat.categories))
     if len(bad := rows[~np.isfinite(rows["score"])]):
         cell = ", ".join(f"{key} {bad[key].iloc[0]}" for key in KEYS[1:])
         found = f"found {bad['score'].iloc[0]} at {cell} ({len(bad)} such rows)"
@@ -151,9 +149,11 @@ def align(frame: pd.DataFrame, baseline: str, treatment: str) -> tuple[list[Bloc
 def _target(target: str, rows: pd.DataFrame, blocks: list[Block], arms: tuple[str, str]) -> Target:
     """Spread one target's rows over (2 B, C), or say which cell is at fault."""
     cells = rows.groupby(["language", "example_id"], observed=True)
-    names = cells.size().index.to_frame(index=False).astype(str)  # (C, 2), sorted
+    names = cells.size().index.to_frame(index=False)  # (C, 2), sorted, categories in their order
+    example, examples = pd.factorize(names["example_id"], sort=True)
+    item = pd.factorize(pd.Index(examples).astype(str).map(_item_of))[0][example]
+    names = names.astype(str)
     language, languages = pd.factorize(names["language"])
-    item = pd.factorize(names["example_id"].map(_item_of), sort=True)[0]
     shape = 2 * len(blocks), len(names)
     flat = rows["run"].to_numpy() * len(names) + cells.ngroup().to_numpy()
     count = np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
