@@ -64,8 +64,7 @@ EMBEDDED = (
             f"fifth; {CANARY}"),
 )  # fmt: skip
 
-# The nine tasks of Phang et al. 2020 (arXiv 2005.13013), and SIQA, the first stage of XCOPA's
-# recipe.
+# The nine tasks of Phang et al. 2020 (arXiv 2005.13013), and SIQA, first stage of XCOPA's recipe.
 PAPER = (
     published("anli", "classification", NLI, pairs=True, head="three-way", max_length=256,
         origin="SNLI, MultiNLI and Adversarial NLI rounds 1 to 3, together",

@@ -36,13 +36,11 @@ from xgrl.tasks.sources.packages import read_matching
 if TYPE_CHECKING:
     from datasets import Dataset
 
-# Those with at least 900 sentences.
-LANGUAGES = codes(
+LANGUAGES = codes(  # those with at least 900 sentences
     "en bg ca cs de el es et fi fr ga gl he hu id it ja ko lt nb nl pl pt pt-BR ru sk sr sr-Latn "
     "sv tr uk vi zh zh-TW"
 )
-# languages of text for language modelling, by source
-SOURCES = unlabelled.SOURCES | {"packages": LANGUAGES}
+SOURCES = unlabelled.SOURCES | {"packages": LANGUAGES}  # languages of the text, by source
 FILED = {"zh": "zh-Hans", "zh-TW": "zh-Hant"}  # the package's own codes
 MARKUP = re.compile(r"[{}<>\[\]`|_=\\*#%]|://|www\.")
 CARD = unlabelled.CARD | {

@@ -20,13 +20,11 @@ from xgrl.tasks.sentences import sentence_spans
 Record = Mapping[str, Any]
 # XTREME-R's wording, English in all languages
 QUESTIONS = {"cause": "What was the cause?", "effect": "What was the effect?"}
-# What the ids of TyDiQA's questions begin with.
-TYDI = {
+TYDI = {  # what the ids of TyDiQA's questions begin with
     "ar": "arabic", "bn": "bengali", "en": "english", "fi": "finnish", "id": "indonesian",
     "ko": "korean", "ru": "russian", "sw": "swahili", "te": "telugu",
 }  # fmt: skip
-# Tatoeba's codes of languages
-TATOEBA = {
+TATOEBA = {  # its codes of languages
     "af": "afr", "ar": "ara", "az": "aze", "bg": "bul", "bn": "ben", "de": "deu", "el": "ell",
     "es": "spa", "et": "est", "eu": "eus", "fa": "pes", "fi": "fin", "fr": "fra", "he": "heb",
     "hi": "hin", "hu": "hun", "id": "ind", "it": "ita", "ja": "jpn", "jv": "jav", "ka": "kat",

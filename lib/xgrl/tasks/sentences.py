@@ -15,8 +15,7 @@ BLANK = re.compile(r"\s+")
 MARK = re.compile(
     rf"""(?:[{ALWAYS}]+[」』”’）)"']*|(?P<perhaps>[{PERHAPS}]+[”’»)\]"']*(?=\s|$)))\s*"""
 )
-# where passages of questions are cut: marks, and abbreviations (initials, titles) that end nothing
-PASSAGES = {
+PASSAGES = {  # where these are cut: marks, and abbreviations (initials, titles) that end nothing
     "en": (
         re.compile(r"[.!?][\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])"),
         re.compile(

@@ -85,8 +85,7 @@ EMBEDDED = (
 )  # fmt: skip
 
 # XTREME-R (Ruder et al. 2021, arXiv 2104.07412) and the tasks of XTREME (Hu et al. 2020, arXiv
-# 2003.11080) that it dropped, in XTREME-R's languages or else XTREME's; English first where it is
-# among them.
+# 2003.11080) that it dropped, in XTREME-R's languages or else XTREME's; English first if it is one.
 BENCHMARKS = (
     published("xnli", "classification", NLI,
         languages=codes("en ar bg de el es fr hi ru sw th tr ur vi zh"), parallel=True, pairs=True,

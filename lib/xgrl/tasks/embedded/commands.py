@@ -30,8 +30,7 @@ Drawn = tuple[str, list[Span]]
 PER_TEMPLATE = 6
 FEWEST_TEMPLATES = 5
 FILES = {"zh": "zh-CN"}
-# draws allowed for each sentence wanted: a template may have fewer sentences than PER_TEMPLATE
-DRAWS = 4
+DRAWS = 4  # allowed for each sentence wanted: a template may have fewer than PER_TEMPLATE
 
 
 class Unfillable(LookupError):
@@ -67,10 +66,8 @@ def commands(language: str, labels: tuple[str, ...]) -> list[Row]:
         for sentences in templates.values():
             for text, _ in sentences:
                 labels_of[normalise(text)].add(label)
-    seen: set[str] = set()
-    queues = {}
+    seen, queues = set(), {label: [] for label in labels}
     for label, templates in drawn.items():
-        queues[label] = []
         for key, k, (text, spans) in _round_robin(templates):
             norm = normalise(text)
             if norm and norm not in seen and len(labels_of[norm]) == 1:

@@ -60,10 +60,8 @@ def unrepeated(rows: Iterable[Row], column: str = "text") -> list[Row]:
 @cache
 def _sarcasm_rows() -> list[Row]:
     samples = read_jsonl("evals", "evals/registry/data/sarcasm/samples.jsonl")
-    texts = (sample["input"][1]["content"].strip() for sample in samples)
-    labels = (int(sample["ideal"]) for sample in samples)
-    rows = enumerate(zip(texts, labels, strict=True))
-    return unrepeated(labelled(f"sarcasm-{i}", text, label) for i, (text, label) in rows)
+    rows = ((sample["input"][1]["content"].strip(), int(sample["ideal"])) for sample in samples)
+    return unrepeated(labelled(f"sarcasm-{i}", *row) for i, row in enumerate(rows))
 
 
 def sarcasm(language: str, split: str, path: Path | None) -> list[Row]:

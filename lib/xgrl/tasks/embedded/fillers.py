@@ -5,7 +5,6 @@ The templates' package leaves these slots to each installation, so the words are
 the data; they are uninflected. Names of timers, places and artists are the same in every locale.
 """
 
-# locale: rooms | devices | floors
 _TABLE = """
 af: kombuis, slaapkamer, badkamer | tafellamp, televisie, verwarmer | eerste, tweede
 ar: المطبخ, غرفة النوم, الحمام | مصباح المكتب, التلفاز, المدفأة | الأول, الثاني

