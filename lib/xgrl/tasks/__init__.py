@@ -73,13 +73,9 @@ def translation_languages(task: Task, sources: Iterable[str]) -> tuple[str, ...]
 
 
 def load_task(
-    name: str,
-    language: str = "en",
-    split: str = "train",
-    source: str = "packages",
-    path: str | Path | None = None,
-    role: str = "",
-) -> "Dataset":
+    name: str, language: str = "en", split: str = "train", source: str = "packages",
+    path: str | Path | None = None, role: str = "",
+) -> "Dataset":  # fmt: skip
     """The rows of one task, language and split in the task's canonical format, in a fixed order.
 
     Splits: train and dev exist in English only, test in every language of a target; a retrieval

@@ -80,10 +80,9 @@ def near_pairs(left: Sequence[str], right: Sequence[str]) -> tuple[np.ndarray, n
 
 
 def leakage(
-    train: Mapping[str, Sequence[str]],
-    test: Mapping[str, Sequence[str]],
+    train: Mapping[str, Sequence[str]], test: Mapping[str, Sequence[str]],
     near_in: Collection[str] | None = None,
-) -> "tuple[pd.DataFrame, dict[str, np.ndarray]]":
+) -> "tuple[pd.DataFrame, dict[str, np.ndarray]]":  # fmt: skip
     """Which texts does a training set share, exactly or nearly, with a test set?
 
     `train` and `test` are texts by name of the set; training texts are looked at PART at a time,

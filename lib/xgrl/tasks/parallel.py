@@ -53,11 +53,9 @@ SCHEMA = pa.schema({column: pa.string() for column in ("id", "language", "text",
 
 
 def load_parallel(
-    languages: Sequence[str],
-    source: str = "packages",
-    path: str | Path | None = None,
+    languages: Sequence[str], source: str = "packages", path: str | Path | None = None,
     without: Sequence[str] = (),
-) -> "Dataset":
+) -> "Dataset":  # fmt: skip
     """Sentences of several languages with their English translations; of pairs with one English
     side one is kept: id, language, text (foreign), english; ordered by language as given.
 

@@ -53,11 +53,9 @@ SCHEMA = pa.schema({"id": pa.string(), "text": pa.string(), "language": pa.strin
 
 
 def load_unlabelled(
-    languages: Sequence[str] = LANGUAGES,
-    source: str = "packages",
-    path: str | Path | None = None,
-    without: Sequence[str] = (),
-) -> "Dataset":
+    languages: Sequence[str] = LANGUAGES, source: str = "packages",
+    path: str | Path | None = None, without: Sequence[str] = (),
+) -> "Dataset":  # fmt: skip
     """Unlabelled sentences of several languages: id, text, language; ordered by language as given,
     then by document; see `xgrl.tasks.sentences.passing` for what is left out.
 
@@ -93,11 +91,9 @@ def load_unlabelled(
 
 
 def check_languages(
-    languages: Sequence[str],
-    source: str,
-    path: str | Path | None,
+    languages: Sequence[str], source: str, path: str | Path | None,
     known: Mapping[str, Sequence[str]],
-) -> list[str]:
+) -> list[str]:  # fmt: skip
     """`languages`, if any, all `known` of the source, and a path if that is "files"; else
     ValueError.
     """
