@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.table import GOALS, GROWTH, met
-from xgrl.report.figures.style import COLOURS, LINES, MARKERS, new_figure, styled
+from xgrl.report.figures.style import COLOURS, LINES, MARKERS, new_axes, styled
 
 
 @styled
@@ -21,8 +21,8 @@ def bench_figure(
 
     table: rows as in bench.json. points: by name of a growth, (size, value) each.
     """
-    figure = new_figure(10, 4.6)
-    bars, time, memory = figure.subplots(1, 3, width_ratios=(1.3, 1, 1))
+    figure, axes = new_axes(10, 4.6, 1, 3, width_ratios=(1.3, 1, 1))
+    bars, time, memory = axes
     _bars(bars, table)
     for ax, kind, unit in ((time, "time", "seconds"), (memory, "memory", "MB")):
         _lines(ax, kind, table, points)

@@ -8,7 +8,7 @@ the metric, with the counts behind it in further columns.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,9 @@ def predict(
             corpus = prepared.corpus(f"target/{target}/test-{language}")
             *sides, confidence = read_out(model, corpus)
             ids, names = corpus.ids, np.array(prepared.labels(target))
-            predictions, references = (_named(side, names) for side in sides)
+            if len(names):  # classes, or arrays of tags
+                sides = [[names[value].tolist() for value in side] for side in sides]
+            predictions, references = sides
             if len(confidence):
                 right = np.array(predictions) == np.array(references)
                 errors[language] = calibration_error(right, confidence)
@@ -68,11 +70,6 @@ def predict(
             directions = frame.groupby(frame["example_id"].str[-5:], sort=False)["score"].mean()
             scores[language] |= directions.add_prefix("accuracy ").to_dict()
     return pd.concat(frames, ignore_index=True), scores, errors
-
-
-def _named(values: list, names: np.ndarray) -> list:
-    """Classes, or arrays of tags, by their names; where there are none, as they are."""
-    return [names[value].tolist() for value in values] if len(names) else values
 
 
 def calibration_error(right: np.ndarray, confidence: np.ndarray, bins: int = 15) -> float:
@@ -116,11 +113,9 @@ class Search:
     def groups(self, language: str, kind: str = "") -> tuple[np.ndarray, np.ndarray]:
         """Position of the first query, (n,), and candidate, (m,), with the same text as each."""
         queries = [f"target/{self.target}/{kind}queries-{language}"]
-        candidates = self.prepared.candidates(self.target, language, kind)
-        return tuple(
-            np.concatenate([self.prepared.corpus(name).column("group") for name in side])
-            for side in (queries, candidates)
-        )
+        sides = [queries, self.prepared.candidates(self.target, language, kind)]
+        groups = [[self.prepared.corpus(name).column("group") for name in side] for side in sides]
+        return tuple(map(np.concatenate, groups))
 
 
 def _bitext(search: Search, language: str) -> Examples:
@@ -152,9 +147,7 @@ def _mined(search: Search, language: str) -> Examples:
     return list(golds), [kept.get(source, f"{source}\t") for source in golds], references
 
 
-def mined_pairs(
-    search: Search, language: str, kind: str = ""
-) -> tuple[dict[str, float], set[str], dict[str, list[str]]]:
+def mined_pairs(search: Search, language: str, kind="") -> tuple[dict[str, float], set, dict]:
     """Mined pairs with their margins, all right pairs, and the right partners of each source."""
     corpus, queries = search.queries(language, kind)
     ids, candidates = search.candidates(language, kind)
@@ -181,9 +174,7 @@ SEARCHES: dict[str, Callable[[Search, str], Examples]] = {  # by metric
 }
 
 
-def _frame(
-    metric: str, language: str, ids: Sequence[str], predictions: list, references: list
-) -> pd.DataFrame:
+def _frame(metric: str, language: str, ids: list, predictions: list, references: list):
     counts = contributions(metric, predictions, references, language=language)
     if metric == "mined_f1":  # a row a source sentence
         golds: dict[str, list[str]] = {name: [] for name in ids}

@@ -41,9 +41,7 @@ class Readout(NamedTuple):
 
 
 @torch.inference_mode()
-def _hidden(
-    model: TaskModel, corpus: Corpus, layer: int = -1
-) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+def _hidden(model: TaskModel, corpus: Corpus, layer=-1) -> Iterator[tuple]:
     """Batches of similar length, dropout off: sequences (B,), states (B, L, H), mask (B, L)."""
     model.eval()
     device, pad_id = next(model.parameters()).device, model.encoder.config.pad_token_id
@@ -69,10 +67,8 @@ def features(model: TaskModel, corpus: Corpus, layer: int = -1) -> np.ndarray:
     return pooled
 
 
-def unit_features(
-    model: TaskModel, corpus: Corpus, layer: int = -1, change: Change | None = None
-) -> np.ndarray:
-    """`features`, if need be as `change` makes them, scaled to length 1."""
+def unit_features(model: TaskModel, corpus: Corpus, layer=-1, change: Change | None = None):
+    """`features` (m, H), if need be as `change` makes them, scaled to length 1."""
     vectors = features(model, corpus, layer)
     vectors = vectors if change is None else change(vectors)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -120,9 +116,8 @@ def _best_span(scores: np.ndarray, origin: np.ndarray) -> tuple[float, tuple[int
     inside = np.flatnonzero(origin[:, 0] >= 0)
     if not len(inside):
         return -np.inf, (0, 0)
-    starts, ends = (
-        inside[np.argsort(-scores[inside, side], kind="stable")[:BEST]] for side in (0, 1)
-    )
+    orders = (np.argsort(-scores[inside, side], kind="stable") for side in (0, 1))
+    starts, ends = (inside[order[:BEST]] for order in orders)
     total = scores[starts, 0][:, None] + scores[ends, 1][None]
     length = ends[None] - starts[:, None]
     total[(length < 0) | (length >= LONGEST_ANSWER)] = -np.inf

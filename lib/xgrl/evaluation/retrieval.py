@@ -22,11 +22,10 @@ import torch
 
 GROUP = 32
 _LOW = 2**32 - 1
+Pair = tuple[np.ndarray, np.ndarray]
 
 
-def nearest(
-    queries: np.ndarray, candidates: np.ndarray, k: int = 1, block: int = 4096
-) -> tuple[np.ndarray, np.ndarray]:
+def nearest(queries: np.ndarray, candidates: np.ndarray, k: int = 1, block: int = 4096) -> Pair:
     """The k candidates with the largest inner product with each query, best first; of equal ones
     the lower index comes first.
 
@@ -60,8 +59,8 @@ def nearest(
 
 
 def margin_scores(
-    queries: np.ndarray, candidates: np.ndarray, k: int = 4, block: int = 4096
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    queries: np.ndarray, candidates: np.ndarray, k=4, block=4096
+) -> tuple[Pair, Pair]:
     """Margin scores of each vector's k nearest neighbours on the other side.
 
     With c the cosine of a pair, and m the mean of two means, the query's over the cosines of its k
@@ -78,12 +77,10 @@ def margin_scores(
     with np.errstate(divide="ignore", invalid="ignore"):
         score = cosine / ((mean[:, None] + back_mean[forward]) / 2)
         back_score = back_cosine / ((back_mean[:, None] + mean[backward]) / 2)
-    return (forward, score), (backward, back_score)
+    return [(forward, score), (backward, back_score)]
 
 
-def mine(
-    queries: np.ndarray, candidates: np.ndarray, k: int = 4, block: int = 4096
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def mine(queries: np.ndarray, candidates: np.ndarray, k=4, block=4096) -> tuple[np.ndarray, ...]:
     """Pairs of translations: the best neighbour of every query and of every candidate, taken best
     first, each vector once.
 
@@ -91,7 +88,7 @@ def mine(
     queries' side come first, then lower positions. Give each text once: the script embeds equal
     texts once, and leaves out of its result every text that its file holds more than once, because
     it could not tell their ids apart. Arguments, errors: as for `margin_scores`. Returns p <=
-    min(n, m) pairs, best first: positions of query and candidate, margin score (float64), (p,) each.
+    min(n, m) pairs, best first: positions of query and candidate, float64 margin score, (p,) each.
     """
     best = []
     for index, scores in margin_scores(queries, candidates, k, block):

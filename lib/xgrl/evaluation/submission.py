@@ -66,12 +66,9 @@ def write_submission(
     runs = {task: run_of("target", target=task, **checkpoint) for task in FORMS}
     runs = {task: run for task, run in runs.items() if run.exists()}
     if not runs:
-        targets = sorted(path.name for path in (study / "target").glob("*"))
-        raise ValueError(
-            f"{study} has no predictions of intermediate={intermediate!r}, arm={arm!r}, "
-            f"seed={seed} on a task of the benchmark ({', '.join(FORMS)}); its targets: "
-            f"{', '.join(targets) or 'none'}"
-        )
+        targets = ", ".join(sorted(path.name for path in (study / "target").glob("*")))
+        run = f"{intermediate=}, {arm=}, {seed=} on a task of the benchmark ({', '.join(FORMS)})"
+        raise ValueError(f"{study} has no predictions of {run}; its targets: {targets or 'none'}")
     prepared = read(run_of("prepare"))["parameters"]
     files = {task: _files(run, task, prepared) for task, run in runs.items()}
 
@@ -124,26 +121,19 @@ def _in_order(
     keys = rows["example_id"].str.removesuffix(FROM_ENGLISH)
     predictions = dict(zip(keys, rows["prediction"], strict=True))
     if missing := [example for example in ids if example not in predictions]:
-        raise ValueError(
-            f"{len(missing)} of {len(ids)} test examples have no prediction, the first is "
-            f"{missing[0]!r}; a submission needs them all: prepare the study with a larger "
-            f"test_rows or retrieval_rows"
-        )
+        found = f"{len(missing)} of {len(ids)} test examples have no prediction"
+        remedy = "prepare the study with a larger test_rows or retrieval_rows"
+        needed = f"the first is {missing[0]!r}; a submission needs them all"
+        raise ValueError(f"{found}, {needed}: {remedy}")
     if unknown := predictions.keys() - set(ids):
-        raise ValueError(
-            f"example {min(unknown)!r} is not among the {len(ids)} test examples that "
-            f"{prepared['sources']} have"
-        )
+        known = f"the {len(ids)} test examples that {prepared['sources']} have"
+        raise ValueError(f"example {min(unknown)!r} is not among {known}")
     if TASKS[task].format == "tagging":
         for example, words in zip(ids, examples["tokens"], strict=True):
             tags = len(predictions[example].split())
             if tags != len(words):
                 raise ValueError(f"sentence {example} has {tags} tags for {len(words)} words")
     return {example: predictions[example] for example in ids}
-
-
-def _classes(task: str, predictions: dict[str, str]) -> str:
-    return _lines(_class(task, *prediction) for prediction in predictions.items())
 
 
 def _class(task: str, example: str, name: str) -> str:
@@ -156,9 +146,9 @@ def _class(task: str, example: str, name: str) -> str:
     return name if name in official else official[ours.index(name)]
 
 
-def _choices(task: str, predictions: dict[str, str]) -> str:
-    choices = (int(_class(task, *prediction)) for prediction in predictions.items())
-    return _lines(json.dumps({"label": choice}) for choice in choices)
+def _classes(task: str, predictions: dict[str, str]) -> str:
+    names = (_class(task, *prediction) for prediction in predictions.items())
+    return _lines(json.dumps({"label": int(n)}) if task == "xcopa" else n for n in names)
 
 
 def _tags(task: str, predictions: dict[str, str]) -> str:
@@ -177,9 +167,8 @@ def _numbers(task: str, predictions: dict[str, str]) -> str:
     """Line numbers from 0, which are what our ids of Tatoeba sentences end in."""
     for example, name in predictions.items():
         if not NUMBERED.fullmatch(name):
-            raise ValueError(
-                f"sentence {example} found {name!r}, expected an id that ends in a line number"
-            )
+            expected = "expected an id that ends in a line number"
+            raise ValueError(f"sentence {example} found {name!r}, {expected}")
     return _lines(str(int(NUMBERED.fullmatch(name)[2])) for name in predictions.values())
 
 
@@ -193,7 +182,7 @@ def _lines(lines: Iterable[str]) -> str:
 
 FORMS: dict[str, tuple[str, Callable[[str, dict[str, str]], str]]] = {
     **dict.fromkeys(("xnli", "pawsx"), ("tsv", _classes)),
-    "xcopa": ("jsonl", _choices),
+    "xcopa": ("jsonl", _classes),
     **dict.fromkeys(("udpos", "panx"), ("tsv", _tags)),
     **dict.fromkeys(("xquad", "mlqa", "tydiqa"), ("json", _answers)),
     "tatoeba": ("tsv", _numbers),
@@ -204,9 +193,8 @@ FORMS: dict[str, tuple[str, Callable[[str, dict[str, str]], str]]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line: 0 written, 2 refused."""
-    parser = argparse.ArgumentParser(
-        prog="python -m xgrl.evaluation.submission", description=__doc__.split("\n")[0]
-    )
+    name, what = "python -m xgrl.evaluation.submission", __doc__.split("\n")[0]
+    parser = argparse.ArgumentParser(prog=name, description=what)
     parser.add_argument("study", help="outputs/<study>")
     parser.add_argument("folder", help="where predictions/ is written")
     parser.add_argument("--intermediate", default="", help="intermediate task; none for arm none")

@@ -27,12 +27,10 @@ SPARE = 4  # languages beside the proxies and the mean, fewer say nothing
 class LanguageEffects:
     """The effect of the treatment by language.
 
-    Attributes:
-        table: index language; effect, low, high (95 % over blocks, test items as given; points),
-            targets, public (score of the public encoder, percent), seen, pieces and the
-            `DISTANCES`, NaN where unknown.
-        blocks: (B, languages) effects by block, in the order of the table. strata: (B,)
-            intermediate tasks.
+    table: index language; effect, low, high (95 % over blocks, test items as given; points),
+    targets, public (score of the public encoder, percent), seen, pieces and the `DISTANCES`, NaN
+    where unknown. blocks: (B, languages) effects, in the order of the table. strata: (B,)
+    intermediate tasks.
     """
 
     table: pd.DataFrame
@@ -84,9 +82,7 @@ def _over_blocks(values: np.ndarray, strata: np.ndarray) -> dict[str, float]:
     return {"effect": values.mean(), "low": values.mean() - half, "high": values.mean() + half}
 
 
-def seen_against_unseen(
-    effects: LanguageEffects, draws: int = DRAWS, seed: int = 0
-) -> pd.DataFrame:
+def seen_against_unseen(effects: LanguageEffects, draws=DRAWS, seed: int = 0) -> pd.DataFrame:
     """Mean effect on the discriminator's languages minus that on the others, one row.
 
     Columns difference, low, high, p_blocks, p_languages, seen, unseen. The interval and p_blocks
@@ -120,11 +116,6 @@ def _p_value(null: np.ndarray, observed: float) -> float:
     return (1 + (np.abs(null) >= abs(observed) - 1e-12).sum()) / (1 + len(null))
 
 
-def _residuals(y: np.ndarray, X: np.ndarray) -> np.ndarray:
-    """What least squares on X (L, k) leaves of y (L,)."""
-    return y - X @ np.linalg.lstsq(X, y, rcond=None)[0]
-
-
 def _correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Over the last axis; 0 where one of the two does not vary."""
     x, y = x - x.mean(-1, keepdims=True), y - y.mean(-1, keepdims=True)
@@ -148,11 +139,13 @@ def typology(effects: LanguageEffects, draws: int = DRAWS, seed: int = 0) -> pd.
             continue
         ranks = known[["effect", name, *proxies]].astype(float).rank()
         X = np.column_stack([np.ones(len(known)), ranks[proxies]])
-        effect, distance = (_residuals(ranks[column].to_numpy(), X) for column in ("effect", name))
+        columns = [ranks[column].to_numpy() for column in ("effect", name)]
+        # what least squares on the proxies leaves of both
+        effect, distance = (y - X @ np.linalg.lstsq(X, y, rcond=None)[0] for y in columns)
         partial = float(_correlation(effect, distance))
         shuffled = _permuted(effect, draws, rng)
         null = _correlation(shuffled - shuffled @ X @ np.linalg.pinv(X), distance[None])
-        rho = float(_correlation(ranks["effect"].to_numpy(), ranks[name].to_numpy()))
+        rho = float(_correlation(*columns))
         row = {"distance": name, "languages": len(known), "rho": rho, "partial": partial}
         row["null_low"], row["null_high"] = np.quantile(null, [0.025, 0.975])
         rows.append(row | {"p": _p_value(null, partial), "p_holm": np.nan})

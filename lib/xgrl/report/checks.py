@@ -17,17 +17,16 @@ BELOW_CHANCE = 0.8  # a discriminator under this share of chance was outpaced, n
 def manipulation_checks(study: Study, baseline: str, treatment: str) -> pd.DataFrame:
     """Did the experiment work? Columns question, subject, found, ok.
 
-    study: from `xgrl.report.load_study.collect`. baseline, treatment: arms that are compared; arm
-    control, where it ran, is what the adversary is held against.
+    baseline, treatment: the arms that are compared; arm control, where it ran, is what the
+    adversary is held against.
     """
     runs, rows = study.runs, []
     trained = runs[runs.phase == "intermediate"]
     for task, own in trained[trained.arm.isin([baseline, treatment])].groupby("intermediate"):
         low = own.loc[own.dev_low.idxmin()]
-        found = (
-            f"{int(own.learned.sum())} of {len(own)} runs; lowest {low.dev_accuracy:.1f} % "
-            f"[{low.dev_low:.1f}, {low.dev_high:.1f}], majority class {low.majority_accuracy:.1f} %"
-        )
+        lowest = f"{low.dev_accuracy:.1f} % [{low.dev_low:.1f}, {low.dev_high:.1f}]"
+        found = f"{int(own.learned.sum())} of {len(own)} runs; lowest {lowest}"
+        found += f", majority class {low.majority_accuracy:.1f} %"
         rows.append(("task learned", task, found, bool(own.learned.all())))
     opposed = trained[trained.arm == treatment].dropna(subset=["discriminator_accuracy"])
     if len(opposed):

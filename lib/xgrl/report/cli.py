@@ -75,11 +75,11 @@ def verify(study: Path, reference: Path) -> None:
         return
     if len(differences):
         print(differences.to_string(max_rows=40))
-        points = differences.assign(points=differences.difference.abs())
-        most, alone = points.points.max(), int(points.points.isna().sum())
-        size = f"{len(points)} scores differ, by at most {most:.4g} points"
-        print(f"{size}; {alone} are on one side only")
-        table = points.groupby(["target", "arm"]).points.agg(["size", "mean", "max"])
+        points = differences.difference.abs()
+        size = f"{len(points)} scores differ, by at most {points.max():.4g} points"
+        print(f"{size}; {int(points.isna().sum())} are on one side only")
+        groups = points.groupby([differences.target, differences.arm])
+        table = groups.agg(["size", "mean", "max"])
         table.columns = ["scores", "mean points", "largest"]
         print(table.to_string(float_format="%.4g"))
     equal = "the verdict and its numbers are equal"

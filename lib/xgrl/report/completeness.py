@@ -26,6 +26,7 @@ def audit(runs: pd.DataFrame, notes: list[tuple]) -> pd.DataFrame:
     for grid in grids:
         wanted = wanted.union(pd.MultiIndex.from_product(grid, names=KEYS))
     missing = wanted.difference(pd.MultiIndex.from_frame(target[KEYS]))
+    absent = f"{len(missing)} of {len(wanted)} missing"
     first = f", first {', '.join(map(str, missing[0]))}" if len(missing) else ""
     cells = paired.groupby("arm")[["intermediate", "target", "seed"]].nunique().prod(axis=1)
     some = ", ".join(arms_in_order(cells.index[cells < cells.max()])) or "none"
@@ -37,11 +38,7 @@ def audit(runs: pd.DataFrame, notes: list[tuple]) -> pd.DataFrame:
     diverged = int((runs.status != "finished").sum())
     rows = notes or [("every run finished", f"{len(runs)} runs", True)]
     rows += [
-        (
-            "every cell of the grid",
-            f"{len(missing)} of {len(wanted)} missing{first}",
-            not len(missing),
-        ),
+        ("every cell of the grid", f"{absent}{first}", not len(missing)),
         ("arms on a part of the grid (compared there only)", some, True),
         ("predictions of every target run", f"{full}; {empty} without", not empty),
         ("no example twice in a run", f"{doubled} doubled rows", not doubled),

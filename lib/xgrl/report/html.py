@@ -35,16 +35,10 @@ NETWORK = re.compile(rf"{FETCHED}|<script\b|<iframe\b", re.I)
 def html(executed: str | Path, output: str | Path, lead: str = "") -> Path:
     """One HTML file of an executed notebook: contents, figures inside, code folded away.
 
-    Args:
-        executed: notebook with outputs. output: the page. lead: a sentence to put above everything,
-            such as the verdict.
-
-    Cells tagged "navigation" (links between notebooks) are left out, and the cell of default
-    parameters where papermill put the run's own after it.
-
-    Raises:
-        ValueError: the notebook was not executed, a cell of it failed, or the page would fetch
-            something when opened.
+    executed: notebook with outputs. output: the page. lead: a sentence to put above everything,
+    such as the verdict. Cells tagged "navigation" (links between notebooks) are left out, and the
+    cell of default parameters where papermill put the run's own after it. Raises ValueError where
+    the notebook was not executed, a cell failed, or the page would fetch something when opened.
     """
     import nbformat
     from jinja2 import DictLoader
@@ -64,13 +58,12 @@ def html(executed: str | Path, output: str | Path, lead: str = "") -> Path:
     remover = TagRemovePreprocessor(remove_cell_tags=left_out, enabled=True)
     exporter.register_preprocessor(remover, enabled=True)
     sources = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    title = re.search(r"^# (.+)$", sources, re.M)
-    title = title[1] if title else Path(executed).stem
+    heading = re.search(r"^# (.+)$", sources, re.M)
+    title = heading[1] if heading else Path(executed).stem
     page, _ = exporter.from_notebook_node(notebook, {"title": title, "lead": lead})
-    links = "".join(
-        f'<li class="h{level}"><a href="#{name}">{re.sub("<[^>]+>", "", text)}</a></li>'
-        for level, name, text in HEADING.findall(page)
-    )
+    links = ""
+    for level, name, text in HEADING.findall(page):
+        links += f'<li class="h{level}"><a href="#{name}">{re.sub("<[^>]+>", "", text)}</a></li>'
     page = page.replace("<ul></ul>", f"<ul>{links}</ul>", 1)
     if fetched := NETWORK.search(page):
         place = page[fetched.start() :][:80]

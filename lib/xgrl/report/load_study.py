@@ -25,14 +25,12 @@ KEPT = ("study", "phase", "status", "wall_seconds", "peak_memory_mb", "device", 
 class Study:
     """A study's folders as tidy frames; those that it has no files for are empty.
 
-    Attributes:
-        runs: one row a run: keys, phase, status, costs, settings of the arm, and metrics (percent).
-        curves: training curves of phase 2. probes, maps, parallel: the tables of 04 (probes with
-            column `stage`).
-        predictions: score in points by (intermediate, arm, target, seed, language, example_id), as
-            categories, and the counts behind an F1.
-        languages: one row a language: whether the discriminator saw it, distances from English.
-        audit: what is missing, doubled or mixed (columns check, found, ok).
+    runs: one row a run: keys, phase, status, costs, settings of the arm, and metrics (percent).
+    curves: training curves of phase 2. predictions: score in points by (intermediate, arm, target,
+    seed, language, example_id), as categories, and the counts behind an F1. probes, maps, parallel:
+    the tables of 04 (probes with column `stage`). languages: one row a language: whether the
+    discriminator saw it, distances from English. audit: what is missing, doubled or mixed (columns
+    check, found, ok).
     """
 
     name: str
@@ -53,14 +51,10 @@ class Study:
 
 
 def collect(study_dir: str | Path) -> Study:
-    """Read every finished run of a study.
+    """Read every finished run of `outputs/<study>`, with intermediate/, target/, probe/ below it.
 
-    Args:
-        study_dir: `outputs/<study>`, with intermediate/, target/ and probe/ below it.
-
-    Raises:
-        ValueError: no finished target run, a run of another study or of another cell than its
-            folder's, or predictions that carry other keys than their run.
+    Raises ValueError for no finished target run, a run of another study or of another cell than its
+    folder's, or predictions that carry other keys than their run.
     """
     folder = Path(study_dir)
     runs, notes, predictions = [], [], []
@@ -89,13 +83,13 @@ def collect(study_dir: str | Path) -> Study:
     if set(frame.study) != {folder.name}:
         studies = ", ".join(sorted(frame.study.unique()))
         raise ValueError(f"{folder} mixes studies: found {studies}, need {folder.name} only")
-    scores = pa.concat_tables(predictions, promote_options="default").unify_dictionaries()
     curves, layers, maps, parallel = (
         pd.concat(read, ignore_index=True) if read else pd.DataFrame() for read in tables.values()
     )
     layers = layers.reindex(columns=[*dict.fromkeys([*layers.columns, "stage"])])
     # a run of before fine-tuned checkpoints were probed
     layers["stage"] = layers["stage"].astype(object).fillna("intermediate")
+    scores = pa.concat_tables(predictions, promote_options="default").unify_dictionaries()
     scores = scores.to_pandas(self_destruct=True, split_blocks=True)
     prepared = folder / "prepared"
     if (prepared / "run.json").exists():

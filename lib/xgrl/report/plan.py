@@ -42,9 +42,8 @@ class Plan:
 def find_plan(study: str, folder: str | Path = "params") -> Plan | None:
     """The plan registered for a study, or None.
 
-    Raises:
-        ValueError: a plan without front matter, or with other fields than `FIELDS`, or for another
-            study than its name says.
+    Raises ValueError for a plan without front matter, with other fields than `FIELDS`, or for
+    another study than its name says.
     """
     own, common = Path(folder) / f"analysis_plan.{study}.md", Path(folder) / "analysis_plan.md"
     for path in (own, common):
@@ -67,9 +66,7 @@ def find_plan(study: str, folder: str | Path = "params") -> Plan | None:
     return None
 
 
-def deviations(
-    plan: Plan, study: Study, baseline: str, treatment: str, margin: float
-) -> pd.DataFrame:
+def deviations(plan: Plan, study: Study, baseline: str, treatment: str, margin) -> pd.DataFrame:
     """What was planned beside what is there: item, planned, found, ok.
 
     Arms beside the two that are compared are additions to the study, not departures: they change

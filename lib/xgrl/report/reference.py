@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,8 @@ def verify(study_dir: str | Path, reference_dir: str | Path) -> pd.DataFrame:
     Returns one row a difference: the key columns, score_here, score_reference, difference (NaN
     where one side has no such cell); empty when all scores and counts are equal.
     """
-    here, reference = (
-        pd.read_csv(Path(folder) / "analysis" / "results.csv")
-        for folder in (study_dir, reference_dir)
-    )
+    tables = [Path(folder) / "analysis" / "results.csv" for folder in (study_dir, reference_dir)]
+    here, reference = map(pd.read_csv, tables)
     keys = ["study", *KEYS, "language", "metric"]
     both = here.merge(reference, on=keys, how="outer", suffixes=("_here", "_reference"))
     both["difference"] = both.score_here - both.score_reference
@@ -39,23 +38,15 @@ def verify_verdict(study_dir: str | Path, reference_dir: str | Path) -> pd.DataF
     Numbers are theta, its interval and p (NaN where not estimable); a row of its own says whether
     the verdict differs.
     """
-    folders = {"here": study_dir, "reference": reference_dir}
-    summaries = {
-        side: json.loads((Path(folder) / "analysis" / "summary.json").read_text())
-        for side, folder in folders.items()
-    }
-    tables = {
-        side: pd.DataFrame(summary["table"])
-        .set_index("target")[list(HEADLINE)]
-        .astype(float)
-        .stack()
-        for side, summary in summaries.items()
-    }
+    tables, verdicts = {}, {}
+    for side, folder in (("here", study_dir), ("reference", reference_dir)):
+        summary = json.loads((Path(folder) / "analysis" / "summary.json").read_text())
+        table = pd.DataFrame(summary["table"]).set_index("target")[[*HEADLINE]].astype(float)
+        tables[side], verdicts[side] = table.stack(), summary["comparison"]["verdict"]
     both = pd.concat(tables, axis=1).rename_axis(["target", "number"])
     both["difference"] = both.here - both.reference
     rounding = {"rtol": 1e-9, "atol": 1e-12, "equal_nan": True}
     both = both[~np.isclose(both.here, both.reference, **rounding)].reset_index()
-    verdicts = {side: summary["comparison"]["verdict"] for side, summary in summaries.items()}
     if len(set(verdicts.values())) > 1:
         row = {"target": "all targets", "number": "verdict"} | verdicts
         both = pd.concat([pd.DataFrame([row]), both.astype(object)], ignore_index=True)
@@ -85,17 +76,14 @@ def verify_predictions(study_dir: str | Path, reference_dir: str | Path) -> tupl
 def publish(study_dir: str | Path, reference_dir: str | Path) -> None:
     """Copy the analysis (notebook, report, results, figures) and runs.json as the reference.
 
-    Raises:
-        ValueError: the study has no finished report.
+    Raises ValueError where the study has no finished report.
     """
     analysis = Path(study_dir) / "analysis"
     if not (analysis / "report.html").exists():
         raise ValueError(f"{analysis}: no report.html; run the study to its end first")
-    skip = shutil.ignore_patterns(".*")
-    target = Path(reference_dir) / "analysis"
-    records.replace_folder(
-        target, lambda p: shutil.copytree(analysis, p, dirs_exist_ok=True, ignore=skip)
-    )
+    target, skip = Path(reference_dir) / "analysis", shutil.ignore_patterns(".*")
+    copy = partial(shutil.copytree, analysis, dirs_exist_ok=True, ignore=skip)
+    records.replace_folder(target, copy)
     # papermill notes where the notebook was: on whose machine is nobody's business
     for book in target.glob("*.ipynb"):
         records.write_bytes(book, book.read_bytes().replace(f"{Path.cwd()}/".encode(), b""))

@@ -18,10 +18,7 @@ from xgrl.stats.alignment import align
 
 
 def leave_one_out(
-    predictions: pd.DataFrame,
-    baseline: str,
-    treatment: str,
-    weights: Mapping[str, float] | None = None,
+    predictions: pd.DataFrame, baseline: str, treatment: str, weights: Mapping | None = None
 ) -> pd.DataFrame:
     """The estimate without each intermediate task, target, language and block in turn.
 
@@ -62,9 +59,7 @@ def aa_check(arms: pd.DataFrame, baseline: str) -> str:
     return f"A/A, control - {baseline}: {interval} {includes}"
 
 
-def bootstrap_check(
-    study: Study, comparison: stats.Comparison, draws: int = 2000, seed: int = 0
-) -> pd.DataFrame:
+def bootstrap_check(study: Study, comparison: stats.Comparison, draws=2000, seed=0) -> pd.DataFrame:
     """Each target's crossed interval beside that of the pigeonhole bootstrap.
 
     Items are drawn once for both arms, all languages and all blocks. Where the metric is an F1 it

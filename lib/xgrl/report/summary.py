@@ -19,10 +19,7 @@ ARM_MARKERS = ("<!-- arms:start -->", "<!-- arms:end -->")
 
 
 def summarise(
-    study: Study,
-    comparison: stats.Comparison,
-    checked: pd.DataFrame,
-    **further: pd.DataFrame | Mapping | str | None,
+    study: Study, comparison: stats.Comparison, checked: pd.DataFrame, **further: Any
 ) -> dict[str, Any]:
     """What summary.json holds: verdict, comparison, checks, audit, results table, costs.
 
@@ -125,16 +122,16 @@ def arms_table(summary: Mapping[str, Any]) -> str:
     table[numbers] = table[numbers].astype(float)
     texts = table[["arm"]].assign(cells=table.targets + "; " + table.intermediate)
     texts[f"arm - {baseline}, points [95 %]"] = _effects(table)
-    for name, key in (("p", "p"), ("p, maxT", "p_max_t"), ("p, Holm", "p_holm")):
-        texts[name if key == "p" else f"{name} over all arms"] = table[key].map(stats.p_format)
+    p_values = {"p": "p", "p, maxT over all arms": "p_max_t", "p, Holm over all arms": "p_holm"}
+    for name, key in p_values.items():
+        texts[name] = table[key].map(stats.p_format)
     for name, key in (("FLOPs", "flops_ratio"), ("seconds", "seconds_ratio")):
         ratio = table[key].map("{:.2f}".format)
         texts[f"{name} / {baseline}"] = ratio.where(table[key].notna(), "–")
     absent = table.theta.isna()
     texts.loc[absent, texts.columns[2:]] = ""
     texts.loc[absent, "cells"] = "not comparable: " + table.note[absent]
-    texts = texts.rename(columns={"cells": "targets, intermediate tasks"})
-    return _markdown(texts)
+    return _markdown(texts.rename(columns={"cells": "targets, intermediate tasks"}))
 
 
 def _markdown(texts: pd.DataFrame) -> str:

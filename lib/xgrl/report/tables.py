@@ -140,10 +140,8 @@ def results(study: Study) -> pd.DataFrame:
             rows.append(keys | english | {"target": run["intermediate"], "n": run["dev_n"]})
         elif run["phase"] == "target":
             keys["metric"] = run.get("metric") or "accuracy"
-            rows += [
-                keys | {"language": name, "score": score, "n": run["examples"][name]}
-                for name, score in run["scores"].items()
-            ]
+            for name, score in run["scores"].items():
+                rows.append(keys | {"language": name, "score": score, "n": run["examples"][name]})
     columns = ["study", *KEYS, "language", "metric", "score", "n"]
     frame = pd.DataFrame(rows, columns=columns).sort_values(columns[:-2], ignore_index=True)
     return frame.astype({"n": "int64"})
@@ -191,27 +189,20 @@ def inside_training(study: Study) -> pd.DataFrame:
     arm's gradient in the encoder.
     """
     names = ["discriminator_accuracy", "discriminator_chance", "discriminator_high"]
-    runs = study.of_phase("intermediate", *names, *MEASURES)
-    groups = {key: own for key, own in runs.groupby(["intermediate", "arm"])}
-    rows = []
-    for task in sorted(runs.intermediate.unique()):
-        for arm in arms_in_order({arm for other, arm in groups if other == task}):
-            own = groups[task, arm]
+    runs, rows = study.of_phase("intermediate", *names, *MEASURES), []
+    for task, trained in runs.groupby("intermediate"):
+        for arm in arms_in_order(trained.arm.unique()):
+            own = trained[trained.arm == arm]
             opposed = own.dropna(subset=["discriminator_accuracy"])
             accuracy, chance, high = (opposed[name].astype(float) for name in names)
             below = int((high.fillna(accuracy / BELOW_CHANCE) < chance).sum())
-            has = len(opposed) > 0
-            row = {
-                "intermediate": task,
-                "arm": arm,
-                "discriminator, %": _with_interval(accuracy) if has else "has none",
-                "chance": f"{chance.mean():.1f}" if has else "",
-                "below chance": f"{below} of {len(opposed)}" if has else "",
-            }
-            rows.append(
-                row | {name.replace("_", " "): _with_interval(own[name]) for name in MEASURES}
-            )
-    return pd.DataFrame(rows)
+            read = "has none", "", ""
+            if len(opposed):
+                outpaced = f"{below} of {len(opposed)}"
+                read = _with_interval(accuracy), f"{chance.mean():.1f}", outpaced
+            rows.append((task, arm, *read, *(_with_interval(own[name]) for name in MEASURES)))
+    columns = ["intermediate", "arm", "discriminator, %", "chance", "below chance"]
+    return pd.DataFrame(rows, columns=[*columns, *(name.replace("_", " ") for name in MEASURES)])
 
 
 def calibration_error(study: Study) -> pd.DataFrame:
@@ -247,10 +238,9 @@ def translations(study: Study) -> pd.DataFrame:
         return pd.DataFrame()
     last = study.parallel[study.parallel.layer == study.parallel.layer.max()]
     group = last.seen.astype(str).map({"True": "seen"}).fillna("unseen").rename("group")
-    own, public = (
-        last[last.stage == stage].groupby([by, group]).gap.mean().unstack("group")
-        for stage, by in (("intermediate", "arm"), ("public", "stage"))
-    )
+    stages = {"intermediate": "arm", "public": "stage"}
+    gaps = [last[last.stage == s].groupby([by, group]).gap.mean() for s, by in stages.items()]
+    own, public = (gap.unstack("group") for gap in gaps)
     own = own.loc[arms_in_order(own.index)]
     return pd.concat([public, own]).rename_axis(index="arm", columns=None)
 

@@ -162,8 +162,7 @@ def _target(target: str, rows: pd.DataFrame, blocks: list[Block], arms: tuple[st
         return f"arm {arms[run // len(blocks)]}, {blocks[run % len(blocks)]}"
 
     def cell_name(run: int, cell: int) -> str:
-        own = names.iloc[cell]
-        return f"{run_name(run)}, language {own['language']}, example {own['example_id']}"
+        return f"{run_name(run)}, language {names.iat[cell, 0]}, example {names.iat[cell, 1]}"
 
     def refuse(problem: str, wrong: np.ndarray, describe: Callable[..., str]) -> None:
         if len(at := np.argwhere(wrong)):
@@ -193,33 +192,26 @@ def independent_units(
     """
     sizes = Counter(block.intermediate for block in blocks)
     if len(blocks) < 2:
-        raise ValueError(
-            f"found one block only ({blocks[0]}): training runs are the unit of the analysis, "
-            "need 2 or more"
-        )
+        need = "training runs are the unit of the analysis, need 2 or more"
+        raise ValueError(f"found one block only ({blocks[0]}): {need}")
     if len(set(sizes.values())) > 1:
         found = ", ".join(f"{name}: {size}" for name, size in sizes.items())
-        raise ValueError(
-            f"intermediate tasks have unequal numbers of seeds: found {found}; every run counts, "
-            "need the missing ones"
-        )
+        found = f"intermediate tasks have unequal numbers of seeds: found {found}"
+        raise ValueError(f"{found}; every run counts, need the missing ones")
     if unit == "seed":
         seeds = sorted({block.seed for block in blocks})
         if len(seeds) * len(sizes) != len(blocks) or len(seeds) < 2:
-            raise ValueError(
-                f"plan unit 'seed': found seeds {seeds} for {len(blocks)} blocks, "
-                "need every intermediate task to have the same seeds, 2 or more"
-            )
-        notes.append(
-            "the seed is the unit: intermediate tasks that share a seed are averaged into one block"
-        )
+            found = f"plan unit 'seed': found seeds {seeds} for {len(blocks)} blocks"
+            need = "need every intermediate task to have the same seeds, 2 or more"
+            raise ValueError(f"{found}, {need}")
+        shared = "intermediate tasks that share a seed are averaged into one block"
+        notes.append(f"the seed is the unit: {shared}")
         same_seed = np.array([[block.seed == seed for block in blocks] for seed in seeds], float)
         return [Block("+".join(sizes), seed) for seed in seeds], same_seed / len(sizes), None
     strata = [block.intermediate for block in blocks] if len(sizes) > 1 else None
     if strata and min(sizes.values()) < 2:
         strata = None
-        notes.append(
-            "one block an intermediate task: block variance is not stratified by intermediate "
-            "task, so their fixed differences count as noise"
-        )
+        spread = "block variance is not stratified by intermediate task"
+        noise = "so their fixed differences count as noise"
+        notes.append(f"one block an intermediate task: {spread}, {noise}")
     return blocks, np.eye(len(blocks)), strata

@@ -5,24 +5,22 @@ crossed p, on tables (blocks, items) in points.
 """
 
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .alignment import Block, Target, macro_averages, weighted_items
-from .crossed_and_sign_flip import Tested, crossed_and_sign_flip
 from .multiplicity import benjamini_hochberg, holm
 from .randomisation import westfall_young
 from .twoway import block_means, block_variance, crossed
 from .validation import ZeroVariance
+from .verdict import Tested, crossed_and_sign_flip
 
 ONE = np.ones(1)  # the weight of a single target
+Tables, Notes, Strata = list[np.ndarray], list[str], list[str] | None
 
 
-def _row(
-    name: dict[str, str], baseline: float, treatment: float, tested: Tested, notes: list[str]
-) -> dict[str, Any]:
+def _row(name: dict, baseline: float, treatment: float, tested: Tested, notes: Notes) -> dict:
     """Names, scores, difference and interval; a difference without variance is told in `notes`."""
     if tested.flat:
         label = " ".join(name.values())
@@ -32,9 +30,7 @@ def _row(
     return name | scores | {"low": low, "high": high}
 
 
-def by_target(
-    targets: list[Target], tables: list[np.ndarray], strata: list[str] | None, notes: list[str]
-) -> pd.DataFrame:
+def by_target(targets: list[Target], tables: Tables, strata: Strata, notes: Notes) -> pd.DataFrame:
     """One row a target; p adjusted over targets by Holm and by Westfall and Young."""
     rows = []
     for t, D in zip(targets, tables, strict=True):
@@ -50,7 +46,7 @@ def by_target(
 
 
 def by_intermediate(
-    blocks: pd.DataFrame, tables: list[np.ndarray], w: np.ndarray, notes: list[str]
+    blocks: pd.DataFrame, tables: Tables, w: np.ndarray, notes: Notes
 ) -> pd.DataFrame:
     """One row an intermediate task of two blocks or more, over all targets; p adjusted by Holm.
 
@@ -68,7 +64,7 @@ def by_intermediate(
     return frame.assign(n_blocks=groups.size().max())
 
 
-def by_language(target: Target, average: np.ndarray, notes: list[str]) -> pd.DataFrame:
+def by_language(target: Target, average: np.ndarray, notes: Notes) -> pd.DataFrame:
     """One row a language of a target: crossed p, adjusted over them by Benjamini and Hochberg."""
     rows = []
     for code, name in enumerate(target.languages):
@@ -91,14 +87,13 @@ def by_block(
     return pd.DataFrame([asdict(block) for block in blocks]).assign(**arms, m_b=m)
 
 
-def variance_components(
-    tables: dict[str, np.ndarray], w: np.ndarray, strata: list[str] | None
-) -> pd.DataFrame:
+def variance_components(tables: dict, w: np.ndarray, strata: Strata) -> pd.DataFrame:
     """Variance components per target and, as "all", of theta with the smallest target's items.
 
-    "all" reproduces V = block / B + item / n + residual / (B n) of the several-task formula: with n
-    the fewest items, item = n sum_t w_t^2 item_t / n_t, residual likewise, and block = s_b^2 -
-    residual / n, where s_b^2 is taken within strata. Negative estimates are 0.
+    tables: by target, (B, n_t). "all" reproduces V = block / B + item / n + residual / (B n) of the
+    several-task formula: with n the fewest items, item = n sum_t w_t^2 item_t / n_t, residual
+    likewise, and block = s_b^2 - residual / n, where s_b^2 is taken within strata. Negative
+    estimates are 0.
     """
     rows = []
     for name, D in tables.items():

@@ -81,10 +81,9 @@ def calibrate(
         raise ValueError(f"calibrate: components lack {missing}; need block, item and residual")
     sd = {name: float(np.sqrt(max(0.0, components[name]))) for name in COMPONENTS}
     if not 0 < sum(sd.values()) < np.inf or min(B, n, draws) < 2:
-        raise ValueError(
-            f"calibrate: found standard deviations {sd}, B {B}, n {n}, draws {draws}; "
-            "need finite components that are not all 0, and 2 or more of each"
-        )
+        found = f"found standard deviations {sd}, B {B}, n {n}, draws {draws}"
+        need = "need finite components that are not all 0, and 2 or more of each"
+        raise ValueError(f"calibrate: {found}; {need}")
     rng = np.random.default_rng(seed)
     resample = rng.multinomial(B, np.full(B, 1 / B), size=RESAMPLES) / B
     rejected, size = [], max(2, CHUNK // (B * n))
@@ -172,8 +171,7 @@ def _larger_p(m: np.ndarray, var: np.ndarray, df: np.ndarray) -> np.ndarray:
     Studies that the crossed test does not reject keep its p, they are decided.
     """
     p = _t_test(m.mean(1), var, df)
-    left = np.flatnonzero(p <= ALPHA)
-    if len(left):
+    if (left := p <= ALPHA).any():
         p[left] = np.maximum(p[left], sign_flip_columns(m[left].T))
     return p
 
@@ -183,11 +181,10 @@ def verdict_rates(
 ) -> pd.DataFrame:
     """How often each verdict is reached when the true difference is each of `shifts` points.
 
-    Returns:
-        shift, superior, inferior, equivalent, inconclusive (shares, sum 1), trivial (superior or
-        inferior, and equivalent too), tost (share whose equivalence test rejects, verdict or not),
-        coverage of the 95 % interval, half_width (mean, points). A share has the standard error
-        `monte_carlo_error`. The same noise, of `draws` simulated studies, serves every shift.
+    Returns shift, superior, inferior, equivalent, inconclusive (shares, sum 1), trivial (superior
+    or inferior, and equivalent too), tost (share whose equivalence test rejects, verdict or not),
+    coverage of the 95 % interval, half_width (mean, points). A share has the standard error
+    `monte_carlo_error`. The same noise, of `draws` simulated studies, serves every shift.
     """
     studies = _simulate(design, draws, np.random.default_rng(seed))
     m, var, df = _estimate(design, studies, design.weights)

@@ -18,16 +18,15 @@ import pandas as pd
 
 from .alignment import Target, align, independent_units
 from .breakdowns import by_block, by_intermediate, by_language, by_target, variance_components
-from .crossed_and_sign_flip import crossed_and_sign_flip
 from .effects import EffectSizes, cliffs_delta, effect_sizes, iqm, violation_ratio
 from .multiplicity import PartialConjunction, partial_conjunction
 from .power import FEWEST_BLOCKS, blocks_needed, minimal_effect
 from .validation import validate_name
-from .verdict import ALPHA, decide, p_format, rope
+from .verdict import ALPHA, NAN, crossed_and_sign_flip, decide, p_format, rope
 
 DETECT = (0.5, 1.0, 2.0)  # points for which the needed number of blocks is reported
 PLAN = ("weights", "unit", "failed_checks")
-NAN = float("nan")
+Plan = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -82,21 +81,17 @@ class Comparison:
 
     def __str__(self) -> str:
         """The finding in one or two sentences with estimate, interval, p and number of blocks."""
-        text = self._verdict_sentence()
-        if self.failed_checks:
-            failed = "; ".join(self.failed_checks)
-            text = f"Manipulation checks failed ({failed}); the following rests on them. {text}"
-        return text
+        failed = f"Manipulation checks failed ({'; '.join(self.failed_checks)})"
+        before = f"{failed}; the following rests on them. " if self.failed_checks else ""
+        return before + self._verdict_sentence()
 
     def _verdict_sentence(self) -> str:
         low, high = self.ci
         estimable = low == low
         interval = f"95 % CI {low:+.2f} to {high:+.2f}" if estimable else "interval not estimable"
-        numbers = (
-            f"difference {self.theta:+.2f} points, {interval}, p {_equals(self.p)}, "
-            f"{self.n_blocks} blocks, "
-            f"{len(self.per_task)} target task{'s' if len(self.per_task) > 1 else ''}"
-        )
+        effect = f"difference {self.theta:+.2f} points, {interval}, p {_equals(self.p)}"
+        targets = f"{len(self.per_task)} target task{'s' if len(self.per_task) > 1 else ''}"
+        numbers = f"{effect}, {self.n_blocks} blocks, {targets}"
         band, equivalence = f"±{self.margin:g} points", f"equivalence p {_equals(self.tost_p)}"
         if self.verdict in ("superior", "inferior"):
             word = "better" if self.verdict == "superior" else "worse"
@@ -113,12 +108,8 @@ class Comparison:
             f"place the difference within {band} ({numbers}; {equivalence}). True differences from "
             f"{low:+.2f} to {high:+.2f} points are compatible with them."
         )
-        if low <= 0 <= high:
-            return text
-        return (
-            f"{text} The interval leaves out 0, but the sign-flip test, which must agree, does not "
-            "reject."
-        )
+        agree = "but the sign-flip test, which must agree, does not reject"
+        return text if low <= 0 <= high else f"{text} The interval leaves out 0, {agree}."
 
     __repr__ = __str__
 
@@ -146,7 +137,7 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _weights(plan: Mapping[str, Any], targets: Sequence[Target], notes: list[str]) -> np.ndarray:
+def _weights(plan: Plan, targets: Sequence[Target], notes: list[str]) -> np.ndarray:
     names = [target.name for target in targets]
     given = plan.get("weights")
     if given is None:
@@ -164,11 +155,7 @@ def _weights(plan: Mapping[str, Any], targets: Sequence[Target], notes: list[str
 
 
 def compare(
-    frame: pd.DataFrame,
-    baseline: str = "standard",
-    treatment: str = "dann",
-    margin: float = 1.0,
-    plan: Mapping[str, Any] | None = None,
+    frame: pd.DataFrame, baseline="standard", treatment="dann", margin=1.0, plan: Plan | None = None
 ) -> Comparison:
     """Compare two arms over all zero-shot languages and targets and decide.
 
@@ -191,18 +178,13 @@ def compare(
     blocks, average, strata = independent_units(paired, unit, notes)
     items = {target.name: average @ target.items() for target in targets}  # T of (B, n_t)
     tables = list(items.values())
-    notes += [
-        f"{target.name}: items are not shared by all languages, weighted so that each language "
-        "counts the same"
-        for target in targets
-        if not target.parallel
-    ]
+    apart = "items are not shared by all languages, weighted so that each language counts the same"
+    notes += [f"{target.name}: {apart}" for target in targets if not target.parallel]
     if len(blocks) < FEWEST_BLOCKS:
-        notes.append(
-            f"with {len(blocks)} blocks the sign-flip p is at least {2 / 2 ** len(blocks):g}: a "
-            "difference cannot be significant at .05, whatever its size; "
-            f"{FEWEST_BLOCKS} blocks or more can show one"
-        )
+        floor = f"the sign-flip p is at least {2 / 2 ** len(blocks):g}"
+        never = "a difference cannot be significant at .05, whatever its size"
+        more = f"{FEWEST_BLOCKS} blocks or more can show one"
+        notes.append(f"with {len(blocks)} blocks {floor}: {never}; {more}")
 
     tested = crossed_and_sign_flip(tables, w, strata)
     estimate, p = tested.estimate, tested.p
@@ -217,10 +199,8 @@ def compare(
     else:
         within = rope(estimate.mean, estimate.se, estimate.df, margin)
     if p > ALPHA:
-        notes.append(
-            "the gate is closed (global p above .05): per-task and per-language p values "
-            "describe, they do not test"
-        )
+        closed = "per-task and per-language p values describe, they do not test"
+        notes.append(f"the gate is closed (global p above .05): {closed}")
 
     per_task = by_target(targets, tables, strata, notes)
     languages = [by_language(target, average, notes) for target in targets]

@@ -18,33 +18,26 @@ from .verdict import ALPHA
 
 FEWEST_BLOCKS = 6  # with 5 blocks the smallest two-sided sign-flip p is .0625
 MOST_BLOCKS = 100_000
+POWER = 0.8
 
 
 def _variance(sa2: float, sb2: float, sc2: float, B: int, n: int) -> tuple[float, float]:
     """Variance of the mean and its degrees of freedom, from the expected mean squares."""
     if min(sa2, sb2, sc2) < 0 or not 0 < sa2 + sb2 + sc2 < math.inf or B < 2 or n < 2:
-        raise ValueError(
-            f"found components {sa2}, {sb2}, {sc2}, B {B}, n {n}; "
-            "need components of 0 or more with a positive sum, and B and n of 2 or more"
-        )
+        need = "need components of 0 or more with a positive sum, and B and n of 2 or more"
+        raise ValueError(f"found components {sa2}, {sb2}, {sc2}, B {B}, n {n}; {need}")
     return variance(sc2 + n * sa2, sc2 + B * sb2, sc2, B, n)
 
 
-def minimal_effect(
-    sa2: float, sb2: float, sc2: float, B: int, n: int, power: float = 0.8, alpha: float = ALPHA
-) -> float:
-    """Smallest true difference in points that the crossed test finds with probability `power`.
+def minimal_effect(sa2: float, sb2: float, sc2: float, B: int, n: int) -> float:
+    """Smallest true difference in points that the crossed test finds with probability `POWER`.
 
     sa2, sb2, sc2: variance components of the difference for block, item and residual, squared
-    points, 0 or more and not all 0; B blocks and n items (2 or more). Two-sided test at `alpha`;
+    points, 0 or more and not all 0; B blocks and n items (2 or more). Two-sided test at `ALPHA`;
     rejections on the wrong side are not counted.
     """
-    if not 0 < alpha < power < 1:
-        raise ValueError(
-            f"minimal_effect: found alpha {alpha}, power {power}; need 0 < alpha < power < 1"
-        )
     var, df = _variance(sa2, sb2, sc2, B, n)
-    noncentrality = nctdtrinc(float(df), 1 - power, float(student.ppf(1 - alpha / 2, df)))
+    noncentrality = nctdtrinc(float(df), 1 - POWER, float(student.ppf(1 - ALPHA / 2, df)))
     return float(noncentrality) * math.sqrt(var)
 
 

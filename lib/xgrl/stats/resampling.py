@@ -15,6 +15,8 @@ from .validation import validate_array, validate_tables
 
 LEVEL = 0.95  # of the intervals
 CHUNK = 2**22  # resampled items held at a time
+Metric = Callable[[np.ndarray], np.ndarray]  # sums of counts (..., k) to points (...)
+Seed, Strata = int | np.random.Generator, Sequence | None
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def _block_weights(labels: np.ndarray, draws: int, rng: np.random.Generator) -> 
     return drawn
 
 
-def _labels(strata: Sequence | None, blocks: int) -> np.ndarray:
+def _labels(strata: Strata, blocks: int) -> np.ndarray:
     """Stratum of each block as a code from 0 up; one stratum without `strata`."""
     labels = np.unique(np.zeros(blocks) if strata is None else strata, return_inverse=True)[1]
     if len(labels) != blocks:
@@ -50,26 +52,20 @@ def _labels(strata: Sequence | None, blocks: int) -> np.ndarray:
     return labels
 
 
-def _resample(
-    labels: np.ndarray, items: int, draws: int, seed: int | np.random.Generator, means: Callable
-) -> np.ndarray:
+def _resample(labels: np.ndarray, items: int, draws: int, seed: Seed, means: Callable):
     """(draws,) values of `means`, which maps block weights (R, B) and a generator to R values."""
     rng, size = np.random.default_rng(seed), max(1, CHUNK // items)
     sizes = (min(size, draws - start) for start in range(0, draws, size))
     return np.concatenate([means(_block_weights(labels, R, rng), rng) for R in sizes])
 
 
-def _percentiles(means: np.ndarray) -> tuple[float, float]:
+def _bootstrap(se: float, means: np.ndarray) -> Bootstrap:
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
-    return float(low), float(high)
+    return Bootstrap(float(se), (float(low), float(high)), means)
 
 
 def bootstrap(
-    D: Sequence[ArrayLike],
-    weights: ArrayLike,
-    strata: Sequence | None = None,
-    draws: int = 10_000,
-    seed: int | np.random.Generator = 0,
+    D: Sequence[ArrayLike], weights: ArrayLike, strata: Strata = None, draws=10_000, seed: Seed = 0
 ) -> Bootstrap:
     """Pigeonhole bootstrap of the weighted mean difference over tasks.
 
@@ -87,7 +83,7 @@ def bootstrap(
         return sum(v * (means * drawn).sum(1) for v, means in zip(w, resampled, strict=True))
 
     means = _resample(labels, items, draws, seed, means_of)
-    return Bootstrap(_standard_error(tables, w, labels), _percentiles(means), means)
+    return _bootstrap(_standard_error(tables, w, labels), means)
 
 
 def _standard_error(tables: list[np.ndarray], w: np.ndarray, labels: np.ndarray) -> float:
@@ -105,17 +101,11 @@ def _standard_error(tables: list[np.ndarray], w: np.ndarray, labels: np.ndarray)
         rest -= rest.mean(1, keepdims=True)
         squares = ((column - column.mean()) ** 2).sum() + (rest**2).sum() / len(m) ** 2
         variance += (weight / table.shape[1]) ** 2 * squares
-    return float(np.sqrt(variance))
+    return np.sqrt(variance)
 
 
 def pigeonhole(
-    counts: ArrayLike,
-    metric: Callable[[np.ndarray], np.ndarray],
-    language: ArrayLike,
-    item: ArrayLike,
-    strata: Sequence | None = None,
-    draws: int = 2000,
-    seed: int | np.random.Generator = 0,
+    counts: ArrayLike, metric: Metric, language, item, strata: Strata = None, draws=2000, seed=0
 ) -> Bootstrap:
     """Pigeonhole bootstrap of one target's metric that is no mean over items, such as an F1.
 
@@ -128,10 +118,9 @@ def pigeonhole(
     language, item = np.asarray(language), np.asarray(item)
     blocks, cells, k = counts.shape[1:]
     if len(counts) != 2 or len(language) != cells or len(item) != cells:
-        raise ValueError(
-            f"pigeonhole: found counts of shape {counts.shape} with {len(language)} languages and "
-            f"{len(item)} items; need two arms, and a language and an item for each cell"
-        )
+        found = f"shape {counts.shape} with {len(language)} languages and {len(item)} items"
+        need = "need two arms, and a language and an item for each cell"
+        raise ValueError(f"pigeonhole: found counts of {found}; {need}")
     items = int(item.max()) + 1
     inside = [np.flatnonzero(language == code) for code in np.unique(language)]
     # (C_l, 2 B k)
@@ -144,10 +133,10 @@ def pigeonhole(
         return ((values[:, 1] - values[:, 0]) * drawn).sum(1)
 
     means = _resample(_labels(strata, blocks), max(items, cells), draws, seed, means_of)
-    return Bootstrap(float(means.std(ddof=1)), _percentiles(means), means)
+    return _bootstrap(means.std(ddof=1), means)
 
 
-def jackknife(metric: Callable[[np.ndarray], np.ndarray], counts: ArrayLike) -> np.ndarray:
+def jackknife(metric: Metric, counts: ArrayLike) -> np.ndarray:
     """Delete-one pseudo-values (n,) of a metric that is a function of summed counts, such as an F1.
 
     counts: (n, k), one row an item (for a difference between arms, both arms' counts side by side);

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 
 from .alignment import ENGLISH, align, independent_units, macro_averages
-from .crossed_and_sign_flip import crossed_and_sign_flip
 from .multiplicity import holm
 from .randomisation import max_t
 from .validation import validate_name
-from .verdict import decide
+from .verdict import crossed_and_sign_flip, decide
 
 COLUMNS = [
     "arm", "against", "targets", "intermediate", "blocks", "baseline", "score", "theta", "low",

@@ -72,11 +72,8 @@ def aggregate(
         if not kept:
             raise ValueError(f"task {task!r} has no scores ({languages} languages): {list(own)}")
         tasks[task] = fmean(kept)
-    groups = {
-        group: fmean(tasks[task] for task in own)
-        for group, own in GROUPS[benchmark].items()
-        if tasks.keys() >= set(own)
-    }
+    complete = {name: own for name, own in GROUPS[benchmark].items() if tasks.keys() >= {*own}}
+    groups = {name: fmean(tasks[task] for task in own) for name, own in complete.items()}
     if len(groups) < len(GROUPS[benchmark]):
         return Aggregate(tasks, groups, None, None)
     return Aggregate(tasks, groups, fmean(tasks.values()), fmean(groups.values()))

@@ -13,9 +13,7 @@ import numpy as np
 from .official import Official, entries, f1_precision_recall, sizes
 
 
-def by_source(
-    predictions: Iterable[str], references: Iterable[str]
-) -> tuple[list[list[str]], list[list[str]]]:
+def by_source(predictions: Iterable[str], references: Iterable[str]) -> tuple[list, list]:
     """The distinct pairs of each source sentence, (n lists, n lists), in the order in which
     references, then predictions first name the source. A pair with an empty target is left out, its
     source is kept.

@@ -33,10 +33,9 @@ class Official:
 
     def _info(self) -> evaluate.MetricInfo:
         if self.NAMES and self.config_name not in self.NAMES:
-            todo = (
-                f"allowed: {', '.join(self.NAMES)}; evaluate.load(path, {next(iter(self.NAMES))!r})"
-            )
-            raise ValueError(f"config_name={self.config_name!r}: {todo}")
+            example = f"evaluate.load(path, {next(iter(self.NAMES))!r})"
+            allowed = f"allowed: {', '.join(self.NAMES)}; {example}"
+            raise ValueError(f"config_name={self.config_name!r}: {allowed}")
         what, _, inputs = inspect.getdoc(type(self)).partition("\n\n")
         kinds = [datasets.Features(predictions=p, references=r) for p, r in self.FEATURES]
         features = kinds if len(kinds) > 1 else kinds[0]

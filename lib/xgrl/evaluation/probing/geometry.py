@@ -53,9 +53,7 @@ def project(features: np.ndarray) -> np.ndarray:
     return PCA(2, svd_solver="full").fit_transform(np.asarray(features, dtype=np.float64))
 
 
-def jackknife_interval(
-    statistic: Callable[[np.ndarray], float], n: int
-) -> tuple[float, float, float]:
+def jackknife_interval(statistic: Callable[[np.ndarray], float], n: int) -> tuple[float, ...]:
     """A number computed from n texts, with its grouped-jackknife 95 % interval: value, low, high.
 
     statistic: takes positions of texts, (m,) ints, and gives the number for these texts; a smooth

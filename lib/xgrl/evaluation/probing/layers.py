@@ -186,10 +186,8 @@ def measure_translations(
         return pd.DataFrame(columns=PARALLEL)
     if texts.duplicated(["id", "language"]).any():
         raise ValueError("parallel texts name a sentence twice in one language")
-    positions = {
-        language: pd.Series(own.index, own.id)
-        for language, own in texts.reset_index(drop=True).groupby("language")
-    }
+    groups = texts.reset_index(drop=True).groupby("language")
+    positions = {language: pd.Series(own.index, own.id) for language, own in groups}
     if "en" not in positions:
         raise ValueError(f"parallel texts have no English, found {', '.join(positions)}")
     english, rows = positions.pop("en"), []

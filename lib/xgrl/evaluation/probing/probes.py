@@ -140,13 +140,11 @@ def _held_out(
     return int((guess == y[test]).sum()), converged
 
 
-def _retrain(
-    x: torch.Tensor, y: torch.Tensor, domains: int, seed: int
-) -> tuple[Discriminator, bool]:
-    """A fresh discriminator at an optimum on fixed features (n, d), and whether it got there."""
+def _retrain(x: torch.Tensor, y: torch.Tensor, n: int, seed: int) -> tuple[Discriminator, bool]:
+    """A fresh discriminator of n languages, trained to an optimum, and whether it got there."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Discriminator(x.shape[1], domains)
+        model = Discriminator(x.shape[1], n)
     weights = [p for p in model.parameters() if p.ndim > 1]
     optimiser = torch.optim.LBFGS(
         model.parameters(), max_iter=ITERATIONS, tolerance_grad=FLAT, line_search_fn="strong_wolfe"

@@ -47,9 +47,8 @@ def cka(first: np.ndarray, second: np.ndarray) -> float:
     form.
     """
     if len(first) != len(second):
-        raise ValueError(
-            f"cka: {len(first)} and {len(second)} texts; expected the same texts twice"
-        )
+        found = f"cka: {len(first)} and {len(second)} texts"
+        raise ValueError(f"{found}; expected the same texts twice")
     if len(first) < 4:
         raise ValueError(f"cka: {len(first)} texts; the unbiased estimate needs 4 or more")
     x, y = (

@@ -40,9 +40,8 @@ def train_toy(weight: float, rate: float, steps: int = 500) -> tuple[pd.DataFram
             loss = cross_entropy(logits, domain)
             # descent goes against the gradient that comes back
             push = -torch.autograd.grad(loss, features, retain_graph=True)[0]
-            cloud = pd.DataFrame(
-                np.hstack([features.detach(), push]), columns=["x", "y", "dx", "dy"]
-            )
+            values = np.hstack([features.detach(), push])
+            cloud = pd.DataFrame(values, columns=["x", "y", "dx", "dy"])
             clouds.append(cloud.assign(step=step, language=np.array(["en", "de"])[language]))
             edge = torch.cat([judge.weight, judge.bias[:, None]], 1).diff(dim=0)[0].tolist()
             right = (logits.argmax(1) == domain).double().mean().item()

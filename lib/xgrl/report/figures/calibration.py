@@ -45,8 +45,7 @@ def power_curve(
     shift, power; from the noncentral t. blocks: blocks, points; the row whose column `here` is true
     is this study's.
     """
-    figure = style.new_figure(8.2, 3.2)
-    power, size = figure.subplots(1, 2)
+    figure, (power, size) = style.new_axes(8.2, 3.2, 1, 2)
     power.plot(closed["shift"], closed.power, color=style.BLUE, label="crossed test, closed form")
     simulated = {"color": style.VERMILION, "marker": "s", "linestyle": ""}
     half, label = _half_width(rates.superior, draws), "the larger p, simulated"

@@ -68,8 +68,7 @@ def paired_blocks(
     blocks: intermediate, seed, baseline, treatment (zero-shot macro), m_b (their difference): one
     row a block, in points. theta, ci: the estimate and its 95 % interval.
     """
-    figure = style.new_figure(8, 3.4)
-    slopes, differences = figure.subplots(1, 2)
+    figure, (slopes, differences) = style.new_axes(8, 3.4, 1, 2)
     tasks = sorted(blocks.intermediate.unique())
     for k, task in enumerate(tasks):
         own = blocks[blocks.intermediate == task]
@@ -98,8 +97,9 @@ def typology(table: pd.DataFrame, correlations: pd.DataFrame, seed: int = 0) -> 
     """
     columns = min(COLUMNS, len(correlations))
     rows = -(-len(correlations) // columns)
-    figure = style.new_figure(3.5 * columns + 0.3, 3.1 * rows + 0.3)
-    axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    size, grid = (3.5 * columns + 0.3, 3.1 * rows + 0.3), {"squeeze": False, "sharey": True}
+    figure, axes = style.new_axes(*size, rows, columns, **grid)
+    axes = axes.ravel()
     for ax, row in zip(axes, correlations.itertuples(), strict=False):
         known = table.dropna(subset=[row.distance])
         x, y = known[row.distance].to_numpy(float), known["effect"].to_numpy()

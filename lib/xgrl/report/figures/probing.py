@@ -27,8 +27,8 @@ def probe_layers(layers: pd.DataFrame) -> Figure:
     Several seeds: mean and t interval over seeds; one seed: the probe's exact interval.
     """
     tasks = [task for task in sorted(layers.intermediate.unique()) if task != "none"] or ["none"]
-    figure = style.new_figure(4.2 * len(tasks) + 0.6, 5.6)
-    axes = figure.subplots(2, len(tasks), squeeze=False, sharex=True, sharey="row")
+    size, grid = (4.2 * len(tasks) + 0.6, 5.6), (2, len(tasks))
+    figure, axes = style.new_axes(*size, *grid, squeeze=False, sharex=True, sharey="row")
     for (probe, moved), task in zip(axes.T, tasks, strict=True):
         for arm, own in layers[layers.intermediate.isin([task, "none"])].groupby("arm"):
             for ax, value in ((probe, "accuracy"), (moved, "cka")):
@@ -54,8 +54,8 @@ def language_map(maps: pd.DataFrame, by: str = "arm") -> Figure:
     maps: x, y, language and the column `by`.
     """
     panels, languages = list(dict.fromkeys(maps[by])), sorted(maps.language.unique())
-    figure = style.new_figure(3.4 * len(panels) + 0.8, 3.4)
-    for ax, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+    figure, axes = style.new_axes(3.4 * len(panels) + 0.8, 3.4, 1, len(panels), squeeze=False)
+    for ax, panel in zip(axes[0], panels, strict=True):
         for k, language in enumerate(languages):
             own = maps[(maps[by] == panel) & (maps.language == language)]
             ax.scatter(own.x, own.y, alpha=0.75, label=language, **POINTS, **style.mark(k))
@@ -72,12 +72,10 @@ def probe_stages(layers: pd.DataFrame) -> Figure:
     layers: layers.csv of one checkpoint (`xgrl.evaluation.probing.layers`): stage, layer, chance,
     accuracy, low, high, control and the same for "mlp_"; percent, exact intervals.
     """
-    figure = style.new_figure(8.6, 3.6)
+    figure, axes = style.new_axes(8.6, 3.6, 1, 2, sharey=True)
     panels = {"": "linear probe", "mlp_": "one hidden layer (retrained discriminator)"}
-    for ax, (prefix, title) in zip(
-        np.atleast_1d(figure.subplots(1, 2, sharey=True)), panels.items(), strict=True
-    ):
-        names = (f"{prefix}accuracy", f"{prefix}low", f"{prefix}high")
+    for ax, (prefix, title) in zip(axes, panels.items(), strict=True):
+        names = [prefix + name for name in ("accuracy", "low", "high")]
         for stage, x, own in _staged(layers):
             _intervals(ax, x, own, names, STAGES[stage])
             thin = {"color": STAGES[stage]["color"], "linewidth": 0.8, "alpha": 0.7}
@@ -97,12 +95,12 @@ def shape_stages(layers: pd.DataFrame) -> Figure:
 
     layers: stage, layer and rank, norm, cka with their "_low" and "_high" (jackknife intervals).
     """
-    figure = style.new_figure(10.2, 3.2)
+    figure, axes = style.new_axes(10.2, 3.2, 1, 3)
     titles = {"rank": "effective rank", "norm": "length of a feature vector"}
     titles["cka"] = "CKA with the public encoder"
-    for ax, (name, title) in zip(np.atleast_1d(figure.subplots(1, 3)), titles.items(), strict=True):
+    for ax, (name, title) in zip(axes, titles.items(), strict=True):
         for stage, x, own in _staged(layers):
-            _intervals(ax, x, own, (name, f"{name}_low", f"{name}_high"), STAGES[stage])
+            _intervals(ax, x, own, [name, f"{name}_low", f"{name}_high"], STAGES[stage])
         ax.set(title=title)
         ax.set_ylim(min(0, ax.get_ylim()[0]), 1.03 * ax.get_ylim()[1])
         style.layer_axis(ax)
@@ -118,10 +116,9 @@ def translation_layers(parallel: pd.DataFrame) -> Figure:
     seen. Drawn: means over languages with t intervals over languages.
     """
     stages = list(dict.fromkeys(parallel.stage))
-    figure = style.new_figure(3.3 * len(stages) + 2.2, 3.6)
-    for ax, stage in zip(
-        np.atleast_1d(figure.subplots(1, len(stages), sharey=True)), stages, strict=True
-    ):
+    size, grid = (3.3 * len(stages) + 2.2, 3.6), {"squeeze": False, "sharey": True}
+    figure, axes = style.new_axes(*size, 1, len(stages), **grid)
+    for ax, stage in zip(axes[0], stages, strict=True):
         for seen, shape in style.SEEN.items():
             own = parallel[(parallel.stage == stage) & (parallel.seen == seen)]
             count = own.language.nunique()
@@ -175,10 +172,9 @@ def language_distances(distances: Mapping[str, pd.DataFrame]) -> Figure:
     """
     count = len(next(iter(distances.values())))
     top = max(table.to_numpy().max() for table in distances.values())
-    size = 0.36 * count
-    figure = style.new_figure((size + 0.9) * len(distances) + 0.9, max(size, 1.8) + 0.9)
-    axes = np.atleast_1d(figure.subplots(1, len(distances)))
-    for ax, (stage, table) in zip(axes, distances.items(), strict=True):
+    size = (0.36 * count + 0.9) * len(distances) + 0.9, max(0.36 * count, 1.8) + 0.9
+    figure, axes = style.new_axes(*size, 1, len(distances), squeeze=False)
+    for ax, (stage, table) in zip(axes[0], distances.items(), strict=True):
         values = table.to_numpy(dtype=float)
         image = ax.imshow(values, cmap="cividis", vmin=0, vmax=top)
         texts = table.map("{:.1f}".format).mask(np.eye(count, dtype=bool), "")
@@ -199,8 +195,8 @@ def reversal_steps(points: pd.DataFrame, boundaries: pd.DataFrame) -> Figure:
     """
     trainings, languages = list(dict.fromkeys(points.training)), sorted(points.language.unique())
     columns = points.groupby("training").step.nunique().max()
-    figure = style.new_figure(2.5 * columns + 0.4, 2.6 * len(trainings) + 0.5)
-    axes = figure.subplots(len(trainings), columns, sharex=True, sharey=True, squeeze=False)
+    size, grid = (2.5 * columns + 0.4, 2.6 * len(trainings) + 0.5), (len(trainings), columns)
+    figure, axes = style.new_axes(*size, *grid, squeeze=False, sharex=True, sharey=True)
     wide, high = (1.15 * points[axis].abs().max() for axis in ("x", "y"))
     looks = zip(languages, (style.BLUE, "#E69F00"), style.MARKERS, strict=False)
     looks = {language: {"color": colour, "marker": mark} for language, colour, mark in looks}
@@ -238,9 +234,7 @@ def _staged(table: pd.DataFrame) -> list[tuple[str, pd.Series, pd.DataFrame]]:
     return list(zip(stages, shifted, tables, strict=True))
 
 
-def _intervals(
-    ax: Axes, x: pd.Series, table: pd.DataFrame, names: tuple[str, str, str], shape: Mapping
-) -> None:
+def _intervals(ax: Axes, x: pd.Series, table: pd.DataFrame, names: list[str], shape: dict) -> None:
     """A line with marks and vertical intervals: columns value, low and high of a table."""
     value, low, high = (table[name] for name in names)
     ax.errorbar(x, value, yerr=(value - low, high - value), **shape, elinewidth=1.2)

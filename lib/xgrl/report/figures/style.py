@@ -84,13 +84,10 @@ def show(figure: Figure, alt: str) -> Image:
     return Image(buffer.getvalue(), alt=alt)
 
 
-def new_figure(width: float, height: float) -> Figure:
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = new_figure(width, height)
-    return figure, figure.subplots()
+def new_axes(width: float, height: float, rows=1, columns=1, **grid: Any) -> tuple[Figure, Any]:
+    """A figure of so many inches, and its axes as `subplots` gives them."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, **grid)
 
 
 def look(arm: str) -> dict[str, str]:

@@ -26,8 +26,8 @@ def manipulation_check(runs: pd.DataFrame) -> Figure:
     trained = runs[runs.phase == "intermediate"]
     untrained = runs[(runs.phase == "target") & (runs.arm == "none")]
     wide = trained.arm.nunique() > 4
-    figure = style.new_figure(9, 9) if wide else style.new_figure(11, 3.4)
-    learned, adversary, room = figure.subplots(*((3, 1) if wide else (1, 3)))
+    figure, axes = style.new_axes(9, 9, 3, 1) if wide else style.new_axes(11, 3.4, 1, 3)
+    learned, adversary, room = axes
     tasks, targets = (sorted(names.unique()) for names in (trained.intermediate, untrained.target))
     style.strip(learned, trained, tasks, "dev_accuracy", ("dev_low", "dev_high"))
     _bars(learned, trained.groupby("intermediate").majority_accuracy.max())
@@ -64,8 +64,8 @@ def curves(frame: pd.DataFrame, chance: float | None = None) -> Figure:
     recorded = frame.columns[frame.notna().any()]
     names = [name for name in CURVES if name in recorded or name == "task_loss"]
     tasks = sorted(frame.intermediate.unique())
-    figure = style.new_figure(4.2 * len(tasks) + 0.6, 0.7 + 1.5 * len(names))
-    axes = figure.subplots(len(names), len(tasks), squeeze=False, sharex="col", sharey="row")
+    size, grid = (4.2 * len(tasks) + 0.6, 0.7 + 1.5 * len(names)), (len(names), len(tasks))
+    figure, axes = style.new_axes(*size, *grid, squeeze=False, sharex="col", sharey="row")
     for task, column in zip(tasks, axes.T, strict=True):
         own = frame[frame.intermediate == task]
         width = max(1, -(-int(own.step.max() + 1) // MOST_STEPS))
@@ -86,7 +86,7 @@ def curves(frame: pd.DataFrame, chance: float | None = None) -> Figure:
 
 
 @style.styled
-def schedule(lambda_max: float, middle: float = 0.5) -> Figure:
+def schedule(lambda_max: float) -> Figure:
     """lambda over the share of training done, its largest value, and where it nearly has it.
 
     Source: Ganin et al. 2016 (JMLR 17), section 5.2.2.
@@ -95,9 +95,9 @@ def schedule(lambda_max: float, middle: float = 0.5) -> Figure:
     progress = np.linspace(0, 1, 101)
     ax.plot(progress, [lambda_at(p, lambda_max) for p in progress], color=style.VERMILION)
     ax.axhline(lambda_max, color="black", linestyle=":")
-    ax.axvline(middle, color="#777777", linewidth=0.8)
-    share = 100 * lambda_at(middle, 1.0)
-    ax.text(middle + 0.02, 0.4 * lambda_max, f"half way: {share:.0f} %\nof lambda_max")
+    ax.axvline(0.5, color="#777777", linewidth=0.8)
+    share = 100 * lambda_at(0.5, 1.0)
+    ax.text(0.52, 0.4 * lambda_max, f"half way: {share:.0f} %\nof lambda_max")
     ax.set(xlabel="share of training done", ylabel="lambda")
     ax.set(xlim=(0, 1), ylim=(0, 1.12 * lambda_max))
     return figure
