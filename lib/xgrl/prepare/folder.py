@@ -16,12 +16,10 @@ fixed order, never by whichever job comes first.
     prepared/contents/<part>.sha256         what a part of all this holds: `xgrl.prepare.parts`
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from torch import nn
@@ -50,7 +48,7 @@ class Prepared:
     cached: bool = True
 
     @classmethod
-    def of(cls, outputs: str | Path, study: str) -> Prepared:
+    def of(cls, outputs: str | Path, study: str) -> Self:
         """The finished prepared folder of `study`; ValueError where 01_prepare has not finished."""
         folder = records.run_folder(outputs, study, "prepare")
         if (owner := records.read(folder)["study"]) != study:
@@ -80,10 +78,8 @@ class Prepared:
         for name, sha256 in record["inputs"].items():
             part = name.removeprefix("prepared/")
             if part != name and self.contents.get(part) != sha256:
-                raise ValueError(
-                    f"{folder} was trained on another {part!r} than {self.folder} holds now; run "
-                    f"it again"
-                )
+                now = f"{self.folder} holds now; run it again"
+                raise ValueError(f"{folder} was trained on another {part!r} than {now}")
         return record
 
     def corpus(self, name: str) -> Corpus:
@@ -92,11 +88,11 @@ class Prepared:
         corpus = load_corpus(self.folder / name)
         return corpus if self.cached else replace(corpus, hidden=None)
 
-    def uncached(self) -> Prepared:
+    def uncached(self) -> Self:
         """The same folder for an encoder that needs other output of the lower layers than 01's."""
         return replace(self, cached=False)
 
-    def for_arm(self, arm: str) -> Prepared:
+    def for_arm(self, arm: str) -> Self:
         """The same folder as an arm reads it, some without the stored output of frozen layers."""
         return self if arm_spec(arm).cached else self.uncached()
 
@@ -110,10 +106,8 @@ class Prepared:
             return None
         name = f"intermediate/{intermediate}/{name}" if name == "translated" else name
         if not self.has(name):
-            raise ValueError(
-                f"{self.folder} has no {name!r} for arm {arm!r}: name the arm in the study, and "
-                f"run 01_prepare again"
-            )
+            lacking = f"{self.folder} has no {name!r} for arm {arm!r}"
+            raise ValueError(f"{lacking}: name the arm in the study, and run 01_prepare again")
         return self.corpus(name)
 
     def languages(self, target: str) -> list[str]:
@@ -203,10 +197,8 @@ class Prepared:
 
 
 def frozen_layers(trained: int, layers: int) -> int:
-    """Lower layers that stay frozen when the top `trained` of `layers` are trained (-1: all).
-
-    Raises:
-        ValueError: more trained layers than there are, or none.
+    """Lower layers that stay frozen when the top `trained` of `layers` are trained (-1: all);
+    ValueError for more trained layers than there are, or none.
     """
     if trained != -1 and not 1 <= trained <= layers:
         given = f"trained_layers={trained}: the encoder has {layers} layers"

@@ -41,10 +41,8 @@ def drop_leaked(corpora: Mapping[str, Dataset]) -> tuple[dict[str, Dataset], pd.
 
     Exact duplicates are looked for in all languages; near ones in English, if all that is trained
     on is English, and else in all. Of a translation pair both sides are looked at. What is searched
-    or mined in ranking and mining tasks is a public collection, not a test set.
-
-    Returns:
-        the corpora, and one line for each pair of train and test corpora with what they share.
+    or mined in ranking and mining tasks is a public collection, not a test set. Returns the
+    corpora, and one line for each pair of train and test corpora with what they share.
     """
     kinds = {name: name.rsplit("/", 1)[-1] for name in corpora}
     checked = [name for name in corpora if not _is_public(name)]
@@ -52,19 +50,13 @@ def drop_leaked(corpora: Mapping[str, Dataset]) -> tuple[dict[str, Dataset], pd.
     trained = {name: tests.pop(name) for name in checked if is_trained_on(name)}
     if "pairs" in trained:
         trained[TRANSLATIONS] = list(corpora["pairs"]["candidate"])
-    near_in = None
-    if not set(kinds.values()) & set(FOREIGN):
-        near_in = {
-            k for k in tests if kinds[k].endswith("-en") or kinds[k].startswith("candidates")
-        }
+    english = {k for k in tests if kinds[k].endswith("-en") or kinds[k].startswith("candidates")}
+    near_in = None if set(kinds.values()) & set(FOREIGN) else english
     table, leaked = leakage(trained, tests, near_in)
     if "pairs" in trained:
         leaked["pairs"] |= leaked.pop(TRANSLATIONS)
-    clean = {
-        name: corpora[name].select(np.flatnonzero(~rows))
-        for name, rows in leaked.items()
-        if rows.any()
-    }
+    found = {name: rows for name, rows in leaked.items() if rows.any()}
+    clean = {name: corpora[name].select(np.flatnonzero(~rows)) for name, rows in found.items()}
     return dict(corpora) | clean, table
 
 

@@ -27,25 +27,17 @@ def choose_lengths(
     column: str = "text",
 ) -> dict[str, np.ndarray]:
     """Positions (wanted,) in `rows` of as many rows of each language, all with the same lengths,
-    those of other texts.
+    those of other texts; ValueError where a language has fewer.
 
-    Args:
-        rows: has a column `language`.
-        languages: codes.
-        wanted: rows of each; ValueError where a language has fewer.
-        longest: tokens at which a text is cut.
-        tokenizer: counts the tokens.
-        lengths: (n,) token lengths to imitate.
-        rng: draws candidates, CANDIDATES for each row wanted, and chooses among them.
-        column: whose lengths are meant.
+    rows: with a column `language`; longest: tokens at which a text is cut; tokenizer: counts the
+    tokens; lengths: (n,) token lengths to imitate; rng: draws candidates, CANDIDATES for each row
+    wanted, and chooses among them; column: whose lengths are meant.
     """
     names, count = np.array(rows["language"]), CANDIDATES * wanted
     pools = {lang: rng.permutation(np.flatnonzero(names == lang))[:count] for lang in languages}
     if short := {lang: len(pool) for lang, pool in pools.items() if len(pool) < wanted}:
-        raise ValueError(
-            f"{wanted} rows a language wanted (unlabelled_rows, probe_rows), but there are fewer "
-            f"in {short}"
-        )
+        given = f"{wanted} rows a language wanted (unlabelled_rows, probe_rows)"
+        raise ValueError(f"{given}, but there are fewer in {short}")
     counted = {
         lang: tokenise(rows.select(pool)[column], tokenizer, longest).lengths
         for lang, pool in pools.items()
@@ -62,18 +54,11 @@ def match_lengths(
     For each of n lengths drawn from `target`, in that order, the unused text of the nearest length
     is taken; n lengths are drawn without replacement while `target` has enough.
 
-    Args:
-        lengths: per language (k,) ints, the lengths in tokens of its candidate texts.
-        target: (m,) ints, the lengths to imitate, of the labelled texts.
-        n: texts wanted of each language.
-        rng: draws the lengths, and which of equally long texts is taken.
-
-    Returns:
-        per language (n,) int positions into its candidates, all different; position j of every
-        language stands for the same drawn length.
-
-    Raises:
-        ValueError: a language with fewer than n candidates, or an empty `target`.
+    lengths: per language (k,) ints, the lengths in tokens of its candidate texts; target: (m,)
+    ints, the lengths to imitate; rng: draws the lengths, and which of equally long texts is taken.
+    Returns per language (n,) int positions into its candidates, all different; position j of every
+    language stands for the same drawn length. Raises ValueError for a language with fewer than n
+    candidates, or an empty `target`.
     """
     if not len(target):
         raise ValueError("target is empty: there are no lengths to imitate")
@@ -81,9 +66,8 @@ def match_lengths(
     matched = {}
     for language, counts in lengths.items():
         if len(counts) < n:
-            raise ValueError(
-                f"language {language!r} has {len(counts)} texts, fewer than the {n} wanted"
-            )
+            given = f"language {language!r} has {len(counts)} texts"
+            raise ValueError(f"{given}, fewer than the {n} wanted")
         # so that the draw, not the corpus, orders texts of equal length
         shuffled = rng.permutation(len(counts))
         positions = shuffled[np.argsort(np.asarray(counts)[shuffled], kind="stable")].tolist()

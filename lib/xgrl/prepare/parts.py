@@ -18,21 +18,13 @@ from xgrl.tasks import find_task
 
 
 def input_parts(
-    phase: str,
-    trained_layers: int,
-    *,
-    tasks: Iterable[str] = (),
-    arm: str = "none",
-    target: str = "",
+    phase: str, trained_layers: int, *, tasks: Iterable[str] = (), arm="none", target: str = ""
 ) -> list[str]:
     """The parts of the prepared folder that a run follows from, in order.
 
-    Args:
-        phase: intermediate, target or probe.
-        trained_layers: as in the study file; where the embeddings are trained too (-1) the
-            vocabulary counts.
-        tasks: the intermediate tasks that are trained on, those of a mixture.
-        arm, target: of the run, where it has them.
+    phase: intermediate, target or probe; trained_layers: as in the study file, where the embeddings
+    are trained too (-1) the vocabulary counts; tasks: the intermediate tasks that are trained on,
+    those of a mixture; arm, target: of the run, where it has them.
     """
     parts = ["encoder", *(f"intermediate/{task}" for task in tasks)]
     text = arm_spec(arm).text if phase == "intermediate" else ""
@@ -57,12 +49,8 @@ def write_contents(
     hashes.
 
     Token ids are hashed as those of the full vocabulary, so that a part stays the same when texts
-    elsewhere change what is kept of it.
-
-    Args:
-        folder: the prepared folder, complete but for this.
-        names: of all corpora.
-        heads: from `xgrl.prepare.write.heads`.
+    elsewhere change what is kept of it. folder: complete but for this; names: of all corpora;
+    heads: from `xgrl.prepare.write.heads`.
     """
     from xgrl.models.encoder import load_trimmed  # torch; who only lists parts does not need it
     from xgrl.prepare.prefix_cache import wordless

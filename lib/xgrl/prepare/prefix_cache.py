@@ -53,10 +53,7 @@ def frozen_states(lower: PreTrainedModel, tokens: Tokens, path: str | Path) -> b
 
 
 def prefix_states(
-    prefix_model: PreTrainedModel,
-    tokens: Tokens,
-    path: str | Path,
-    max_tokens_per_batch: int = 4096,
+    lower: PreTrainedModel, tokens: Tokens, path: str | Path, max_tokens_per_batch: int = 4096
 ) -> Path:
     """Write the frozen prefix's output for every token of a corpus, (T, H) float32, to an .npy file
     that jobs map.
@@ -67,8 +64,8 @@ def prefix_states(
     """
     order = np.argsort(tokens.lengths, kind="stable")
     lengths, offsets = tokens.lengths[order], tokens.offsets
-    shape = (len(tokens.ids), prefix_model.config.hidden_size)
-    prefix_model.eval()
+    shape = (len(tokens.ids), lower.config.hidden_size)
+    lower.eval()
 
     def write(temporary: Path) -> None:
         out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
@@ -77,7 +74,7 @@ def prefix_states(
             end = start + 1
             while end < len(order) and (end + 1 - start) * lengths[end] <= max_tokens_per_batch:
                 end += 1
-            states = hidden_states(prefix_model, tokens, order[start:end])[0].float().cpu().numpy()
+            states = hidden_states(lower, tokens, order[start:end])[0].float().cpu().numpy()
             for row, text in zip(states, order[start:end], strict=True):
                 first, last = offsets[text : text + 2]
                 out[first:last] = row[: last - first]
@@ -96,9 +93,8 @@ def limit() -> float:
     except ValueError:
         size = -1.0
     if not 0 <= size < float("inf"):
-        raise ValueError(
-            f"XGRL_PREFIX_GB={text!r}: the size of the cache of frozen layers in GB, 0 or more"
-        )
+        meant = "the size of the cache of frozen layers in GB, 0 or more"
+        raise ValueError(f"XGRL_PREFIX_GB={text!r}: {meant}")
     return size * 1e9
 
 

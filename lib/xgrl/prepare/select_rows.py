@@ -35,13 +35,10 @@ def target_languages(target: str, wanted: Iterable[str]) -> list[str]:
 
 
 def gather(job: Job) -> tuple[dict[str, Dataset], list[str]]:
-    """The rows of every corpus of the study but texts without labels, before the leakage check.
-
-    Returns:
-        the corpora, and what the loaders left out and why, one sentence a corpus.
+    """The rows of every corpus of the study but texts without labels, before the leakage check;
+    and what the loaders left out and why, one sentence a corpus.
     """
-    corpora: dict[str, Dataset] = {}
-    left_out: list[str] = []
+    corpora, left_out = {}, []
     disable_progress_bars()
     with remembered(left_out):
         for name in job["intermediate"]:
@@ -69,9 +66,8 @@ def load_rows(task: Task, language: str, split: str, job: Job) -> Dataset:
     """Rows of a task, language and split from the first of the job's sources that has the task."""
     source = next((source for source in job["sources"] if source in task.sources), None)
     if source is None:
-        raise ValueError(
-            f"sources={job['sources']}: {task.name!r} comes from {', '.join(task.sources)} only"
-        )
+        known = ", ".join(task.sources)
+        raise ValueError(f"sources={job['sources']}: {task.name!r} comes from {known} only")
     path = job["path"] if source == "files" else None
     return load_task(task.name, language, split, source, path, task.role)
 
@@ -136,9 +132,8 @@ def _mined_queries(rows: Dataset, name: str, job: Job) -> Dataset:
     order = generator(job["master_seed"], name).permutation(len(rows))
     paired = np.array([bool(gold) for gold in rows["gold"]], dtype=bool)[order]
     if not paired.any():
-        raise ValueError(
-            f"{name}: no sentence has a partner among the candidates, so nothing can be mined"
-        )
+        reason = "no sentence has a partner among the candidates"
+        raise ValueError(f"{name}: {reason}, so nothing can be mined")
     first = order[paired][: max(1, wanted // 2)] if len(rows) > wanted else order
     rest = order[~np.isin(order, first)]
     return rows.select([*first, *rest][:wanted])
@@ -230,14 +225,9 @@ def choose_unlabelled(
     """Unlabelled sentences for the discriminator, and others for the probes: every language with
     the same lengths.
 
-    Args:
-        job: the parameters of 01_prepare.
-        tokenizer: counts the tokens.
-        lengths: (n,) token lengths of the labelled texts; the sentences are matched to them.
-
-    Returns:
-        ``unlabelled_rows`` sentences a language, ``id, text, language, label`` (the language's
-            number), and ``probe_rows`` others, ``id, text, language``.
+    tokenizer: counts the tokens; lengths: (n,) token lengths of the labelled texts, to which the
+    sentences are matched. Returns ``unlabelled_rows`` sentences a language, ``id, text, language,
+    label`` (the language's number), and ``probe_rows`` others, ``id, text, language``.
     """
     languages, count = job["unlabelled_languages"], job["unlabelled_rows"]
     source = next(source for source in job["sources"] if source in SOURCES)

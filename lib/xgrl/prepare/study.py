@@ -31,15 +31,11 @@ class StudyRows:
     """The rows of a study as they are chosen: each corpus is looked through for leaks and encoded
     when it is added, once.
 
-    Attributes:
-        job: the parameters of 01_prepare.
-        tokenizer: the encoder's.
-        left_out: what loaders left out and why, one sentence a corpus.
-        corpora: rows by corpus name, without training rows that are in a test set.
-        encoded: their token sequences in the full vocabulary.
-        leaks: tables of what train and test corpora share, one a call of `add`.
-        dropped: rows dropped from each corpus that is trained on.
-        measured: texts ``id, text, language`` that checkpoints are measured with, by name.
+    left_out: what loaders left out and why, one sentence a corpus; corpora: rows by corpus name,
+    without training rows that are in a test set; encoded: their token sequences in the full
+    vocabulary; leaks: tables of what train and test corpora share, one a call of `add`; dropped:
+    rows dropped from each corpus that is trained on; measured: texts ``id, text, language`` that
+    checkpoints are measured with, by name.
     """
 
     job: Job
@@ -103,13 +99,8 @@ class StudyRows:
 
 
 def prepare_study(job: Job) -> Prepared:
-    """All of notebook 01: choose the rows of a study and write its prepared folder.
-
-    Args:
-        job: the complete parameters of 01_prepare.
-
-    Returns:
-        the finished folder.
+    """All of notebook 01 with its complete parameters: choose the rows of a study and write its
+    prepared folder; returned is the finished folder.
     """
     folder = records.run_folder(job["outputs"], job["study"], "prepare")
     started = records.start(folder, job["study"])

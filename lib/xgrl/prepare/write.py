@@ -72,12 +72,9 @@ def heads(corpora: Mapping[str, Dataset]) -> dict[str, dict[str, Any]]:
     """
     made = {}
     for task in [name.removesuffix("/train") for name in corpora if name.endswith("/train")]:
-        rows, kind = corpora[f"{task}/train"], schema_of(f"{task}/train")
-        label = None
-        if kind == "classification":
-            label = rows.features["label"]
-        elif kind == "tagging":
-            label = rows.features["tags"].feature
+        types, kind = corpora[f"{task}/train"].features, schema_of(f"{task}/train")
+        label = types["label"] if kind == "classification" else None
+        label = types["tags"].feature if kind == "tagging" else label
         names = getattr(label, "names", None) or []
         if kind == "tagging" and not names:
             splits = (corpora[f"{task}/{split}"]["tags"] for split in ("train", "dev"))
@@ -98,18 +95,10 @@ def write_prepared(
     """Trim the encoder to the study's vocabulary and write it with every corpus, hidden states
     included where layers are frozen.
 
-    Corpora that an earlier preparation left in the folder are removed.
-
-    Args:
-        folder: the study's prepared folder.
-        job: the parameters of 01_prepare; the result is the same for any number of `workers`,
-            processes that run the frozen layers, one thread each.
-        model, tokenizer: the full encoder.
-        corpora: rows by corpus name.
-        encoded: their sequences in the full vocabulary.
-
-    Returns:
-        rows kept of the word embedding.
+    Corpora that an earlier preparation left in the folder are removed. The result is the same for
+    any number of `workers` in the job, processes that run the frozen layers, one thread each.
+    model, tokenizer: the full encoder; corpora: rows by corpus name; encoded: their sequences in
+    the full vocabulary. Returns how many rows of the word embedding are kept.
     """
     kept = kept_ids((corpus.tokens for corpus in encoded.values()), tokenizer.all_special_ids)
     trimmed = trim(model, kept)
