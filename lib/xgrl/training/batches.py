@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -38,7 +39,7 @@ def collate(parts: Sequence[tuple[Corpus, Sequence[int]]], pad_id: int = 0) -> d
     return {"inputs_embeds" if cached else "input_ids": values, "attention_mask": mask}
 
 
-def _taker(n: int, rng: np.random.Generator) -> Callable[[int], np.ndarray]:
+def _taker(n: int, rng: Generator) -> Callable[[int], np.ndarray]:
     """A function that takes so many more numbers below n, of one permutation after another."""
     stream = np.empty(0, dtype=np.int64)
 
@@ -53,7 +54,7 @@ def _taker(n: int, rng: np.random.Generator) -> Callable[[int], np.ndarray]:
 
 
 def length_buckets(
-    lengths: np.ndarray, batch_size: int, steps: int, rng: np.random.Generator, mega: int = 100
+    lengths: np.ndarray, batch_size: int, steps: int, rng: Generator, mega: int = 100
 ) -> Iterator[np.ndarray]:
     """Exactly `steps` batches of exactly `batch_size` text indices, of similar length inside each
     mega-batch.
@@ -75,23 +76,15 @@ def length_buckets(
 
 
 def unlabelled_rows(
-    lengths: np.ndarray,
-    domains: np.ndarray,
-    wanted: Iterator[float],
-    batch_size: int,
-    rng: np.random.Generator,
-    window: int = 40,
-) -> Iterator[np.ndarray]:
+    lengths: np.ndarray, domains: np.ndarray, wanted: Iterator[float], batch_size: int,
+    rng: Generator, window: int = 40,
+) -> Iterator[np.ndarray]:  # fmt: skip
     """Rows of unlabelled text for each step: balanced over domains, near the length of the step's
     labelled texts.
 
-    Args:
-        lengths: (n,) tokens of each unlabelled text.
-        domains: (n,) its domain as an integer 0..K-1.
-        wanted: for each step the length to come near.
-        batch_size: texts a step.
-        rng: its own stream.
-        window: the draw is among so many texts of the domain that are nearest in length.
+    lengths: (n,) tokens of each unlabelled text; domains: (n,) its domain as an integer 0..K-1;
+    wanted: for each step the length to come near; batch_size: texts a step; rng: its own stream;
+    window: the draw is among so many texts of the domain that are nearest in length.
     """
     pools = [np.flatnonzero(domains == d) for d in range(int(domains.max()) + 1)]
     pools = [pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]
@@ -111,18 +104,13 @@ def unlabelled_rows(
 
 
 def translated_rows(
-    ids: Sequence[str],
-    translations: Sequence[str],
-    batches: Iterable[np.ndarray],
-    rng: np.random.Generator,
+    ids: Sequence[str], translations: Sequence[str], batches: Iterable[np.ndarray], rng: Generator
 ) -> Iterator[np.ndarray]:
     """For each step one translation of every labelled text, in their order.
 
-    Args:
-        ids: (n,) of the labelled texts.
-        translations: (m,) ids "<id>|<language>"; a labelled text without any gets another text's.
-        batches: for each step the rows of its labelled texts.
-        rng: its own stream.
+    ids: (n,) of the labelled texts; translations: (m,) ids "<id>|<language>", a labelled text
+    without any gets another text's; batches: for each step the rows of its labelled texts; rng: its
+    own stream.
     """
     rows_of: dict[str, list[int]] = {}
     for row, name in enumerate(translations):
@@ -134,10 +122,8 @@ def translated_rows(
 def arm_labels(text: str, corpus: Corpus, domain_of: np.ndarray) -> np.ndarray:
     """What an arm is told of each unit of its text, integers (units,).
 
-    Args:
-        text: kind of text, as in `xgrl.arms.ArmSpec`.
-        corpus: the text; of unlabelled text the labels are languages.
-        domain_of: the domain of each of these languages.
+    text: its kind, as in `xgrl.arms.ArmSpec`; corpus: the text, of unlabelled text the labels are
+    languages; domain_of: the domain of each of these languages.
     """
     if text == "pairs":
         return np.zeros(len(corpus.units) - 1, dtype=int)
@@ -148,23 +134,20 @@ def arm_labels(text: str, corpus: Corpus, domain_of: np.ndarray) -> np.ndarray:
 class ArmTexts:
     """The texts that an arm sees beside the labelled ones of a run.
 
-    Attributes:
-        corpus: the texts.
-        labels: (units,) what the arm is told of each unit (`arm_labels`).
-        batch_size: texts a step.
-        draw: generator of their draws.
-        translations: they are translations of the labelled texts (ids "<id>|<language>"): each
-            labelled text comes with one of its own, in place of texts balanced over domains.
+    labels: (units,) what the arm is told of each unit (`arm_labels`); batch_size: texts a step;
+    draw: generator of their draws; translations: they are translations of the labelled texts (ids
+    "<id>|<language>"): each of these comes with one of its own, in place of texts balanced over
+    domains.
     """
 
     corpus: Corpus
     labels: np.ndarray
     batch_size: int
-    draw: np.random.Generator
+    draw: Generator
     translations: bool = False
 
 
-def mixture(sizes: Mapping[str, int], steps: int, cap: int, rng: np.random.Generator) -> list[str]:
+def mixture(sizes: Mapping[str, int], steps: int, cap: int, rng: Generator) -> list[str]:
     """Which task each step's batch is from: at random in proportion to the tasks' sizes, none
     counted above `cap`.
 
@@ -181,31 +164,19 @@ def mixture(sizes: Mapping[str, int], steps: int, cap: int, rng: np.random.Gener
 class JointBatches(Dataset):
     """All batches of a run, in order: labelled rows first, then the arm's, padded together.
 
-    Args:
-        labelled: the task's training corpus; or several by name, of which each batch takes one
-            (`mixture`).
-        steps: number of optimiser steps.
-        batch_size: labelled examples a step (windows, where examples are cut into them).
-        order: generator of the labelled order.
-        arm_texts: the texts beside the labelled ones; None for arms that need none.
-        pad_id: what fills up ``input_ids``.
-        cap: largest size at which a corpus counts in a mixture.
-
-    Attributes:
-        tasks, rows, arm_rows: of each step the task's name, the units of the labelled corpus, and
-            those of the arm's (an empty list where it has no texts).
+    labelled: the task's training corpus; or several by name, of which each batch takes one
+    (`mixture`); steps: number of optimiser steps; batch_size: labelled examples a step (windows,
+    where examples are cut into them); order: generator of the labelled order; arm_texts: the texts
+    beside the labelled ones, None for arms that need none; pad_id: what fills up ``input_ids``;
+    cap: largest size at which a corpus counts in a mixture. Its ``tasks``, ``rows`` and
+    ``arm_rows`` are of each step the task's name, the units of the labelled corpus, and those of
+    the arm's (an empty list where it has no texts).
     """
 
     def __init__(
-        self,
-        labelled: Corpus | Mapping[str, Corpus],
-        steps: int,
-        batch_size: int,
-        order: np.random.Generator,
-        arm_texts: ArmTexts | None = None,
-        pad_id: int = 0,
-        cap: int = 131_072,
-    ):
+        self, labelled: Corpus | Mapping[str, Corpus], steps: int, batch_size: int,
+        order: Generator, arm_texts: ArmTexts | None = None, pad_id: int = 0, cap: int = 131_072,
+    ):  # fmt: skip
         self.labelled = {"": labelled} if isinstance(labelled, Corpus) else dict(labelled)
         self.arm_texts, self.pad_id, self.arm_rows = arm_texts, pad_id, []
         sizes = {name: len(corpus.ids) for name, corpus in self.labelled.items()}
@@ -248,11 +219,9 @@ class JointBatches(Dataset):
         labels = batch_labels(corpus, self.rows[step], sequences, batch["attention_mask"].shape[1])
         domains = torch.empty(0, dtype=torch.long)
         if self.arm_texts is not None:
-            units = self.arm_rows[step]
-            repeats = np.diff(self.arm_texts.corpus.units)[units]
-            domains = torch.from_numpy(
-                np.repeat(self.arm_texts.labels[units], repeats).astype(np.int64)
-            )
+            units, texts = self.arm_rows[step], self.arm_texts
+            each = np.repeat(texts.labels[units], np.diff(texts.corpus.units)[units])
+            domains = torch.from_numpy(each.astype(np.int64))
         return batch | {"labels": labels, "domains": domains, "task": self.tasks[step]}
 
     def seen(self) -> dict[str, int]:
@@ -280,13 +249,8 @@ class JointBatches(Dataset):
 
 
 def batch_labels(corpus: Corpus, units: np.ndarray, sequences: np.ndarray, width: int) -> Tensor:
-    """What the head of a corpus's format is told about a batch; shapes as in `xgrl.models.heads`.
-
-    Args:
-        corpus: where the batch is from.
-        units: its units, see `Corpus.units`.
-        sequences: their sequences (S,).
-        width: tokens in the padded batch.
+    """What the head of a corpus's format is told about a batch of `units` of a corpus, their
+    sequences (S,) and `width` tokens with padding; shapes as in `xgrl.models.heads`.
     """
     if corpus.format == "span_qa":
         return torch.from_numpy(corpus.targets[sequences].astype(np.int64))

@@ -32,11 +32,9 @@ Streams = Mapping[str, np.random.Generator]
 class Run:
     """A run before its first step.
 
-    Attributes:
-        encoder: the whole one; its upper layers share their weights with the model's.
-        model: what is trained.
-        stages: the batches of each stage of training, in order; none where nothing is trained.
-        streams: generators of the run, by use.
+    encoder: the whole one, its upper layers share their weights with the model's; model: what is
+    trained; stages: the batches of each stage of training, in order, none where nothing is trained;
+    streams: generators of the run, by use.
     """
 
     encoder: PreTrainedModel
@@ -46,14 +44,8 @@ class Run:
 
 
 def build_intermediate(job: Job, prepared: Prepared) -> Run:
-    """A run of intermediate training.
-
-    Args:
-        job: the complete parameters of 02_intermediate.
-        prepared: the study's folder.
-
-    Raises:
-        ValueError: the arm cannot serve this task or this encoder, or 01 was run without its texts.
+    """A run of intermediate training, from the complete parameters of 02_intermediate; ValueError
+    where the arm cannot serve this task or this encoder, or 01 was run without its texts.
     """
     prepared = prepared.for_arm(job["arm"])
     encoder = prepared.encoder()
@@ -89,15 +81,10 @@ def intermediate_batches(
         labels = arm_labels(text, corpus, domain_of_languages(job, prepared))
         size, draw = job["unlabelled_batch_size"], streams["unlabelled"]
         texts = ArmTexts(corpus, labels, size, draw, translations=text == "translated")
-    return JointBatches(
-        labelled_corpora(prepared, job["intermediate"], "train"),
-        job["steps"],
-        job["batch_size"],
-        streams["order"],
-        texts,
-        pad_id=encoder.config.pad_token_id,
-        cap=job["mixture_cap"],
-    )
+    labelled = labelled_corpora(prepared, job["intermediate"], "train")
+    sizes = job["steps"], job["batch_size"]
+    padding, cap = encoder.config.pad_token_id, job["mixture_cap"]
+    return JointBatches(labelled, *sizes, streams["order"], texts, padding, cap)
 
 
 def intermediate_model(
@@ -123,14 +110,9 @@ def intermediate_model(
 
 
 def build_target(job: Job, prepared: Prepared) -> Run:
-    """A run of the target stage; for plain retrieval it has no stage of training.
-
-    Args:
-        job: the complete parameters of 03_target.
-        prepared: the study's folder.
-
-    Raises:
-        ValueError: the checkpoint is not there, or was trained on other prepared data.
+    """A run of the target stage, from the complete parameters of 03_target; for plain retrieval it
+    has no stage of training. ValueError where the checkpoint is not there, or was trained on other
+    prepared data.
     """
     prepared, checkpoint = starting_point(job, prepared)
     encoder = prepared.encoder(checkpoint)
@@ -148,9 +130,8 @@ def starting_point(job: Job, prepared: Prepared) -> tuple[Prepared, Path | None]
     if arm == "none":
         return prepared, None
     names = {"intermediate": job["intermediate"], "seed": job["seed"]}
-    run = records.run_folder(
-        job["outputs"], job["study"], "intermediate", arm=arm_spec(arm).checkpoint or arm, **names
-    )
+    names["arm"] = arm_spec(arm).checkpoint or arm
+    run = records.run_folder(job["outputs"], job["study"], "intermediate", **names)
     changed = prepared.verify_run(run)["metrics"]["lower_layers_changed"]
     return prepared.uncached() if changed else prepared, run / "checkpoint"
 
@@ -161,11 +142,9 @@ def target_batches(
     """The batches of each stage: a task that is trained first, if any, and the target."""
     steps = {"first": job["first_steps"], "train": job["steps"]}
     names = {stage: f"target/{job['target']}/{stage}" for stage in steps}
-    size, pad_id = job["batch_size"], encoder.config.pad_token_id
+    size, order, pad_id = job["batch_size"], streams["order"], encoder.config.pad_token_id
     return {
-        stage: JointBatches(
-            prepared.corpus(name), steps[stage], size, streams["order"], pad_id=pad_id
-        )
+        stage: JointBatches(prepared.corpus(name), steps[stage], size, order, pad_id=pad_id)
         for stage, name in names.items()
         if steps[stage] and prepared.has(name)
     }

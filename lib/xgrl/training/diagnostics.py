@@ -33,14 +33,10 @@ GRADIENTS = ("task_gradient_norm", "arm_gradient_norm", "gradient_cosine")  # cu
 def gradients(task_loss: Tensor, term: Tensor, weights: Sequence[nn.Parameter]) -> dict[str, float]:
     """Norms of the gradients that both losses send into some weights, and their cosine.
 
-    Args:
-        task_loss: a number with its graph, which is kept.
-        term: the arm's, as it is added to the loss: reversed and weighted.
-        weights: of the encoder.
-
-    Returns:
-        task_gradient_norm, arm_gradient_norm, and gradient_cosine, which is NaN where a norm is 0;
-        nothing where the term does not reach the weights at all.
+    task_loss: a number with its graph, which is kept; term: the arm's, as it is added to the loss:
+    reversed and weighted; weights: of the encoder. Returns task_gradient_norm, arm_gradient_norm,
+    and gradient_cosine, which is NaN where a norm is 0; nothing where the term does not reach the
+    weights at all.
     """
     felt = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
     if all(gradient is None for gradient in felt):
@@ -84,20 +80,12 @@ class _Operations(TorchDispatchMode):
 
 
 def training_flops(model: TaskModel, data: JointBatches) -> int:
-    """Floating-point operations of all steps: those of the middle step, forward and backward, times
-    the padded tokens.
-
-    Args:
-        model: after training; its weights stay as they are.
-        data: what it was trained on.
-
-    Returns:
-        matrix products, attention included; element-wise operations are not counted.
+    """Floating-point operations of all steps of a trained model, whose weights stay as they are:
+    those of the middle step, forward and backward, times the padded tokens. Counted are matrix
+    products, attention included, no element-wise operations.
     """
-    device = next(model.parameters()).device
-    batch = {
-        k: v.to(device) if isinstance(v, Tensor) else v for k, v in data[len(data) // 2].items()
-    }
+    device, middle = next(model.parameters()).device, data[len(data) // 2]
+    batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in middle.items()}
     before = model.training
     model.train()
     with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH), _Operations() as counter:
@@ -113,17 +101,13 @@ def diagnose(
 ) -> tuple[dict[str, float | None], list[str]]:
     """What the curves say at the end of training, and what a reader must be warned of.
 
-    Args:
-        curves: of `xgrl.training.trainer.fit`.
-        chance: accuracy of guessing the domain, in percent.
-        unlabelled_batch_size: texts behind each step's discriminator accuracy.
-
-    Returns:
-        ``discriminator_accuracy`` over the last fifth of the steps (None without a discriminator)
-        with its exact 95 % interval, its chance level, the first and last feature norm, and the
-        means of the gradients' norms and cosine; and warnings: a discriminator significantly below
-        chance was outpaced by the encoder rather than confused (one-sided exact binomial test at
-        .01), a feature norm that fell below half has collapsed.
+    curves: of `xgrl.training.trainer.fit`; chance: accuracy of guessing the domain, in percent;
+    unlabelled_batch_size: texts behind each step's discriminator accuracy. Returns
+    ``discriminator_accuracy`` over the last fifth of the steps (None without a discriminator) with
+    its exact 95 % interval, its chance level, the first and last feature norm, and the means of the
+    gradients' norms and cosine; and warnings: a discriminator significantly below chance was
+    outpaced by the encoder rather than confused (one-sided exact binomial test at .01), a feature
+    norm that fell below half has collapsed.
     """
     last = curves.tail(max(1, len(curves) // 5))
     accuracy, low, high = last["discriminator_accuracy"].mean(), np.nan, np.nan
@@ -141,13 +125,8 @@ def diagnose(
     if last_norm < first_norm / 2:
         norms = f"from {first_norm:.2f} to {last_norm:.2f}"
         warnings.append(f"feature norm fell {norms}: the features may have collapsed")
-    numbers = {
-        "discriminator_accuracy": accuracy,
-        "discriminator_low": low,
-        "discriminator_high": high,
-        "feature_norm_first": first_norm,
-        "feature_norm_last": last_norm,
-    }
-    numbers |= curves[list(GRADIENTS)].mean().to_dict()
+    numbers = {"discriminator_accuracy": accuracy, "discriminator_low": low}
+    numbers |= {"discriminator_high": high, "feature_norm_first": first_norm}
+    numbers |= {"feature_norm_last": last_norm} | curves[list(GRADIENTS)].mean().to_dict()
     numbers = {k: float(value) if np.isfinite(value) else None for k, value in numbers.items()}
     return numbers | {"discriminator_chance": chance}, warnings

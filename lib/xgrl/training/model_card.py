@@ -30,17 +30,14 @@ INTERMEDIATE = (
     "dev_accuracy", "dev_low", "dev_high", "majority_accuracy", "learned",
     "discriminator_accuracy", "discriminator_chance", "steps", "labelled_examples",
 )  # fmt: skip
+Values = Mapping[str, Any]
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
 
 
 def save(
-    encoder: PreTrainedModel,
-    folder: str | Path,
-    job: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    prepared: Prepared,
+    encoder: PreTrainedModel, folder: str | Path, job: Values, metrics: Values, prepared: Prepared,
     diverged: str | None = None,
-) -> Path:
+) -> Path:  # fmt: skip
     """Write the encoder that a run of 02 or 03 has trained, with its card; see `card`."""
     kept = np.load(prepared.folder / "encoder" / "kept_ids.npy")
     base = prepared.record["parameters"]["encoder"]
@@ -48,18 +45,13 @@ def save(
 
 
 def card(
-    job: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    prepared: Prepared,
-    diverged: str | None = None,
+    job: Values, metrics: Values, prepared: Prepared, diverged: str | None = None
 ) -> ModelCard:
     """The card of an encoder that a run of 02 or 03 has trained.
 
-    Args:
-        job: the run's complete parameters; those of 03 name a target.
-        metrics: what the run has measured by now, as in its ``run.json``.
-        prepared: what it was trained on.
-        diverged: why the run diverged, if it did.
+    job: the run's complete parameters, those of 03 name a target; metrics: what the run has
+    measured by now, as in its ``run.json``; prepared: what it was trained on; diverged: why the run
+    diverged, if it did.
     """
     base, target = prepared.record["parameters"]["encoder"], job.get("target")
     task, arm, seed, study = job["intermediate"], job["arm"], job["seed"], job["study"]
@@ -68,15 +60,11 @@ def card(
     name = f"{study}: {task}.{arm}, seed {seed}" + (f", {target}" if target else "")
     tags = ["xgrl", "cross-lingual-transfer", "intermediate-task-training"]
     data = ModelCardData(
-        language=["en", "multilingual"],
-        license=LICENCES.get(base, "unknown"),
-        base_model=hub,
-        library_name="transformers",
-        pipeline_tag="feature-extraction",
+        language=["en", "multilingual"], license=LICENCES.get(base, "unknown"), base_model=hub,
+        library_name="transformers", pipeline_tag="feature-extraction", model_name=name,
         tags=[*tags, f"arm-{arm}", f"task-{task}"],
-        model_name=name,
         eval_results=_results(target, task, metrics) or None,
-    )
+    )  # fmt: skip
     stages = f"English intermediate task *{task}*, arm *{arm}*"
     stages = "no intermediate task" if arm == "none" else stages
     if target:
@@ -85,24 +73,18 @@ def card(
         stages += f", then {then} on *{target}*"
     parameters = {key: value for key, value in job.items() if key != "outputs"}
     return ModelCard.from_template(
-        data,
-        template_path=str(TEMPLATE),
-        name=name,
-        run=" | ".join(map(str, (study, task, arm, seed, target or "–"))),
-        base=hub or base,
-        note=NOTES.get(base, "."),
-        stages=stages,
-        diverged=diverged,
-        measured=_measured(target, metrics),
+        data, template_path=str(TEMPLATE), name=name, base=hub or base, note=NOTES.get(base, "."),
+        run=" | ".join(map(str, (study, task, arm, seed, target or "–"))), stages=stages,
+        diverged=diverged, measured=_measured(target, metrics),
         rows=f"{len(np.load(prepared.folder / 'encoder' / 'kept_ids.npy')):,}",
         trained_on=_trained_on(prepared, task, arm, target),
         notebook="03_target" if target else "02_intermediate",
         command=shlex.quote(json.dumps(parameters, ensure_ascii=False)),
         before=", and the run of notebook 02 before it" if target and arm != "none" else "",
-    )
+    )  # fmt: skip
 
 
-def _results(target: str | None, task: str, metrics: Mapping[str, Any]) -> list[EvalResult]:
+def _results(target: str | None, task: str, metrics: Values) -> list[EvalResult]:
     """The Hub's model index: English dev accuracy, and a target's scores by language."""
     name, scores = target or task, metrics.get("scores", {})
     values = [("en", "accuracy", "dev", metrics.get("dev_accuracy"))]
@@ -115,7 +97,7 @@ def _results(target: str | None, task: str, metrics: Mapping[str, Any]) -> list[
     ]  # fmt: skip
 
 
-def _measured(target: str | None, metrics: Mapping[str, Any]) -> str:
+def _measured(target: str | None, metrics: Values) -> str:
     rows = {name: metrics.get(name) for name in INTERMEDIATE}
     if target:
         rows = {"English development accuracy": metrics.get("dev_accuracy")}

@@ -40,16 +40,11 @@ MEASURED = 8  # steps of a run at which the gradients of both losses are compare
 
 
 def generators(master_seed: int, *stage: str, seed: int) -> dict[str, np.random.Generator]:
-    """Independent random streams of one run, equal in all arms of a block and in no two blocks.
+    """Independent random streams of one run, equal in all arms of a block and in no two blocks: for
+    head initialisation, labelled order, dropout, unlabelled batches, the arm's own weights.
 
-    Args:
-        master_seed: the study's.
-        stage: the intermediate task, and for the target stage the target too.
-        seed: the block's seed.
-
-    Returns:
-        one generator each for head initialisation, labelled order, dropout, unlabelled batches, the
-        arm's own weights.
+    master_seed: the study's; stage: the intermediate task, and for the target stage the target too;
+    seed: the block's.
     """
     key = [master_seed, *(crc32(name.encode()) for name in stage), seed]
     seeds = np.random.SeedSequence(key).spawn(len(STREAMS))
@@ -73,13 +68,10 @@ def initialised(
 def new_head(
     features: int, heads: Mapping[str, tuple[str, int]], generator: np.random.Generator
 ) -> nn.Module:
-    """A fresh head, or for a mixture a `ModuleDict` of them.
+    """A fresh head on features of a size, or for a mixture a `ModuleDict` of them.
 
-    Args:
-        features: size of the encoder's features.
-        heads: format and number of classes or tags by the head's name; a single task's head has the
-            name "".
-        generator: of the initial weights.
+    heads: format and number of classes or tags by the head's name, "" for that of a single task;
+    generator: of the initial weights.
     """
     made = {
         name: initialised(HEADS[kind], features, outputs, generator=generator)
@@ -106,11 +98,8 @@ class JointTrainer(Trainer):
         return DataLoader(self.train_dataset, batch_size=None, shuffle=False)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        groups = [
-            {"params": self.weights[name], "lr": lr}
-            for name, lr in self.learning_rates.items()
-            if self.weights[name]
-        ]
+        rates = {name: lr for name, lr in self.learning_rates.items() if self.weights[name]}
+        groups = [{"params": self.weights[name], "lr": lr} for name, lr in rates.items()]
         decay = self.args.weight_decay
         self.optimizer = torch.optim.AdamW(groups, weight_decay=decay, eps=1e-8, fused=True)
         return self.optimizer
@@ -154,52 +143,31 @@ def fit(
 ) -> Fit:
     """Train `model` in place on all batches of `data`: fused AdamW, linear warm-up and decay.
 
-    Args:
-        model: see `TaskModel`.
-        data: one item a step.
-        job: parameters of 02 or 03, of which these count: ``learning_rate``,
-            ``head_learning_rate``, ``discriminator_learning_rate`` (peak rates of encoder, head,
-            and the arm's modules), ``weight_decay`` (of AdamW, on all parameters), ``warmup``
-            (share of the steps with rising rate), ``max_grad_norm`` (clipping of encoder and head
-            together, and of the arm's modules), ``device`` ("cpu", the default, or "cuda", there
-            with bfloat16 where that loses nothing) and ``micro_batch_size`` (see
-            `TaskModel.states`; 0, the default, for all).
-        dropout: generator that seeds torch for the whole run.
+    `dropout` seeds torch for the whole run. Of the parameters of 02 or 03 these count:
+    ``learning_rate``, ``head_learning_rate``, ``discriminator_learning_rate`` (peak rates of
+    encoder, head, and the arm's modules), ``weight_decay`` (of AdamW, on all parameters),
+    ``warmup`` (share of the steps with rising rate), ``max_grad_norm`` (clipping of encoder and
+    head together, and of the arm's modules), ``device`` ("cpu", the default, or "cuda", there with
+    bfloat16 where that loses nothing) and ``micro_batch_size`` (see `TaskModel.states`; 0, the
+    default, for all).
     """
     device = job.get("device", "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device='cuda': torch sees no GPU here; allowed: cpu")
     model.micro_batch_size = job.get("micro_batch_size", 0)
-    rates = {
-        "encoder": job["learning_rate"],
-        "head": job["head_learning_rate"],
-        "arm": job.get("discriminator_learning_rate", 0.0),
-    }
+    rates = {"encoder": job["learning_rate"], "head": job["head_learning_rate"]}
+    rates["arm"] = job.get("discriminator_learning_rate", 0.0)
     with tempfile.TemporaryDirectory() as folder:
         seed = torch_seed(dropout) % 2**32
-        arguments = TrainingArguments(
-            output_dir=folder,
-            max_steps=len(data),
-            weight_decay=job["weight_decay"],
-            warmup_steps=round(job["warmup"] * len(data)),
-            lr_scheduler_type="linear",
-            max_grad_norm=0.0,  # `JointTrainer` clips
-            seed=seed,
-            use_cpu=device == "cpu",
-            report_to="none",
-            save_strategy="no",
-            logging_strategy="no",
-            disable_tqdm=True,
+        arguments = TrainingArguments(  # `JointTrainer` clips
+            output_dir=folder, max_steps=len(data), weight_decay=job["weight_decay"], seed=seed,
+            warmup_steps=round(job["warmup"] * len(data)), lr_scheduler_type="linear",
+            max_grad_norm=0.0, use_cpu=device == "cpu", dataloader_pin_memory=device != "cpu",
+            report_to="none", save_strategy="no", logging_strategy="no", disable_tqdm=True,
             remove_unused_columns=False,
-            dataloader_pin_memory=device != "cpu",
-        )
-        trainer = JointTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=data,
-            clip=job["max_grad_norm"],
-            learning_rates=rates,
-        )
+        )  # fmt: skip
+        limits = {"clip": job["max_grad_norm"], "learning_rates": rates}
+        trainer = JointTrainer(model=model, args=arguments, train_dataset=data, **limits)
         trainer.remove_callback(PrinterCallback)
         # one GPU a job: a batch is one, not to be split over several
         trainer.args._n_gpu = min(1, trainer.args.n_gpu)
