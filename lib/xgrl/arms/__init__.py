@@ -8,8 +8,6 @@ same method with settings of its own in the study file (``nuisance.lambda_max``,
 ``discriminator_features``, ``discriminator_layer``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
@@ -28,27 +26,19 @@ TRAINABLE = ("classification", "multiple_choice", "span_qa", "tagging", "mixture
 class ArmSpec:
     """One line of the table of arms.
 
-    Attributes:
-        text: the prepared corpus that its batches hold beside the labelled texts: "unlabelled",
-            "language-modelling" (text that may be used for it), "pairs" (translations) or
-            "translated" (translations of the task's own rows).
-        trains: whether it trains an encoder; then its class stands in `arm_classes`.
-        formats: formats of the intermediate tasks that it can serve.
-        domains: how its discriminator must divide the languages, where it cannot choose: "binary".
-        cached: whether it trains on the stored output of the frozen layers; not where it changes
-            what they read or compute.
-        checkpoint: the arm whose checkpoint it takes as it is, where it trains nothing.
-        vectors: what is done to the vectors (n, H) of a retrieval target, which is then all that it
-            serves.
+    text: the prepared corpus that its batches hold beside the labelled texts: "unlabelled",
+    "language-modelling" (text that may be used for it), "pairs" (translations) or "translated" (of
+    the task's own rows). cached: whether it trains on the stored output of the frozen layers; not
+    where it changes what they read or compute.
     """
 
     text: str = ""
-    trains: bool = True
-    formats: tuple[str, ...] = TRAINABLE
-    domains: str = ""
+    trains: bool = True  # an encoder; then its class stands in `arm_classes`
+    formats: tuple[str, ...] = TRAINABLE  # of the intermediate tasks that it can serve
+    domains: str = ""  # how its discriminator must divide the languages, if it must: "binary"
     cached: bool = True
-    checkpoint: str = ""
-    vectors: Callable | None = None
+    checkpoint: str = ""  # the arm whose checkpoint it takes as it is, where it trains nothing
+    vectors: Callable | None = None  # applied to vectors (n, H) of retrieval, all that it serves
 
 
 ARMS = {
@@ -69,7 +59,7 @@ ARMS = {
 }
 
 
-def arm_classes() -> dict[str, type[Arm]]:
+def arm_classes() -> "dict[str, type[Arm]]":
     """The class of every arm that trains. They need torch; who only looks at `ARMS` does not."""
     from xgrl.arms.base import Standard
     from xgrl.arms.cdan import CDAN
@@ -81,18 +71,10 @@ def arm_classes() -> dict[str, type[Arm]]:
     from xgrl.arms.wdgrl import WDGRL
 
     return {
-        "standard": Standard,
-        "control": Control,
-        "dann": DANN,
-        "shuffled": Shuffled,
-        "cdan": CDAN,
-        "wdgrl": WDGRL,
-        "mlm": MLM,
-        "translated": Translated,
-        "robust-adversarial": Adversarial,
-        "robust-smoothing": Smoothing,
-        "lexical": Lexical,
-    }
+        "standard": Standard, "control": Control, "dann": DANN, "shuffled": Shuffled,
+        "cdan": CDAN, "wdgrl": WDGRL, "mlm": MLM, "translated": Translated,
+        "robust-adversarial": Adversarial, "robust-smoothing": Smoothing, "lexical": Lexical,
+    }  # fmt: skip
 
 
 def is_arm(name: str) -> bool:
@@ -103,9 +85,8 @@ def is_arm(name: str) -> bool:
 def method_of(arm: str) -> str:
     """The arm of the table that a name is, or is a variant of; ValueError where there is none."""
     if not is_arm(arm):
-        raise ValueError(
-            f"arm={arm!r}: unknown; allowed: {', '.join(ARMS)}, or one of them with -suffix"
-        )
+        allowed = f"{', '.join(ARMS)}, or one of them with -suffix"
+        raise ValueError(f"arm={arm!r}: unknown; allowed: {allowed}")
     return max((name for name in ARMS if arm == name or arm.startswith(f"{name}-")), key=len)
 
 
@@ -131,7 +112,7 @@ def arm_spec(arm: str) -> ArmSpec:
     return ARMS[method_of(arm)]
 
 
-def arm_class(arm: str) -> type[Arm]:
+def arm_class(arm: str) -> "type[Arm]":
     """The class of an arm; ValueError for an unknown name and for one that trains nothing."""
     if not arm_spec(arm).trains:
         trained = [name for name, spec in ARMS.items() if spec.trains]
@@ -151,12 +132,9 @@ def refusal(
 ) -> str:
     """Why an arm cannot serve an intermediate task, or a target; "" where it can.
 
-    Args:
-        arm: its name.
-        task: a line of the tables in `xgrl.tasks`.
-        translations: languages in which the sources of the study have the task's own training rows;
-            None: not known here.
-        domains: what the study asks its discriminator to tell apart.
+    task: a line of the tables in `xgrl.tasks`; translations: languages in which the sources of the
+    study have the task's own training rows, None where that is not known; domains: what the study
+    asks its discriminator to tell apart.
     """
     spec = arm_spec(arm)
     if task.role == "target":
@@ -167,13 +145,9 @@ def refusal(
         wanted = ", ".join(spec.formats).replace("_", " ")
         return f"{arm!r} serves {wanted} only, and {task.name!r} is {task.format.replace('_', ' ')}"
     if spec.text == "translated" and translations is not None and not list(translations):
-        return (
-            f"{arm!r} needs translations of the training rows, and the study's sources have none "
-            f"of {task.name!r}"
-        )
+        needed = f"{arm!r} needs translations of the training rows"
+        return f"{needed}, and the study's sources have none of {task.name!r}"
     if spec.domains and domains not in ("", spec.domains):
-        return (
-            f"{arm!r} separates English from the rest: domains must be {spec.domains!r} for it, "
-            f"not {domains!r}"
-        )
+        wanted = f"domains must be {spec.domains!r} for it, not {domains!r}"
+        return f"{arm!r} separates English from the rest: {wanted}"
     return ""

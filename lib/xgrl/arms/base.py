@@ -13,45 +13,32 @@ change what goes into the encoder (`Arm.alter`), or need more of it than its tra
 et al. 2018, arXiv 1811.01088).
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from xgrl.models.task_model import Inputs, Step, Term
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
 class ArmSettings:
-    """What an arm may need to know before it sees a batch.
+    """What an arm may need to know before it sees a batch; ids are of the study's vocabulary.
 
-    Args:
-        features: size H of a feature vector.
-        domains: number of domains the unlabelled text is from.
-        lambda_max: the arm's strength: largest weight of its term for the encoder, or radius of a
-            perturbation.
-        tokens: a discriminator reads every token instead of a text's mean.
-        layer: layer of the trained part that a discriminator reads; -1 is the last.
-        classes: of the intermediate task, 0 where it has none.
-        mask_id: id of the mask token in the study's vocabulary, None where the encoder has none.
-        special_ids: ids of special tokens in the study's vocabulary.
+    lambda_max is the arm's strength: largest weight of its term for the encoder, or radius of a
+    perturbation.
     """
 
-    features: int
-    domains: int
+    features: int  # size H of a feature vector
+    domains: int  # number of domains the unlabelled text is from
     lambda_max: float
-    tokens: bool = False
-    layer: int = -1
-    classes: int = 0
-    mask_id: int | None = None
-    special_ids: tuple[int, ...] = field(default=())
+    tokens: bool = False  # a discriminator reads every token instead of a text's mean
+    layer: int = -1  # layer of the trained part that a discriminator reads; -1 is the last
+    classes: int = 0  # of the intermediate task, 0 where it has none
+    mask_id: int | None = None  # of the mask token, None where the encoder has none
+    special_ids: tuple[int, ...] = ()
 
 
 def own_generator() -> torch.Generator:

@@ -16,12 +16,7 @@ Source: Libovický et al. 2020 (Findings of EMNLP, arXiv 2004.05160), section 3;
 ``use_shift_embeds`` of XTREME (Hu et al. 2020, arXiv 2003.11080).
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
 
 def centre(vectors: np.ndarray) -> np.ndarray:

@@ -41,9 +41,8 @@ class WDGRL(DANN):
             given = f"domains={settings.domains}"
             raise ValueError(f"{given}: wdgrl separates English from the rest, that is two domains")
         super().__init__(settings)
-        self.discriminator = nn.Sequential(
-            nn.Linear(settings.features, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1)
-        )
+        layers = nn.Linear(settings.features, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1)
+        self.discriminator = nn.Sequential(*layers)
         self.generator = own_generator()
 
     def distance(self, features: Tensor, domains: Tensor) -> Tensor:

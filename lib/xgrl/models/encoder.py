@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import tokenizers
 import torch
 from filelock import FileLock
 from huggingface_hub import ModelCard
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import models, pre_tokenizers, processors
 from torch import nn
 from transformers import (
     AutoModel,
@@ -27,14 +28,13 @@ from transformers import (
     BertConfig,
     BertModel,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
 from transformers.utils import logging
 
 from xgrl.models.heads import mean_pool
 from xgrl.models.split import hidden_states, keep_layers, layer_stack, prefix
-from xgrl.models.tokens import restore, tokenise
+from xgrl.models.tokens import Tokenizer, restore, tokenise
 from xgrl.runs import records
 from xgrl.runs.cache import cache_folder
 from xgrl.runs.params import nearest_names
@@ -51,12 +51,12 @@ CONVERSION = 1  # counts changes of what is written into the embedded folder
 SPECIAL = {"bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>",
            "sep_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}  # fmt: skip
 # no pickle, no code that comes with a checkpoint
-SAFELY = {"use_safetensors": True, "trust_remote_code": False}
+SAFELY = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32}
 
 
 def load_encoder(
     name_or_path: str | Path = "embedded", layers: int | None = None
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+) -> tuple[PreTrainedModel, Tokenizer]:
     """Load an encoder without pooler, in evaluation mode, and its tokenizer.
 
     name_or_path: "embedded", "tiny", a `save_pretrained` folder or a hub id "owner/name". A trimmed
@@ -72,10 +72,8 @@ def load_encoder(
     elif Path(name).is_dir() or name.count("/") == 1:
         model, tokenizer = _load(name)
     else:
-        raise ValueError(
-            f"encoder {name!r}: {nearest_names(name, NAMES)}, an existing folder, or a hub id "
-            f"'owner/name'"
-        )
+        known = nearest_names(name, NAMES)
+        raise ValueError(f"encoder {name!r}: {known}, an existing folder, or a hub id 'owner/name'")
     if layers is not None:
         depth = len(layer_stack(model))
         if not 1 <= layers <= depth:
@@ -84,17 +82,13 @@ def load_encoder(
     return model.eval(), tokenizer
 
 
-def _load(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _load(folder: str | Path) -> tuple[PreTrainedModel, Tokenizer]:
     with _quietly():
-        model, info = AutoModel.from_pretrained(
-            folder, output_loading_info=True, dtype=torch.float32, **SAFELY
-        )
+        model, info = AutoModel.from_pretrained(folder, output_loading_info=True, **SAFELY)
     missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
     if missing:
-        raise ValueError(
-            f"encoder {str(folder)!r}: {len(missing)} weights are missing in the checkpoint, the "
-            f"first is {missing[0]}"
-        )
+        lacking = f"{len(missing)} weights are missing in the checkpoint"
+        raise ValueError(f"encoder {str(folder)!r}: {lacking}, the first is {missing[0]}")
     if hasattr(model, "pooler"):
         model.pooler = None
     base = getattr(model.config, "xgrl_base", None)
@@ -106,17 +100,15 @@ def _load(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
         model = restore(model, np.load(kept), full_model)
     rows, wanted = model.config.vocab_size, full_model.config.vocab_size
     if rows != wanted:
-        raise ValueError(
-            f"checkpoint {str(folder)!r} has {rows} rows, its base {base!r} {wanted}, and "
-            f"kept_ids.npy, which says which rows they are, is not there: write checkpoints with "
-            f"save_checkpoint"
-        )
+        given = f"checkpoint {str(folder)!r} has {rows} rows, its base {base!r} {wanted}"
+        lacking = "kept_ids.npy, which says which rows they are, is not there"
+        raise ValueError(f"{given}, and {lacking}: write checkpoints with save_checkpoint")
     return model, tokenizer
 
 
 def load_trimmed(folder: str | Path) -> PreTrainedModel:
     """An encoder as it lies in a folder, with the vocabulary that was kept of it."""
-    return AutoModel.from_pretrained(folder, dtype=torch.float32, **SAFELY)
+    return AutoModel.from_pretrained(folder, **SAFELY)
 
 
 @contextmanager
@@ -165,31 +157,21 @@ def _save_model(model: PreTrainedModel, folder: Path) -> None:
     state = model.state_dict()
     if getattr(model, "pooler", False) is None:
         size = model.config.hidden_size
-        state["pooler.dense.weight"], state["pooler.dense.bias"] = (
-            torch.eye(size),
-            torch.zeros(size),
-        )
+        state |= {"pooler.dense.weight": torch.eye(size), "pooler.dense.bias": torch.zeros(size)}
     with _quietly():
         model.save_pretrained(folder, state_dict=state)
 
 
-def _tiny() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _tiny() -> tuple[PreTrainedModel, Tokenizer]:
     """A random BertModel (4 layers, hidden 32) over the fixture's words, always the same."""
     words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *fixture_vocabulary()]
     numbers = {word: i for i, word in enumerate(words)}
-    backend = Tokenizer(models.WordLevel(numbers, unk_token="<unk>"))
+    backend = tokenizers.Tokenizer(models.WordLevel(numbers, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
-    backend.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>",
-        pair="<s> $A </s> </s> $B </s>",
-        special_tokens=[("<s>", 0), ("</s>", 2)],
-    )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        model_max_length=128,
-        model_input_names=["input_ids", "attention_mask"],
-        **SPECIAL,
-    )
+    single, pair, special = "<s> $A </s>", "<s> $A </s> </s> $B </s>", [("<s>", 0), ("</s>", 2)]
+    backend.post_processor = processors.TemplateProcessing(single, pair, special)
+    options = {"model_max_length": 128, "model_input_names": ["input_ids", "attention_mask"]}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **options, **SPECIAL)
     config = BertConfig(vocab_size=len(words), hidden_size=32, num_hidden_layers=4,
                         num_attention_heads=2, intermediate_size=64, max_position_embeddings=128,
                         bos_token_id=0, pad_token_id=1, eos_token_id=2)  # fmt: skip
@@ -199,13 +181,9 @@ def _tiny() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 
 def embed(
-    texts: Sequence[str],
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    layer: int = -1,
-    batch_size: int = 64,
-    max_length: int = 512,
-) -> np.ndarray:
+    texts: Sequence[str], model: PreTrainedModel, tokenizer: Tokenizer, layer: int = -1,
+    batch_size: int = 64, max_length: int = 512,
+) -> np.ndarray:  # fmt: skip
     """Sentence vectors: mean over all tokens of one layer's output, L2-normalised.
 
     texts: n strings; an empty one is its special tokens, a longer one is cut at `max_length` tokens
@@ -215,17 +193,13 @@ def embed(
     """
     depth = len(layer_stack(model))
     if not -depth - 1 <= layer <= depth:
-        raise ValueError(
-            f"layer={layer}: the encoder has layers 0 to {depth}, or -1 to {-depth - 1} from the "
-            f"last"
-        )
+        allowed = f"0 to {depth}, or -1 to {-depth - 1} from the last"
+        raise ValueError(f"layer={layer}: the encoder has layers {allowed}")
     layer %= depth + 1
     tokens = tokenise(texts, tokenizer, min(max_length, tokenizer.model_max_length))
     if len(tokens.ids) and tokens.ids.max() >= model.config.vocab_size:
-        raise ValueError(
-            f"token id {tokens.ids.max()} is outside the model's {model.config.vocab_size} rows: "
-            f"a trimmed model?"
-        )
+        rows = f"the model's {model.config.vocab_size} rows"
+        raise ValueError(f"token id {tokens.ids.max()} is outside {rows}: a trimmed model?")
     lower = (model if layer == depth else prefix(model, layer)).eval()
     vectors = np.zeros((len(tokens), model.config.hidden_size), np.float32)
     order = np.argsort(-tokens.lengths, kind="stable")
@@ -238,12 +212,9 @@ def embed(
 
 
 def save_checkpoint(
-    model: PreTrainedModel,
-    folder: str | Path,
-    kept_ids: np.ndarray | None,
-    base: str | Path,
+    model: PreTrainedModel, folder: str | Path, kept_ids: np.ndarray | None, base: str | Path,
     card: ModelCard | None = None,
-) -> Path:
+) -> Path:  # fmt: skip
     """Write an encoder as a `save_pretrained` folder that plain transformers loads, all at once.
 
     kept_ids: original ids of a trimmed vocabulary's rows (K,), None for a full one. base: the

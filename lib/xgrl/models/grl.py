@@ -33,14 +33,8 @@ class _Reverse(torch.autograd.Function):
 
 
 def gradient_reversal(features: Tensor, weight: float) -> Tensor:
-    """The identity whose gradient is multiplied by ``-weight``.
-
-    Args:
-        features: any shape.
-        weight: lambda, at least 0.
-
-    Returns:
-        `features`, same shape and values.
+    """`features` of any shape as they are, their gradient multiplied by ``-weight`` (lambda, at
+    least 0).
     """
     if not weight >= 0:
         raise ValueError(f"weight={weight!r}: gradient reversal needs a weight of at least 0")
@@ -55,21 +49,16 @@ def lambda_at(progress: float, lambda_max: float) -> float:
 
 
 class Discriminator(nn.Module):
-    """Which language is a feature vector from? One hidden layer, as in Ganin et al. 2016 section 5.
-
-    Args:
-        features: size of a feature vector.
-        domains: number of classes.
-        hidden: size of the hidden layer.
+    """Which of several languages is a feature vector of size `features` from? One hidden layer, as
+    in Ganin et al. 2016 section 5.
     """
 
     def __init__(self, features: int, domains: int, hidden: int = 256):
         super().__init__()
         if domains < 2:
             raise ValueError(f"domains={domains}: a discriminator needs at least two")
-        self.layers = nn.Sequential(
-            nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, domains)
-        )
+        layers = nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, domains)
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, H) to logits (B, domains)."""

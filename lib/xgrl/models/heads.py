@@ -30,13 +30,8 @@ def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 class Head(nn.Module):
-    """Dropout and one linear layer; `pooled` says whether it reads the pooled features or every
-    token.
-
-    Args:
-        features: H.
-        outputs: size of the linear layer's output.
-        dropout: share of features that are dropped in training.
+    """Dropout and one linear layer of `outputs` numbers; `pooled` says whether it reads the pooled
+    features or every token.
     """
 
     pooled = True

@@ -7,13 +7,12 @@ the whole model, bit for bit, for BERT, XLM-R and ModernBERT: the parts are copi
 fewer layers, and above the split the embeddings give way to a module that passes inputs_embeds on.
 """
 
-from __future__ import annotations
-
 import copy
+from typing import Self
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
@@ -22,19 +21,17 @@ from xgrl.models.tokens import Tokens, pad
 
 def hidden_states(
     part: PreTrainedModel, tokens: Tokens, index: np.ndarray
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[Tensor, Tensor]:
     """The last hidden states (B, L, H) of some texts, and their mask (B, L)."""
-    ids, mask = (
-        values.to(part.device)
-        for values in pad([tokens[i] for i in index], part.config.pad_token_id or 0)
-    )
+    batch = pad([tokens[i] for i in index], part.config.pad_token_id or 0)
+    ids, mask = (values.to(part.device) for values in batch)
     return part(input_ids=ids, attention_mask=mask).last_hidden_state, mask
 
 
 class _PassThrough(nn.Module):
     """Stands where the embeddings were: hidden states go into the layers unchanged."""
 
-    def forward(self, *, inputs_embeds: torch.Tensor, **_: object) -> torch.Tensor:
+    def forward(self, *, inputs_embeds: Tensor, **_: object) -> Tensor:
         return inputs_embeds
 
 
@@ -125,15 +122,13 @@ class Chain(nn.Module):
         """The last part's."""
         return self.parts[-1].config
 
-    def train(self, mode: bool = True) -> Chain:
+    def train(self, mode: bool = True) -> Self:
         super().train(mode)
         for part in self.parts[:-1]:
             part.eval()
         return self
 
-    def forward(
-        self, *, input_ids: torch.Tensor, attention_mask: torch.Tensor, **options: bool
-    ) -> ModelOutput:
+    def forward(self, *, input_ids: Tensor, attention_mask: Tensor, **options: bool) -> ModelOutput:
         """As the last part's."""
         first, *between, last = self.parts
         with torch.no_grad():
@@ -157,7 +152,6 @@ def join(model: PreTrainedModel, trained: PreTrainedModel | Chain) -> PreTrained
     try:
         target.load_state_dict(trained.state_dict())
     except RuntimeError as error:
-        raise ValueError(
-            f"{upper} upper layers do not fit an encoder of {layers}: {error}"
-        ) from None
+        given = f"{upper} upper layers do not fit an encoder of {layers}"
+        raise ValueError(f"{given}: {error}") from None
     return model

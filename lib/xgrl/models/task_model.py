@@ -4,8 +4,6 @@ The loss of a run is L_task + L_arm (`xgrl.arms.base`). One forward pass serves 
 other texts go through the encoder together, the head reads the labelled ones, the arm the step.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,21 +27,15 @@ class Step:
     """One step as an arm sees it: B sequences of T tokens, the first `count` labelled, U others
     after them.
 
-    Attributes:
-        model: encoder, head and arm.
-        inputs: what the encoder was called with, ``input_ids`` (B, T) or ``inputs_embeds`` (B, T,
-            H), and ``attention_mask``.
-        hidden: last hidden states (B, T, H).
-        read: hidden states (B, T, H) of the layer that the arm reads.
-        count: labelled sequences.
-        labels: of the labelled ones, as the head's format wants them (`xgrl.models.heads`).
-        domains: (U,) of the others: language, or whatever the arm's text is labelled with.
-        task: name of the task in a mixture, else "".
-        task_loss: of the labelled ones.
-        progress: share of training done, in [0, 1].
+    inputs: what the encoder was called with, ``input_ids`` (B, T) or ``inputs_embeds`` (B, T, H),
+    and ``attention_mask``; hidden: last hidden states (B, T, H); read: those of the layer that the
+    arm reads; labels: of the labelled ones, as the head's format wants them (`xgrl.models.heads`);
+    domains: (U,) of the others, language, or whatever the arm's text is labelled with; task: its
+    name in a mixture, else ""; task_loss: of the labelled ones; progress: share of training done,
+    in [0, 1].
     """
 
-    model: TaskModel
+    model: "TaskModel"
     inputs: Inputs
     hidden: Tensor
     read: Tensor
@@ -63,28 +55,19 @@ class Step:
 class TaskModel(nn.Module):
     """Encoder, head and arm together, as the trainer sees them.
 
-    Args:
-        encoder: the trainable part; called with ``inputs_embeds`` (B, T, H) or ``input_ids`` (B, T)
-            and ``attention_mask``.
-        head: see `xgrl.models.heads`; a `ModuleDict` of them for a mixture of tasks.
-        arm: adds a term to the loss (`xgrl.arms.base.Arm`); `Standard` at the target stage.
-        shared: name of the head of each task of a mixture.
-
-    Attributes:
-        micro_batch_size: sequences that go through the encoder at once in training; 0 for all.
+    encoder: the trainable part, called with ``inputs_embeds`` (B, T, H) or ``input_ids`` (B, T) and
+    ``attention_mask``; head: see `xgrl.models.heads`, a `ModuleDict` of them for a mixture of
+    tasks; arm: adds a term to the loss (`xgrl.arms.base.Arm`), `Standard` at the target stage;
+    shared: name of the head of each task of a mixture.
     """
 
-    micro_batch_size = 0
+    micro_batch_size = 0  # sequences that go through the encoder at once in training; 0 for all
 
     def __init__(
-        self,
-        encoder: nn.Module,
-        head: nn.Module,
-        arm: nn.Module,
-        shared: Mapping[str, str] | None = None,
+        self, encoder: nn.Module, head: nn.Module, arm: nn.Module, shared: Mapping[str, str] = {}
     ):
         super().__init__()
-        self.encoder, self.head, self.arm, self.shared = encoder, head, arm, dict(shared or {})
+        self.encoder, self.head, self.arm, self.shared = encoder, head, arm, dict(shared)
 
     def head_of(self, task: str = "") -> nn.Module:
         """The head that serves a task; a model of one task has one, without a name."""
@@ -107,18 +90,14 @@ class TaskModel(nn.Module):
         size, count = self.micro_batch_size, len(inputs["attention_mask"])
         if not size or count <= size or not torch.is_grad_enabled():
             return self._states(layers, inputs)
-        micro_batches = (
-            {name: value[i : i + size] for name, value in inputs.items()}
-            for i in range(0, count, size)
-        )
+        starts = range(0, count, size)
+        micro_batches = ({k: v[i : i + size] for k, v in inputs.items()} for i in starts)
         states = [checkpoint(self._states, layers, x, use_reentrant=False) for x in micro_batches]
         return [torch.cat(same) for same in zip(*states, strict=True)]
 
     def _states(self, layers: Sequence[int], inputs: Inputs) -> list[Tensor]:
         out = self.encoder(**inputs, output_hidden_states=max(layers) >= 0)
-        return [
-            out.hidden_states[layer] if layer >= 0 else out.last_hidden_state for layer in layers
-        ]
+        return [out.hidden_states[k] if k >= 0 else out.last_hidden_state for k in layers]
 
     def features(self, layer: int = -1, **inputs: Tensor) -> Tensor:
         """Pooled features (B, H) of a padded batch."""
@@ -127,11 +106,8 @@ class TaskModel(nn.Module):
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """What is trained, by part; what an arm trains inside the encoder is the arm's."""
         own = {id(weight) for weight in self.arm.parameters()}
-        weights = {
-            "encoder": [w for w in self.encoder.parameters() if id(w) not in own],
-            "head": self.head.parameters(),
-            "arm": self.arm.parameters(),
-        }
+        weights = {"encoder": [w for w in self.encoder.parameters() if id(w) not in own]}
+        weights |= {"head": self.head.parameters(), "arm": self.arm.parameters()}
         return {name: [w for w in part if w.requires_grad] for name, part in weights.items()}
 
     def task_loss(self, hidden: Tensor, mask: Tensor, labels: Tensor, task: str) -> Tensor:

@@ -130,11 +130,10 @@ def remap(tokens: Tokens, kept: np.ndarray) -> Tokens:
     number[kept] = np.arange(len(kept), dtype=np.int32)
     ids = number[tokens.ids]
     if (unknown := ids < 0).any():
-        raise ValueError(
-            f"{unknown.sum()} of {len(ids)} token ids are outside the trimmed vocabulary of "
-            f"{len(kept)} rows, the first is {tokens.ids[unknown][0]}: prepare this text in 01 "
-            f"together with the rest of the study"
-        )
+        rows = f"the trimmed vocabulary of {len(kept)} rows"
+        which = f"{unknown.sum()} of {len(ids)} token ids are outside {rows}"
+        advice = "prepare this text in 01 together with the rest of the study"
+        raise ValueError(f"{which}, the first is {tokens.ids[unknown][0]}: {advice}")
     return Tokens(ids, tokens.offsets)
 
 
@@ -150,21 +149,17 @@ def trim(model: PreTrainedModel, kept: np.ndarray) -> PreTrainedModel:
     kept = np.asarray(kept, dtype=np.int64)
     weight = model.get_input_embeddings().weight
     if len(kept) == 0 or np.any(np.diff(kept) <= 0) or kept[0] < 0 or kept[-1] >= len(weight):
-        raise ValueError(
-            f"kept ids must be sorted, unique and inside a vocabulary of {len(weight)} rows"
-        )
+        inside = f"inside a vocabulary of {len(weight)} rows"
+        raise ValueError(f"kept ids must be sorted, unique and {inside}")
     number = {int(old): new for new, old in enumerate(kept)}
     padding = model.config.pad_token_id
     if padding is not None and padding not in number:
-        raise ValueError(
-            f"the padding id {padding} must be kept: pass the tokenizer's special ids to kept_ids"
-        )
+        advice = "pass the tokenizer's special ids to kept_ids"
+        raise ValueError(f"the padding id {padding} must be kept: {advice}")
     counts_from_padding = getattr(getattr(model, "embeddings", None), "padding_idx", None)
     if counts_from_padding is not None and number[padding] != padding:
-        raise ValueError(
-            f"{type(model).__name__} numbers positions from its padding id {padding}: keep every "
-            f"id below it too"
-        )
+        given = f"{type(model).__name__} numbers positions from its padding id {padding}"
+        raise ValueError(f"{given}: keep every id below it too")
     return with_words(model, weight.detach()[torch.from_numpy(kept)], number)
 
 
@@ -180,18 +175,14 @@ def restore(
     full = full_model.get_input_embeddings().weight.detach()
     fits = len(rows) == len(kept) and rows.shape[1] == full.shape[1]
     if not fits or (len(kept) and kept[-1] >= len(full)):
-        raise ValueError(
-            f"a trimmed embedding {tuple(rows.shape)} with {len(kept)} kept ids does not fit into "
-            f"{tuple(full.shape)}"
-        )
+        given = f"a trimmed embedding {tuple(rows.shape)} with {len(kept)} kept ids"
+        raise ValueError(f"{given} does not fit into {tuple(full.shape)}")
     weight = full.clone()
     weight[torch.from_numpy(np.asarray(kept, dtype=np.int64))] = rows.to(weight)
     return with_words(model, weight, {new: int(old) for new, old in enumerate(kept)})
 
 
-def with_words(
-    model: PreTrainedModel, weight: torch.Tensor, number: dict[int, int]
-) -> PreTrainedModel:
+def with_words(model: PreTrainedModel, weight: Tensor, number: dict[int, int]) -> PreTrainedModel:
     """A copy of a model with another word embedding, whose config's token ids are renumbered by
     `number` (None for an id that is not in it).
     """
