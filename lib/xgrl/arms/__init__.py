@@ -79,7 +79,7 @@ def arm_classes() -> "dict[str, type[Arm]]":
 
 def is_arm(name: str) -> bool:
     """Whether a name is an arm of the table, or a variant of one."""
-    return any(name == arm or name.startswith(f"{arm}-") for arm in ARMS)
+    return any(f"{name}-".startswith(f"{arm}-") for arm in ARMS)
 
 
 def method_of(arm: str) -> str:
@@ -87,7 +87,7 @@ def method_of(arm: str) -> str:
     if not is_arm(arm):
         allowed = f"{', '.join(ARMS)}, or one of them with -suffix"
         raise ValueError(f"arm={arm!r}: unknown; allowed: {allowed}")
-    return max((name for name in ARMS if arm == name or arm.startswith(f"{name}-")), key=len)
+    return max((name for name in ARMS if f"{arm}-".startswith(f"{name}-")), key=len)
 
 
 def arms_in_order(arms: Iterable[str]) -> list[str]:

@@ -8,10 +8,9 @@ discriminator D:
     Shuffled:  L_arm = CE(D(R_lambda(f)), pi(d))   pi: a new permutation inside every batch
 
 In all of them the discriminator descends its own loss at full weight. In DANN the encoder ascends
-it, weighted by lambda:
+it, weighted by lambda(p), p the share of training done (`xgrl.models.grl.lambda_at`):
 
-    dL/dtheta_encoder = dL_task/dtheta_encoder - lambda * dL_arm/df * df/dtheta_encoder,
-    lambda(p) = lambda_max (2 / (1 + exp(-10 p)) - 1),  p the share of training done.
+    dL/dtheta_encoder = dL_task/dtheta_encoder - lambda * dL_arm/df * df/dtheta_encoder
 
 In Control nothing reaches the encoder, at the same compute: what an unopposed discriminator
 achieves is read there, and DANN with lambda_max 0 equals it bit for bit. Shuffled keeps everything,

@@ -30,16 +30,16 @@ def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 class Head(nn.Module):
-    """Dropout and one linear layer of `outputs` numbers; `pooled` says whether it reads the pooled
-    features or every token.
+    """Dropout and one linear layer of `outputs` numbers, or of `scores` where a format has so many;
+    `pooled` says whether it reads the pooled features or every token.
     """
 
-    pooled = True
+    pooled, scores = True, 0
 
-    def __init__(self, features: int, outputs: int, dropout: float = 0.1):
+    def __init__(self, features: int, outputs: int = 0, dropout: float = 0.1):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(features, outputs)
+        self.linear = nn.Linear(features, self.scores or outputs)
 
     def forward(self, features: Tensor) -> Tensor:
         return self.linear(self.dropout(features))
@@ -56,8 +56,7 @@ class ClassificationHead(Head):
 class ChoiceHead(Head):
     """One of the choices of an example, whose number may differ: softmax over their scores."""
 
-    def __init__(self, features: int, outputs: int = 1, dropout: float = 0.1):
-        super().__init__(features, 1, dropout)
+    scores = 1
 
     def forward(self, features: Tensor) -> Tensor:
         return super().forward(features).squeeze(-1)
@@ -71,10 +70,7 @@ class ChoiceHead(Head):
 class SpanHead(Head):
     """First and last token of the answer, each a softmax over the window's tokens."""
 
-    pooled = False
-
-    def __init__(self, features: int, outputs: int = 2, dropout: float = 0.1):
-        super().__init__(features, 2, dropout)
+    pooled, scores = False, 2
 
     def loss(self, scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
         scores = scores.masked_fill(mask.unsqueeze(-1) == 0, -torch.inf)

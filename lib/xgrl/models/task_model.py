@@ -99,10 +99,6 @@ class TaskModel(nn.Module):
         out = self.encoder(**inputs, output_hidden_states=max(layers) >= 0)
         return [out.hidden_states[k] if k >= 0 else out.last_hidden_state for k in layers]
 
-    def features(self, layer: int = -1, **inputs: Tensor) -> Tensor:
-        """Pooled features (B, H) of a padded batch."""
-        return mean_pool(self.hidden(layer, **inputs), inputs["attention_mask"])
-
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """What is trained, by part; what an arm trains inside the encoder is the arm's."""
         own = {id(weight) for weight in self.arm.parameters()}

@@ -9,7 +9,7 @@ al. 2020, "Load what you need", for inference; here for training as well).
 import copy
 import json
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -52,24 +52,14 @@ class Tokens:
         return np.diff(self.offsets)
 
 
-class TokenWriter:
-    """Collects texts as one flat array, so that no list of all their ids is ever held."""
-
-    def __init__(self) -> None:
-        self._ids, self._lengths = array("i"), array("q")
-
-    def __len__(self) -> int:
-        return len(self._lengths)
-
-    def add(self, ids: Sequence[int]) -> None:
-        """One text more."""
-        self._ids.extend(ids)
-        self._lengths.append(len(ids))
-
-    def close(self) -> Tokens:
-        """All texts."""
-        offsets = np.concatenate([[0], np.cumsum(self._lengths)]).astype(np.int64)
-        return Tokens(np.array(self._ids, dtype=np.int32), offsets)
+def collect(texts: Iterable[Sequence[int]]) -> Tokens:
+    """The ids of each text as one flat array; no list of all of them is ever held."""
+    ids, lengths = array("i"), array("q")
+    for text in texts:
+        ids.extend(text)
+        lengths.append(len(text))
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return Tokens(np.array(ids, dtype=np.int32), offsets)
 
 
 def pad(rows: Sequence[np.ndarray], fill: int = 0) -> tuple[Tensor, Tensor]:
@@ -89,9 +79,14 @@ def tokenise(
     longer of a pair first).
 
     texts: strings, or pairs of strings whose second is "" where a row has no second text; read in
-    chunks. Returns Tokens. Raises TypeError where a text is not a string.
+    chunks. Raises TypeError where a text is not a string.
     """
-    writer, texts = TokenWriter(), iter(texts)
+    return collect(_token_ids(iter(texts), tokenizer, max_length))
+
+
+def _token_ids(
+    texts: Iterator[str | tuple[str, str]], tokenizer: Tokenizer, max_length: int
+) -> Iterator[Sequence[int]]:
     while chunk := [(t, "") if isinstance(t, str) else tuple(t) for t in islice(texts, CHUNK)]:
         for text in chain.from_iterable(chunk):
             if not isinstance(text, str):
@@ -104,9 +99,7 @@ def tokenise(
                 ids = tokenizer(*sides, truncation=True, max_length=max_length)["input_ids"]
                 for row, row_ids in zip(rows, ids, strict=True):
                     encoded[row] = row_ids
-        for row_ids in encoded:
-            writer.add(row_ids)
-    return writer.close()
+        yield from encoded
 
 
 def kept_ids(corpora: Iterable[Tokens], special_ids: Iterable[int]) -> np.ndarray:
@@ -163,16 +156,12 @@ def trim(model: PreTrainedModel, kept: np.ndarray) -> PreTrainedModel:
     return with_words(model, weight.detach()[torch.from_numpy(kept)], number)
 
 
-def restore(
-    model: PreTrainedModel, kept: np.ndarray, full_model: PreTrainedModel
-) -> PreTrainedModel:
+def restore(model: PreTrainedModel, kept: np.ndarray, full: PreTrainedModel) -> PreTrainedModel:
     """The inverse of `trim`: a copy with the full vocabulary, where rows that were not kept come
-    from `full_model`.
-
-    Raises ValueError where the shapes do not fit.
+    from the model `full`; ValueError where the shapes do not fit.
     """
     rows = model.get_input_embeddings().weight.detach()
-    full = full_model.get_input_embeddings().weight.detach()
+    full = full.get_input_embeddings().weight.detach()
     fits = len(rows) == len(kept) and rows.shape[1] == full.shape[1]
     if not fits or (len(kept) and kept[-1] >= len(full)):
         given = f"a trimmed embedding {tuple(rows.shape)} with {len(kept)} kept ids"

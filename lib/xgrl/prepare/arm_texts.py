@@ -16,6 +16,7 @@ generators of their own, so that nothing else of a study changes when an arm is 
 
 import warnings
 from collections.abc import Container, Iterable, Mapping
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -36,13 +37,9 @@ AGREEMENT = 0.99
 
 
 def text_of_arms(
-    job: Job,
-    corpora: Mapping[str, Dataset],
-    unlabelled: Dataset,
-    parallel_texts: Dataset,
-    tokenizer: Tokenizer,
-    lengths: np.ndarray,
-) -> dict[str, Dataset]:
+    job: Job, corpora: Mapping[str, Dataset], unlabelled: Dataset, parallel_texts: Dataset,
+    tokenizer: Tokenizer, lengths: np.ndarray,
+) -> dict[str, Dataset]:  # fmt: skip
     """The corpora of the table above that the study's arms need, before the leakage check; none if
     none of its arms needs one.
 
@@ -132,12 +129,9 @@ def choose_parallel(job: Job, corpora: Mapping[str, Dataset]) -> Dataset:
         warnings.warn(f"parallel texts are left out: {error}", stacklevel=2)
     if pool is None:
         return Dataset.from_dict({"id": [], "language": [], "text": []})
-    trained = {
-        normalise(text)
-        for name, rows in corpora.items()
-        if name.endswith(ENGLISH)
-        for text in surface(rows, schema_of(name))
-    }
+    english = {name: rows for name, rows in corpora.items() if name.endswith(ENGLISH)}
+    shown = chain.from_iterable(surface(rows, schema_of(name)) for name, rows in english.items())
+    trained = set(map(normalise, shown))
     frame = pool.to_pandas()
     frame = frame[~frame["english"].map(normalise).isin(trained)]
     times = frame["id"].value_counts().sort_index()
@@ -158,10 +152,8 @@ def _pairs(job: Job, parallel_texts: Dataset, tokenizer: Tokenizer, lengths: np.
         given = f"unlabelled_languages={job['unlabelled_languages']}: sources {job['sources']}"
         raise ValueError(f"{given} have no translation pair in these")
     ids, texts = set(parallel_texts["id"]), {normalise(text) for text in parallel_texts["text"]}
-    free = [
-        i not in ids and normalise(text) not in texts
-        for i, text in zip(pool["id"], pool["english"], strict=True)
-    ]
+    pairs = zip(pool["id"], pool["english"], strict=True)
+    free = [i not in ids and normalise(english) not in texts for i, english in pairs]
     pool = pool.select(np.flatnonzero(free))
     rows = _matched(job, pool, "pairs", tokenizer, lengths, "english")
     ids = [f"{i}|{language}" for i, language in zip(rows["id"], rows["language"], strict=True)]
@@ -192,11 +184,10 @@ def _translated(task: Task, english: Dataset, job: Job) -> Dataset:
         rows = rows.select([number[example] for example in there])
         same = np.array([label[i] for i in there]) == np.array(rows["label"])
         if not there or same.mean() < AGREEMENT:
-            raise SourceError(
-                f"{task.name} translated into {language!r} from {source!r}: of {len(due)} rows "
-                f"{len(there)} have the id of an English one and {same.sum()} its label too, "
-                f"expected {AGREEMENT:.0%}; the two differ in their order"
-            )
+            which = f"{task.name} translated into {language!r} from {source!r}: of {len(due)} rows"
+            found = f"{len(there)} have the id of an English one and {same.sum()} its label too"
+            expected = f"expected {AGREEMENT:.0%}; the two differ in their order"
+            raise SourceError(f"{which} {found}, {expected}")
         rows = rows.remove_columns("id").add_column("id", [f"{i}|{language}" for i in there])
         chosen.append(rows.select(np.flatnonzero(same)))
     return concatenate_datasets(chosen)

@@ -26,7 +26,7 @@ from itertools import chain
 import numpy as np
 from datasets import Dataset
 
-from xgrl.models.tokens import CHUNK, Tokenizer, TokenWriter, tokenise
+from xgrl.models.tokens import CHUNK, Tokenizer, Tokens, tokenise
 from xgrl.prepare.corpus import Encoded
 
 STRIDE = 128
@@ -70,21 +70,17 @@ def encode(rows: Dataset, format: str, tokenizer: Tokenizer, max_length: int) ->
 
 
 # of one example: token ids, their targets and origins
-Windows = list[tuple[Sequence[int], np.ndarray, np.ndarray]]
+Windows = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def _encoded(examples: Iterator[Windows], *shape: int) -> Encoded:
     """The windows of each example as arrays; `shape` of one target."""
-    writer, first, empty = TokenWriter(), [0], np.empty((0, *shape), np.int32)
-    targets, origin = [empty], [empty]
-    for windows in examples:
-        for ids, window_targets, window_origin in windows:
-            writer.add(ids)
-            targets.append(window_targets)
-            origin.append(window_origin)
-        first.append(len(writer))
-    targets, origin = np.concatenate(targets), np.concatenate(origin)
-    return Encoded(writer.close(), None, np.array(first, dtype=np.int64), targets, origin)
+    windows_of, empty = list(examples), np.empty((0, *shape), np.int32)
+    windows = [(empty.reshape(-1), empty, empty), *chain.from_iterable(windows_of)]
+    offsets = np.cumsum([len(ids) for ids, _, _ in windows])
+    ids, targets, origin = map(np.concatenate, zip(*windows, strict=True))
+    first = np.cumsum([0, *map(len, windows_of)])
+    return Encoded(Tokens(ids, offsets), None, first, targets, origin)
 
 
 def _context_windows(rows: Dataset, tokenizer: Tokenizer, max_length: int) -> Iterator[Windows]:
@@ -100,7 +96,8 @@ def _context_windows(rows: Dataset, tokenizer: Tokenizer, max_length: int) -> It
             offsets = np.array(out["offset_mapping"][window], np.int32).reshape(-1, 2)
             offsets = np.where(inside[:, None], offsets, -1)
             span = _span(offsets, chunk["answers"][owner])[None]
-            examples[owner].append((out["input_ids"][window], span, offsets))
+            ids = np.array(out["input_ids"][window], np.int32)
+            examples[owner].append((ids, span, offsets))
         yield from examples
 
 
@@ -137,7 +134,7 @@ def _word_windows(rows: Dataset, tokenizer: Tokenizer, max_length: int) -> Itera
             windows: Windows = []
             for start, end in _fill([len(pieces) for pieces in words], room):
                 inside = words[start:end]
-                ids = [*before, *(piece for pieces in inside for piece in pieces), *after]
+                ids = np.array([*before, *chain.from_iterable(inside), *after], np.int32)
                 begins = len(before) + np.cumsum([0, *map(len, inside)])[:-1]
                 targets = np.full(len(ids), IGNORED, np.int32)
                 origin = np.full(len(ids), -1, np.int32)

@@ -17,15 +17,9 @@ CANDIDATES = 10  # texts looked at for each one wanted, so that lengths can be m
 
 
 def choose_lengths(
-    rows: Dataset,
-    languages: Iterable[str],
-    wanted: int,
-    longest: int,
-    tokenizer: Tokenizer,
-    lengths: np.ndarray,
-    rng: np.random.Generator,
-    column: str = "text",
-) -> dict[str, np.ndarray]:
+    rows: Dataset, languages: Iterable[str], wanted: int, longest: int, tokenizer: Tokenizer,
+    lengths: np.ndarray, rng: np.random.Generator, column: str = "text",
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Positions (wanted,) in `rows` of as many rows of each language, all with the same lengths,
     those of other texts; ValueError where a language has fewer.
 

@@ -49,12 +49,8 @@ class StudyRows:
 
     def add(self, corpora: Mapping[str, Dataset]) -> None:
         """Add corpora: all test sets first, with or before what is trained on."""
-        tests = {
-            name: rows
-            for name, rows in self.corpora.items()
-            if not is_trained_on(name) and not name.endswith("/dev")
-        }
-        clean, leaks = drop_leaked(tests | dict(corpora))
+        names = [k for k in self.corpora if not is_trained_on(k) and not k.endswith("/dev")]
+        clean, leaks = drop_leaked({k: self.corpora[k] for k in names} | dict(corpora))
         self.leaks.append(leaks)
         for name, rows in corpora.items():
             self.corpora[name] = clean[name]
@@ -73,12 +69,9 @@ class StudyRows:
         """The texts beside them, matched in length: the discriminator's, those of single arms, and
         those to measure with.
         """
-        labelled = [
-            encoded.tokens.lengths
-            for name, encoded in self.encoded.items()
-            if name.startswith("intermediate/") and name.endswith("/train")
-        ]
-        known = (self.tokenizer, np.concatenate(labelled))
+        train = [k for k in self.encoded if k.startswith("intermediate/") and k.endswith("/train")]
+        lengths = np.concatenate([self.encoded[k].tokens.lengths for k in train])
+        known = (self.tokenizer, lengths)
         unlabelled, probing = choose_unlabelled(self.job, *known)
         with remembered(self.left_out):
             pairs = choose_parallel(self.job, self.corpora)

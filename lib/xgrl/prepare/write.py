@@ -85,13 +85,9 @@ def heads(corpora: Mapping[str, Dataset]) -> dict[str, dict[str, Any]]:
 
 
 def write_prepared(
-    folder: Path,
-    job: Job,
-    model: PreTrainedModel,
-    tokenizer: Tokenizer,
-    corpora: Mapping[str, Dataset],
-    encoded: Mapping[str, Encoded],
-) -> int:
+    folder: Path, job: Job, model: PreTrainedModel, tokenizer: Tokenizer,
+    corpora: Mapping[str, Dataset], encoded: Mapping[str, Encoded],
+) -> int:  # fmt: skip
     """Trim the encoder to the study's vocabulary and write it with every corpus, hidden states
     included where layers are frozen.
 
@@ -146,10 +142,8 @@ def _run_frozen(lower: PreTrainedModel, folders: list[Path], workers: int) -> No
             process.join(timeout=1)
             line.update(sum((folder / "hidden.npy").exists() for folder in folders))
     if failed := [process.exitcode for process in processes if process.exitcode]:
-        raise RuntimeError(
-            f"the frozen layers failed in {len(failed)} of {workers} processes, exit codes "
-            f"{failed}; out of memory?"
-        )
+        which = f"{len(failed)} of {workers} processes, exit codes {failed}"
+        raise RuntimeError(f"the frozen layers failed in {which}; out of memory?")
 
 
 def special_ids(folder: str | Path, tokenizer: Tokenizer) -> dict[str, Any]:

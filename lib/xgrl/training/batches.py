@@ -11,7 +11,6 @@ step.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -226,26 +225,16 @@ class JointBatches(Dataset):
 
     def seen(self) -> dict[str, int]:
         """What a run sees: examples and tokens, labelled and not, and tokens with padding."""
-        counts = np.zeros((2, 2), int)  # sequences and tokens, labelled and the arm's
-        for step in range(len(self)):
-            for i, (corpus, rows) in enumerate(self._sequences(step)):
-                counts[i] += len(rows), corpus.tokens.lengths[rows].sum()
-        return {
-            "labelled_examples": sum(map(len, self.rows)),
-            "labelled_tokens": int(counts[0, 1]),
-            "unlabelled_examples": int(counts[1, 0]),
-            "unlabelled_tokens": int(counts[1, 1]),
-            "padded_tokens": self.padded_tokens,
-        }
-
-    @cached_property
-    def padded_tokens(self) -> int:
-        """Tokens of all batches as the encoder sees them, padding included."""
-        total = 0
-        for step in range(len(self)):
+        seen = dict.fromkeys(("labelled_examples", "labelled_tokens", "unlabelled_examples"), 0)
+        seen |= {"unlabelled_tokens": 0, "padded_tokens": 0}
+        for step, units in enumerate(self.rows):
             lengths = [corpus.tokens.lengths[rows] for corpus, rows in self._sequences(step)]
-            total += sum(map(len, lengths)) * int(max(map(max, lengths)))
-        return total
+            seen["labelled_examples"] += len(units)
+            seen["labelled_tokens"] += int(lengths[0].sum())
+            seen["unlabelled_examples"] += sum(map(len, lengths[1:]))
+            seen["unlabelled_tokens"] += int(sum(each.sum() for each in lengths[1:]))
+            seen["padded_tokens"] += sum(map(len, lengths)) * int(max(map(max, lengths)))
+        return seen
 
 
 def batch_labels(corpus: Corpus, units: np.ndarray, sequences: np.ndarray, width: int) -> Tensor:

@@ -41,14 +41,10 @@ def gradients(task_loss: Tensor, term: Tensor, weights: Sequence[nn.Parameter]) 
     felt = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
     if all(gradient is None for gradient in felt):
         return {}
-    own = torch.autograd.grad(task_loss, weights, retain_graph=True, allow_unused=True)
-    a, b = (
-        torch.cat([
-            (torch.zeros_like(w) if g is None else g).flatten()
-            for w, g in zip(weights, of_loss, strict=True)
-        ])
-        for of_loss in (own, felt)
-    )  # fmt: skip
+    felt = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, felt, strict=True)]
+    settings = {"retain_graph": True, "allow_unused": True, "materialize_grads": True}
+    own = torch.autograd.grad(task_loss, weights, **settings)
+    a, b = (torch.cat([g.flatten() for g in grads]) for grads in (own, felt))
     norms = a.norm().item(), b.norm().item()
     cosine = (a @ b).item() / (norms[0] * norms[1]) if all(norms) else float("nan")
     return dict(zip(GRADIENTS, (*norms, cosine), strict=True))
@@ -93,7 +89,7 @@ def training_flops(model: TaskModel, data: JointBatches) -> int:
         (task_loss + term).backward()
     model.zero_grad()
     model.train(before)
-    return round(counter.total * data.padded_tokens / batch["attention_mask"].numel())
+    return round(counter.total * data.seen()["padded_tokens"] / batch["attention_mask"].numel())
 
 
 def diagnose(

@@ -51,17 +51,12 @@ def generators(master_seed: int, *stage: str, seed: int) -> dict[str, np.random.
     return {name: np.random.default_rng(s) for name, s in zip(STREAMS, seeds, strict=True)}
 
 
-def torch_seed(generator: np.random.Generator) -> int:
-    """A seed for torch drawn from a numpy generator."""
-    return int(generator.integers(2**63 - 1))
-
-
 def initialised(
     module: type[nn.Module], *args, generator: np.random.Generator, **kwargs
 ) -> nn.Module:
     """A module with initial weights from `generator`; torch's global state stays as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_seed(generator))
+        torch.manual_seed(int(generator.integers(2**63 - 1)))
         return module(*args, **kwargs)
 
 
@@ -158,7 +153,7 @@ def fit(
     rates = {"encoder": job["learning_rate"], "head": job["head_learning_rate"]}
     rates["arm"] = job.get("discriminator_learning_rate", 0.0)
     with tempfile.TemporaryDirectory() as folder:
-        seed = torch_seed(dropout) % 2**32
+        seed = int(dropout.integers(2**63 - 1)) % 2**32
         arguments = TrainingArguments(  # `JointTrainer` clips
             output_dir=folder, max_steps=len(data), weight_decay=job["weight_decay"], seed=seed,
             warmup_steps=round(job["warmup"] * len(data)), lr_scheduler_type="linear",
