@@ -91,9 +91,7 @@ def method_of(arm: str) -> str:
 
 
 def arms_in_order(arms: Iterable[str]) -> list[str]:
-    """Arms as they stand in tables: in the order of `ARMS`, a method before its variants, these by
-    number or name.
-    """
+    """Arms in the order of `ARMS`, a method before its variants, these by number or name."""
 
     def key(arm: str) -> tuple:
         method = method_of(arm)

@@ -27,8 +27,7 @@ from xgrl.models.task_model import Inputs, Step, Term
 class ArmSettings:
     """What an arm may need to know before it sees a batch; ids are of the study's vocabulary.
 
-    lambda_max is the arm's strength: largest weight of its term for the encoder, or radius of a
-    perturbation.
+    lambda_max is its strength: largest weight of its term for the encoder, or a radius.
     """
 
     features: int  # size H of a feature vector

@@ -13,8 +13,7 @@ trained layers, as in the standard arm. Layers up to `LAYER` are otherwise froze
 that trains all others. After training the adapters are added into W, so that the checkpoint is an
 ordinary one.
 
-The layers below the trained ones change, so their stored output cannot be used, here or at the
-target stage.
+Lower layers change, so their stored output cannot be used, here or at the target stage.
 
 Differences from the paper: an encoder instead of an 8B decoder, sentences as well as words as
 pairs, the hardest negative of the batch; adapters are trained beside the intermediate task instead

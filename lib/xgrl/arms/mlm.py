@@ -13,8 +13,7 @@ tied softmax they would. The arm is therefore close to continued pretraining, no
 itself is trained only where no layer is frozen; W, b and c are new, because the encoder comes
 without its language-modelling head.
 
-Frozen layers read the masked tokens, so their stored output cannot be used: each step runs the
-whole encoder.
+Frozen layers read the masked tokens: their stored output is unused, a step runs the whole encoder.
 
 *Text.* Data whose publishers ask that no language model be trained on them are not used: the
 embedded study's discriminator text carries such a request (BIG-bench's canary), so that this arm

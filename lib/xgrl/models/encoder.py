@@ -1,5 +1,4 @@
-"""The encoder: load it, turn texts into vectors, split it into a frozen lower and a trained upper
-part, save it.
+"""The encoder: load it, turn texts into vectors, save it.
 
 Three kinds of encoder load alike: "embedded" (multilingual-e5-small, dequantised once into an
 ordinary checkpoint), "tiny" (random, for the smoke study and the tests) and anything that

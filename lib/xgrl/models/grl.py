@@ -33,9 +33,7 @@ class _Reverse(torch.autograd.Function):
 
 
 def gradient_reversal(features: Tensor, weight: float) -> Tensor:
-    """`features` of any shape as they are, their gradient multiplied by ``-weight`` (lambda, at
-    least 0).
-    """
+    """`features` of any shape; their gradient is multiplied by ``-weight`` (lambda, at least 0)."""
     if not weight >= 0:
         raise ValueError(f"weight={weight!r}: gradient reversal needs a weight of at least 0")
     return _Reverse.apply(features, float(weight))

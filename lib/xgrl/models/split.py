@@ -62,9 +62,7 @@ def _validate_split(model: PreTrainedModel, k: int) -> None:
 
 
 def _without(model: PreTrainedModel, start: int, end: int, shared: dict[int, object]) -> nn.Module:
-    """A copy with the layers start to end - 1 and no pooler; what is in `shared`, by id, is not
-    copied but replaced.
-    """
+    """A copy with layers start to end - 1, no pooler; what is in `shared`, by id, is replaced."""
     part = copy.deepcopy(model, shared)
     keep_layers(part, start, end)
     if hasattr(part, "pooler"):
@@ -92,8 +90,7 @@ def top(model: PreTrainedModel, k: int) -> PreTrainedModel:
     output, and attention_mask.
 
     They share their weights with `model`, so that training them trains it, and `model` is then
-    saved as a whole. k = 0: the model itself, called with input_ids. Raises ValueError for another
-    k.
+    saved as a whole. k = 0: the model itself, called with input_ids. ValueError for another k.
     """
     _validate_split(model, k)
     if k == 0:
@@ -139,8 +136,7 @@ class Chain(nn.Module):
 
 
 def join(model: PreTrainedModel, trained: PreTrainedModel | Chain) -> PreTrainedModel:
-    """Load trained upper layers back into a whole encoder, as when they were trained in another
-    process.
+    """Load upper layers back into a whole encoder, as when another process trained them.
 
     model: the encoder that `top` was taken from, or an equal one; changed in place. trained: what
     `top` returned, or a `Chain` that ends in it. Returns `model`. Raises ValueError where they do

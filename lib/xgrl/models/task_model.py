@@ -24,15 +24,13 @@ def mixed_precision(device: torch.device) -> torch.autocast:
 
 @dataclass(frozen=True)
 class Step:
-    """One step as an arm sees it: B sequences of T tokens, the first `count` labelled, U others
-    after them.
+    """One step as an arm sees it: B sequences of T tokens, the first `count` labelled, U others.
 
     inputs: what the encoder was called with, ``input_ids`` (B, T) or ``inputs_embeds`` (B, T, H),
     and ``attention_mask``; hidden: last hidden states (B, T, H); read: those of the layer that the
     arm reads; labels: of the labelled ones, as the head's format wants them (`xgrl.models.heads`);
     domains: (U,) of the others, language, or whatever the arm's text is labelled with; task: its
-    name in a mixture, else ""; task_loss: of the labelled ones; progress: share of training done,
-    in [0, 1].
+    name in a mixture, else ""; task_loss: of the labelled ones; progress: in [0, 1], of training.
     """
 
     model: "TaskModel"

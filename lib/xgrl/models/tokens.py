@@ -103,8 +103,7 @@ def _token_ids(
 
 
 def kept_ids(corpora: Iterable[Tokens], special_ids: Iterable[int]) -> np.ndarray:
-    """The vocabulary of a study: every token id in any of its corpora and every special id, sorted,
-    (K,) int64.
+    """A study's vocabulary: every token id in its corpora and every special id, sorted, (K,) int64.
 
     It must cover every stage, language and test set, because an id outside has no row afterwards.
     """

@@ -38,8 +38,7 @@ class Encoded:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """A prepared corpus of n examples in m sequences; labels, first, targets and origin as in
-    `Encoded`.
+    """A prepared corpus of n examples in m sequences; labels to origin as in `Encoded`.
 
     `hidden` (T, H) float32, a row a token, is the frozen prefix's output, where it was computed.
     """

@@ -1,5 +1,4 @@
-"""The study's prepared folder: text tokenised once, vocabulary trimmed, frozen layers computed
-once.
+"""The study's prepared folder: text tokenised, vocabulary trimmed, frozen layers computed, once.
 
 ``01_prepare`` writes it, every later notebook only reads it. A text's hidden states depend in their
 last bits on the batch they were computed in; so the frozen lower layers are computed here, in a
@@ -40,9 +39,7 @@ disable_progress_bar()  # of loading weights: a second's work, and a red line in
 
 @dataclass(frozen=True)
 class Prepared:
-    """The prepared folder of a study; `cached`: its corpora come with the stored output of the
-    frozen layers, if any.
-    """
+    """The prepared folder of a study; `cached`: with the stored output of frozen layers, if any."""
 
     folder: Path
     cached: bool = True

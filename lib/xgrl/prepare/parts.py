@@ -45,8 +45,7 @@ def input_parts(
 def write_contents(
     folder: str | Path, names: Iterable[str], heads: dict[str, Any]
 ) -> dict[str, str]:
-    """Hash every part of a prepared folder, write ``contents/<part>.sha256``, and return the
-    hashes.
+    """Hash every part of a prepared folder, write ``contents/<part>.sha256``, return the hashes.
 
     Token ids are hashed as those of the full vocabulary, so that a part stays the same when texts
     elsewhere change what is kept of it. folder: complete but for this; names: of all corpora;

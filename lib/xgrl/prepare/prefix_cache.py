@@ -1,8 +1,7 @@
-"""The frozen layers' output, kept between studies: computed once for a text, whichever study it is
-prepared for.
+"""The frozen layers' output, kept between studies: computed once for a text.
 
-`frozen_states` writes a corpus's hidden.npy as `prefix_states` does, but looks
-into ``$XGRL_CACHE/prefix`` first. An entry is named by a hash of everything that its bits follow
+`frozen_states` writes a corpus's hidden.npy as `prefix_states` does, but looks into
+``$XGRL_CACHE/prefix`` first. An entry is named by a hash of everything that its bits follow
 from: configuration and weights of the layers, the word vectors that the texts look up (a vocabulary
 trimmed otherwise is the same to it), the texts as sequences of these, the versions of torch and
 transformers, and the kind of processor. It is linked into the study's folder where the file system
@@ -33,9 +32,7 @@ VOCABULARY = ("vocab_size", "_token_id", "_name_or_path", "xgrl_base")
 
 
 def frozen_states(lower: PreTrainedModel, tokens: Tokens, path: str | Path) -> bool:
-    """Write the output of the frozen layers `lower` for every token, (T, H) float32, to `path`;
-    True if it was in the cache.
-    """
+    """Write what the frozen layers give each token, (T, H) float32, to `path`; True if cached."""
     if not limit():
         prefix_states(lower, tokens, path)
         return False
@@ -55,8 +52,7 @@ def frozen_states(lower: PreTrainedModel, tokens: Tokens, path: str | Path) -> b
 def prefix_states(
     lower: PreTrainedModel, tokens: Tokens, path: str | Path, max_tokens_per_batch: int = 4096
 ) -> Path:
-    """Write the frozen prefix's output for every token of a corpus, (T, H) float32, to an .npy file
-    that jobs map.
+    """Write the frozen prefix's output for every token, (T, H) float32, as an .npy file to map.
 
     A text's last bits depend on the batch it is computed in, so batches follow from the corpus
     alone: texts in stable order of length, as many as fill `max_tokens_per_batch` with padding (a

@@ -66,9 +66,7 @@ class StudyRows:
         self.add(corpora)
 
     def add_texts(self) -> None:
-        """The texts beside them, matched in length: the discriminator's, those of single arms, and
-        those to measure with.
-        """
+        """Texts as long as these: the discriminator's, single arms', those to measure with."""
         train = [k for k in self.encoded if k.startswith("intermediate/") and k.endswith("/train")]
         lengths = np.concatenate([self.encoded[k].tokens.lengths for k in train])
         known = (self.tokenizer, lengths)

@@ -1,6 +1,4 @@
-"""What 01 does with the rows of a study (`xgrl.prepare.select_rows`): encode them, trim the
-vocabulary, run the frozen layers, write.
-"""
+"""The rows of a study written: encoded, vocabulary trimmed, frozen layers run."""
 
 import multiprocessing
 import shutil
@@ -64,8 +62,7 @@ def stored_rows(rows: Dataset, name: str) -> pa.Table:
 
 
 def heads(corpora: Mapping[str, Dataset]) -> dict[str, dict[str, Any]]:
-    """By task as ``role/name``: the format that is trained on, and the names of its classes or
-    tags.
+    """By task as ``role/name``: the format that is trained on, the names of its classes or tags.
 
     Tags that have no names (labels that only the user's files know) are numbers, as many as
     training and development rows have.

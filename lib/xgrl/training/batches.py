@@ -1,5 +1,4 @@
-"""The batches of a run: labelled and unlabelled text together, all of it decided before the first
-step.
+"""The batches of a run: labelled and unlabelled text together, all decided before the first step.
 
 * Batches are made of texts of similar lengths (buckets inside mega-batches), because padding in
   random order more than doubles the work; from a generator of their own, so that all arms of a
@@ -24,8 +23,7 @@ from xgrl.prepare.encode import IGNORED
 
 
 def collate(parts: Sequence[tuple[Corpus, Sequence[int]]], pad_id: int = 0) -> dict[str, Tensor]:
-    """One padded batch of rows of one or several corpora, in the order given: what an encoder is
-    called with.
+    """One padded batch of rows of some corpora, in the order given: what an encoder is called with.
 
     parts: pairs of a corpus and indices of its rows, B rows in all, L tokens in the longest.
     Returns attention_mask (B, L) int64 and input_ids (B, L) int64 or, where the corpora hold hidden
@@ -55,8 +53,7 @@ def _taker(n: int, rng: Generator) -> Callable[[int], np.ndarray]:
 def length_buckets(
     lengths: np.ndarray, batch_size: int, steps: int, rng: Generator, mega: int = 100
 ) -> Iterator[np.ndarray]:
-    """Exactly `steps` batches of exactly `batch_size` text indices, of similar length inside each
-    mega-batch.
+    """Exactly `steps` batches of `batch_size` text indices, of similar length in each mega-batch.
 
     The stream of texts is one fresh permutation after another, cut into mega-batches that may
     straddle two epochs: every text is used floor or ceil of (steps * batch_size / n) times. Depends
@@ -78,8 +75,7 @@ def unlabelled_rows(
     lengths: np.ndarray, domains: np.ndarray, wanted: Iterator[float], batch_size: int,
     rng: Generator, window: int = 40,
 ) -> Iterator[np.ndarray]:  # fmt: skip
-    """Rows of unlabelled text for each step: balanced over domains, near the length of the step's
-    labelled texts.
+    """Rows of unlabelled text for each step: balanced over domains, as long as the labelled texts.
 
     lengths: (n,) tokens of each unlabelled text; domains: (n,) its domain as an integer 0..K-1;
     wanted: for each step the length to come near; batch_size: texts a step; rng: its own stream;
@@ -108,8 +104,7 @@ def translated_rows(
     """For each step one translation of every labelled text, in their order.
 
     ids: (n,) of the labelled texts; translations: (m,) ids "<id>|<language>", a labelled text
-    without any gets another text's; batches: for each step the rows of its labelled texts; rng: its
-    own stream.
+    without any gets another text's; batches: for each step the rows of its labelled texts.
     """
     rows_of: dict[str, list[int]] = {}
     for row, name in enumerate(translations):

@@ -51,8 +51,7 @@ def gradients(task_loss: Tensor, term: Tensor, weights: Sequence[nn.Parameter]) 
 
 
 def effective_rank(features: np.ndarray) -> float:
-    """Effective rank of centred features (n, H), between 1 and min(n, H); 0 where they are all the
-    same.
+    """Effective rank of centred features (n, H), between 1 and min(n, H); 0 where all are the same.
 
     Source: Roy and Vetterli 2007, "The effective rank" (EUSIPCO), definition 1.
     """
