@@ -139,8 +139,7 @@ def join(model: PreTrainedModel, trained: PreTrainedModel | Chain) -> PreTrained
     """Load upper layers back into a whole encoder, as when another process trained them.
 
     model: the encoder that `top` was taken from, or an equal one; changed in place. trained: what
-    `top` returned, or a `Chain` that ends in it. Returns `model`. Raises ValueError where they do
-    not fit.
+    `top` returned, or a `Chain` that ends in it. Returns `model`. ValueError where they do not fit.
     """
     trained = trained.parts[-1] if isinstance(trained, Chain) else trained
     upper, layers = len(layer_stack(trained)), len(layer_stack(model))

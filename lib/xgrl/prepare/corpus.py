@@ -57,8 +57,7 @@ class Corpus:
     def units(self) -> np.ndarray:
         """What a batch draws: (u + 1,) borders, unit i is sequences units[i] .. units[i + 1] - 1.
 
-        Choices of one example stay together, and so do a query and its candidate; windows are units
-        of their own.
+        Choices of one example stay together, as do a query and its candidate; a window is a unit.
         """
         together = self.first is not None and self.format in ("multiple_choice", "pairs")
         return self.first if together else np.arange(len(self.tokens) + 1)
@@ -83,8 +82,7 @@ def save_corpus(folder: Path, rows: pa.Table, format: str, encoded: Encoded) -> 
     `prefix_states` then adds hidden.npy.
 
     An older folder of that name is replaced, its hidden states with it.
-    rows: column id, and whatever of the canonical rows is needed later. Raises ValueError where the
-    counts differ.
+    rows: column id, and what of the canonical rows is needed later. ValueError where counts differ.
     """
     examples = len(encoded.tokens) if encoded.first is None else len(encoded.first) - 1
     if len(rows) != examples:

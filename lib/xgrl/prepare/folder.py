@@ -179,8 +179,7 @@ class Prepared:
         return {"mask_id": ids["mask"], "special_ids": tuple(ids["all"])}
 
     def trained_layer(self, model: PreTrainedModel, layer: int, name: str = "layer") -> int:
-        """A layer of the whole encoder as a layer of its trained part (0: what goes in); -1, the
-        last, stays.
+        """A layer of the whole encoder as one of its trained part (0: what goes in); -1 stays.
 
         ValueError, with the parameter's name, where training never changes it.
         """

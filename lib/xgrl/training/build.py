@@ -111,8 +111,7 @@ def intermediate_model(
 
 def build_target(job: Job, prepared: Prepared) -> Run:
     """A run of the target stage, from the complete parameters of 03_target; for plain retrieval it
-    has no stage of training. ValueError where the checkpoint is not there, or was trained on other
-    prepared data.
+    has no stage of training. ValueError where the checkpoint is missing or of other prepared data.
     """
     prepared, checkpoint = starting_point(job, prepared)
     encoder = prepared.encoder(checkpoint)

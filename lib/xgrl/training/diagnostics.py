@@ -35,8 +35,7 @@ def gradients(task_loss: Tensor, term: Tensor, weights: Sequence[nn.Parameter]) 
 
     task_loss: a number with its graph, which is kept; term: the arm's, as it is added to the loss:
     reversed and weighted; weights: of the encoder. Returns task_gradient_norm, arm_gradient_norm,
-    and gradient_cosine, which is NaN where a norm is 0; nothing where the term does not reach the
-    weights at all.
+    and gradient_cosine, NaN where a norm is 0; nothing where the term does not reach the weights.
     """
     felt = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
     if all(gradient is None for gradient in felt):
