@@ -29,6 +29,7 @@ for name, examples in (("short", 120), ("long", 1200)):
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
 
+@pytest.hookimpl(tryfirst=True)  # before the marks are read, which spread tests over workers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A file's tests stay on one of several workers, since they share what is dear to make."""
     for item in items:
