@@ -39,7 +39,7 @@ enough = needed=$$(( $(1) - $$(du -sk $(3) 2>/dev/null | awk '{kb = $$1} END {pr
 	"make room, or say make DISK=0 ... to go on without this check (the cache may be elsewhere: XGRL_CACHE)"; exit 2; }
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c requirements.lock -e .
 # A file's tests stay on one of the two workers, those that share outputs/smoke on the same (tests/conftest.py).
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 LONG = embedded or slow or simulation or faults or kernels or slurm or browser
 export PYTHONHASHSEED ?= 0
 export TOKENIZERS_PARALLELISM ?= false

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("XGRL_TASKS", os.devnull)  # not the user's own tasks
 
 ROOT = Path(__file__).resolve().parents[1]
-# tests of one name use the same folder or machine, and stay on one worker
+# folders and files whose tests use the same folder or machine
 SHARED = {
     "notebooks": "outputs/smoke",
     "tests/project/test_smoke_study.py": "outputs/smoke",
@@ -29,13 +30,18 @@ for name, examples in (("short", 120), ("long", 1200)):
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
 
-@pytest.hookimpl(tryfirst=True)  # before the marks are read, which spread tests over workers
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay on one of several workers, since they share what is dear to make."""
-    for item in items:
-        file = str(item.path.relative_to(ROOT)) if item.path.is_relative_to(ROOT) else ""
-        group = SHARED.get(file.partition("/")[0]) or SHARED.get(file) or file
-        item.add_marker(pytest.mark.xdist_group(group))
+class ByFile(LoadScopeScheduling):
+    """A file's tests stay on one worker, since they share what is dear to make; and so do files of
+    one entry in `SHARED`.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return SHARED.get(file.partition("/")[0]) or SHARED.get(file) or file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
