@@ -11,8 +11,6 @@ xgrl` stays cheap.
     result = xgrl.stats.compare(predictions, baseline="standard", treatment="dann")
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import Any
 

@@ -216,9 +216,7 @@ def summarise(frame: pd.DataFrame, scores: dict[str, dict[str, float]]) -> dict[
     names = next(iter(scores.values()))
     return {
         "metric": "(exact_match + f1) / 2" if "exact_match" in names else next(iter(names)),
-        "scores": main,
-        "official": scores,
-        "macro": float(np.mean(foreign)),
+        "scores": main, "official": scores, "macro": float(np.mean(foreign)),
         "english": main.get("en"),
         "examples": frame.groupby("language", sort=False).size().to_dict(),
-    }
+    }  # fmt: skip

@@ -9,8 +9,6 @@ papermill marks the cells of a killed kernel as completed, so the executed noteb
 nothing. A failed job keeps its executed notebook, with the traceback.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -45,8 +43,7 @@ class Refused(ValueError):
 def check_names(values: dict[str, Any]) -> None:
     """Check names of tasks, arms and languages in a flat mapping of parameters.
 
-    Raises:
-        Refused: naming the parameter, its value, what is allowed and the nearest match.
+    Raises Refused: naming the parameter, its value, what is allowed and the nearest match.
     """
     if UNREADABLE:
         raise Refused(UNREADABLE)
@@ -160,10 +157,8 @@ def check_machine(notebook: str, values: dict[str, Any]) -> None:
     """`Refused` where this process has too few cores, no GPU, or a cache that it cannot write."""
     name = "workers" if notebook == "01_prepare" else "threads"
     if values.get(name, 1) > (available := placement.cores()):
-        raise Refused(
-            f"{name}={values[name]}: {available} cores are available to this process (affinity "
-            f"and control groups counted); allowed here: 1 to {available}"
-        )
+        limit = f"{available} cores are {placement.COUNTED}; allowed here: 1 to {available}"
+        raise Refused(f"{name}={values[name]}: {limit}")
     if values.get("device") == "cuda":
         try:
             placement.check_gpu()
@@ -184,10 +179,9 @@ def _check_cache() -> None:
                 pass
     except OSError as error:
         owner = f", it belongs to {folder.owner()}" if folder.exists() else ""
-        raise Refused(
-            f"cache {folder}: this user cannot write there ({error.strerror}{owner}); name a "
-            f"folder of your own in XGRL_CACHE, or have its owner give you access"
-        ) from None
+        reason = f"cache {folder}: this user cannot write there ({error.strerror}{owner})"
+        todo = "name a folder of your own in XGRL_CACHE, or have its owner give you access"
+        raise Refused(f"{reason}; {todo}") from None
 
 
 def folder_of(notebook: str, values: dict[str, Any]) -> Path:
@@ -204,20 +198,13 @@ def run(
 ) -> Path:  # fmt: skip
     """Execute `notebook` with `values` and leave the executed copy at `output`.
 
-    Args:
-        notebook: path of a notebook named in `xgrl.runs.params.JOBS`.
-        output: where the executed notebook goes, written by papermill after every cell.
-        values: the job's parameters; what is not given takes the notebook's default.
-        warm: start the kernel from the fork server where that is possible (`kernels`).
-        minutes: a cell that runs longer is stopped; None: no limit.
-
-    Returns:
-        the path of the run's ``run.json``.
-
-    Raises:
-        Refused: before a kernel starts, when the parameters are wrong or this machine is.
-        RuntimeError: when the notebook ended without its ``run.json``; papermill's own error when a
-            cell failed.
+    notebook: path of a notebook named in `xgrl.runs.params.JOBS`. output: where the executed
+    notebook goes, written by papermill after every cell. values: the job's parameters; what is not
+    given takes the notebook's default. warm: start the kernel from the fork server where that is
+    possible (`kernels`). minutes: a cell that runs longer is stopped; None: no limit. Returns the
+    path of the run's ``run.json``. Raises Refused: before a kernel starts, when the parameters are
+    wrong or this machine is. Raises RuntimeError: when the notebook ended without its ``run.json``;
+    papermill's own error when a cell failed.
     """
     import papermill
 
@@ -273,9 +260,8 @@ def _values(arguments: argparse.Namespace) -> dict[str, Any]:
         try:
             values[name] = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise Refused(
-                f"-p {name} {text[:80]!r}: not YAML ({error}); quote it twice: -p {name} \"'...'\""
-            ) from None
+            todo = f"quote it twice: -p {name} \"'...'\""
+            raise Refused(f"-p {name} {text[:80]!r}: not YAML ({error}); {todo}") from None
     return values
 
 

@@ -6,26 +6,23 @@ what is known of the end (the kernel's exit status, the name and text of the err
 person would look for: memory, disk, time, damage.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import threading
 import time
 
 ROOM = "make room, then say the same command again: what has finished is kept"
-LESS = "fewer jobs at once (make study JOBS=1), a smaller batch_size or max_length"
+OTHER = "or name another with `outputs:`"
+SMALLER = "a smaller batch_size or max_length"
+LESS = f"fewer jobs at once (make study JOBS=1), {SMALLER}"
 ADVICE = {  # what an error's text says, and what to do
     "No space left on device": f"the disk is full; {ROOM}",
     "Disk quota exceeded": f"your quota of the disk is used up; {ROOM}",
-    "Read-only file system": "the outputs cannot be written; make the folder writable, or name "
-    "another with `outputs:`",
-    "Permission denied": "a file may not be read or written; look at owner and mode, or name "
-    "another with `outputs:`",
+    "Read-only file system": f"the outputs cannot be written; make the folder writable, {OTHER}",
+    "Permission denied": f"a file may not be read or written; look at owner and mode, {OTHER}",
     "MemoryError": f"out of memory; {LESS}",
     "can't allocate memory": f"out of memory; {LESS}",
-    "CUDA out of memory": "out of memory on the GPU; a smaller batch_size or max_length, or "
-    "device: cpu",
+    "CUDA out of memory": f"out of memory on the GPU; {SMALLER}, or device: cpu",
 }
 SIGNALS = {
     signal.SIGKILL: ", usually out of memory: the system or a batch system's limit ends the "
@@ -52,10 +49,8 @@ def explain(error: BaseException, minutes: float | None = None) -> str:
         )
     text, cell = " ".join(f"{kind}: {error}".split()), ""
     if kind == "PapermillExecutionError":
-        text, cell = (
-            " ".join(f"{error.ename}: {error.evalue}".split()),
-            f"cell {error.exec_count}: ",
-        )
+        text = " ".join(f"{error.ename}: {error.evalue}".split())
+        cell = f"cell {error.exec_count}: "
         text = text if len(text) <= 600 else f"{text[:600]} ..."
     advice = next((f"; {todo}" for sign, todo in ADVICE.items() if sign in text), "")
     return f"{cell}{text}{advice}"

@@ -6,8 +6,6 @@ ones there are not (`Grid.left_out`); an arm that would have no cell at all is r
 and treatment must serve everything.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -25,11 +23,8 @@ Cell = tuple[str, str, int]  # intermediate task ("none" for the public encoder)
 class Grid:
     """The runs of a study; arm none has the intermediate task "none".
 
-    Attributes:
-        intermediate: (task, arm, seed) that are trained.
-        target: (target, task, arm, seed).
-        probe: (task, arm, seed).
-        left_out: one sentence for each (arm, task) that an arm cannot serve.
+    intermediate: (task, arm, seed) that are trained. target: (target, task, arm, seed). probe:
+    (task, arm, seed). left_out: one sentence for each (arm, task) that an arm cannot serve.
     """
 
     intermediate: list[Cell]

@@ -25,8 +25,6 @@ server answers with the process id and, later, the exit status. An end of file m
 side died, and kills the kernel.
 """
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import hashlib
@@ -387,10 +385,9 @@ def install(prefix: str | Path = sys.prefix) -> Path:
     launch = "-m ipykernel_launcher -f {connection_file} --HistoryManager.hist_file=:memory:"
     specification = {
         "argv": [sys.executable, *launch.split()],
-        "display_name": "Python 3 (xgrl, warm)",
-        "language": "python",
+        "display_name": "Python 3 (xgrl, warm)", "language": "python",
         "metadata": {"debugger": True, "kernel_provisioner": {"provisioner_name": KERNEL}},
-    }
+    }  # fmt: skip
     target = Path(prefix, "share", "jupyter", "kernels", KERNEL, "kernel.json")
     if not target.exists() or json.loads(target.read_text()) != specification:
         write_json(target, specification)

@@ -31,13 +31,13 @@ from itertools import takewhile
 from pathlib import Path
 
 POLL_SECONDS = 1.0  # between looks at the locks of GPUs that are all taken
+COUNTED = "available to this process (affinity and control groups counted)"
 
 
 def cores(root: str | Path = "/") -> int:
     """Whole cores that this process may keep busy, at least 1.
 
-    Args:
-        root: where ``proc`` and the mounted control groups are found.
+    root: where ``proc`` and the mounted control groups are found.
     """
     if hasattr(os, "sched_getaffinity"):
         affinity = len(os.sched_getaffinity(0))
@@ -95,11 +95,9 @@ def check_cores(jobs: int, threads: int, available: int | None = None) -> int:
         allowed = "none; run it on a larger machine, or lower fixed.threads"
         if most := available // threads:
             allowed = f"1 to {most}"
-        raise ValueError(
-            f"JOBS={jobs} with {threads} thread{'s' * (threads > 1)} a job: {available} cores are "
-            f"available to this process (affinity and control groups counted); allowed JOBS: "
-            f"{allowed}; more threads than cores make every job crawl"
-        )
+        asked = f"JOBS={jobs} with {threads} thread{'s' * (threads > 1)} a job"
+        limit = f"allowed JOBS: {allowed}; more threads than cores make every job crawl"
+        raise ValueError(f"{asked}: {available} cores are {COUNTED}; {limit}")
     return jobs * threads
 
 
@@ -128,10 +126,8 @@ def check_gpu() -> list[str]:
         return devices
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     limit = "" if visible is None else f" with CUDA_VISIBLE_DEVICES={visible!r}"
-    raise ValueError(
-        f"device='cuda': nvidia-smi lists no GPU here{limit}; allowed here: cpu (fixed.device in "
-        f"the study file)"
-    )
+    allowed = "allowed here: cpu (fixed.device in the study file)"
+    raise ValueError(f"device='cuda': nvidia-smi lists no GPU here{limit}; {allowed}")
 
 
 @contextmanager
@@ -140,8 +136,7 @@ def one_gpu(folder: str | Path | None = None) -> Iterator[str]:
 
     ``CUDA_VISIBLE_DEVICES`` names it meanwhile. ValueError where there is none.
 
-    Args:
-        folder: of the locks; by default one of this user's on this machine.
+    folder: of the locks; by default one of this user's on this machine.
     """
     from filelock import FileLock, Timeout
 

@@ -32,10 +32,8 @@ def choose_lengths(
     if short := {lang: len(pool) for lang, pool in pools.items() if len(pool) < wanted}:
         given = f"{wanted} rows a language wanted (unlabelled_rows, probe_rows)"
         raise ValueError(f"{given}, but there are fewer in {short}")
-    counted = {
-        lang: tokenise(rows.select(pool)[column], tokenizer, longest).lengths
-        for lang, pool in pools.items()
-    }
+    texts = {lang: rows.select(pool)[column] for lang, pool in pools.items()}
+    counted = {lang: tokenise(t, tokenizer, longest).lengths for lang, t in texts.items()}
     matched = match_lengths(counted, lengths, wanted, rng)
     return {lang: pools[lang][positions] for lang, positions in matched.items()}
 

@@ -130,10 +130,9 @@ def finish(folder: Path, rows: StudyRows, kept: int, started: float) -> Prepared
         "languages": {t: target_languages(t, job["languages"]) for t in job["targets"]},
         "text_languages": text_languages(job),
         "special_ids": special_ids(folder, rows.tokenizer),
-        "heads": labels,
-        "leaked_rows_dropped": rows.dropped,
+        "heads": labels, "leaked_rows_dropped": rows.dropped,
         "contents": write_contents(folder, rows.corpora, labels),
-    }
+    }  # fmt: skip
     about = {"parameters": job, "metrics": metrics, "started": started, "warnings": rows.left_out}
     records.finish(folder, phase="prepare", **about)
     return Prepared.of(job["outputs"], job["study"])

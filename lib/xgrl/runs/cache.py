@@ -4,8 +4,6 @@ file's SHA-256 is kept beside it, and a file that no longer has it is not used.
 ``$XGRL_CACHE`` says where; by default it is the user's cache folder.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys
@@ -58,12 +56,11 @@ def wrong_hash(path: Path, sha256: str) -> str:
     return ""
 
 
-def cached_table(key: str, build: Callable[[], pa.Table]) -> pa.Table:
+def cached_table(key: str, build: Callable[[], "pa.Table"]) -> "pa.Table":
     """The table stored under `key`, built and stored first where it is missing or damaged.
 
-    Args:
-        key: a file name without ending; everything the table depends on must be part of it.
-        build: makes the table.
+    key: a file name without ending; everything the table depends on must be part of it. build:
+    makes the table.
     """
     import pyarrow.parquet as pq  # only jobs that read tables wait for it
 

@@ -12,8 +12,6 @@ Two kinds of models, both frozen and closed (an unknown key is an error):
 `xgrl.execution.execute`, which knows the tables; here live types and ranges.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -118,10 +116,7 @@ class Nuisance(Closed):
     def of_arm(self, arm: str, method: str) -> dict[str, Any]:
         """An arm's values: its own, else those of its method (it is a variant), else default."""
         by_key = {key: getattr(self, key) for key in BY_ARM}
-        return {
-            key: values.get(arm, values.get(method, values["default"]))
-            for key, values in by_key.items()
-        }
+        return {key: v.get(arm, v.get(method, v["default"])) for key, v in by_key.items()}
 
 
 class Fixed(Closed):
@@ -223,7 +218,7 @@ class TargetJob(TrainingJob):
     keep_encoder: bool = True
 
     @model_validator(mode="after")
-    def _none_is_none(self) -> TargetJob:
+    def _none_is_none(self) -> "TargetJob":
         if (self.arm == "none") != (self.intermediate == "none"):
             named = f"intermediate={self.intermediate!r} with arm={self.arm!r}"
             raise ValueError(f"{named}: either both are 'none' or neither is")
@@ -269,7 +264,7 @@ class Study(Closed):
     fixed: Fixed
 
     @model_validator(mode="after")
-    def _consistent(self) -> Study:
+    def _consistent(self) -> "Study":
         for contradiction in self._contradictions():
             raise ValueError(contradiction)
         return self
@@ -306,15 +301,10 @@ class Study(Closed):
     def job(self, notebook: str, method: str = "", **wildcards: Any) -> dict[str, Any]:
         """The flat parameters of one notebook's job.
 
-        Args:
-            notebook: its name without suffix, a key of `JOBS`.
-            method: the row of the table of arms that the wildcard ``arm`` belongs to, "" where
-                there is none.
-            wildcards: what tells this job from the others (``intermediate``, ``arm``, ``target``,
-                ``seed``).
-
-        Returns:
-            a dict that validates as ``JOBS[notebook]``, every field present.
+        notebook: its name without suffix, a key of `JOBS`. method: the row of the table of arms
+        that the wildcard ``arm`` belongs to, "" where there is none. wildcards: what tells this job
+        from the others (``intermediate``, ``arm``, ``target``, ``seed``). Returns a dict that
+        validates as ``JOBS[notebook]``, every field present.
         """
         s, n, f = self.scientific, self.nuisance, self.fixed
         values: dict[str, Any] = self.model_dump() | n.model_dump() | s.model_dump()

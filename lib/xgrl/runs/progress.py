@@ -5,8 +5,6 @@ what tqdm leaves there holds a time and a rate, or is a widget. Outside a notebo
 is shown, and nothing that is watched is changed.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,9 +17,7 @@ T = TypeVar("T")
 class ProgressLine:
     """The line "`what` 12 of 60", with the time that is left while there is any.
 
-    Args:
-        what: what is counted.
-        total: how much of it there is.
+    what: what is counted. total: how much of it there is.
     """
 
     def __init__(self, what: str, total: int):
@@ -44,9 +40,7 @@ class ProgressLine:
 class watch(Generic[T]):
     """The same items, with a line of progress in the notebook's cell while they are read in order.
 
-    Args:
-        items: a sequence, or a map-style data set.
-        what: what is counted, as "training step".
+    items: a sequence, or a map-style data set. what: what is counted, as "training step".
     """
 
     def __init__(self, items: Sequence[T], what: str):

@@ -8,8 +8,6 @@ whoever reads one of them checks it (`read`, `verify_hashes`): a flipped bit in 
 would else go unnoticed.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json
@@ -117,12 +115,9 @@ def run_folder(
 ) -> Path:  # fmt: skip
     """The folder of one run (design: one folder a run, named by its parameters).
 
-    Args:
-        outputs: the outputs folder.
-        study: the study's name.
-        phase: prepare, intermediate, target, probe or analysis.
-        intermediate, arm, seed, target: which run; arm "none" (the public encoder) has no
-            intermediate task.
+    outputs: the outputs folder. study: the study's name. phase: prepare, intermediate, target,
+    probe or analysis. intermediate, arm, seed, target: which run; arm "none" (the public encoder)
+    has no intermediate task.
     """
     root = Path(outputs) / study
     if phase in ("prepare", "analysis"):
@@ -138,8 +133,7 @@ def run_folder(
 def start(folder: str | Path, study: str) -> float:
     """Begin a run in a folder without ``run.json`` and what a killed run left; returns the second.
 
-    Raises:
-        ValueError: if the folder holds a run of another study.
+    Raises ValueError if the folder holds a run of another study.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -165,36 +159,24 @@ def finish(
 ) -> Path:  # fmt: skip
     """Write ``run.json``, the last act of a run.
 
-    Args:
-        folder: the run's folder.
-        phase: prepare, intermediate, target, probe or analysis.
-        parameters: the job's complete parameters.
-        metrics: what was measured, JSON-ready; a non-finite number is refused.
-        started: what `start` returned.
-        status: "finished", or "diverged" for a run whose loss stopped being finite (a result, not a
-            failure).
-        inputs: names of inputs and what identifies them (hashes).
-        warnings: what a reader must know before believing the metrics.
+    folder: the run's folder. phase: prepare, intermediate, target, probe or analysis. parameters:
+    the job's complete parameters. metrics: what was measured, JSON-ready; a non-finite number is
+    refused. started: what `start` returned. status: "finished", or "diverged" for a run whose loss
+    stopped being finite (a result, not a failure). inputs: names of inputs and what identifies them
+    (hashes). warnings: what a reader must know before believing the metrics.
     """
     if status not in STATUSES:
         raise ValueError(f"status={status!r}: allowed: {', '.join(STATUSES)}")
     record = {
-        "schema": SCHEMA,
-        "study": parameters["study"],
-        "phase": phase,
-        "status": status,
-        "parameters": parameters,
-        "versions": _versions(),
+        "schema": SCHEMA, "study": parameters["study"], "phase": phase, "status": status,
+        "parameters": parameters, "versions": _versions(),
         "environment": {"processor": _processor(), "packages_sha256": _installed()},
         "inputs": inputs or {},
         "wall_seconds": round(time.monotonic() - started, 3),
         "peak_memory_mb": round(peak_memory_mb(), 1),
-        "device": parameters.get("device", "cpu"),
-        "threads": parameters.get("threads", 1),
-        "metrics": metrics,
-        "warnings": warnings or [],
-        "files": _files(Path(folder)),
-    }
+        "device": parameters.get("device", "cpu"), "threads": parameters.get("threads", 1),
+        "metrics": metrics, "warnings": warnings or [], "files": _files(Path(folder)),
+    }  # fmt: skip
     record = json.loads(json.dumps(record, default=_plain))  # as it will be read
     return write_json(Path(folder) / "run.json", record | {"sha256": _seal(record)})
 
@@ -209,18 +191,16 @@ class NotFinished(ValueError):
 def read(folder: str | Path) -> dict[str, Any]:
     """The record of a finished run.
 
-    Raises:
-        NotFinished: it is missing.
-        ValueError: it is damaged, or of an earlier or later layout of the run's folder.
+    Raises NotFinished where it is missing; ValueError where it is damaged, or of an earlier or
+    later layout of the run's folder.
     """
     path = Path(folder) / "run.json"
     record = _parsed(path)
     if (schema := record.get("schema")) != SCHEMA:
-        raise ValueError(
-            f"{path}: written by another version of this program (schema {schema!r}, this one "
-            f"reads {SCHEMA}); say make study STUDY={record.get('study', 'its-name')}: it is made "
-            f"anew. To read it as it is, take the version that wrote it"
-        )
+        todo = f"say make study STUDY={record.get('study', 'its-name')}: it is made anew"
+        written = f"written by another version of this program (schema {schema!r}"
+        keep = "To read it as it is, take the version that wrote it"
+        raise ValueError(f"{path}: {written}, this one reads {SCHEMA}); {todo}. {keep}")
     return record
 
 
@@ -242,14 +222,9 @@ def verify_hashes(
 ) -> dict[str, Any]:
     """Compare a finished run's files with the SHA-256 in its record, which is returned.
 
-    Args:
-        folder: the run's folder.
-        names: files, or folders with all that is below, relative to `folder`; every file of the run
-            without.
-        record: what `read` returned, where it is at hand.
-
-    Raises:
-        ValueError: a file is missing or not the one that the run wrote: its name, and what to do.
+    folder: the run's folder. names: files, or folders with all that is below, relative to `folder`;
+    every file of the run without. record: what `read` returned, where it is at hand. Raises
+    ValueError: a file is missing or not the one that the run wrote: its name, and what to do.
     """
     folder = Path(folder)
     record = record or read(folder)
@@ -297,12 +272,11 @@ def _seal(record: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
 
-def write_predictions(folder: str | Path, frame: pd.DataFrame) -> Path:
+def write_predictions(folder: str | Path, frame: "pd.DataFrame") -> Path:
     """Check and write ``predictions.parquet``, one row per (run, language, example).
 
-    Raises:
-        ValueError: missing or further columns, no rows, a duplicated (language, example_id), a
-            score that is not finite.
+    Raises ValueError: missing or further columns, no rows, a duplicated (language, example_id), a
+    score that is not finite.
     """
     types = PREDICTION_COLUMNS | (dict.fromkeys(COUNTS, int) if COUNTS[0] in frame else {})
     if list(frame.columns) != list(types):

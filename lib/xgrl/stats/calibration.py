@@ -50,13 +50,11 @@ def _rejections(D: np.ndarray, truth: float, resample: np.ndarray) -> dict[str, 
     crossed = _t_test(mean - truth, *variance(*squares, *D.shape[1:]))
     flip = sign_flip_columns((m - truth).T)
     p = {
-        "larger of the two": np.maximum(crossed, flip),
-        "crossed": crossed,
-        "sign flip": flip,
+        "larger of the two": np.maximum(crossed, flip), "crossed": crossed, "sign flip": flip,
         "pooled examples": ttest_1samp(D.reshape(len(D), -1), truth, axis=1).pvalue,
         "one run, item t": ttest_1samp(D[:, 0], truth, axis=1).pvalue,
         "t on seed means": ttest_1samp(m, truth, axis=1).pvalue,
-    }
+    }  # fmt: skip
     low, high = np.quantile(m @ resample.T, [ALPHA / 2, 1 - ALPHA / 2], axis=1)
     rejected = {method: values <= ALPHA for method, values in p.items()}
     return rejected | {"stratified bootstrap": (low > truth) | (high < truth)}

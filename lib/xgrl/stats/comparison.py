@@ -222,22 +222,12 @@ def compare(
     tests |= {"p": p, "p_signflip": tested.p_signflip, "p_crossed": estimate.p, "tost_p": tost_p}
     tests |= {"rope": within, "verdict": verdict, "trivial": trivial, "gate": p <= ALPHA}
     return Comparison(
-        baseline,
-        treatment,
-        **tests,
-        margin=float(margin),
-        per_task=per_task,
-        per_language=per_language,
-        per_intermediate=per_intermediate,
-        replicated=replicated,
-        blocks=per_block,
-        effects=replace(effect_sizes(m), **unpaired),
-        components=components,
+        baseline, treatment, **tests, margin=float(margin), per_task=per_task,
+        per_language=per_language, per_intermediate=per_intermediate, replicated=replicated,
+        blocks=per_block, effects=replace(effect_sizes(m), **unpaired), components=components,
         minimal_effect=minimal_effect(*spread, len(blocks), n) if varies else NAN,
         blocks_needed={d: blocks_needed(d, *spread, n) if varies else None for d in DETECT},
         sensitivity={"median": float(np.median(m)), "iqm": iqm(m)},
-        failed_checks=tuple(plan.get("failed_checks", ())),
-        notes=tuple(notes),
-        items=items,
-        weights=w,
-    )
+        failed_checks=tuple(plan.get("failed_checks", ())), notes=tuple(notes),
+        items=items, weights=w,
+    )  # fmt: skip

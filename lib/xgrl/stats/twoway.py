@@ -86,9 +86,8 @@ def _interval(mean: float, var: float, df: float, level: float, scale: float) ->
     """(mean, se, df, interval, p); ZeroVariance when the standard error is nothing but rounding."""
     se = float(np.sqrt(var))
     if se <= NO_SPREAD * scale:
-        raise ZeroVariance(
-            f"all differences equal {mean:g}: no spread over blocks or items, so no standard error"
-        )
+        reason = "no spread over blocks or items, so no standard error"
+        raise ZeroVariance(f"all differences equal {mean:g}: {reason}")
     half = float(t_half_width(se, df, level))
     p = max(2 * float(student.sf(abs(mean) / se, df)), TINY)
     return float(mean), se, float(df), (float(mean - half), float(mean + half)), p

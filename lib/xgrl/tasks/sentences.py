@@ -12,9 +12,8 @@ ALWAYS, PERHAPS = "。！？؟۔।॥။", ".!?"
 SENTENCE = re.compile(rf"[^\W\d_].*[{PERHAPS}{ALWAYS}]")
 CLAUSE = re.compile(r"[^\W\d_].*")
 BLANK = re.compile(r"\s+")
-MARK = re.compile(
-    rf"""(?:[{ALWAYS}]+[」』”’）)"']*|(?P<perhaps>[{PERHAPS}]+[”’»)\]"']*(?=\s|$)))\s*"""
-)
+CLOSED = rf"""(?:[{ALWAYS}]+[」』”’）)"']*|(?P<perhaps>[{PERHAPS}]+[”’»)\]"']*(?=\s|$)))\s*"""
+MARK = re.compile(CLOSED)
 PASSAGES = {  # where these are cut: marks, and abbreviations (initials, titles) that end nothing
     "en": (
         re.compile(r"[.!?][\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])"),

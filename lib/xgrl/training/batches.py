@@ -189,10 +189,8 @@ class JointBatches(Dataset):
         if texts.translations:
             ids = next(iter(self.labelled.values())).ids
             return translated_rows(ids, corpus.ids, self.rows, texts.draw)
-        wanted = (
-            self.labelled[task].lengths[rows].mean()
-            for task, rows in zip(self.tasks, self.rows, strict=True)
-        )
+        steps = zip(self.tasks, self.rows, strict=True)
+        wanted = (self.labelled[task].lengths[rows].mean() for task, rows in steps)
         units = texts.batch_size // (2 if corpus.format == "pairs" else 1)
         return unlabelled_rows(corpus.lengths, texts.labels, wanted, units, texts.draw)
 

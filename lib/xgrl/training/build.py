@@ -96,14 +96,11 @@ def intermediate_model(
     shared = {task: find_task(task, "intermediate").head or task for task in tasks}
     heads = {shared[task]: prepared.head(task, "intermediate") for task in tasks}
     settings = ArmSettings(
-        features=size,
-        domains=len(set(domain_of_languages(job, prepared))),
-        lambda_max=job["lambda_max"],
-        tokens=job["discriminator_features"] == "tokens",
+        features=size, domains=len(set(domain_of_languages(job, prepared))),
+        lambda_max=job["lambda_max"], tokens=job["discriminator_features"] == "tokens",
         layer=prepared.trained_layer(encoder, job["discriminator_layer"], "discriminator_layer"),
-        classes=heads[shared[tasks[0]]][1],
-        **prepared.special_ids,
-    )
+        classes=heads[shared[tasks[0]]][1], **prepared.special_ids,
+    )  # fmt: skip
     head = new_head(size, heads, streams["head"])
     arm = initialised(arm_class(job["arm"]), settings, generator=streams["arm"])
     return TaskModel(arm.attach(encoder, prepared.trainable(encoder)), head, arm, shared)

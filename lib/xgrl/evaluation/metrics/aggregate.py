@@ -11,22 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-SHARED = {
-    "structured prediction": ("udpos", "panx"),
-    "question answering": ("xquad", "mlqa", "tydiqa"),
+NAMES = ("classification", "structured prediction", "question answering", "retrieval")
+TAGGED, ASKED = ("udpos", "panx"), ("xquad", "mlqa", "tydiqa")
+MEMBERS = {
+    "xtreme": (("xnli", "pawsx"), TAGGED, ASKED, ("bucc2018", "tatoeba")),
+    "xtreme-r": (("xnli", "xcopa"), TAGGED, ASKED, ("tatoeba", "mewslix", "lareqa")),
 }
-GROUPS = {
-    "xtreme": {
-        "classification": ("xnli", "pawsx"),
-        **SHARED,
-        "retrieval": ("bucc2018", "tatoeba"),
-    },
-    "xtreme-r": {
-        "classification": ("xnli", "xcopa"),
-        **SHARED,
-        "retrieval": ("tatoeba", "mewslix", "lareqa"),
-    },
-}
+GROUPS = {name: dict(zip(NAMES, tasks, strict=True)) for name, tasks in MEMBERS.items()}
 LANGUAGES = ("all", "zero-shot")
 
 

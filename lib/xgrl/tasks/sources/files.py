@@ -42,10 +42,8 @@ def find(root: str | Path, folders: Sequence[str], names: Sequence[str], hint: s
     held, (*own, top) = [], _folders(root, folders)
     for name, folder in [("the folder", top), *zip(own, own, strict=True)]:
         held.append(f"{name} holds {some(sorted(file.name for file in folder.iterdir()))}")
-    raise SourceError(
-        f"{top}: {' or '.join(names)} does not exist; {'; '.join(held)}; "
-        f"looked into {', '.join((*folders, '.'))}{hint and f'; {hint}'}"
-    )
+    looked = f"looked into {', '.join((*folders, '.'))}{hint and f'; {hint}'}"
+    raise SourceError(f"{top}: {' or '.join(names)} does not exist; {'; '.join(held)}; {looked}")
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -86,10 +84,9 @@ def check_columns(
     if len(fields) == len(names):
         return fields
     shown = "\t".join(fields)[:80]
-    raise SourceError(
-        f"{path}, line {number}: found {len(fields)} columns, expected {len(names)} "
-        f"({', '.join(names)}): {shown!r}; {hint}"
-    )
+    expected = f"expected {len(names)} ({', '.join(names)})"
+    found = f"found {len(fields)} columns, {expected}"
+    raise SourceError(f"{path}, line {number}: {found}: {shown!r}; {hint}")
 
 
 def read_records(

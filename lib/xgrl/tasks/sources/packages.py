@@ -219,10 +219,9 @@ def _download(wanted: Pin, folder: Path, progress: bool) -> Path:
             if digest == wanted.sha256:
                 copy = functools.partial(shutil.copyfile, got)
                 return records.write(folder / link.filename, copy)
-    raise SourceError(
-        f"{link.filename}: expected sha256 {wanted.sha256}, found {digest}; nothing of it is used; "
-        f"the index serves another file than the pinned one, or the transfer was cut: run again"
-    )
+    found = f"expected sha256 {wanted.sha256}, found {digest}; nothing of it is used"
+    why = "the index serves another file than the pinned one, or the transfer was cut: run again"
+    raise SourceError(f"{link.filename}: {found}; {why}")
 
 
 @contextmanager
