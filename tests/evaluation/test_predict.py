@@ -149,6 +149,7 @@ def test_plain_retrieval_needs_no_training_and_takes_any_layer(prepared, target)
     assert set(scores) == set(prepared.languages(target)) and "en" not in scores
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["mnli", "squad2", "hellaswag", "ccg"])
 def test_each_format_is_learned(bert, task):
     name = f"intermediate/{task}"
@@ -198,6 +199,7 @@ def test_a_mixture_draws_homogeneous_batches_and_shares_the_heads_it_should(bert
         assert 0 <= right <= count and 0 <= majority <= 100
 
 
+@pytest.mark.slow
 def test_a_cached_prefix_serves_every_format(tmp_path):
     whole = prepare(
         tmp_path / "a", **STUDY | {"targets": ["udpos", "xquad"], "intermediate": ["hellaswag"]}

@@ -269,6 +269,7 @@ def test_runs_that_are_not_there_or_not_finished_are_refused(study, tmp_path):
         write_submission(study, tmp_path / "sent", **RUN)
 
 
+@pytest.mark.slow
 def test_command_line(study, tmp_path):
     put(study, "xnli", rows_of("xnli", "de", lambda _: "neutral"))
     command = [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from xgrl.evaluation.probing.probes import language_probe
 from xgrl.evaluation.probing.toy import train_toy
 
 
+@pytest.mark.slow
 def test_reversal_hides_the_language_and_a_slow_discriminator_proves_nothing():
     state = torch.get_rng_state()
     runs = [train_toy(0.0, 0.3), train_toy(1.0, 0.3), train_toy(3.0, 0.01)]
