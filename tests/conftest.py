@@ -64,3 +64,9 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Pytest's own is made first: some tests set TMPDIR to a folder that goes with them."""
+    tmp_path_factory.getbasetemp()
