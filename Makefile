@@ -98,7 +98,7 @@ lint: $(READY)  ## ruff
 
 test: $(READY) lint smoke  ## ruff, smoke study, unit tests, notebooks (nbval), short fuzzing; downloads nothing
 	$(PYTEST) -m "not ($(LONG))" --nbval-lax --nbval-current-env --nbval-cell-timeout=300 tests notebooks
-	@echo "all tests passed; next: make study, make lab for the notebooks, or make test-all (more tests, 25 minutes)"
+	@echo "all tests passed; next: make study, make lab for the notebooks, or make test-all (more tests, longer)"
 
 test-rest: $(READY)  ## what test leaves out: real data and weights (a download), simulations, long fuzzing, faults, kernels, clusters, browser
 	HYPOTHESIS_PROFILE=long $(PYTEST) -m "$(LONG) or fuzz" tests
