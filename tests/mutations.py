@@ -76,8 +76,8 @@ FAULTS = {
     # two or three a room
     "a variant's method before its own": Fault(
         "runs/params.py",
-        'values.get(arm, values.get(method, values["default"]))',
-        'values.get(method, values.get(arm, values["default"]))',
+        'v.get(arm, v.get(method, v["default"]))',
+        'v.get(method, v.get(arm, v["default"]))',
         ("runs/test_params.py", "execution/test_grid.py"),
     ),
     "task and arm swapped in a folder": Fault(

@@ -8,8 +8,9 @@ class SourceError(RuntimeError):
 
 
 def unlike(where: object, expected: str, found: object, todo: str = "") -> SourceError:
-    """The error that says where what was expected, what was found, and what to do."""
-    return SourceError(f"{where}: expected {expected}, found {found}{todo and f'; {todo}'}")
+    """The error that says in one line where what was expected, what was found, and what to do."""
+    message = f"{where}: expected {expected}, found {found}{todo and f'; {todo}'}"
+    return SourceError(" ".join(message.splitlines()))
 
 
 def codes(text: str) -> tuple[str, ...]:
