@@ -219,6 +219,7 @@ def test_a_cached_prefix_serves_every_format(tmp_path):
         assert found[0]["prediction"].equals(found[1]["prediction"])
 
 
+@pytest.mark.slow
 def test_an_encoder_of_which_nothing_is_stored_finds_the_same(tmp_path):
     one = prepare(
         tmp_path,

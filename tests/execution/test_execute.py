@@ -99,12 +99,17 @@ def test_an_old_record_does_not_make_a_failed_job_look_finished(tmp_path, record
     ("name", "value", "words"),
     [
         ("sed", "3", ["sed", "did you mean 'seed'"]),
-        ("seed", "three", ["seed", "three"]),
         ("seed", "1e3", ["seed", "1e3"]),
-        ("seed", "-1", ["seed", "-1"]),
         ("arm", "dan", ["dan", "did you mean 'dann'"]),
-        ("intermediate", "sarcam", ["did you mean 'sarcasm'"]),
-        ("threads", "0", ["threads", "0"]),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("seed", "three", ["seed", "three"]),
+                ("seed", "-1", ["seed", "-1"]),
+                ("intermediate", "sarcam", ["did you mean 'sarcasm'"]),
+                ("threads", "0", ["threads", "0"]),
+            )
+        ),
     ],
 )
 def test_a_mistake_is_refused_before_a_kernel_starts(tmp_path, name, value, words):

@@ -48,6 +48,7 @@ def texts(tokenizer, corpora, **changes) -> tuple[dict[str, Dataset], Dataset]:
     ), parallel_texts
 
 
+@pytest.mark.slow
 def test_a_text_is_there_for_the_arm_that_needs_it_and_changes_nothing_else(tmp_path):
     plain = prepare(tmp_path / "plain", arms=["standard", "dann"])
     more = prepare(tmp_path / "more", arms=[*ALL, "lexical-tokens"])

@@ -52,6 +52,7 @@ def test_an_effect_that_follows_distance_is_found_and_one_that_does_not_is_not()
     assert proxied.p > 0.05 and abs(proxied.partial) < 0.6
 
 
+@pytest.mark.simulation
 def test_permuting_languages_keeps_its_level():
     g, hits = np.random.default_rng(1), 0
     base = {

@@ -106,6 +106,7 @@ def test_counts_behind_an_f1_are_read_and_missing_elsewhere(tmp_path):
     assert study.predictions.loc[study.predictions.target == "intent", "matched"].isna().all()
 
 
+@pytest.mark.simulation
 def test_the_simulated_effect_is_found_again(tmp_path):
     folder = simulate(tmp_path, arms=("standard", "dann"), seeds=(0, 1, 2, 3), effect=8.0)
     found = stats.compare(load_study.collect(folder).predictions)

@@ -760,6 +760,7 @@ def test_a_table_with_commas_counts_lines_over_line_ends_in_quotation_marks(tmp_
     ]
 
 
+@pytest.mark.slow
 def test_large_files_are_streamed(tmp_path):
     import tracemalloc
 

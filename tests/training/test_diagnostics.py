@@ -59,6 +59,7 @@ def test_gradients_of_two_losses():
     assert np.isnan(diagnostics.gradients((w**2).sum(), 0 * w.sum(), [w])["gradient_cosine"])
 
 
+@pytest.mark.slow
 def test_gradients_are_measured_where_an_arm_reaches_the_encoder_and_change_nothing(monkeypatch):
     run = tiny_run("dann", steps=24)
     measured = run.fit.curves.dropna(subset=["arm_gradient_norm"])

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tiers import slow_except
 from tiny_runs import corpus, encoder, pairs, tiny_run
 from xgrl.arms.base import ArmSettings, Standard
 from xgrl.evaluation.readout import dev_accuracy, features
@@ -131,7 +132,7 @@ PARTS = (
 )
 
 
-@pytest.mark.parametrize("arm", PARTS)
+@pytest.mark.parametrize("arm", slow_except({"dann", "mlm"}, PARTS))
 def test_a_batch_in_parts_trains_as_the_whole_batch(arm):
     sizes = []
 
@@ -200,7 +201,7 @@ def test_parts_are_computed_anew_with_the_same_dropout(monkeypatch):
     torch.testing.assert_close(again, state(tiny_run("dann", steps=3, micro_batch_size=5)))
 
 
-@pytest.mark.parametrize("arm", ["standard", *PARTS[2:]])
+@pytest.mark.parametrize("arm", slow_except({"dann", "lexical"}, ("standard", *PARTS[2:])))
 def test_mixed_precision_changes_little_and_leaves_the_weights_in_float32(arm, monkeypatch):
     plain = tiny_run(arm, steps=4, k=2 if arm == "lexical" else 0)
     # as on a GPU

@@ -14,6 +14,7 @@ import pytest
 from matplotlib.collections import PolyCollection
 
 from simulate import simulate
+from tiers import slow_except
 from xgrl import stats
 from xgrl.arms import ARMS
 from xgrl.models.grl import lambda_at
@@ -79,7 +80,7 @@ NAMES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_except({"forest", "paired_blocks"}, NAMES))
 def test_same_numbers_same_bytes_and_no_state(drawn, name, tmp_path):
     before = dict(matplotlib.rcParams)
     for folder in ("a", "b"):

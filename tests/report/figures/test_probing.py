@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tiers import slow_except
 from xgrl.report import figures
 from xgrl.report.figures import probing
 
@@ -73,7 +74,7 @@ FIGURES = {
 }
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", slow_except({"probe_stages"}, FIGURES))
 def test_same_numbers_same_bytes_and_no_state(name, tmp_path):
     before = dict(matplotlib.rcParams)
     for folder in ("a", "b"):

@@ -173,6 +173,7 @@ def test_a_missing_member_is_named(pinned, name):
         read_member(name, "nothing.json", pinned)
 
 
+@pytest.mark.slow
 def test_concurrent_processes_download_once(pinned, index):
     """Two processes wait for whoever holds the lock; both then find the same, whole archive."""
     code = (
