@@ -16,11 +16,14 @@ from xgrl.execution.execute import check_study
 from xgrl.execution.grid import arms_with_texts, grid
 from xgrl.execution.placement import check_cores
 from xgrl.prepare.parts import input_parts
+from xgrl.runs.study_files import read_study
 from xgrl.tasks import OWN, mixture_parts
 
 import nbformat  # after xgrl.execution.execute, which spares it a slow import
 
 try:
+    if workflow.is_main_process:
+        read_study(*workflow.overwrite_configfiles)  # they are merged in config; here their YAML and their names are checked
     study = check_study(dict(config))
     if workflow.is_main_process and workflow._cores:  # none are given where all jobs go to a cluster
         check_cores(max(1, workflow._cores // study.fixed.threads), study.fixed.threads)

@@ -101,6 +101,7 @@ def test_an_old_record_does_not_make_a_failed_job_look_finished(tmp_path, record
         ("sed", "3", ["sed", "did you mean 'seed'"]),
         ("seed", "three", ["seed", "three"]),
         ("seed", "1e3", ["seed", "1e3"]),
+        ("seed", "010", ["seed", "YAML reads 010 as 8"]),
         ("seed", "-1", ["seed", "-1"]),
         ("arm", "dan", ["dan", "did you mean 'dann'"]),
         ("intermediate", "sarcam", ["did you mean 'sarcasm'"]),

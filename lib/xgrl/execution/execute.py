@@ -18,13 +18,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from xgrl.arms import ARMS, arm_spec, is_arm, refusal
 from xgrl.execution import failures, placement
 from xgrl.execution.grid import check_arms
 from xgrl.runs import params, records
 from xgrl.runs.params import nearest_names
+from xgrl.runs.study_files import parse
 from xgrl.tasks import OWN, TABLES, TASKS, UNREADABLE, find_task, mixture_parts
 from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 
@@ -258,10 +257,10 @@ def _values(arguments: argparse.Namespace) -> dict[str, Any]:
         raise Refused(f"{given}: expected one object of names and values")
     for name, text in arguments.parameter:
         try:
-            values[name] = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            values[name] = parse(text)
+        except ValueError as error:
             todo = f"quote it twice: -p {name} \"'...'\""
-            raise Refused(f"-p {name} {text[:80]!r}: not YAML ({error}); {todo}") from None
+            raise Refused(f"-p {name} {text[:80]!r}: {error}; {todo}") from None
     return values
 
 
