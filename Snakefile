@@ -50,6 +50,8 @@ def parameters(notebook):
         method = method_of(keys["arm"]) if "arm" in keys else ""
         if notebook == "01_prepare":
             keys["arms"] = arms_with_texts(study)
+        if notebook == "05_analysis":
+            keys["design"] = study.model_dump()
         return json.dumps(study.job(notebook, method, **keys))
 
     return of

@@ -42,6 +42,7 @@ def summarise(
     values = {"study": study.name, "verdict": str(c), "baseline": c.baseline}
     values |= {"treatment": c.treatment, "arms": list(macro.columns), "blocks": c.n_blocks}
     values |= {"table": rows, "checks": checked, "audit": study.audit, "comparison": c.summary()}
+    values["beside"] = study.beside
     values |= {
         "runs": len(study.runs),
         "core_hours": float((study.runs.wall_seconds * study.runs.threads).sum() / 3600),

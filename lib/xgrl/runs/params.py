@@ -242,6 +242,7 @@ class AnalysisJob(Job):
     treatment: Arm = "dann"
     margin: Positive = 1.0
     calibration_draws: Draws = 200
+    design: dict[str, Any] = {}  # the study's merged files; of it exactly their runs are counted
 
 
 JOBS: dict[str, type[Job]] = {
@@ -308,7 +309,7 @@ class Study(Closed):
         """
         s, n, f = self.scientific, self.nuisance, self.fixed
         values: dict[str, Any] = self.model_dump() | n.model_dump() | s.model_dump()
-        values |= f.model_dump() | {"workers": f.prepare_workers, "arms": []}
+        values |= f.model_dump() | {"workers": f.prepare_workers, "arms": [], "design": {}}
         values |= wildcards  # the arms of 01: `xgrl.execution.grid.arms_with_texts`
         if notebook == "02_intermediate":
             values |= n.intermediate.flat(values["intermediate"])
