@@ -42,7 +42,8 @@ def summary(study: Path) -> None:
     hours = f"{values['core_hours']:.2f} core hours"
     print(f"study {values['study']}: {values['runs']} runs, {values['blocks']} blocks, {hours}")
     print(f"verdict: {values['verdict']}")
-    p_values = ", ".join(f"{name} p {p:.2g}" for name, p in tests.items())
+    p_format = {name: "not estimable" if p is None else f"{p:.2g}" for name, p in tests.items()}
+    p_values = ", ".join(f"{name} p {p}" for name, p in p_format.items())
     print(f"zero-shot macro, %: {', '.join(scores)}; {p_values}")
     effects = ", ".join(f"{row['target']} {row['theta']:+.2f}" for row in targets)
     print(f"by target, points: {effects}")
