@@ -89,6 +89,8 @@ def changed(path: str, value: object) -> dict:
         ("nuisance.intermediate.warmup", float("nan"), ["warmup=nan", "finite"]),
         ("nuisance.lambda_max", {"default": float("inf")}, ["lambda_max", "inf", "finite"]),
         ("scientific.languages", ["en", False], ["languages.1=False", "no, off", "quotes"]),
+        ("fixed.test_rows", 1, ["test_rows=1", "greater than or equal to 2"]),
+        ("fixed.retrieval_rows", 1, ["retrieval_rows=1", "greater than or equal to 2"]),
         ("study", 2026, ["study=2026", "quotes"]),
         ("scientific.baseline", "none", ["baseline: 'none'", "pairs with no block"]),
         ("scientific.treatment", "none", ["treatment: 'none'", "pairs with no block"]),

@@ -37,6 +37,7 @@ Arms = Annotated[list[Arm], Field(max_length=200)]
 Domains = Literal["languages", "binary"]
 Features = Literal["pooled", "tokens"]
 Count = Annotated[int, Field(ge=1)]
+Items = Annotated[int, Field(ge=2)]  # of a test: of a single one no comparison can be made
 Parts = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Folder = Annotated[str, StringConstraints(pattern=FOLDER)]
@@ -135,8 +136,8 @@ class Fixed(Closed):
     max_length: Length
     train_rows: Count
     dev_rows: Count
-    test_rows: Count
-    retrieval_rows: Count
+    test_rows: Items
+    retrieval_rows: Items
     unlabelled_rows: Count
     probe_rows: Count
     prepare_workers: Workers
@@ -171,8 +172,8 @@ class PrepareJob(Job):
     max_length: Length = 32
     train_rows: Count = 300
     dev_rows: Count = 100
-    test_rows: Count = 40
-    retrieval_rows: Count = 40
+    test_rows: Items = 40
+    retrieval_rows: Items = 40
     unlabelled_rows: Count = 100
     probe_rows: Count = 40
     workers: Workers = 1
