@@ -65,6 +65,9 @@ def test_summary_is_five_lines_without_an_arm_that_has_some_targets_only(tmp_pat
     lines = out.splitlines()
     assert code == 0 and len(lines) == 5
     assert "control" not in lines[2] and "standard" in lines[2]
+    assert lines[0].endswith(" core hours")
+    records.write_json(tmp_path / "analysis" / "summary.json", partial | {"beside": ["a", "b"]})
+    assert "; 2 in its folder that the study file does not" in call("summary", tmp_path)[1]
 
 
 def test_two_arms_that_score_the_same_on_every_item_have_a_summary_too(tmp_path, call):
