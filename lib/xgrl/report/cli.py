@@ -40,7 +40,7 @@ def summary(study: Path) -> None:
     scores = [f"{arm} {score:.1f}" for arm, score in whole["scores"].items() if score is not None]
     tests = {"sign flip": comparison["p_signflip"], "crossed": comparison["p_crossed"]}
     hours = f"{values['core_hours']:.2f} core hours"
-    if left := len(values["beside"]):
+    if left := len(values.get("beside", [])):
         hours += f"; {left} in its folder that the study file does not ask for are not counted"
     print(f"study {values['study']}: {values['runs']} runs, {values['blocks']} blocks, {hours}")
     print(f"verdict: {values['verdict']}")
