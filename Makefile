@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 CORES := $(shell $(firstword $(wildcard $(BIN)/python) $(PYTHON)) -I lib/xgrl/execution/placement.py 2>/dev/null || nproc 2>/dev/null || echo 1)
 JOBS ?= $(if $(filter 1,$(CORES)),1,2)
 # Jobs x threads as --cores, or the reason why not; on a cluster the profile says how many jobs it may hold.
-PLACEMENT = $(if $(filter local,$(PROFILE)),$(BIN)/python -I lib/xgrl/execution/placement.py "$(JOBS)" params/base.yaml params/$(STUDY).yaml,true)
+PLACEMENT = $(if $(filter local,$(PROFILE)),$(BIN)/python -m xgrl.execution.placement "$(JOBS)" params/base.yaml params/$(STUDY).yaml,true)
 SNAKEMAKE = $(BIN)/snakemake --configfile params/base.yaml params/$(STUDY).yaml --workflow-profile profiles/$(PROFILE) $$($(PLACEMENT))
 GRID = --logger rich
 # A lock that the operating system releases when flock and Snakemake have ended, killed or not; without flock, Snakemake's own (then: make unlock).

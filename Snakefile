@@ -12,15 +12,19 @@ import sys
 from pathlib import Path
 
 from xgrl.arms import arm_spec, method_of
-from xgrl.execution.execute import check_study
+from xgrl.execution.execute import check_notebook, check_study
 from xgrl.execution.grid import arms_with_texts, grid
 from xgrl.execution.placement import check_cores
 from xgrl.prepare.parts import input_parts
+from xgrl.runs.params import JOBS
+from xgrl.runs.study_files import read_study
 from xgrl.tasks import OWN, mixture_parts
 
-import nbformat  # after xgrl.execution.execute, which spares it a slow import
-
+NOTEBOOKS = Path(workflow.basedir) / "notebooks"
 try:
+    CELLS = {name: check_notebook(NOTEBOOKS / f"{name}.ipynb") for name in JOBS}
+    if workflow.is_main_process:
+        read_study(*workflow.overwrite_configfiles)  # they are merged in config; here their YAML and their names are checked
     study = check_study(dict(config))
     if workflow.is_main_process and workflow._cores:  # none are given where all jobs go to a cluster
         check_cores(max(1, workflow._cores // study.fixed.threads), study.fixed.threads)
@@ -29,7 +33,6 @@ except ValueError as error:
 
 S = study.scientific
 ROOT = f"{study.outputs}/{study.study}"
-NOTEBOOKS = Path(workflow.basedir) / "notebooks"
 LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
 THREADS = " ".join(f"{name}_NUM_THREADS={study.fixed.threads}" for name in LIBRARIES)  # a process, however many a job has
 # `exec`: Snakemake itself is the job's parent, and a job never outlives it.
@@ -47,6 +50,8 @@ def parameters(notebook):
         method = method_of(keys["arm"]) if "arm" in keys else ""
         if notebook == "01_prepare":
             keys["arms"] = arms_with_texts(study)
+        if notebook == "05_analysis":
+            keys["design"] = study.model_dump()
         return json.dumps(study.job(notebook, method, **keys))
 
     return of
@@ -54,7 +59,7 @@ def parameters(notebook):
 
 def code(notebook):
     """What identifies the notebook's code: not its outputs, not its prose."""
-    cells = nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4).cells
+    cells = CELLS[notebook]
     source = "\n".join(c.source for c in cells if c.cell_type == "code" and "parameters" not in c.metadata.get("tags", []))
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 

@@ -16,14 +16,11 @@ measured: 125 TFLOP/s is 40 % of the bf16 peak of an A100.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-
-import yaml
-from snakemake.utils import update_config
 
 from xgrl.arms import arm_spec
 from xgrl.execution.execute import check_study
 from xgrl.runs.params import Study
+from xgrl.runs.study_files import read_study
 from xgrl.tasks import find_task, mixture_parts
 
 LARGE = {"layers": 24, "width": 1024, "inner": 4096, "parameters": 560e6}  # XLM-R Large
@@ -115,10 +112,7 @@ def table(name: str, tflops: float = 125.0) -> str:
         name: of a file in params/.
         tflops: assumed throughput of one GPU.
     """
-    config: dict = {}
-    for part in ("base", name):
-        update_config(config, yaml.safe_load((Path("params") / f"{part}.yaml").read_text()))
-    found = rows(check_study(config))
+    found = rows(check_study(read_study("params/base.yaml", f"params/{name}.yaml")))
     lines = [
         "| stage | runs | tokens, billions | EFLOP | GPU hours |",
         "| --- | ---: | ---: | ---: | ---: |",

@@ -40,7 +40,8 @@ RECORD = """
 from xgrl.runs import records
 folder = records.run_folder(outputs, study, "probe", intermediate=intermediate, arm=arm, seed=seed)
 started = records.start(folder, study)
-parameters = {"study": study, "seed": seed}
+fields = "study outputs intermediate arm seed probe_target threads".split()
+parameters = {name: globals()[name] for name in fields}
 records.finish(folder, phase="probe", parameters=parameters, metrics={}, started=started)
 """
 
@@ -75,6 +76,52 @@ def test_a_finished_job(tmp_path, record):
 
 
 @pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ([], "cells tagged 'parameters': none, expected one"),
+        (["other"], "cells tagged 'parameters': none, expected one"),
+        (
+            ["parameters", "", "injected-parameters"],
+            "cells tagged 'parameters': 1, and 'injected-parameters' elsewhere: 3, expected one",
+        ),
+        (["parameters", "parameters"], "cells tagged 'parameters': 1, 2, expected one"),
+    ],
+)
+def test_a_notebook_without_one_parameters_cell_is_refused_before_a_kernel_starts(
+    tmp_path, tags, said
+):
+    path = notebook(tmp_path, RECORD, "1")
+    book = nbformat.read(path, as_version=4)
+    for cell, tag in zip(book.cells, [*tags, "", "", ""], strict=False):
+        cell.metadata.tags = [tag]
+    nbformat.write(book, path)
+    done = call(tmp_path, path, "-p", "seed", "1")
+    assert done.returncode == 2 and done.stderr.startswith(f"refused: {path}: {said}"), done.stderr
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_parameters_cell_of_text_and_a_file_that_is_no_notebook_are_refused(tmp_path):
+    path = tmp_path / "04_probe.ipynb"
+    cell = nbformat.v4.new_markdown_cell("seed = 0", metadata={"tags": ["parameters"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    with pytest.raises(
+        execute.Refused, match=r"cells tagged 'parameters': 1, expected one cell of"
+    ):
+        execute.check_notebook(path)
+    path.write_text("{")
+    with pytest.raises(execute.Refused, match=r"04_probe.ipynb: not a notebook"):
+        execute.check_notebook(path)
+
+
+def test_a_job_that_ran_other_parameters_than_asked_is_failed_and_leaves_no_record(
+    tmp_path, record
+):
+    done = call(tmp_path, notebook(tmp_path, "threads = 2", RECORD), "-p", "seed", "3")
+    assert done.returncode == 1 and "threads=2, asked 1" in done.stderr, done.stderr
+    assert not record.exists() and (tmp_path / "out.ipynb").exists()
+
+
+@pytest.mark.parametrize(
     ("cells", "said"),
     [
         (["1 / 0", RECORD], "ZeroDivisionError"),
@@ -106,6 +153,7 @@ def test_an_old_record_does_not_make_a_failed_job_look_finished(tmp_path, record
             for case in (
                 ("seed", "three", ["seed", "three"]),
                 ("seed", "-1", ["seed", "-1"]),
+                ("seed", "010", ["seed", "YAML reads 010 as 8"]),
                 ("intermediate", "sarcam", ["did you mean 'sarcasm'"]),
                 ("threads", "0", ["threads", "0"]),
             )

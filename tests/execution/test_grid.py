@@ -77,7 +77,7 @@ def test_a_name_that_is_both_an_intermediate_and_a_target_task():
     [
         ({"scientific": {"arms": ["standard", "dann", "dann-0.01"]}}, "the same as 'dann'"),
         (
-            {"scientific": {"arms": ["dann", "none", "centring"], "baseline": "none"}},
+            {"scientific": {"arms": ["dann", "control", "centring"], "baseline": "control"}},
             "takes the checkpoints of 'standard'",
         ),
         (

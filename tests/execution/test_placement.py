@@ -130,6 +130,23 @@ def test_threads_of_the_study_count(tmp_path, monkeypatch):
         placement.options("1", [str(base), str(own)])
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("study: mini\n", "own.yaml: study is 'mini', but must be the file's name"),
+        ("fixed: {threads: 1}\nfixed: {device: cpu}\n", "key 'fixed' stands twice"),
+        ("fixed: {threads: 01}\n", "line 1: YAML reads 01 as 1"),
+        ("fixed: [\n", "own.yaml: not YAML"),
+    ],
+)
+def test_a_study_file_is_read_strictly_before_anything(tmp_path, capsys, text, said):
+    (tmp_path / "own.yaml").write_text(text)
+    assert placement.main(["1", str(tmp_path / "own.yaml")]) == 2
+    out, problem = capsys.readouterr()
+    assert not out and problem.startswith("refused: ") and said in problem
+    assert problem.count("\n") == 1
+
+
 TWO = (
     "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-aaaa)\n  MIG 1g.5gb Device 0: (UUID: MIG-1)\nGPU 1: "
     "NVIDIA A100 (UUID: GPU-bbbb)\n"

@@ -24,14 +24,15 @@ import pytest
 from slurm.one_node import missing, one_node
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNS = 1 + 2 + 3  # prepared; standard, dann; none, standard, dann on the target
+RUNS = 1 + 2 * (2 + 3)  # prepared; by seed: standard, dann; on the target none as well
 PATIENCE = 600  # seconds for any one thing to happen, on a busy machine
 
 SMALL = {
     "outputs": "outputs",
     "calibration_draws": 10,
     "scientific": {
-        "intermediate": ["sarcasm"], "targets": ["intent"], "languages": ["en", "de"], "seeds": [0],
+        "intermediate": ["sarcasm"], "targets": ["intent"], "languages": ["en", "de"],
+        "seeds": [0, 1],
         "probe_arms": [], "probe_seeds": [], "probe_target": "",
     },
 }  # fmt: skip

@@ -214,6 +214,23 @@ def test_a_lost_run_is_made_again_bit_for_bit(grid):
     assert records.read(folder)["status"] == "finished"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("study: smoke\n", "other.yaml: study is 'smoke', but must be the file's name"),
+        ("fixed: {threads: 1}\nfixed: {}\n", "key 'fixed' stands twice, in line 1 and line 2"),
+    ],
+)
+def test_a_study_file_that_says_something_else_is_refused_before_anything_runs(
+    tmp_path, text, said
+):
+    (tmp_path / "other.yaml").write_text(text)
+    files = [*command(tmp_path, "-n"), str(tmp_path / "other.yaml")]
+    done = subprocess.run(files, capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0 and said in done.stdout + done.stderr
+    assert not (tmp_path / "outputs").exists()
+
+
 def test_a_mistake_is_refused_before_anything_runs(study):
     done = snakemake(study, "-n", scientific={"arms": ["standard", "dann", "dan"]})
     assert done.returncode != 0 and "did you mean 'dann'" in done.stdout + done.stderr

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from simulate import simulate
 from small_report import HEAD, TEXT, cell, write_analysis, write_notebook
 from xgrl import stats
 from xgrl.report import checks, cli, load_study
-from xgrl.report.summary import MARKERS, summarise
+from xgrl.report.summary import MARKERS, latex, readme_table, summarise
 from xgrl.runs import records
 
 
@@ -63,6 +65,27 @@ def test_summary_is_five_lines_without_an_arm_that_has_some_targets_only(tmp_pat
     lines = out.splitlines()
     assert code == 0 and len(lines) == 5
     assert "control" not in lines[2] and "standard" in lines[2]
+    assert lines[0].endswith(" core hours")
+    records.write_json(tmp_path / "analysis" / "summary.json", partial | {"beside": ["a", "b"]})
+    assert "; 2 in its folder that the study file does not" in call("summary", tmp_path)[1]
+
+
+def test_two_arms_that_score_the_same_on_every_item_have_a_summary_too(tmp_path, call):
+    folder = simulate(tmp_path, arms=("control", "dann-0"), seeds=(0, 1))
+    for path in folder.glob("target/*/*.control/*/predictions.parquet"):
+        other = Path(str(path).replace(".control/", ".dann-0/"))
+        pd.read_parquet(path).assign(arm="dann-0").to_parquet(other)
+    study = load_study.collect(folder)
+    comparison = stats.compare(study.predictions, "control", "dann-0")
+    checked = checks.manipulation_checks(study, "control", "dann-0")
+    values = summarise(study, comparison, checked)
+    records.write_json(folder / "analysis" / "summary.json", values)
+    code, out, problem = call("summary", folder)
+    assert code == 0 and not problem
+    assert "sign flip p 1, crossed p not estimable" in out and "intent +0.00" in out
+    for text in (readme_table(values), latex(values)):
+        assert "not estimable" in text and "nan" not in text
+    assert "+0.00 [not estimable]" in readme_table(values)
 
 
 def test_readme_and_html_are_written(tmp_path, summary, call):

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import copy as copy_module
+import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from snakemake.utils import update_config
 
 from simulate import simulate, write_run
 from xgrl import stats
+from xgrl.execution.grid import parameters_of_runs
 from xgrl.report import load_study, tables
+from xgrl.runs import params, records
+from xgrl.runs.study_files import read_study
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def rewrite(path, **keys):
@@ -91,6 +100,90 @@ def test_predictions_of_another_run_are_refused(copy, key, value):
         match=f"sarcasm.dann/seed-1/predictions.parquet: found rows of {key} {value}, need",
     ):
         load_study.collect(copy)
+
+
+DESIGN = {
+    "study": "simulated",
+    "scientific": {
+        "arms": ["none", "standard", "control", "dann"],
+        "targets": ["sentiment", "intent", "emoji-names"],
+        "seeds": [0, 1],
+        "probe_arms": ["standard", "control", "dann"],
+        "probe_seeds": [0, 1],
+    },
+}
+
+
+@pytest.fixture
+def designed(copy):
+    """The simulated study with the parameters that its study file asks for, and that file."""
+    design = read_study(ROOT / "params/base.yaml", ROOT / "params/smoke.yaml")
+    update_config(design, DESIGN)
+    for name, job in parameters_of_runs(params.load_study(design)).items():
+        path = copy / name / "run.json"
+        record = json.loads(path.read_text()) if path.exists() else {"schema": records.SCHEMA}
+        path.write_text(json.dumps(record | {"parameters": job | {"outputs": "moved"}}))
+    return copy, design
+
+
+def test_runs_that_the_study_file_does_not_ask_for_are_named_and_not_counted(designed):
+    folder, design = designed
+    # without training one run of retrieval is all seeds', and none is not to be probed
+    none = ["target/emoji-names/none/seed-1", "probe/none/none/seed-0", "probe/none/none/seed-1"]
+    assert load_study.collect(folder).beside == ()
+    whole = load_study.collect(folder, design)
+    assert whole.audit.ok.all() and list(whole.beside) == none
+    assert stats.compare(whole.predictions).n_blocks == 4
+    less = copy_of(design, seeds=[0], probe_seeds=[0])
+    study = load_study.collect(folder, less)
+    assert set(study.runs.seed) == set(study.predictions.seed) == {0} == set(study.curves.seed)
+    assert set(study.probes.seed) == {0} and stats.compare(study.predictions).n_blocks == 2
+    found = study.audit.set_index("check").found
+    left = {str(p.parent.relative_to(folder)) for p in folder.glob("*/*/*/seed-1/run.json")}
+    assert set(study.beside) == left | set(none)
+    line = found["runs that the study file does not ask for (not counted)"]
+    assert line == f"{len(study.beside)}, first intermediate/question-type/control/seed-1"
+    assert study.audit.ok.all()
+
+
+def test_a_left_over_run_is_not_even_read(designed):
+    folder, design = designed
+    path = folder / "target/intent/sarcasm.dann/seed-1/run.json"
+    path.write_text("damaged")
+    with pytest.raises(ValueError, match="not readable as JSON"):
+        load_study.collect(folder, design)
+    assert load_study.collect(folder, copy_of(design, seeds=[0], probe_seeds=[0])).audit.ok.all()
+
+
+def test_runs_with_other_parameters_than_the_study_file_s_are_refused_by_name(designed):
+    folder, design = designed
+    design = copy_of(design)
+    design["nuisance"]["target"]["steps"]["intent"] = 9
+    with pytest.raises(
+        ValueError,
+        match=r"target/intent/sarcasm.standard/seed-0 \(steps 60 instead of 9\).*; and 11 more; "
+        r"delete their run.json",
+    ):
+        load_study.collect(folder, design)
+
+
+def test_a_run_that_the_study_file_asks_for_and_is_not_there_is_missing(designed):
+    folder, design = designed
+    more = copy_of(design, seeds=[0, 1, 2])
+    audit = load_study.collect(folder, more).audit.set_index("check")
+    missing = audit.found[~audit.ok]
+    assert missing["every run finished"].startswith(
+        "intermediate/sarcasm/standard/seed-2 has no run.json; "
+    )
+    # of 3 x 2 x 3 x 3 and 3 + 3 + 1 without intermediate training
+    assert missing["every cell of the grid"].startswith("20 of 61 missing, first ")
+    assert len(missing) == 2
+
+
+def copy_of(design, **scientific):
+    changed = copy_module.deepcopy(design)
+    changed["scientific"] |= scientific
+    return changed
 
 
 def test_counts_behind_an_f1_are_read_and_missing_elsewhere(tmp_path):

@@ -58,6 +58,11 @@ def test_a_study_without_a_plan_has_none_and_one_with_it_is_found(tmp_path):
     ("text", "message"),
     [
         ("# no front matter", "begins without front matter"),
+        (
+            PLAN.replace("seeds: 2", "seeds: 2\nseeds: 3"),
+            "key 'seeds' stands twice, in line 11 and line 12",
+        ),
+        (PLAN.replace("seeds: 2", "seeds: 012"), "line 11: YAML reads 012 as 10"),
         (PLAN.replace("margin: 1.0\n", ""), "is missing 'margin'"),
         (PLAN.replace("margin: 1.0", "margins: 1.0"), "front matter"),
         (

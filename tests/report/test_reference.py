@@ -109,5 +109,12 @@ def test_publish_copies_the_analysis_and_every_record_and_verify_compares_bytes(
         "target/t/none/seed-0"
     ]
     assert reference.verify_predictions(study, tmp_path / "reference") == (1, 1)
+    # a run that the study file does not ask for is not published
+    path = study / "analysis/summary.json"
+    records.write_json(path, json.loads(path.read_text()) | {"beside": ["target/t/none/seed-1"]})
+    records.write_json(run.with_name("seed-1") / "run.json", {"schema": 1})
+    reference.publish(study, tmp_path / "again")
+    published = (tmp_path / "reference/runs.json").read_bytes()
+    assert (tmp_path / "again/runs.json").read_bytes() == published
     (run / "predictions.parquet").write_bytes(b"two")
     assert reference.verify_predictions(study, tmp_path / "reference") == (0, 1)

@@ -65,7 +65,7 @@ def test_readme_says_when_p_cannot_be_smaller(summarised):
 def test_readme_table_survives_an_interval_that_cannot_be_estimated(summarised):
     values = json.loads(json.dumps(summarised[0]))
     values["table"][1] |= {"low": None, "high": None}
-    assert "[+nan, +nan]" in summary.readme_table(values)
+    assert "[not estimable]" in summary.readme_table(values)
 
 
 def test_arms_beside_the_compared_ones_stay_out_of_the_readme_and_an_absent_score_is_a_dash(

@@ -84,6 +84,16 @@ def changed(path: str, value: object) -> dict:
         ),
         ("scientific.probe_seeds", [7], ["probe_seeds", "7"]),
         ("study", "../elsewhere", ["study"]),
+        ("scientific.margin", float("inf"), ["margin=inf", "finite"]),
+        ("nuisance.target.max_grad_norm", float("inf"), ["max_grad_norm=inf", "finite"]),
+        ("nuisance.intermediate.warmup", float("nan"), ["warmup=nan", "finite"]),
+        ("nuisance.lambda_max", {"default": float("inf")}, ["lambda_max", "inf", "finite"]),
+        ("scientific.languages", ["en", False], ["languages.1=False", "no, off", "quotes"]),
+        ("fixed.test_rows", 1, ["test_rows=1", "greater than or equal to 2"]),
+        ("fixed.retrieval_rows", 1, ["retrieval_rows=1", "greater than or equal to 2"]),
+        ("study", 2026, ["study=2026", "quotes"]),
+        ("scientific.baseline", "none", ["baseline: 'none'", "pairs with no block"]),
+        ("scientific.treatment", "none", ["treatment: 'none'", "pairs with no block"]),
     ],
 )
 def test_mistakes_are_named(path, value, words):
@@ -92,6 +102,40 @@ def test_mistakes_are_named(path, value, words):
     message = str(error.value)
     assert all(word in message for word in words), message
     assert "\n" not in message
+
+
+def test_one_block_is_refused_two_are_not():
+    one = changed("scientific.seeds", [0])
+    one["scientific"] |= {"intermediate": ["sarcasm"], "probe_seeds": [0]}
+    with pytest.raises(
+        ValueError, match=r"intermediate=\['sarcasm'\] and scientific.seeds=\[0\]: .*two blocks"
+    ):
+        execute.check_study(one)
+    one["scientific"]["seeds"] = [0, 1]
+    assert execute.check_study(one)
+
+
+def numbers(tree: dict, path: str = "") -> list[str]:
+    """The paths of all numbers of nested mappings."""
+    found = []
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            found += numbers(value, f"{path}{key}.")
+        found += [f"{path}{key}"] * (type(value) in (int, float))
+    return found
+
+
+@pytest.mark.parametrize("bad", [float("inf"), -float("inf"), float("nan")])
+def test_no_number_of_a_study_file_or_a_notebook_is_infinite_or_nan(bad):
+    paths = numbers(merged("smoke"))
+    assert len(paths) > 40
+    for path in paths:
+        with pytest.raises(ValueError, match=path.replace("*", ".")):
+            params.load_study(changed(path, bad))
+    for notebook, job in params.JOBS.items():
+        for key in numbers(job().model_dump()):
+            with pytest.raises(ValueError, match=key):
+                params.validate(notebook, {key: bad})
 
 
 def cell_defaults(notebook: str) -> dict:

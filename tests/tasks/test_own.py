@@ -131,6 +131,8 @@ def test_a_description_that_is_none_is_refused_everywhere(project):
         ({"format": "span_qa"}, "span_qa needs none"),
         ({"name": "../x"}, "name='../x'"),
         ({"max_length": 0}, "max_length=0"),
+        ({"languages": ["en", False]}, r"languages\.1=False \(bool\): .*no text without quotes"),
+        ({"labels": [True, False]}, r"labels\.0=True .*no text without quotes"),
     ],
 )
 def test_a_mistake_in_the_description_is_named(tmp_path, change, message):
@@ -146,11 +148,27 @@ def test_the_projects_own_file_can_be_read():
 
 
 @pytest.mark.parametrize(
-    "text", ["tasks: {a: 1}", "[1, 2]", "tasks: [1", "3", "tasks: [3]", "tasks: [null]"]
+    "text",
+    [
+        "tasks: {a: 1}",
+        "[1, 2]",
+        "tasks: [1",
+        "3",
+        "tasks: [3]",
+        "tasks: [null]",
+        "tasks: []\ntasks: []",
+    ],
 )
 def test_a_file_that_describes_nothing_is_refused(tmp_path, text):
     (tmp_path / "tasks.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"tasks\.yaml"):
+        own_tasks(tmp_path / "tasks.yaml")
+
+
+def test_what_yaml_reads_otherwise_is_refused_with_its_line(tmp_path):
+    text = "tasks:\n- name: a\n  labels: [x, y]\n  labels: [u, v]\n  max_length: 0100\n"
+    (tmp_path / "tasks.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"'labels' stands twice, in line 3 and line 4; .*line 5"):
         own_tasks(tmp_path / "tasks.yaml")
 
 

@@ -18,13 +18,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from xgrl.arms import ARMS, arm_spec, is_arm, refusal
 from xgrl.execution import failures, placement
 from xgrl.execution.grid import check_arms
 from xgrl.runs import params, records
 from xgrl.runs.params import nearest_names
+from xgrl.runs.study_files import parse
 from xgrl.tasks import OWN, TABLES, TASKS, UNREADABLE, find_task, mixture_parts
 from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 
@@ -184,6 +183,27 @@ def _check_cache() -> None:
         raise Refused(f"{reason}; {todo}") from None
 
 
+def check_notebook(path: str | Path) -> list[Any]:
+    """A notebook's cells; `Refused` unless just one is its parameters, behind which papermill puts
+    a job's values. Without, with two, or put elsewhere, the notebook's own would count instead.
+    """
+    import nbformat
+
+    try:
+        cells = nbformat.read(path, as_version=4).cells
+    except (OSError, ValueError) as error:
+        raise Refused(f"{path}: not a notebook ({error})") from None
+    tags = {k: cell.metadata.get("tags", []) for k, cell in enumerate(cells, 1)}
+    tagged = [k for k in tags if "parameters" in tags[k]]
+    injected = [k for k in tags if "injected-parameters" in tags[k] and k - 1 not in tagged]
+    if len(tagged) != 1 or injected or cells[tagged[0] - 1].cell_type != "code":
+        found = f"cells tagged 'parameters': {', '.join(map(str, tagged)) or 'none'}"
+        found += f", and 'injected-parameters' elsewhere: {injected[0]}" if injected else ""
+        todo = "a tool that cleans notebooks may have changed it: take the file from git again"
+        raise Refused(f"{path}: {found}, expected one cell of code; {todo}")
+    return cells
+
+
 def folder_of(notebook: str, values: dict[str, Any]) -> Path:
     """Where the job with these parameters leaves its ``run.json``."""
     phase = notebook.split("_", 1)[1]
@@ -203,8 +223,9 @@ def run(
     given takes the notebook's default. warm: start the kernel from the fork server where that is
     possible (`kernels`). minutes: a cell that runs longer is stopped; None: no limit. Returns the
     path of the run's ``run.json``. Raises Refused: before a kernel starts, when the parameters are
-    wrong or this machine is. Raises RuntimeError: when the notebook ended without its ``run.json``;
-    papermill's own error when a cell failed.
+    wrong, this machine is, or the notebook has no place for them. Raises RuntimeError: when the
+    notebook ended without its ``run.json``, or ran other parameters; papermill's own error when a
+    cell failed.
     """
     import papermill
 
@@ -212,6 +233,7 @@ def run(
 
     notebook, output = Path(notebook), Path(output)
     values = check_job(notebook.stem, values)
+    check_notebook(notebook)
     check_machine(notebook.stem, values)
     record = folder_of(notebook.stem, values) / "run.json"
     record.unlink(missing_ok=True)
@@ -228,6 +250,11 @@ def run(
     if not record.exists():
         reason = f"the kernel ended without writing {record}; it was killed, or ran out of memory"
         raise RuntimeError(f"{output}: {reason}")
+    ran = records.read(record.parent)["parameters"]
+    if other := [name for name in values if ran.get(name) != values[name]]:
+        record.unlink()
+        reason = ", ".join(f"{name}={ran.get(name)!r}, asked {values[name]!r}" for name in other)
+        raise RuntimeError(f"{output}: a cell changed what the job was asked to do: {reason}")
     return record
 
 
@@ -258,10 +285,10 @@ def _values(arguments: argparse.Namespace) -> dict[str, Any]:
         raise Refused(f"{given}: expected one object of names and values")
     for name, text in arguments.parameter:
         try:
-            values[name] = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            values[name] = parse(text)
+        except ValueError as error:
             todo = f"quote it twice: -p {name} \"'...'\""
-            raise Refused(f"-p {name} {text[:80]!r}: not YAML ({error}); {todo}") from None
+            raise Refused(f"-p {name} {text[:80]!r}: {error}; {todo}") from None
     return values
 
 

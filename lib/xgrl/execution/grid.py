@@ -9,9 +9,11 @@ and treatment must serve everything.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from xgrl.arms import ARMS, arm_spec, is_arm, method_of, refusal
 from xgrl.runs.params import BY_ARM, Study, nearest_names
+from xgrl.runs.records import run_folder
 from xgrl.tasks import find_task, translation_languages
 from xgrl.tasks.formats import Task
 from xgrl.tasks.parallel import SOURCES as PARALLEL
@@ -109,6 +111,19 @@ def grid(study: Study) -> Grid:
         probed += product(names, [arm], s.probe_seeds)
     fine_tuned = [(s.probe_target, *cell) for cell in probed] if s.probe_target else []
     return Grid(_once(trained + probed), _once(applied + fine_tuned), probed, left_out)
+
+
+def parameters_of_runs(study: Study) -> dict[str, dict[str, Any]]:
+    """The parameters of every run of a study before 05, by its folder below the study's own."""
+    found, names = grid(study), ("target", "intermediate", "arm", "seed")
+    asked = {"prepared": study.job("01_prepare", arms=arms_with_texts(study))}
+    phases = {"intermediate": found.intermediate, "target": found.target, "probe": found.probe}
+    for number, (phase, cells) in enumerate(phases.items(), 2):
+        for cell in cells:
+            keys = dict(zip(names[-len(cell) :], cell, strict=True))
+            job = study.job(f"0{number}_{phase}", method_of(keys["arm"]), **keys)
+            asked[str(run_folder("", "", phase, **keys))] = job
+    return asked
 
 
 def _once(cells: list) -> list:

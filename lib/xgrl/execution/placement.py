@@ -1,7 +1,7 @@
 """Placement: which cores and which GPU a job may have.
 
     python -I lib/xgrl/execution/placement.py                   # cores available here
-    python -I lib/xgrl/execution/placement.py 2 params/base.yaml params/laptop.yaml
+    python -m xgrl.execution.placement 2 params/base.yaml params/laptop.yaml
                                                 # what Snakemake is told for 2 jobs at once
 
 The cores of a process are not those of the machine: its CPU affinity (taskset, cpusets, a batch
@@ -165,15 +165,13 @@ def one_gpu(folder: str | Path | None = None) -> Iterator[str]:
 
 def options(jobs: str, files: list[str]) -> str:
     """Snakemake's options for so many jobs at once of a study's files; ValueError if impossible."""
-    import yaml
+    from xgrl.runs.study_files import read_study
 
     if not re.fullmatch(r"[0-9]{1,6}", jobs) or not int(jobs):
         allowed = f"allowed: 1 to {cores()}, the cores available here"
         raise ValueError(f"JOBS={jobs}: how many jobs run at once; {allowed}")
-    threads = 1
-    for file in files:
-        fixed = (yaml.safe_load(Path(file).read_text()) or {}).get("fixed") or {}
-        threads = fixed.get("threads", threads)
+    fixed = read_study(*files).get("fixed")
+    threads = fixed.get("threads", 1) if isinstance(fixed, dict) else 1
     if not isinstance(threads, int) or threads < 1:
         threads = 1  # the study itself is refused for it, by name
     placed, devices = f"--cores {check_cores(int(jobs), threads)}", len(gpus())

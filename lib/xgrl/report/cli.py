@@ -40,9 +40,12 @@ def summary(study: Path) -> None:
     scores = [f"{arm} {score:.1f}" for arm, score in whole["scores"].items() if score is not None]
     tests = {"sign flip": comparison["p_signflip"], "crossed": comparison["p_crossed"]}
     hours = f"{values['core_hours']:.2f} core hours"
+    if left := len(values.get("beside", [])):
+        hours += f"; {left} in its folder that the study file does not ask for are not counted"
     print(f"study {values['study']}: {values['runs']} runs, {values['blocks']} blocks, {hours}")
     print(f"verdict: {values['verdict']}")
-    p_values = ", ".join(f"{name} p {p:.2g}" for name, p in tests.items())
+    p_format = {name: "not estimable" if p is None else f"{p:.2g}" for name, p in tests.items()}
+    p_values = ", ".join(f"{name} p {p}" for name, p in p_format.items())
     print(f"zero-shot macro, %: {', '.join(scores)}; {p_values}")
     effects = ", ".join(f"{row['target']} {row['theta']:+.2f}" for row in targets)
     print(f"by target, points: {effects}")

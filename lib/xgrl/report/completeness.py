@@ -1,5 +1,7 @@
 """Are the data whole: every cell of the grid, no example twice, nothing mixed?"""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from xgrl.arms import arms_in_order
@@ -7,13 +9,18 @@ from xgrl.arms import arms_in_order
 KEYS = ["intermediate", "arm", "target", "seed"]
 
 
-def audit(runs: pd.DataFrame, notes: list[tuple]) -> pd.DataFrame:
+def audit(
+    runs: pd.DataFrame,
+    unfinished: list[str],
+    asked: Sequence[tuple] = (),
+    beside: Sequence[str] = (),
+) -> pd.DataFrame:
     """What is missing, doubled, unequal between arms, diverged or mixed: check, found, ok.
 
-    An arm may have some targets, intermediate tasks or seeds only (one that is trained to be
-    probed); of these it must have every combination.
-
-    runs: as in `xgrl.report.load_study.Study`. notes: rows (check, found, ok) on unfinished runs.
+    runs: as in `xgrl.report.load_study.Study`. unfinished: folders without run.json. asked: the
+    target runs (`KEYS`) of the study file; where it is not known, an arm may have some targets,
+    intermediate tasks or seeds only, of these every combination. beside: folders of runs that are
+    not counted.
     """
     target = runs[runs.phase == "target"]
     paired, alone = target[target.arm != "none"], target[target.arm == "none"]
@@ -22,10 +29,13 @@ def audit(runs: pd.DataFrame, notes: list[tuple]) -> pd.DataFrame:
         # without intermediate training retrieval trains nothing: one run is all of them
         seeds = own.seed if own.dev_accuracy.isna().all() else target.seed
         grids.append([*(own[key].unique() for key in KEYS[:3]), seeds.unique()])
-    wanted = pd.MultiIndex.from_tuples([], names=KEYS)
-    for grid in grids:
+    wanted = pd.MultiIndex.from_tuples(asked, names=KEYS)
+    for grid in grids if not asked else ():
         wanted = wanted.union(pd.MultiIndex.from_product(grid, names=KEYS))
     missing = wanted.difference(pd.MultiIndex.from_frame(target[KEYS]))
+    without = "".join(f"{name} has no run.json; " for name in unfinished[:5]).removesuffix("; ")
+    without += f"; and {len(unfinished) - 5} more" if unfinished[5:] else ""
+    left = f"{len(beside)}, first {beside[0]}" if beside else "none" if asked else "not looked for"
     absent = f"{len(missing)} of {len(wanted)} missing"
     first = f", first {', '.join(map(str, missing[0]))}" if len(missing) else ""
     cells = paired.groupby("arm")[["intermediate", "target", "seed"]].nunique().prod(axis=1)
@@ -36,9 +46,10 @@ def audit(runs: pd.DataFrame, notes: list[tuple]) -> pd.DataFrame:
     mixed = [name for name, own in target.groupby("target") if own.ids.nunique() > 1]
     same = f"differ in {', '.join(mixed)}" if mixed else f"{target.target.nunique()} targets"
     diverged = int((runs.status != "finished").sum())
-    rows = notes or [("every run finished", f"{len(runs)} runs", True)]
-    rows += [
+    rows = [
+        ("every run finished", without or f"{len(runs)} runs", not unfinished),
         ("every cell of the grid", f"{absent}{first}", not len(missing)),
+        ("runs that the study file does not ask for (not counted)", left, True),
         ("arms on a part of the grid (compared there only)", some, True),
         ("predictions of every target run", f"{full}; {empty} without", not empty),
         ("no example twice in a run", f"{doubled} doubled rows", not doubled),

@@ -14,11 +14,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from xgrl.execution.grid import parameters_of_runs
 from xgrl.report.completeness import KEYS, audit
 from xgrl.runs import records
-from xgrl.runs.params import BY_ARM
+from xgrl.runs.params import BY_ARM, load_study
 
 KEPT = ("study", "phase", "status", "wall_seconds", "peak_memory_mb", "device", "threads")
+NO_RESULT = ("outputs", "workers", "keep_encoder")  # parameters that no result depends on
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Study:
     seed, language, example_id), as categories, and the counts behind an F1. probes, maps, parallel:
     the tables of 04 (probes with column `stage`). languages: one row a language: whether the
     discriminator saw it, distances from English. audit: what is missing, doubled or mixed (columns
-    check, found, ok).
+    check, found, ok). beside: folders of runs that the study file does not ask for, not counted.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Study:
     parallel: pd.DataFrame
     languages: pd.DataFrame
     audit: pd.DataFrame
+    beside: tuple[str, ...] = ()
 
     def of_phase(self, phase: str, *columns: str) -> pd.DataFrame:
         """The runs of a phase, with these columns: NaN where none recorded one."""
@@ -50,23 +53,29 @@ class Study:
         return runs.reindex(columns=[*dict.fromkeys([*runs.columns, *columns])])
 
 
-def collect(study_dir: str | Path) -> Study:
-    """Read every finished run of `outputs/<study>`, with intermediate/, target/, probe/ below it.
+def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Study:
+    """Read the finished runs of `outputs/<study>`, with intermediate/, target/, probe/ below it.
 
-    Raises ValueError for no finished target run, a run of another study or of another cell than its
-    folder's, or predictions that carry other keys than their run.
+    design: the study's merged files; without, every run that is there counts. Raises ValueError for
+    no finished target run, a run of another study, with other parameters than the design's or of
+    another cell than its folder's, or predictions that carry other keys than their run.
     """
     folder = Path(study_dir)
-    runs, notes, predictions = [], [], []
+    asked = parameters_of_runs(load_study(design)) if design else {}
+    _refuse_other_parameters(folder, asked)
+    runs, predictions = [], []
     tables: dict[str, list[pd.DataFrame]] = {"curves": [], "layers": [], "map": [], "parallel": []}
     phases = ("intermediate", "target", "probe")
-    for path in [path for name in phases for path in sorted(folder.glob(f"{name}/*/*/seed-*/"))]:
-        row, named = {}, path.relative_to(folder)
+    paths = [path for name in phases for path in sorted(folder.glob(f"{name}/*/*/seed-*/"))]
+    there = {str(path.relative_to(folder)): path for path in paths}
+    beside = [name for name in there if asked and name not in asked]
+    needed = asked or [name for name in there if not name.startswith("probe")]
+    unfinished = [name for name in needed if not (folder / name / "run.json").exists()]
+    for path in (path for name, path in there.items() if name not in beside):
+        row = {}
         if (path / "run.json").exists():
             row = _run(path, folder)
             runs.append(row)
-        elif named.parts[0] != "probe":
-            notes.append(("every run finished", f"{named} has no run.json", False))
         keys = {key: row.get(key) for key in ("intermediate", "arm", "seed")}
         for name, read in tables.items():
             wanted = row.get("phase") == ("intermediate" if name == "curves" else "probe")
@@ -97,7 +106,26 @@ def collect(study_dir: str | Path) -> Study:
     known = (prepared / "languages.csv").exists()
     languages = _csv(prepared / "languages.csv") if known else pd.DataFrame()
     tidy = frame, curves, scores, layers, maps, parallel, languages
-    return Study(folder.name, folder, *tidy, audit(frame, notes))
+    cells = [tuple(job[key] for key in KEYS) for job in asked.values() if "target" in job]
+    return Study(folder.name, folder, *tidy, audit(frame, unfinished, cells, beside), tuple(beside))
+
+
+def _refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> None:
+    """ValueError where finished runs have other parameters than the study file asks for."""
+    other = []
+    for name in (name for name in asked if (folder / name / "run.json").exists()):
+        given = records.read(folder / name)["parameters"]
+        differ = [
+            f"{key} {given.get(key)!r} instead of {value!r}"
+            for key, value in asked[name].items()
+            if key not in NO_RESULT and given.get(key) != value
+        ]
+        if differ:
+            other.append(f"{name} ({', '.join(differ)})")
+    if other:
+        first = "; ".join(other[:3]) + (f"; and {len(other) - 3} more" if other[3:] else "")
+        found = f"{folder}: found runs with other parameters than the study file's: {first}"
+        raise ValueError(f"{found}; delete their run.json and say make study again")
 
 
 def _csv(path: Path) -> pd.DataFrame:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from xgrl.report.load_study import Study
 from xgrl.runs.params import nearest_names
+from xgrl.runs.study_files import parse
 from xgrl.stats import ALPHA
 
 FIELDS = (
@@ -51,7 +51,8 @@ def find_plan(study: str, folder: str | Path = "params") -> Plan | None:
             continue
         data = path.read_bytes()
         before, *front = data.decode().split("---\n", 2)
-        fields = yaml.safe_load(front[0]) if len(front) == 2 and not before.strip() else None
+        fenced = len(front) == 2 and not before.strip()
+        fields = parse(f"\n{front[0]}", path) if fenced else None  # line 1 is its ---
         if not isinstance(fields, dict):
             todo = "need its fields between two lines of ---"
             raise ValueError(f"{path}: begins without front matter; {todo}")

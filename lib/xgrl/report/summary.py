@@ -13,6 +13,7 @@ from xgrl.arms import arms_in_order
 from xgrl.report.load_study import Study
 from xgrl.runs import records
 
+UNKNOWN = "not estimable"
 MARKERS = ("<!-- results:start -->", "<!-- results:end -->")
 TASK = ["intermediate", "theta", "low", "high"]
 ARM_MARKERS = ("<!-- arms:start -->", "<!-- arms:end -->")
@@ -42,6 +43,7 @@ def summarise(
     values = {"study": study.name, "verdict": str(c), "baseline": c.baseline}
     values |= {"treatment": c.treatment, "arms": list(macro.columns), "blocks": c.n_blocks}
     values |= {"table": rows, "checks": checked, "audit": study.audit, "comparison": c.summary()}
+    values["beside"] = study.beside
     values |= {
         "runs": len(study.runs),
         "core_hours": float((study.runs.wall_seconds * study.runs.threads).sum() / 3600),
@@ -74,7 +76,7 @@ def latex(summary: Mapping[str, Any]) -> str:
     intervals = [f"$[{row.low:+.2f}, {row.high:+.2f}]$" for row in table.itertuples()]
     p = table.p.map(stats.p_format)
     texts["difference"] = table.theta.map("${:+.2f}$".format)
-    texts["95 % interval"] = pd.Series(intervals).where(known, "not estimable")
+    texts["95 % interval"] = pd.Series(intervals).where(known, UNKNOWN)
     texts["$p$"] = p.where(table.p.isna(), "$" + p + "$")
     style = texts.style.hide(axis="index").format(escape="latex-math")
     style = style.format_index(escape="latex-math", axis="columns")
@@ -87,7 +89,9 @@ def latex(summary: Mapping[str, Any]) -> str:
 
 def _effects(table: pd.DataFrame) -> list[str]:
     """Estimate and interval of each row as text."""
-    return [f"{row.theta:+.2f} [{row.low:+.2f}, {row.high:+.2f}]" for row in table.itertuples()]
+    limits = zip(table.low, table.high, strict=True)
+    inside = [f"{low:+.2f}, {high:+.2f}" if low <= high else UNKNOWN for low, high in limits]
+    return [f"{theta:+.2f} [{text}]" for theta, text in zip(table.theta, inside, strict=True)]
 
 
 def readme_table(summary: Mapping[str, Any]) -> str:

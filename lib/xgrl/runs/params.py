@@ -15,6 +15,7 @@ Two kinds of models, both frozen and closed (an unknown key is an error):
 import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from datetime import date
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
@@ -36,14 +37,15 @@ Arms = Annotated[list[Arm], Field(max_length=200)]
 Domains = Literal["languages", "binary"]
 Features = Literal["pooled", "tokens"]
 Count = Annotated[int, Field(ge=1)]
+Items = Annotated[int, Field(ge=2)]  # of a test: of a single one no comparison can be made
 Parts = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Folder = Annotated[str, StringConstraints(pattern=FOLDER)]
-Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1)]
 Source = Literal["packages", "hub", "files", "own", "fixture"]
 Sources = Annotated[list[Source], Field(min_length=1)]  # in order of preference
 Layer = Annotated[int, Field(ge=-1)]
-Weight = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, le=100)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Length = Annotated[int, Field(ge=8, le=8192)]  # tokens
@@ -57,9 +59,11 @@ BY_ARM = ("lambda_max", "domains", "discriminator_features", "discriminator_laye
 
 
 class Closed(BaseModel):
-    """A frozen model; refuses unknown keys, turns no type into another (``"1e-3"``: no number)."""
+    """A frozen model; refuses unknown keys and numbers that are not finite, turns no type into
+    another (``"1e-3"``: no number).
+    """
 
-    model_config = {"extra": "forbid", "frozen": True, "strict": True}
+    model_config = {"extra": "forbid", "frozen": True, "strict": True, "allow_inf_nan": False}
 
 
 class Optimisation(Closed):
@@ -132,8 +136,8 @@ class Fixed(Closed):
     max_length: Length
     train_rows: Count
     dev_rows: Count
-    test_rows: Count
-    retrieval_rows: Count
+    test_rows: Items
+    retrieval_rows: Items
     unlabelled_rows: Count
     probe_rows: Count
     prepare_workers: Workers
@@ -168,8 +172,8 @@ class PrepareJob(Job):
     max_length: Length = 32
     train_rows: Count = 300
     dev_rows: Count = 100
-    test_rows: Count = 40
-    retrieval_rows: Count = 40
+    test_rows: Items = 40
+    retrieval_rows: Items = 40
     unlabelled_rows: Count = 100
     probe_rows: Count = 40
     workers: Workers = 1
@@ -242,6 +246,7 @@ class AnalysisJob(Job):
     treatment: Arm = "dann"
     margin: Positive = 1.0
     calibration_draws: Draws = 200
+    design: dict[str, Any] = {}  # the study's merged files; of it exactly their runs are counted
 
 
 JOBS: dict[str, type[Job]] = {
@@ -280,6 +285,12 @@ class Study(Closed):
         for key in ("baseline", "treatment"):
             if (arm := getattr(s, key)) not in s.arms:
                 yield f"scientific.{key}: {arm!r} is not among the arms {s.arms}"
+            if arm == "none":
+                yield f"scientific.{key}: 'none' has no intermediate task and pairs with no block"
+        if len(s.intermediate) * len(s.seeds) < 2:
+            given = f"{s.intermediate} and scientific.seeds={s.seeds}"
+            reason = "a comparison needs two blocks (task x seed) or more; add a seed or a task"
+            yield f"scientific.intermediate={given}: {reason}"
         if s.baseline == s.treatment:
             yield f"scientific.treatment: {s.treatment!r} is the baseline itself"
         if "en" not in s.unlabelled_languages:
@@ -308,7 +319,7 @@ class Study(Closed):
         """
         s, n, f = self.scientific, self.nuisance, self.fixed
         values: dict[str, Any] = self.model_dump() | n.model_dump() | s.model_dump()
-        values |= f.model_dump() | {"workers": f.prepare_workers, "arms": []}
+        values |= f.model_dump() | {"workers": f.prepare_workers, "arms": [], "design": {}}
         values |= wildcards  # the arms of 01: `xgrl.execution.grid.arms_with_texts`
         if notebook == "02_intermediate":
             values |= n.intermediate.flat(values["intermediate"])
@@ -358,6 +369,8 @@ def _reason(error: Any) -> str:
             float(error["input"])
             hint = "YAML reads this as text: write 1.0e-3 with a dot, whole numbers in digits"
             return f"{reason}; {hint}"
+    if error["type"] == "string_type" and isinstance(error["input"], bool | int | float | date):
+        return f"{reason}; in YAML no, off, yes, on, numbers and dates are no text without quotes"
     return reason
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from xgrl.runs.params import Closed, Count, Name, explain
+from xgrl.runs.study_files import parse
 from xgrl.tasks.formats import TEXTS, Row, Task, features, named
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import build_rows, read_jsonl
@@ -125,10 +125,10 @@ def own_tasks(path: str | Path | None = None) -> list[OwnTask]:
     if not path.exists() and path == FILE:
         return []
     try:
-        entries = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("tasks") or []
+        entries = (parse(path.read_bytes()) or {}).get("tasks") or []
         if not isinstance(entries, list):
             raise ValueError("tasks is no list")
-    except (OSError, yaml.YAMLError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: expected YAML with a list 'tasks': {reason}") from None
     tasks = []
