@@ -384,8 +384,8 @@ def test_test_files_without_their_answers_are_refused(
             "xquad",
             "de",
             "test",
-            {"xquad.de.json": '{"data": "\\ud83d"}'},
-            r"xquad\.de\.json: expected JSON, found something else \('\\ud83d' is half",
+            {"xquad.de.json": '{"a": "\\ud83e\\ude00",\n "data": "\\uD83D"}'},
+            r"xquad\.de\.json, line 2: expected JSON, found something else \(\\ud83d is half",
         ),
         (
             "xquad",

@@ -124,8 +124,6 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, Record]]:
         except json.JSONDecodeError as error:
             found = f"{line[:60]!r} ({error.msg}, at {error.colno})"
             raise unlike(where, expected, found, ANEW) from None
-        except ValueError as error:
-            raise unlike(where, expected, f"{line[:60]!r} ({error})", ANEW) from None
         if not isinstance(record, dict):
             raise unlike(where, expected, f"{type(record).__name__} {line[:60]!r}")
         yield number, record
@@ -141,19 +139,18 @@ def read_json(path: Path) -> Any:
     except json.JSONDecodeError as error:
         found = f"something else ({error.msg} at column {error.colno})"
         raise unlike(f"{path}, line {error.lineno}", "JSON", found, ANEW) from None
-    except ValueError as error:
-        raise unlike(path, "JSON", f"something else ({error})", ANEW) from None
 
 
 def _parsed(text: str) -> Any:
-    """What a JSON text says; ValueError also where an escape is half a character."""
-    value = json.loads(text)
-    if "\\ud" in text.lower():
+    """What a JSON text says; JSONDecodeError also where an escape is half a character."""
+    value, escapes = json.loads(text), text.lower()
+    if "\\ud" in escapes:
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
-            half = ascii(error.object[error.start])
-            raise ValueError(f"{half} is half of a surrogate pair, no character") from None
+            half = ascii(error.object[error.start])[1:-1]
+            at = escapes.find(half)
+            raise json.JSONDecodeError(f"{half} is half a character", text, at) from None
     return value
 
 
