@@ -106,8 +106,8 @@ FAULTS = {
     ),
     "a label one too high is accepted": Fault(
         "tasks/formats.py",
-        "if not 0 <= index < (classes or index + 1):",
-        "if not 0 <= index <= (classes or index + 1):",
+        "if index % 1 or not 0 <= index < (classes or index + 1):",
+        "if index % 1 or not 0 <= index <= (classes or index + 1):",
         ("tasks/test_formats.py",),
     ),
     "near leaks over the wrong axis": Fault(

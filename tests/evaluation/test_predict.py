@@ -325,3 +325,19 @@ def test_equal_sentences_are_mined_once_and_are_in_no_result():
     mined, known, _ = predict.mined_pairs(Stub(repeated, vectors, golds, groups), "de")
     assert not {pair for pair in mined if pair.startswith(("q1\t", "q4\t"))} and len(known) == 6
     assert {f"q{i}\tc{i}" for i in (0, 2, 3, 5)} <= set(mined)
+
+
+def test_retrieval_finds_what_gold_names_in_both_directions():
+    vectors = np.eye(4, dtype=np.float32)
+    # q0 means c2 or c3, q1 means c2 too, q2 means c0; c1 answers nothing
+    golds = [["c2", "c3"], ["c2"], ["c0"]]
+    queries = vectors[[3, 2, 1]]  # the nearest candidates are c3, c2, c1
+    names, found, right = predict._bitext(Stub(queries, vectors, golds, None), "de")
+    assert dict(zip(names, zip(found, right, strict=True), strict=True)) == {
+        "q0 xx-en": ("c3", "c3"),
+        "q1 xx-en": ("c2", "c2"),
+        "q2 xx-en": ("c1", "c0"),
+        "c0 en-xx": ("q0", "q2"),
+        "c2 en-xx": ("q1", "q1"),
+        "c3 en-xx": ("q0", "q0"),
+    }

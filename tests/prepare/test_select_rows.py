@@ -5,12 +5,14 @@ is named.
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 
 from small_study import job
 from xgrl.prepare import leaks, select_rows
-from xgrl.tasks import TABLES, find_task, mixture_parts
+from xgrl.tasks import TABLES, TASKS, find_task, mixture_parts
+from xgrl.tasks.own import OwnTask
 
 
 def test_a_first_stage_and_a_mixture_bring_their_own_rows():
@@ -120,3 +122,61 @@ def test_a_test_set_that_shares_a_passage_with_training_is_found_in_every_format
             {name: leaks.surface(corpora[name], select_rows.schema_of(name))}, {"test": texts}
         )
         assert leaked[name][7] and table["exact"].sum() == 1, tests.keys()
+
+
+@pytest.fixture
+def own_retrieval(monkeypatch, tmp_path):
+    """Candidates and queries, as JSON lines, of a task of one's own -> its corpora of a study, and
+    what is left out.
+    """
+    own = OwnTask(
+        name="faq", role="target", format="retrieval", folder=str(tmp_path), languages=["de", "sw"]
+    )
+    for table in (TABLES["target"], TASKS):
+        monkeypatch.setitem(table, "faq", own.task())
+
+    def gather(candidates, queries, **changes):
+        for file in own.files:
+            rows = candidates if file.name.startswith("candidates") else queries
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        study = {"sources": ["own", "fixture"], "targets": ["faq"], "languages": []} | changes
+        corpora, left_out = select_rows.gather(job(**study))
+        return {k.split("/")[2]: v for k, v in corpora.items() if "/faq/" in k}, left_out
+
+    return gather
+
+
+def test_own_queries_are_kept_where_gold_names_a_candidate(own_retrieval):
+    candidates = [{"id": f"c{i}", "text": f"answer {i}"} for i in range(4)]
+    queries = [
+        {"id": "q0", "text": "zero", "gold": ["c0"]},
+        {"id": "q1", "text": "one or two", "gold": ["c1", "c2", "elsewhere"]},
+        {"id": "c3", "text": "its own id"},
+        {"id": "q9", "text": "nine", "gold": ["c9"]},
+    ]
+    corpora, left_out = own_retrieval(candidates, queries)
+    for language in ("de", "sw"):
+        rows = corpora[f"queries-{language}"]
+        assert dict(zip(rows["id"], rows["gold"], strict=True)) == {
+            "q0": ["c0"], "q1": ["c1", "c2"], "c3": ["c3"],
+        }  # fmt: skip
+        said = f"target/faq/queries-{language}: left out 1 queries without a right candidate"
+        assert said in left_out
+    corpora, _ = own_retrieval(candidates, queries, retrieval_rows=2)
+    asked = {"c0": "q0", "c1": "q1", "c2": "q1", "c3": "c3"}
+    wanted = list(dict.fromkeys(asked[candidate] for candidate in corpora["candidates"]["id"]))
+    assert corpora["queries-de"]["id"][:] == wanted
+    with pytest.raises(ValueError, match="faq/queries-de: no query has a right candidate"):
+        own_retrieval(candidates, queries[3:])
+
+
+def test_equal_texts_of_a_right_own_answer_are_right(own_retrieval):
+    candidates = [{"id": str(i), "text": f"answer {i % 3}"} for i in range(12)]
+    queries = [{"id": str(i), "text": f"question {i % 3}"} for i in range(12)]
+    queries[11] |= {"text_pair": "and more"}
+    corpora, left_out = own_retrieval(candidates, queries)
+    rows = corpora["queries-de"]
+    golds = {id: set(gold) for id, gold in zip(rows["id"], rows["gold"], strict=True)}
+    assert not left_out and golds == {
+        str(i): {str(j) for j in range(12) if j % 3 == i % 3} for i in range(12)
+    }

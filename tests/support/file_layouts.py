@@ -311,6 +311,27 @@ CASES = {
         {"dev-en.tsv": "Ann\tB-PER\nLee\tI-PER\n\n"},
         tagged(("panx-en-dev-0", [["Ann", "Lee"], [1, 2]])),
     ),
+    "panx WikiAnn under XTREME's name": (
+        "panx",
+        "sk",
+        "test",
+        {"test-sk.tsv": "sk:Ann\tB-PER\nsk::\tO\n\nsk:Rím\tB-LOC\n\nsk:Ann\tO\nLee\tO\n"},
+        tagged(
+            ("panx-sk-test-0", [["Ann", ":"], [1, 0]]),
+            ("panx-sk-test-1", [["Rím"], [5]]),
+            ("panx-sk-test-2", [["sk:Ann", "Lee"], [0, 0]]),
+        ),
+    ),
+    "panx WikiAnn of a language with a longer code": (
+        "panx",
+        "zh-yue",
+        "test",
+        {"test-zh-yue.tsv": "zh-yue:香\tB-LOC\nzh-yue:港\tI-LOC\n\nhttp://x\tO\n"},
+        tagged(
+            ("panx-zh-yue-test-0", [["香", "港"], [5, 6]]),
+            ("panx-zh-yue-test-1", [["http://x"], [0]]),
+        ),
+    ),
     "ccg tsv": (
         "ccg",
         "en",

@@ -384,6 +384,13 @@ def test_test_files_without_their_answers_are_refused(
             "xquad",
             "de",
             "test",
+            {"xquad.de.json": '{"a": "\\ud83e\\ude00",\n "data": "\\uD83D"}'},
+            r"xquad\.de\.json, line 2: expected JSON, found something else \(\\ud83d is half",
+        ),
+        (
+            "xquad",
+            "de",
+            "test",
             {"xquad.de.json": '{"data": [\n{"a":}\n]}'},
             r"xquad\.de\.json, line 2: expected JSON",
         ),

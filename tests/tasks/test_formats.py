@@ -25,11 +25,17 @@ BAD = [
     ("classification", {"text_pair": None}, "missing text_pair"),
     ("classification", {"label": 2}, "label out of range"),
     ("classification", {"label": -1}, "label out of range"),
+    ("classification", {"label": 0.5}, "label out of range"),
     ("multiple_choice", {"choices": ["b"]}, "too few choices"),
+    ("multiple_choice", {"choices": ["b", " "]}, "empty choices"),
+    ("multiple_choice", {"choices": ["b", None]}, "missing choices"),
+    ("multiple_choice", {"label": 0.5}, "label out of range"),
     ("multiple_choice", {"label": 2}, "label out of range"),
     ("span_qa", {"answers": {"text": ["c"], "answer_start": [1]}}, "answer not at its offset"),
+    ("span_qa", {"answers": {"text": ["c"], "answer_start": [-1]}}, "answer not at its offset"),
     ("tagging", {"tags": [0]}, "tokens and tags differ in number"),
     ("tagging", {"tokens": [], "tags": []}, "empty tokens"),
+    ("tagging", {"tokens": ["a", None]}, "missing tokens"),
     ("tagging", {"tags": [0, 5]}, "label out of range"),
     ("retrieval", {"text": ""}, "empty text"),
 ]
@@ -64,3 +70,20 @@ def test_an_id_counts_once_and_a_question_may_have_no_answer():
 def test_an_unknown_format_is_refused():
     with pytest.raises(ValueError, match=r"format='taging'.*did you mean 'tagging'"):
         features("taging")
+
+
+@pytest.mark.parametrize("texts", [("a", ""), ("", "b"), ("a", " \n"), (" \n", "b")])
+def test_a_pair_without_one_of_its_texts_is_dropped_and_counted(texts):
+    text, pair = texts
+    half = GOOD["classification"] | {"text": text, "text_pair": pair}
+    whole = GOOD["classification"] | {"id": "2", "text_pair": "b"}
+    empty = "text_pair" if text.strip() else "text"
+    checked = validate([half, whole], "classification", ["x", "y"])
+    assert checked.table.to_pylist() == [whole] and checked.dropped == {f"empty {empty}": 1}
+    checked = validate([half], "classification", ["x", "y"], pairs=True)
+    assert not len(checked.table) and checked.dropped == {f"empty {empty}": 1}
+
+
+def test_a_task_of_single_texts_has_no_second_ones():
+    checked = validate([GOOD["classification"]], "classification", ["x", "y"])
+    assert checked.table.to_pylist() == [GOOD["classification"]] and not checked.dropped

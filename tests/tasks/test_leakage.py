@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import unicodedata
 
 import numpy as np
 import pytest
@@ -81,3 +82,33 @@ def test_distinct_keeps_the_first_of_each_group_and_joins_groups_through_transla
 
 def test_normalise_folds_width_case_and_punctuation():
     assert normalise(" Ｈｅｌｌｏ,\u00a0 WORLD_!") == "hello world" and normalise("...") == ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ("लड़का स्कूल जाता है और खाना खाता है।", "लड़की स्कूल जाती है और खाना खाती है।", 8),
+        ("বাতি জ্বালাও", "বাতি জ্বেলো", 2),
+        ("விளக்கு எரிகிறது.", "விளக்கை எரிகிறது.", 2),
+        ("กิน", "กัน", 1),
+        ("ကား", "ကီး", 1),
+        ("كَتَبَ الولد", "كُتِبَ الولد", 2),
+        ("a\u0331 b", "a b", 2),
+    ],
+)
+def test_texts_that_differ_in_a_vowel_sign_or_another_mark_differ(one, other, words):
+    assert normalise(one) != normalise(other)
+    assert [len(WORD.findall(normalise(text))) for text in (one, other)] == [words, words]
+    train, test = {"t": [one, "something else"]}, {"x": [other]}
+    assert leakage(train, test)[0]["exact"].sum() == 0
+    assert distinct(["a", "b"], [one, other]).tolist() == [0, 1]
+
+
+def test_what_is_kept_is_letters_marks_and_numbers_and_a_mark_needs_a_letter():
+    for char in map(chr, range(0x20000)):
+        category, text = unicodedata.category(char), f"a{char}b"
+        stable = unicodedata.normalize("NFKC", text).casefold() == text
+        if stable and category not in ("Cn", "Co", "Cs"):  # a newer Unicode assigns some
+            wanted = text if category[0] in "LMN" else "a b"
+            assert normalise(text) == wanted, f"{ord(char):x} {category}"
+    assert normalise("great \u2764\ufe0f!") == "great" and normalise("\u2764\ufe0f") == ""

@@ -226,3 +226,64 @@ def test_a_line_of_every_format_is_read_and_a_wrong_one_is_named(tmp_path, forma
     file.unlink()
     with pytest.raises(SourceError, match="does not exist"):
         list(task.rows(split, "de"))
+
+
+ONE_ANSWER = {"text": ["c"], "answer_start": [2]}
+WRONG = [
+    ("classification", {"text": "\ud83d"}, r"\(\\ud83d is half a character, at 22\)"),
+    ("classification", {"id": "\udc00"}, r"\(\\udc00 is half a character, at \d+\)"),
+    ("classification", {"text_pair": ["b"]}, r"text_pair=\['b'\]: expected text"),
+    ("classification", {"label": True}, "label=True: .*allowed: no, yes"),
+    ("classification", {"label": None}, "label=None: .*allowed: no, yes"),
+    *(
+        ("multiple_choice", {"label": label}, rf"label={re.escape(repr(label))}: expected a whole")
+        for label in (1.5, 1.0, True, "1", None, [1])
+    ),
+    *(
+        ("multiple_choice", {"choices": some}, "choices=.*: expected a list of texts")
+        for some in ("wet", None, ["a", None], [1, 2], {"text": ["a", "b"]})
+    ),
+    *(
+        ("span_qa", {"answers": answers}, r"answers=.*: expected \{\"text\": \[texts\]")
+        for answers in (
+            [{"text": "c", "answer_start": 2}],
+            {"text": "c", "answer_start": 2},
+            {"text": ["c", "b"], "answer_start": [2]},
+            ONE_ANSWER | {"answer_start": ["2"]},
+            ONE_ANSWER | {"answer_start": [2.0]},
+            ONE_ANSWER | {"answer_start": [True]},
+            ONE_ANSWER | {"text": [None]},
+            ONE_ANSWER | {"text": [""]},
+            ONE_ANSWER | {"answer_end": [3]},
+            {"text": ["c"]},
+            None,
+        )
+    ),
+    *(
+        ("tagging", {"tokens": some}, "tokens=.*: expected a list of texts")
+        for some in ("ab", [1, 2], ["a", None], None)
+    ),
+    ("tagging", {"tags": "no"}, "tags='no': expected a list of tags"),
+    ("tagging", {"tags": None}, "tags=None: expected a list of tags"),
+    ("tagging", {"tags": ["no", None]}, "tags=None: .*allowed: no, yes"),
+    *(
+        ("retrieval", {"gold": gold}, "gold=.*: expected a list of ids")
+        for gold in ("1", ["1", 2], {"id": "1"}, 1)
+    ),
+]
+
+
+@pytest.mark.parametrize(("format", "change", "message"), WRONG)
+def test_a_value_of_another_kind_is_named_with_its_line(tmp_path, format, change, message):
+    labels = {"labels": ["no", "yes"]} if format in ("classification", "tagging") else {}
+    task, split = own(tmp_path, format, **labels), "queries" if format == "retrieval" else "test"
+    lines = [LINES[format], LINES[format] | {"id": "2"} | change]
+    task.file(split, "de").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(SourceError, match=rf"{split}\.de\.jsonl, line 2: .*{message}"):
+        list(task.rows(split, "de"))
+
+
+def test_emoji_that_json_writes_as_a_pair_of_escapes_are_read(tmp_path):
+    task = own(tmp_path, "retrieval")
+    task.file("queries", "de").write_text(json.dumps({"id": "1", "text": "\U0001f600"}) + "\n")
+    assert next(task.rows("queries", "de"))["text"] == "\U0001f600"

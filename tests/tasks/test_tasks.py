@@ -197,6 +197,14 @@ def test_broken_rows_are_left_out_with_a_warning(monkeypatch):
         assert len(load_task("sarcasm", source="fixture")) == 1
 
 
+def test_a_task_of_pairs_takes_no_row_without_a_second_text(monkeypatch):
+    rows = [{"id": "1", "text": "a", "text_pair": "", "label": 0}]
+    monkeypatch.setattr("xgrl.tasks.fixture_rows", lambda *_, **__: rows)
+    with pytest.warns(UserWarning, match="nli en train: left out 1 empty text_pair; 0 rows remain"):
+        assert not len(load_task("nli", source="fixture"))
+    assert len(load_task("sarcasm", source="fixture")) == 1
+
+
 def test_the_data_card_says_what_the_fixture_is_and_counts_what_is_used():
     rows = {
         "intermediate/sarcasm/train": 300,

@@ -119,16 +119,24 @@ class Search:
 
 
 def _bitext(search: Search, language: str) -> Examples:
-    """Nearest candidates in both directions: foreign to English ("xx-en"), and back ("en-xx")."""
+    """Nearest candidates in both directions: foreign to English ("xx-en"), and back ("en-xx"); of
+    several right ones any will do.
+    """
     corpus, vectors = search.queries(language)
     english_ids, english_vectors = search.candidates(language)
-    ids = np.array(corpus.ids)
-    back = np.isin(english_ids, ids)
+    ids, golds = np.array(corpus.ids), corpus.column("gold")
+    asking: dict[str, list[str]] = {}  # queries that a candidate answers
+    for query, answers in zip(corpus.ids, golds, strict=True):
+        for answer in answers:
+            asking.setdefault(answer, []).append(query)
+    back = np.isin(english_ids, list(asking))
     to_english = english_ids[nearest(vectors, english_vectors, k=1)[0][:, 0]]
     from_english = ids[nearest(english_vectors[back], vectors, k=1)[0][:, 0]]
     names = [f"{i} xx-en" for i in ids] + [f"{i} en-xx" for i in english_ids[back]]
-    references = [*ids.tolist(), *english_ids[back].tolist()]
-    return names, [*to_english.tolist(), *from_english.tolist()], references
+    predictions = [*to_english.tolist(), *from_english.tolist()]
+    right = [*golds, *(asking[i] for i in english_ids[back])]
+    pairs = zip(predictions, right, strict=True)
+    return names, predictions, [found if found in each else each[0] for found, each in pairs]
 
 
 def _ranked(search: Search, language: str) -> Examples:

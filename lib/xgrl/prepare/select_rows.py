@@ -146,14 +146,52 @@ def _groups(texts: Iterable[str]) -> list[int]:
 
 
 def _smaller_bitexts(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[str, Dataset]:
-    """At most ``retrieval_rows`` candidates, and the queries they answer."""
-    for name in [name for name in corpora if "/candidates" in name]:
-        corpora[name] = _some(corpora[name], name, job, "retrieval_rows")
+    """At most ``retrieval_rows`` candidates, and the queries they answer, in the candidates' order;
+    of a task of the user's own a text's right candidates are right under every id.
+    """
+    pools = {name: rows for name, rows in corpora.items() if "/candidates" in name}
+    for name, rows in pools.items():
+        corpora[name] = _some(rows, name, job, "retrieval_rows")
     for name in [name for name in corpora if "/queries-" in name]:
         folder, language = name.split("/queries-")
-        candidates = "candidates" if task.candidates == "shared" else f"candidates-{language}"
-        corpora[name] = _with_ids(corpora[name], corpora[f"{folder}/{candidates}"]["id"])
+        shared, rows = task.candidates == "shared", corpora[name]
+        pool = f"{folder}/candidates" if shared else f"{folder}/candidates-{language}"
+        if "own" in task.sources:
+            rows = _answered(rows, _right_texts(rows, pools[pool]), name)
+        asking: dict[str, list[int]] = {}  # queries that a candidate answers
+        for i, answers in enumerate(rows["gold"]):
+            for answer in answers:
+                asking.setdefault(answer, []).append(i)
+        order = dict.fromkeys(i for id in corpora[pool]["id"] for i in asking.get(id, ()))
+        corpora[name] = rows.select(list(order))
     return corpora
+
+
+def _right_texts(queries: Dataset, candidates: Dataset) -> list[list[str]]:
+    """For each query all candidates whose text is that of a right one, of this query or of one with
+    the same text.
+    """
+    asked, found = (
+        list(zip(rows["text"], rows["text_pair"], strict=True)) for rows in (queries, candidates)
+    )
+    text_of = dict(zip(candidates["id"], found, strict=True))
+    same, right = {text: [] for text in found}, {text: {} for text in asked}
+    for id, text in text_of.items():
+        same[text].append(id)
+    for text, answers in zip(asked, queries["gold"], strict=True):
+        right[text] |= dict.fromkeys(text_of[id] for id in answers if id in text_of)
+    return [[id for answer in right[text] for id in same[answer]] for text in asked]
+
+
+def _answered(rows: Dataset, golds: list[list[str]], name: str) -> Dataset:
+    """The queries with a right candidate; a warning counts the others, ValueError where all are."""
+    answered = np.flatnonzero([bool(answers) for answers in golds])
+    if not len(answered):
+        raise ValueError(f"{name}: no query has a right candidate, so nothing can be found")
+    if missing := len(rows) - len(answered):
+        message = f"{name}: left out {missing} queries without a right candidate"
+        warnings.warn(message, stacklevel=2)
+    return rows.remove_columns("gold").add_column("gold", golds).select(answered)
 
 
 def _smaller_pool(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[str, Dataset]:
@@ -171,15 +209,11 @@ def _smaller_pool(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[str
     for name in [name for name in corpora if "queries-" in name]:
         rows = corpora[name]
         gold = [[answer for answer in answers if answer in known] for answers in rows["gold"]]
-        rows = rows.remove_columns("gold").add_column("gold", gold)
         if task.metric == "mined_f1":
+            rows = rows.remove_columns("gold").add_column("gold", gold)
             rows = _mined_queries(rows, name, job)
         else:
-            answered = np.flatnonzero([bool(answers) for answers in gold])
-            if missing := len(rows) - len(answered):
-                message = f"{name}: left out {missing} queries without a right candidate"
-                warnings.warn(message, stacklevel=2)
-            rows = rows.select(answered)
+            rows = _answered(rows, gold, name)
             if not task.parallel:
                 rows = _some(rows, name, job, "test_rows")
             else:

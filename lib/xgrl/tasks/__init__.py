@@ -200,6 +200,6 @@ def _build(task: Task, language: str, split: str, source: str, path: str | Path 
         )  # fmt: skip
     else:
         rows = task.loaders[source](language, split, Path(path) if path else None)
-    table, dropped = validate(rows, task.schema(split), task.labels)
+    table, dropped = validate(rows, task.schema(split), task.labels, task.pairs)
     metadata = (table.schema.metadata or {}) | {DROPPED: json.dumps(dropped).encode()}
     return table.replace_schema_metadata(metadata)

@@ -47,7 +47,7 @@ def check_hub(tasks: Sequence[str] = tuple(HUB)) -> pd.DataFrame:
                     shown = (" ".join(" / ".join(map(str, row.values())).split()) for row in rows)
                     line["columns"] = ", ".join(columns)
                     line["rows"] = " | ".join(text[:WIDTH] for text in shown)
-                    checked = validate(rows, task.schema(split), task.labels)
+                    checked = validate(rows, task.schema(split), task.labels, task.pairs)
                     if not len(checked.table):
                         wrong = f"none of its first rows is as it should be: {checked.dropped}"
                         raise SourceError(f"{source.part}: {wrong}")

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from xgrl.runs.params import nearest_names
 from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
@@ -141,21 +142,30 @@ def features(format: str, labels: Sequence[str] = ()) -> "Features":
     }[format])  # fmt: skip
 
 
-def validate(rows: Iterable[Row], format: str, labels: Sequence[str] = ()) -> Checked:
+def validate(
+    rows: Iterable[Row], format: str, labels: Sequence[str] = (), pairs: bool = False
+) -> Checked:
     """Keep the rows that obey a canonical format (or "pairs") and count the reasons for which
     others are dropped, in bounded memory.
 
     Reasons: "missing <field>", "empty <field>", "duplicate id", "unknown label <name>", "label out
     of range", "too few choices", "answer not at its offset", "tokens and tags differ in number". A
     row is counted once, under the first reason that holds. Keys that are no columns of the format
-    are dropped. ``text_pair`` may be empty; a span question without answers (unanswerable) is
-    legal. Labels and tags may be given by name, one of `labels`; without `labels` any index from 0
-    is legal. In retrieval a missing ``text_pair`` is "", a missing ``gold`` the row's own id.
+    are dropped. A span question without answers (unanswerable) is legal. Labels and tags may be
+    given by name, one of `labels`; without `labels` any index from 0 is legal. In retrieval a
+    missing ``text_pair`` is "", a missing ``gold`` the row's own id. In classification either no
+    row has a second text or all have: if `pairs`, or if any row has one, those without are dropped.
     """
     schema = features(format, labels).arrow_schema
     dropped: Counter[str] = Counter()
-    kept = _kept(rows, format, schema.names, labels, dropped)
-    return Checked(build_table(kept, schema), dict(dropped))
+    table = build_table(_kept(rows, format, schema.names, labels, dropped), schema)
+    if format == "classification":
+        filled = pc.not_equal(pc.utf8_trim_whitespace(table["text_pair"]), "")
+        if pairs or pc.any(filled).as_py():
+            single = len(table) - len(whole := table.filter(filled))
+            if single:
+                table, dropped["empty text_pair"] = whole, single
+    return Checked(table, dict(dropped))
 
 
 def build_table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
@@ -195,10 +205,12 @@ def _kept(
 def _fault(row: Row, format: str, columns: list[str], classes: int) -> str | None:
     """The first reason why a row does not obey its format, or None."""
     for column in columns:
-        if row.get(column) is None:
+        value = row.get(column)
+        if value is None or (column in ("choices", "tokens") and None in value):
             return f"missing {column}"
-        empty = column == "tokens" and not row[column]
-        if empty or (column in TEXTS and not str(row[column]).strip()):
+        empty = column == "tokens" and not value
+        empty = empty or (column == "choices" and not all(map(str.strip, value)))
+        if empty or (column in TEXTS and not str(value).strip()):
             return f"empty {column}"
     if format == "multiple_choice":
         if len(row["choices"]) < 2:
@@ -209,10 +221,11 @@ def _fault(row: Row, format: str, columns: list[str], classes: int) -> str | Non
     for index in (row["label"],) if "label" in columns else row.get("tags", ()):
         if isinstance(index, str):
             return index
-        if not 0 <= index < (classes or index + 1):
+        if index % 1 or not 0 <= index < (classes or index + 1):
             return "label out of range"
     if format == "span_qa":
         pairs = zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True)
-        if any(row["context"][start : start + len(text)] != text for text, start in pairs):
-            return "answer not at its offset"
+        for text, start in pairs:
+            if start < 0 or row["context"][start : start + len(text)] != text:
+                return "answer not at its offset"
     return None

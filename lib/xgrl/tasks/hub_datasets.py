@@ -47,15 +47,12 @@ def _span(record: Record, id: str) -> Row:
     return rows.span_row(record)
 
 
-def _tagged(record: Record, id: str) -> Row:
-    """UDPOS and PAN-X: words, in some copies "<language>:" before each, tags in one of TAGS."""
-    column, tokens = next((name for name in TAGS if name in record), None), record["tokens"]
+def _tagged(record: Record, id: str, row: Callable[..., Row] = rows.tagging_row) -> Row:
+    """UDPOS and PAN-X: words, and tags in one of TAGS."""
+    column = next((name for name in TAGS if name in record), None)
     if column is None:
         raise KeyError(" or ".join(TAGS))
-    before = re.match(r"[a-z]{2,3}:(?=.)", tokens[0]) if tokens else None
-    if before and all(token.startswith(before[0]) for token in tokens):
-        tokens = [token.removeprefix(before[0]) for token in tokens]
-    return rows.tagging_row(tokens, record[column], id)
+    return row(record["tokens"], record[column], id)
 
 
 def _side(column: str) -> Callable[[Record, str], Row]:
@@ -119,7 +116,8 @@ SOURCES = (
            "xcopa-{split}-{r[idx]}"),
     Source("xcopa", "test", "cambridgeltl/xcopa {l} test", rows.xcopa_row, "xcopa-test-{r[idx]}"),
     Source("udpos", ALL, "izhx/xtreme-r-udpos {l} {validation}", _tagged, "udpos-{l}-{split}-{n}"),
-    Source("panx", ALL, "unimelb-nlp/wikiann {l} {validation}", _tagged, "panx-{l}-{split}-{n}"),
+    Source("panx", ALL, "unimelb-nlp/wikiann {l} {validation}",
+           partial(_tagged, row=rows.wikiann_row), "panx-{l}-{split}-{n}"),
     Source("xquad", "test", "google/xquad xquad.{l} validation", _span),
     Source("mlqa", "test", "google/xtreme MLQA.{l}.{l} test", _span),
     Source("tydiqa", BOTH, f"{TYDIQA} train", _span, "{r[id]}", _is_tydi),

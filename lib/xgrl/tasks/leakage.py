@@ -1,21 +1,22 @@
 """Does training text turn up in a test set? Exact and near duplicates, and their removal from the
 training side.
 
-Exact: equal after NFKC, case folding, and reduction of every run of punctuation and white space to
-one blank. Near: Jaccard similarity of the sets of character trigrams of the normalised texts at
-least THRESHOLD. Texts under SHORT words are compared exactly only (two characters of an unsegmented
-script count as a word). The near search misses nothing: a set of n members overlaps a similar one
-in at least ceil(t n) of them, so the ``n - ceil(t n) + k`` rarest members of the two have at least
-k in common, and only such pairs are compared (prefix filtering: Chaudhuri, Ganti, Kaushik 2006;
-with k > 1: Wang, Li, Feng 2012, "Can we beat the prefix filtering?").
+Exact: equal after NFKC, case folding, and reduction of all that is no word to one blank. Near:
+Jaccard similarity of the sets of character trigrams of the normalised texts at least THRESHOLD.
+Texts under SHORT words are compared exactly only (two letters of an unsegmented script count as a
+word). A letter keeps its vowel signs and other marks. The near search misses nothing: a set of n
+members overlaps a similar one in at least ceil(t n) of them, so the ``n - ceil(t n) + k`` rarest
+members of the two have at least k in common, and only such pairs are compared (prefix filtering:
+Chaudhuri, Ganti, Kaushik 2006; with k > 1: Wang, Li, Feng 2012, "Can we beat the prefix
+filtering?").
 """
 
-import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import regex  # as `re`, and knows Unicode's categories
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,12 +32,14 @@ PART = 10_000  # training texts looked at together; it bounds memory
 SHARED = 5  # the k of the prefix filter: larger means longer prefixes and fewer pairs to compare
 # Han, kana, Thai, Lao, Khmer, Myanmar: written without blanks between words.
 UNSEGMENTED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
-WORD = re.compile(f"[{UNSEGMENTED}]{{1,2}}|[^\\W{UNSEGMENTED}]+")
+LETTERS = r"\p{L}\p{N}"  # and digits: what a word may begin with; marks may follow
+WORDS = regex.compile(rf"[{LETTERS}][{LETTERS}\p{{M}}]*")
+WORD = regex.compile(rf"(?:[{UNSEGMENTED}]\p{{M}}*){{1,2}}|[^\s{UNSEGMENTED}]+")  # if normalised
 
 
 def normalise(text: str) -> str:
-    """NFKC, case-folded, each run of punctuation and white space one blank; "" without a word."""
-    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", text).casefold()).strip()
+    """NFKC, case-folded, its words (letters and digits with their marks) with a blank between."""
+    return " ".join(WORDS.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
 def near_pairs(left: Sequence[str], right: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -27,8 +27,31 @@ METRICS = {  # that fit a format, the usual one first
     "tagging": ("tag_f1", "span_f1"), "retrieval": ("retrieval_accuracy",),
 }  # fmt: skip
 OPTIONAL = {"text_pair": "", "gold": None}  # columns that a line may lack
+ANSWERS = '{"text": [texts], "answer_start": [a whole number for each]}, both [] without an answer'
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,4})?$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _answers(value: Any) -> bool:
+    if not isinstance(value, dict) or set(value) != {"text", "answer_start"}:
+        return False
+    texts, starts = value["text"], value["answer_start"]
+    whole = isinstance(starts, list) and all(type(start) is int for start in starts)
+    return whole and _texts(texts) and len(texts) == len(starts) and all(map(str.strip, texts))
+
+
+COLUMNS = {  # what a line has in each, and whether a value is that
+    **dict.fromkeys((*TEXTS, "text_pair"), ("text", lambda value: isinstance(value, str))),
+    **dict.fromkeys(("choices", "tokens"), ("a list of texts", _texts)),
+    "gold": ("a list of ids", lambda value: value is None or _texts(value)),
+    "label": ("a whole number", lambda value: type(value) is int),
+    "tags": ("a list of tags", lambda value: isinstance(value, list)),
+    "answers": (ANSWERS, _answers),
+}
 
 
 class OwnTask(Closed):
@@ -106,8 +129,9 @@ class OwnTask(Closed):
         row, given = {}, OPTIONAL | line
         for column in columns:
             value = given[column]
-            if column in (*TEXTS, "text_pair") and not isinstance(value, str):
-                raise ValueError(f"{column}={value!r}: expected text")
+            wanted, fits = COLUMNS[column]
+            if not fits(value) and not (column == "label" and self.labels):
+                raise ValueError(f"{column}={value!r:.80}: expected {wanted}")
             if column in ("label", "tags") and self.labels:
                 for label in [value] if column == "label" else value:
                     named(column, label, self.labels)

@@ -38,6 +38,7 @@ SPLITS |= {"trn": {"train": "trn"}, "2k": {"dev": "dev_2k", "test": "test_2k"}}
 NUMBERED = "{task}-{split}-{n}"  # the usual id of a row
 _NLI_SPELLINGS = {"e": "entailment", "n": "neutral"}
 _NLI_SPELLINGS |= dict.fromkeys(("c", "contradictory"), "contradiction")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z-]+)?:(?=.)")
 _BRACES = re.compile(r"{(.*?)}")
 
 
@@ -148,6 +149,14 @@ def held_out(row: Row) -> bool:
 def tagging_row(tokens: Sequence[str], tags: Sequence[str | int], id: str) -> Row:
     """UDPOS, PAN-X and CCG: the words of a sentence and a tag for each."""
     return {"id": id, "tokens": list(tokens), "tags": list(tags)}
+
+
+def wikiann_row(tokens: Sequence[str], tags: Sequence[str | int], id: str) -> Row:
+    """PAN-X from copies of WikiAnn of which some have "<language>:" before each word."""
+    before = _LANGUAGE.match(tokens[0]) if tokens else None
+    if before and all(token.startswith(before[0]) for token in tokens):
+        tokens = [token.removeprefix(before[0]) for token in tokens]
+    return tagging_row(tokens, tags, id)
 
 
 def answer_pair(row: Row) -> Row:

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from xgrl.tasks.leakage import normalise
+import regex
+
+from xgrl.tasks.leakage import LETTERS, normalise
 
 SHORTEST, LONGEST = 20, 400  # characters
 WITHOUT_STOPS = ("th",)  # scripts that end a sentence with a blank
@@ -12,6 +14,7 @@ ALWAYS, PERHAPS = "。！？؟۔।॥။", ".!?"
 SENTENCE = re.compile(rf"[^\W\d_].*[{PERHAPS}{ALWAYS}]")
 CLAUSE = re.compile(r"[^\W\d_].*")
 BLANK = re.compile(r"\s+")
+LAST = regex.compile(rf"([_{LETTERS}][_{LETTERS}\p{{M}}]*|)[^_{LETTERS}]*$")  # word
 CLOSED = rf"""(?:[{ALWAYS}]+[」』”’）)"']*|(?P<perhaps>[{PERHAPS}]+[”’»)\]"']*(?=\s|$)))\s*"""
 MARK = re.compile(CLOSED)
 PASSAGES = {  # where these are cut: marks, and abbreviations (initials, titles) that end nothing
@@ -72,7 +75,7 @@ def _ends(sentence: str, mark: re.Match) -> bool:
     """Whether a mark ends a sentence, given the word before and the first letter behind it."""
     if not mark["perhaps"]:
         return True
-    word = re.search(r"(\w*)\W*$", sentence)[1]
+    word = LAST.search(sentence)[1]
     after = mark.string[mark.end() : mark.end() + 1]
     caseless = word.lower() == word.upper() and not word.isdigit()
     small = after.islower() and not "ა" <= after <= "ჿ"  # Georgian has small letters only

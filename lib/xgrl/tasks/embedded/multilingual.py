@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import regex
 
 from xgrl.runs.cache import cached_table
 from xgrl.tasks.embedded.english import best_target, examples, held_out, labelled, shuffled
@@ -45,7 +46,7 @@ EMOJI_ROWS = 1500
 FULLY_QUALIFIED = 2  # `status` of an emoji that is no component or incomplete sequence
 SKIN_TONES = re.compile("[\U0001f3fb-\U0001f3ff]")
 # Thai marks stay on their letter
-WORDS = re.compile(f"[{UNSEGMENTED}][\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]*|[^\\s{UNSEGMENTED}]+")
+WORDS = regex.compile(rf"[{UNSEGMENTED}]\p{{M}}*|[^\s{UNSEGMENTED}]+")
 WIKILINGUA = {
     "en": "english", "ar": "arabic", "zh": "chinese", "cs": "czech", "nl": "dutch", "fr": "french",
     "de": "german", "hi": "hindi", "id": "indonesian", "it": "italian", "ja": "japanese",

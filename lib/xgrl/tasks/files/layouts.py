@@ -70,7 +70,8 @@ LAYOUTS: tuple[tuple[str, str, str, read.Reader], ...] = (
     ("udpos", "train dev test", "{split}-{l}.tsv", read.words(read.tabbed, TAGGED)),
     ("panx", "train dev test", "{l}/{split} {l}-{split} panx_dataset/{l}-{split}",
      read.words(read.prefixed, TAGGED)),
-    ("panx", "train dev test", "{split}-{l}.tsv", read.words(read.tabbed, TAGGED)),
+    ("panx", "train dev test", "{split}-{l}.tsv",
+     read.words(read.tabbed, TAGGED, rows.wikiann_row)),
     ("xquad", "test", "xquad.{l}.json", read.squad),
     ("mlqa", "test", f"{MLQA} MLQA_V1/test/{MLQA} test/{MLQA}", read.squad),
     ("tydiqa", "train dev", "tydiqa-goldp-v1.1-train.json "

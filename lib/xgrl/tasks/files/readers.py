@@ -177,10 +177,13 @@ def tydiqa(file: Path, request: Request) -> Iterator[Row]:
 WordTag = tuple[str, str] | None  # None where a line has no word on it
 
 
-def words(word: Callable[[Path, int, str, Request], WordTag], ids: str = NUMBERED) -> Reader:
+def words(
+    word: Callable[[Path, int, str, Request], WordTag], ids: str = NUMBERED, row=tagging_row
+) -> Reader:
     """Reader of columns, a word with its tag a line and empty lines between sentences: ``word(file,
-    line number, line, request)``. In `ids` ``{n}`` is the sentence's number in its file,
-    ``{treebank}`` what the file's name begins with, others as in `Request.fill`.
+    line number, line, request)``; ``row(words, tags, id)`` is a sentence's. In `ids` ``{n}`` is the
+    sentence's number in its file, ``{treebank}`` what the file's name begins with, others as in
+    `Request.fill`.
     """
 
     def read(file: Path, request: Request) -> Iterator[Row]:
@@ -193,7 +196,7 @@ def words(word: Callable[[Path, int, str, Request], WordTag], ids: str = NUMBERE
                 # some treebanks come without their words, for copyright: left out and counted
                 hidden = word is conllu and set(tokens) == {"_"}
                 id = form.format(n=number, treebank=treebank)
-                yield tagging_row([] if hidden else tokens, tags, id)
+                yield row([] if hidden else tokens, tags, id)
 
     return read
 

@@ -120,7 +120,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, Record]]:
             continue
         where, expected = f"{path}, line {number}", "a JSON object"
         try:
-            record = json.loads(line)
+            record = _parsed(line)
         except json.JSONDecodeError as error:
             found = f"{line[:60]!r} ({error.msg}, at {error.colno})"
             raise unlike(where, expected, found, ANEW) from None
@@ -133,12 +133,25 @@ def read_json(path: Path) -> Any:
     """The whole of a JSON file."""
     data = path.read_bytes()
     try:
-        return json.loads(data.decode("utf-8-sig"))
+        return _parsed(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise _not_utf8(path, data[: error.start].count(b"\n") + 1, error) from None
     except json.JSONDecodeError as error:
         found = f"something else ({error.msg} at column {error.colno})"
         raise unlike(f"{path}, line {error.lineno}", "JSON", found, ANEW) from None
+
+
+def _parsed(text: str) -> Any:
+    """What a JSON text says; JSONDecodeError also where an escape is half a character."""
+    value, escapes = json.loads(text), text.lower()
+    if "\\ud" in escapes:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = ascii(error.object[error.start])[1:-1]
+            at = escapes.find(half)
+            raise json.JSONDecodeError(f"{half} is half a character", text, at) from None
+    return value
 
 
 def read_blocks(lines: Numbered) -> Iterator[list[tuple[int, str]]]:
