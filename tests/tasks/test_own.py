@@ -130,7 +130,7 @@ def test_a_description_that_is_none_is_refused_everywhere(project):
         ({"role": "intermediate"}, "an intermediate task is trained on, in English"),
         ({"format": "span_qa"}, "span_qa needs none"),
         ({"name": "../x"}, "name='../x'"),
-        ({"max_length": 0}, "max_length=0"),
+        ({"max_length": 7}, "max_length=7"),
     ],
 )
 def test_a_mistake_in_the_description_is_named(tmp_path, change, message):

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from xgrl.runs.params import Closed, Count, Name, explain
+from xgrl.runs.params import Closed, Length, Name, explain
 from xgrl.tasks.formats import TEXTS, Row, Task, features, named
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import build_rows, read_jsonl
@@ -42,7 +42,7 @@ class OwnTask(Closed):
     labels: list[Text] = Field(default=[])  # names of classes or tags
     metric: str = ""
     parallel: bool = False  # test rows of different languages with one id are translations
-    max_length: Count = 128
+    max_length: Length = 128
     licence: str = "not stated"
     note: str = ""
 
