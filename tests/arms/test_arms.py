@@ -27,6 +27,7 @@ from xgrl.arms import (
     check_encoder,
     method_of,
     refusal,
+    robust,
 )
 from xgrl.arms.base import Arm, ArmSettings, Step
 from xgrl.arms.lexical import triplet_loss
@@ -456,3 +457,12 @@ def test_arms_stand_in_the_order_of_the_table_and_variants_by_their_number():
     ]  # fmt: skip
     with pytest.raises(ValueError, match="unknown"):
         arms_in_order(["dan"])
+
+
+def test_vectors_in_the_place_of_pairs_keep_their_segments():
+    model = build("bert")
+    ids, second = torch.arange(5, 17).reshape(2, 6), torch.tensor([[0, 0, 0, 1, 1, 1]] * 2)
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": second}
+    vectors = robust._as_vectors(inputs, model)
+    found, expected = (model(**each).last_hidden_state for each in (vectors, inputs))
+    assert torch.equal(found, expected) and "input_ids" not in vectors

@@ -5,8 +5,11 @@ encoder.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import ModernBertConfig, ModernBertModel, XLMRobertaConfig, XLMRobertaModel
@@ -281,6 +284,42 @@ def test_answers_are_cut_out_of_the_context(bert, monkeypatch):
     monkeypatch.setattr(readout, "_best_span", lambda scores, origin: (-1.0, (0, 1)))
     assert readout.answer(model, corpus, may_be_empty=True) == [""] * len(corpus.ids)
     assert all(readout.answer(model, corpus))
+
+
+@pytest.mark.parametrize("golds", [[], [""], ["", ""]])
+def test_test_questions_without_an_answer_are_read_as_development_ones(
+    bert, tmp_path, monkeypatch, golds
+):
+    model = untrained(bert, "xquad")
+    corpora = {}
+    for language in bert.languages("xquad"):
+        corpus = bert.corpus(f"target/xquad/test-{language}")
+        rows = pq.read_table(corpus.folder / "rows.parquet").to_pylist()
+        for row in rows[::2]:  # every other question has no answer
+            row["answers"] = {"text": golds, "answer_start": [0] * len(golds)}
+        folder = tmp_path / language
+        folder.mkdir()
+        pq.write_table(pa.Table.from_pylist(rows), folder / "rows.parquet")
+        corpora[f"target/xquad/test-{language}"] = replace(corpus, folder=folder)
+    monkeypatch.setattr(Prepared, "corpus", lambda self, name: corpora[name])
+    # every span scores worse than none
+    with torch.no_grad():
+        model.head.linear.weight.zero_()
+        model.head.linear.bias.zero_()
+    monkeypatch.setattr(readout, "_best_span", lambda scores, origin: (-1.0, (0, 1)))
+    frame, scores, _ = predict.predict(model, bert, "xquad")
+    assert (frame.prediction == "").all()
+    for name, corpus in corpora.items():
+        right, count, _ = readout.dev_accuracy(model, corpus)
+        assert right == (count + 1) // 2
+        official = scores[name.rpartition("-")[2]]
+        assert official["exact_match"] == pytest.approx(100 * right / count)
+
+
+def test_equal_vectors_that_centring_makes_0_are_a_result(bert, monkeypatch):
+    monkeypatch.setattr(readout, "features", lambda *_: np.ones((4, 3), np.float32))
+    vectors = readout.unit_features(None, None, change=arm_spec("centring").vectors)
+    assert (vectors == 0).all()
 
 
 def test_cells_of_the_table_can_be_read_back():

@@ -14,7 +14,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModel, AutoTokenizer, BertModel
 
-from small_encoders import build
+from small_encoders import IDS, SIZES, bert_tokenizer, build
 from xgrl.evaluation.retrieval import nearest
 from xgrl.models import encoder, split
 from xgrl.models.tokens import kept_ids, remap, tokenise, trim
@@ -300,3 +300,46 @@ def test_embedded_encoder_reproduces_the_known_retrieval_accuracy(
     ]
     found, _ = nearest(*(encoder.embed(side, *embedded) for side in sides))
     assert abs(100 * np.mean(found[:, 0] == np.arange(len(sides[0]))) - published) <= 0.3
+
+
+def saved(folder, kind: str, **changes):
+    """A folder with a small encoder and a tokenizer that states no limit."""
+    model = build(kind)
+    if changes:
+        model = type(model)(type(model.config)(**SIZES | IDS | changes))
+    model.save_pretrained(folder)
+    bert_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "limit"),
+    [
+        ("bert", {}, 40),
+        ("xlm-r", {}, 38),
+        ("xlm-r", {"pad_token_id": 3, "max_position_embeddings": 40}, 36),
+        ("modernbert", {}, 8192),
+    ],
+)
+@torch.no_grad()
+def test_a_text_may_be_as_long_as_the_encoder_has_positions(tmp_path, kind, changes, limit):
+    model, tokenizer = encoder.load_encoder(saved(tmp_path, kind, **changes))
+    assert tokenizer.model_max_length == limit
+    if limit < 100:
+        ids = tokenise(["a " * 99], tokenizer, limit)
+        assert ids.lengths.tolist() == [limit]
+        vectors = encoder.embed(["a " * 99], model, tokenizer)
+        text = tokenizer("a " * 99, truncation=True, max_length=limit, return_tensors="pt")
+        mean = model(**text).last_hidden_state[0].mean(0)
+        assert np.allclose(vectors[0], (mean / mean.norm()).numpy(), atol=1e-6)
+        with pytest.raises((IndexError, RuntimeError)):
+            model(input_ids=torch.full((1, limit + 1), 5))
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "given"),
+    [("bert", {}, True), ("xlm-r", {"type_vocab_size": 1}, False), ("modernbert", {}, False)],
+)
+def test_segments_are_for_encoders_with_vectors_for_them(tmp_path, kind, changes, given):
+    _, tokenizer = encoder.load_encoder(saved(tmp_path, kind, **changes))
+    assert ("token_type_ids" in tokenizer("a", "b")) is given

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,3 +120,24 @@ def test_prefix_states_follow_from_the_corpus_alone(tmp_path):
             first[tokens.offsets[i] : tokens.offsets[i + 1]], alone.numpy(), atol=1e-5
         )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "b.npy"]
+
+
+@pytest.mark.parametrize("kind", ["bert", "bert-with-pooler"])
+@torch.no_grad()
+def test_segments_go_into_the_lowest_part_alone(kind, tmp_path):
+    model, tokens = build(kind), ragged((9, 9, 9, 9))
+    segments = np.tile(np.repeat([0, 1], [5, 4]), 4).astype(np.int8)
+    pairs = replace(tokens, segments=segments)
+    batch = collate([(Corpus([], None, pairs), range(4))], 1)
+    plain = torch.from_numpy(segments.astype(np.int64)).reshape(4, 9)
+    whole = model(
+        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], token_type_ids=plain
+    ).last_hidden_state
+    other = model(**collate([(Corpus([], None, tokens), range(4))], 1)).last_hidden_state
+    assert (whole - other).abs().max() > 0.1
+    chain = split.Chain(split.prefix(model, 1), split.top(split.prefix(model, 3), 1))
+    chain = split.Chain(*chain.parts, split.top(model, 3)).eval()
+    path = prefix_states(split.prefix(model, 2), pairs, tmp_path / "hidden.npy")
+    stored = collate([(Corpus([], None, pairs, np.load(path)), range(4))])
+    for found in (model(**batch), chain(**batch), split.top(model, 2)(**stored)):
+        torch.testing.assert_close(found.last_hidden_state, whole)

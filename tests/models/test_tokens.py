@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from small_encoders import build, ragged
+from small_encoders import bert_tokenizer, build, ragged
 from xgrl.models.encoder import load_encoder
 from xgrl.models.tokens import CHUNK, Tokens, kept_ids, remap, restore, tokenise, trim
 from xgrl.prepare.corpus import Corpus
@@ -151,3 +151,27 @@ def test_the_padding_id_moves_in_bert_and_may_not_in_xlm_r():
         trim(build("bert"), np.array([0, 1, 900]))
     with pytest.raises(ValueError, match="does not fit"):
         restore(build("bert"), kept, build("bert"))
+
+
+@torch.no_grad()
+def test_pairs_have_the_segments_of_their_tokenizer_in_mixed_batches():
+    model, tokenizer = build("bert"), bert_tokenizer()
+    tokens = tokenise([("ab c", "de"), ("f", ""), ("g", "h")], tokenizer, 32)
+    assert tokens.segments.dtype == np.int8
+    single = tokenise(["hi j"], tokenizer, 32)
+    kept = kept_ids([tokens, single], tokenizer.all_special_ids)
+    trimmed, single = trim(model, kept), remap(single, kept)
+    assert single.segments is None and set(collate([(Corpus([], None, single), [0])])) == {
+        "input_ids",
+        "attention_mask",
+    }
+    corpora = [Corpus([], None, remap(tokens, kept)), Corpus([], None, single)]
+    batch = collate([(corpora[0], [2, 1, 0]), (corpora[1], [0])], trimmed.config.pad_token_id)
+    expected = tokenizer(["g", "f", "ab c", "hi j"], ["h", "", "de", ""])["token_type_ids"]
+    expected[1], expected[3] = [0, 0, 0], [0] * 5  # single texts
+    for row, types in zip(batch["token_type_ids"].tolist(), expected, strict=True):
+        assert row == types + [0] * (len(row) - len(types))
+    found = trimmed(**batch).last_hidden_state[2]
+    wanted = model(**tokenizer("ab c", "de", return_tensors="pt")).last_hidden_state[0]
+    torch.testing.assert_close(found[: len(wanted)], wanted)
+    assert not any(tokenise([("a", "b")], load_encoder("tiny")[1], 9).types(0))

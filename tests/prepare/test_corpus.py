@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -31,6 +33,10 @@ def test_a_corpus_comes_back_from_disk_as_it_was_written(tmp_path):
         "hidden states of an older corpus must not survive it"
     )
     assert found.first.tolist() == [0, 2, 3] and found.lengths.tolist() == [9, 2]
+    assert found.tokens.segments is None and not (tmp_path / "c" / "segments.npy").exists()
+    pairs = replace(tokens, segments=np.arange(15, dtype=np.int8) % 2)
+    corpus.save_corpus(tmp_path / "p", rows.select(["id"]), "retrieval", corpus.Encoded(pairs))
+    assert corpus.load_corpus(tmp_path / "p").tokens.segments.tolist() == [0, 1] * 7 + [0]
     empty = corpus.Encoded(Tokens(np.zeros(0, np.int32), np.zeros(1, np.int64)))
     corpus.save_corpus(tmp_path / "e", rows[:0], "classification", empty)
     assert len(corpus.load_corpus(tmp_path / "e").tokens) == 0

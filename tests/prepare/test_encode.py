@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
+from small_encoders import bert_tokenizer, byte_tokenizer, folding_tokenizer
 from xgrl.models.encoder import load_encoder
 from xgrl.prepare.encode import IGNORED, QUESTION, STRIDE, encode, special_frame
 from xgrl.tasks.formats import validate
@@ -171,3 +172,110 @@ def test_rows_with_and_without_second_text(tokenizer):
 def test_a_length_that_the_encoder_cannot_take_is_refused(tokenizer):
     with pytest.raises(ValueError, match=r"max_length=9000: the encoder takes at most"):
         encode(rows("multiple_choice"), "multiple_choice", tokenizer, 9000)
+
+
+def question(context: str, text: str, at: int) -> dict:
+    answers = {"text": [text], "answer_start": [at]}
+    return {"id": context, "question": "who", "context": context, "answers": answers}
+
+
+@pytest.mark.parametrize("removed", [False, True])
+@pytest.mark.parametrize(
+    ("context", "text"),
+    [
+        ("Bob in Rome ", "Rome "),
+        ("Bob in Rome \u200f", "Rome \u200f"),
+        ("Bob in Rome", "Bob "),
+        ("Bob\u200f in Rome", "Bob\u200f"),
+        ("Bob\u3000in Rome", "Bob\u3000"),
+        ("\u200fRome in Bob", "\u200fRome"),
+        ("\ufeffRome in Bob", "\ufeffRome"),
+        (" Rome in Bob", " Rome"),
+        ("Bob in Rome", " in "),
+    ],
+)
+def test_an_answer_is_what_its_first_and_last_piece_say(removed, context, text):
+    tokenizer = folding_tokenizer(removed)
+    row = question(context, text, context.index(text))
+    encoded = encode(Dataset(validate([row], "span_qa").table), "span_qa", tokenizer, 32)
+    first, last = encoded.targets[0]
+    pieces = tokenizer.convert_ids_to_tokens(encoded.tokens[0][first : last + 1])
+    assert [piece.strip("▁") for piece in pieces] == [text.strip(" \u3000\u200f\ufeff")]
+
+
+@pytest.mark.parametrize("max_length", [9, 10, 12])
+def test_an_answer_that_two_windows_share_is_in_neither(max_length):
+    context = "Bob in Rome " * 6
+    rows = [question(context, "Bob in Rome Bob in Rome", at * 12) for at in range(5)]
+    encoded = encode(Dataset.from_list(rows), "span_qa", folding_tokenizer(False), max_length)
+    room = max_length - 5
+    assert encoded.tokens.lengths.max() <= max_length
+    long_enough = encoded.targets[:, 1] > 0
+    assert long_enough.any() == (room >= 6)
+    assert (np.diff(encoded.targets[long_enough]) == 5).all()
+
+
+@pytest.mark.parametrize("max_length", range(8, 13))
+@pytest.mark.parametrize("kind", [bert_tokenizer, byte_tokenizer, None])
+def test_the_shortest_windows_cover_the_context_too(kind, max_length, tokenizer):
+    tokenizer = kind() if kind else tokenizer
+    long = "Wo ist ก็ กำ 👩‍👩‍👧? " * 3
+    found = questions().select([0, 12])
+    found = found.remove_columns("question").add_column("question", [long, "a"])
+    encoded = encode(found, "span_qa", tokenizer, max_length)
+    assert encoded.tokens.lengths.max() <= max_length
+    for i, row in enumerate(found):
+        start, end = encoded.tokens.offsets[encoded.first[i : i + 2]]
+        covered = np.zeros(len(row["context"]), bool)
+        for x, y in encoded.origin[start:end]:
+            covered[x:y] |= x >= 0
+        assert covered[[not c.isspace() for c in row["context"]]].all()
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+def test_words_on_bytes_have_the_pieces_of_running_text(prefix):
+    tokenizer = byte_tokenizer(add_prefix_space=prefix)
+    words = ["the", "cat", "cat's", "東", "and", "cat"]
+    found = Dataset.from_dict({"id": ["a"], "tokens": [words], "tags": [[*range(6)]]})
+    encoded = encode(found, "tagging", tokenizer, 64)
+    assert encoded.tokens[0].tolist() == tokenizer(" ".join(words))["input_ids"]
+    begins = np.flatnonzero(encoded.origin >= 0)
+    assert encoded.origin[begins].tolist() == encoded.targets[begins].tolist() == [*range(6)]
+    pieces = tokenizer.convert_ids_to_tokens(encoded.tokens[0][begins[1:]])
+    assert all(piece.startswith("Ġ") for piece in pieces)
+
+
+@pytest.mark.parametrize("kind", [bert_tokenizer, lambda: folding_tokenizer(True), None])
+def test_words_of_other_tokenizers_are_as_they_were(kind, tokenizer):
+    tokenizer = kind() if kind else tokenizer
+    words = ["Bob", "in", "Rome"]
+    found = Dataset.from_dict({"id": ["a"], "tokens": [words], "tags": [[0, 1, 2]]})
+    expected = tokenizer(words, is_split_into_words=True)["input_ids"]
+    assert encode(found, "tagging", tokenizer, 32).tokens[0].tolist() == expected
+
+
+def test_segments_are_those_that_the_tokenizer_gives():
+    tokenizer = bert_tokenizer()
+    tokenizer.model_max_length = 40
+
+    def types(encoded, i):
+        return encoded.tokens.types(i).tolist()
+
+    found = rows("multiple_choice")
+    encoded, row = encode(found, "multiple_choice", tokenizer, 40), found[3]
+    for k, choice in enumerate(row["choices"]):
+        given = tokenizer(row["prompt"], choice, truncation=True, max_length=40)
+        assert types(encoded, encoded.first[3] + k) == given["token_type_ids"]
+    texts = {"id": ["1", "2"], "text": ["a b", "c"], "text_pair": ["d", ""]}
+    encoded = encode(Dataset.from_dict(texts), "retrieval", tokenizer, 32)
+    assert types(encoded, 0) == [0, 0, 0, 0, 1, 1] and types(encoded, 1) == [0, 0, 0]
+    encoded = encode(questions(), "span_qa", tokenizer, 40)
+    for window in range(len(encoded.tokens)):
+        own = slice(*encoded.tokens.offsets[window : window + 2])
+        inside = np.flatnonzero(encoded.origin[own, 0] >= 0)
+        # the context, and the special token after it
+        expected = np.arange(own.stop - own.start) >= inside[0]
+        assert types(encoded, window) == expected.tolist()
+    sentences = Dataset.from_dict({"id": ["a"], "tokens": [["Bob", "in"]], "tags": [[0, 1]]})
+    assert encode(sentences, "tagging", tokenizer, 32).tokens.segments is None
+    assert encode(questions(), "span_qa", load_encoder("tiny")[1], 40).tokens.segments is None

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -137,3 +138,11 @@ def test_writers_at_the_same_time(tmp_path, cache):
     assert len(list(cache.glob("*.npy"))) == 1 and not [
         p for p in cache.iterdir() if p.name.startswith(".")
     ]
+
+
+def test_other_segments_are_another_entry(tmp_path, cache):
+    lower, text = split.prefix(build("bert"), 2), tokens()
+    for second in (0, 1):
+        segments = np.full(len(text.ids), second, np.int8)
+        prefix_cache.frozen_states(lower, replace(text, segments=segments), tmp_path / "x.npy")
+    assert len(list(cache.glob("*.npy"))) == 2

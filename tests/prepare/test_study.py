@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pandas as pd
+import pytest
 
 from small_study import job
 from xgrl.models.encoder import load_encoder
@@ -54,3 +55,8 @@ def test_training_rows_are_dropped_where_a_test_set_has_them():
     rows.add(corpora | {name: type(corpora[name]).from_pandas(spoiled, features=features)})
     assert rows.dropped[name] == 1 and leaked not in rows.corpora[name]["text"]
     assert len(rows.encoded[name].tokens) == len(rows.corpora[name]) == len(spoiled) - 1
+
+
+def test_texts_longer_than_the_encoder_takes_are_refused_before_any_row_is_read():
+    with pytest.raises(ValueError, match="max_length=129: the encoder takes at most 128 tokens"):
+        study.StudyRows(job(max_length=129), load_encoder("tiny")[1])

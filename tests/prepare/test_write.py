@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from transformers import AutoModel, AutoTokenizer
 
+from small_encoders import bert_tokenizer, build
 from small_study import job, prepare
 from xgrl.evaluation import predict, readout
 from xgrl.models.encoder import load_encoder
+from xgrl.models.heads import mean_pool
 from xgrl.models.split import hidden_states, prefix
 from xgrl.models.task_model import TaskModel
 from xgrl.prepare import leaks, select_rows
 from xgrl.prepare.folder import Prepared, frozen_layers
+from xgrl.prepare.study import prepare_study
 from xgrl.prepare.write import encode_all
 from xgrl.runs import records
 
@@ -169,3 +173,52 @@ def test_a_run_whose_data_changed_is_refused_and_one_whose_did_not_is_not(prepar
     )
     with pytest.raises(ValueError, match="trained on another 'target/intent'"):
         prepared.verify_run(tmp_path / "a")
+
+
+@pytest.mark.parametrize("trained", [-1, 2])
+@torch.no_grad()
+def test_two_texts_give_what_plain_transformers_give_them(tmp_path, trained):
+    folder, longest = tmp_path / "encoder", 40
+    build("bert").save_pretrained(folder)
+    bert_tokenizer().save_pretrained(folder)
+    small = {"train_rows": 12, "dev_rows": 8, "test_rows": 6, "probe_rows": 5, "workers": 1}
+    names = {"intermediate": ["mnli"], "targets": ["xnli", "xcopa", "xquad"]}
+    settings = small | names | {"languages": ["en", "zh"], "trained_layers": trained}
+    settings |= {"outputs": str(tmp_path), "encoder": str(folder), "max_length": longest}
+    prepared = prepare_study(job(**settings))
+    corpora, _ = select_rows.gather(job(**settings))
+    plain = AutoModel.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    options = {"truncation": True, "max_length": longest, "return_tensors": "pt"}
+    windows = options | {"truncation": "only_second", "stride": longest // 4, "padding": True}
+    windows |= {"return_overflowing_tokens": True}
+
+    def means(first: str, second: str, columns: str) -> list[np.ndarray]:
+        if columns.startswith("question"):
+            first = tokenizer.decode(tokenizer(first)["input_ids"][1 : 1 + longest // 3])
+            out = tokenizer(first, second, **windows)
+            out.pop("overflow_to_sample_mapping")
+        else:
+            out = tokenizer(first, second, **options)
+        return [
+            mean_pool(plain(**inputs).last_hidden_state, out["attention_mask"]).numpy()
+            for inputs in (out, {k: v for k, v in out.items() if k != "token_type_ids"})
+        ]
+
+    stages = {"intermediate/mnli/dev": "text text_pair", "target/xnli/test-zh": "text text_pair"}
+    stages |= {"target/xcopa/test-zh": "prompt choices", "target/xquad/test-zh": "question context"}
+    for name, columns in stages.items():
+        first, second = columns.split()
+        texts = [
+            (row[first], text)
+            for row in corpora[name]
+            for text in (row[second] if second == "choices" else [row[second]])
+        ]
+        pairs = [means(*pair, columns) for pair in texts]
+        expected, without = map(np.concatenate, zip(*pairs, strict=True))
+        assert np.abs(expected - without).max() > 0.1
+        assert (prepared.corpus(name).hidden is None) == (trained == -1)
+        for source in (prepared, prepared.uncached()):
+            model = TaskModel(source.trainable(source.encoder()), *[torch.nn.Identity()] * 2)
+            found = readout.features(model, source.corpus(name))
+            np.testing.assert_allclose(found, expected, atol=1e-5)

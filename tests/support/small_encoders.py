@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from string import ascii_letters, punctuation
+
 import numpy as np
 import torch
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     BertConfig,
     BertModel,
+    BertTokenizer,
     ModernBertConfig,
     ModernBertModel,
     PreTrainedModel,
+    PreTrainedTokenizerFast,
+    RobertaTokenizer,
     XLMRobertaConfig,
     XLMRobertaModel,
 )
@@ -57,3 +63,47 @@ def ragged(lengths=(9, 4, 17, 2), vocabulary: int = 900, seed: int = 0) -> Token
     rng = np.random.default_rng(seed)
     rows = [[0, *rng.integers(4, vocabulary, length - 2), 2] for length in lengths]
     return Tokens(np.concatenate(rows).astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
+
+
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+NAMES = dict(
+    zip(
+        ("cls_token", "pad_token", "sep_token", "unk_token", "mask_token"),
+        SPECIAL,
+        strict=True,
+    )
+)
+
+
+def bert_tokenizer() -> BertTokenizer:
+    """One piece a letter, of a kind that tells the texts of a pair apart; it states no limit."""
+    letters = [*SPECIAL, *ascii_letters, *punctuation, *(f"##{c}" for c in ascii_letters)]
+    vocabulary = {piece: i for i, piece in enumerate(letters)}
+    return BertTokenizer(vocab=vocabulary, do_lower_case=False, **NAMES)
+
+
+def byte_tokenizer(**options) -> RobertaTokenizer:
+    """On bytes: a blank is folded into the word after it, and "cat" after a blank is one piece."""
+    merges = [("c", "a"), ("ca", "t"), ("Ġ", "cat")]
+    pieces = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet()), *map("".join, merges)]
+    vocabulary = {piece: i for i, piece in enumerate(pieces)}
+    return RobertaTokenizer(vocab=vocabulary, merges=merges, model_max_length=64, **options)
+
+
+def folding_tokenizer(removed: bool) -> PreTrainedTokenizerFast:
+    """Whole words with the blank before them, as sentencepiece has them; marks of direction and
+    byte order become blanks, or are removed with the blanks at both ends.
+    """
+    words = [*SPECIAL, *(f"▁{word}" for word in ("Bob", "in", "Rome", "who", ""))]
+    backend = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
+    steps = [normalizers.Replace(Regex("[\u200f\ufeff]"), "" if removed else " ")]
+    steps += [normalizers.Replace(Regex(r"\s+"), " ")]
+    steps += [normalizers.Strip()] if removed else []
+    backend.normalizer = normalizers.Sequence(steps)
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=64, **NAMES)

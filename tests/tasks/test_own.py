@@ -130,7 +130,7 @@ def test_a_description_that_is_none_is_refused_everywhere(project):
         ({"role": "intermediate"}, "an intermediate task is trained on, in English"),
         ({"format": "span_qa"}, "span_qa needs none"),
         ({"name": "../x"}, "name='../x'"),
-        ({"max_length": 0}, "max_length=0"),
+        ({"max_length": 7}, "max_length=7"),
         ({"languages": ["en", False]}, r"languages\.1=False \(bool\): .*no text without quotes"),
         ({"labels": [True, False]}, r"labels\.0=True .*no text without quotes"),
     ],

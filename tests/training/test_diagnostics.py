@@ -85,6 +85,18 @@ def test_effective_rank_of_equal_directions_is_their_number(rank):
     assert diagnostics.effective_rank(np.ones((4, 3))) == 0
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.filterwarnings("error")
+def test_collapsed_features_have_a_rank(kind):
+    rows = np.random.default_rng(0).normal(3, 1, (2, 384)).astype(kind)
+    equal = np.repeat(rows[:1], 40, axis=0)
+    assert diagnostics.effective_rank(equal) == 0
+    rounded = equal * (1 + np.finfo(kind).eps * np.arange(40)[:, None] % 2)
+    assert diagnostics.effective_rank(rounded.astype(kind)) == 0
+    assert diagnostics.effective_rank(np.repeat(rows, 20, axis=0)) == pytest.approx(1, abs=1e-3)
+    assert diagnostics.effective_rank(np.zeros((40, 3), kind)) == 0
+
+
 def test_operations_are_those_of_the_formula():
     base = encoder(dropout=0.0)
     run = tiny_run(base=base, steps=6)

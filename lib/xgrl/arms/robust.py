@@ -37,7 +37,7 @@ def _as_vectors(inputs: Inputs, encoder: nn.Module) -> Inputs:
     if "inputs_embeds" in inputs:
         return inputs
     words = encoder.get_input_embeddings()(inputs["input_ids"])
-    return {"inputs_embeds": words, "attention_mask": inputs["attention_mask"]}
+    return {k: v for k, v in inputs.items() if k != "input_ids"} | {"inputs_embeds": words}
 
 
 class Adversarial(Arm):

@@ -71,7 +71,8 @@ def unit_features(model: TaskModel, corpus: Corpus, layer=-1, change: Change | N
     """`features` (m, H), if need be as `change` makes them, scaled to length 1."""
     vectors = features(model, corpus, layer)
     vectors = vectors if change is None else change(vectors)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(lengths, np.finfo(lengths.dtype).tiny)  # collapsed ones may be 0
 
 
 @torch.inference_mode()
@@ -126,7 +127,7 @@ def _best_span(scores: np.ndarray, origin: np.ndarray) -> tuple[float, tuple[int
 
 
 @torch.inference_mode()
-def _classes(model: TaskModel, corpus: Corpus, task: str, empty: bool) -> Readout:
+def _classes(model: TaskModel, corpus: Corpus, task: str) -> Readout:
     vectors = torch.from_numpy(features(model, corpus)).to(next(model.parameters()).device)
     scores = model.head_of(task)(vectors)
     several = corpus.format == "multiple_choice"
@@ -136,27 +137,27 @@ def _classes(model: TaskModel, corpus: Corpus, task: str, empty: bool) -> Readou
     return Readout(classes.tolist(), corpus.labels.tolist(), confidence)
 
 
-def _tags(model: TaskModel, corpus: Corpus, task: str, empty: bool) -> Readout:
+def _tags(model: TaskModel, corpus: Corpus, task: str) -> Readout:
     tags = token_scores(model, corpus, lambda scores: scores.argmax(-1), task)
     examples = itertools.pairwise(corpus.tokens.offsets[corpus.first])
     tags = [tags[a:b][corpus.origin[a:b] >= 0] for a, b in examples]
     return Readout(tags, corpus.column("tags"))
 
 
-def _answers(model: TaskModel, corpus: Corpus, task: str, empty: bool) -> Readout:
+def _answers(model: TaskModel, corpus: Corpus, task: str) -> Readout:
     golds = [answers["text"] for answers in corpus.column("answers")]
-    unanswerable = empty and any(gold in ([], [""]) for gold in golds)
+    unanswerable = not all(map(any, golds))  # some have no gold answer, or only ""
     return Readout(answer(model, corpus, task, may_be_empty=unanswerable), golds)
 
 
-def _partners(model: TaskModel, corpus: Corpus, task: str, empty: bool) -> Readout:
+def _partners(model: TaskModel, corpus: Corpus, task: str) -> Readout:
     """Number of each query's nearest candidate of the corpus; queries and candidates take turns."""
     vectors = unit_features(model, corpus)
     index, _ = nearest(vectors[0::2], vectors[1::2], k=1)
     return Readout(corpus.labels[index[:, 0]].tolist(), corpus.labels.tolist())
 
 
-READERS: dict[str, Callable[[TaskModel, Corpus, str, bool], Readout]] = {
+READERS: dict[str, Callable[[TaskModel, Corpus, str], Readout]] = {
     "classification": _classes,
     "multiple_choice": _classes,
     "tagging": _tags,
@@ -165,13 +166,13 @@ READERS: dict[str, Callable[[TaskModel, Corpus, str, bool], Readout]] = {
 }
 
 
-def read_out(model: TaskModel, corpus: Corpus, task: str = "", empty: bool = False) -> Readout:
+def read_out(model: TaskModel, corpus: Corpus, task: str = "") -> Readout:
     """What the model says about every example of a corpus, which has one of `READERS`' formats.
 
-    task: name of the head in a mixture. empty: in span QA an answer may be "" where the corpus has
+    task: name of the head in a mixture. In span QA an answer may be "" where the corpus has
     unanswerable questions.
     """
-    return READERS[corpus.format](model, corpus, task, empty)
+    return READERS[corpus.format](model, corpus, task)
 
 
 def dev_accuracy(model: TaskModel, corpus: Corpus, task: str = "") -> tuple[int, int, float]:
@@ -181,7 +182,7 @@ def dev_accuracy(model: TaskModel, corpus: Corpus, task: str = "") -> tuple[int,
     their candidate among all of the corpus. Without looking: always the most frequent class, place,
     tag or answer (perhaps none); one of all candidates.
     """
-    predictions, golds, _ = read_out(model, corpus, task, empty=True)
+    predictions, golds, _ = read_out(model, corpus, task)
     if corpus.format == "span_qa":
         right = contributions("squad", predictions, golds)[:, 0] == 100
         golds = [(gold or [""])[0] for gold in golds]

@@ -26,6 +26,7 @@ from transformers import (
     AutoTokenizer,
     BertConfig,
     BertModel,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
@@ -78,7 +79,20 @@ def load_encoder(
         if not 1 <= layers <= depth:
             raise ValueError(f"layers={layers}: {name!r} has layers 1 to {depth}")
         keep_layers(model, 0, layers)
+    _fit(tokenizer, model.config, getattr(getattr(model, "embeddings", None), "padding_idx", None))
     return model.eval(), tokenizer
+
+
+def _fit(tokenizer: Tokenizer, config: PreTrainedConfig, padding: int | None) -> None:
+    """Let a tokenizer give what an encoder takes: no more tokens than it has positions, which some
+    architectures count from above their `padding` id (XLM-R), and segments where it has vectors.
+    """
+    positions = getattr(config, "max_position_embeddings", 8192)  # or all that a study may ask for
+    positions -= 0 if padding is None else padding + 1
+    tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
+    if getattr(config, "type_vocab_size", 0) < 2:
+        inputs = tokenizer.model_input_names
+        tokenizer.model_input_names = [name for name in inputs if name != "token_type_ids"]
 
 
 def _load(folder: str | Path) -> tuple[PreTrainedModel, Tokenizer]:

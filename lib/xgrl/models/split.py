@@ -16,16 +16,16 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from xgrl.models.tokens import Tokens, pad
+from xgrl.models.tokens import Tokens, encoder_inputs
 
 
 def hidden_states(
     part: PreTrainedModel, tokens: Tokens, index: np.ndarray
 ) -> tuple[Tensor, Tensor]:
     """The last hidden states (B, L, H) of some texts, and their mask (B, L)."""
-    batch = pad([tokens[i] for i in index], part.config.pad_token_id or 0)
-    ids, mask = (values.to(part.device) for values in batch)
-    return part(input_ids=ids, attention_mask=mask).last_hidden_state, mask
+    batch = encoder_inputs([(tokens, i) for i in index], part.config.pad_token_id or 0)
+    batch = {name: values.to(part.device) for name, values in batch.items()}
+    return part(**batch).last_hidden_state, batch["attention_mask"]
 
 
 class _PassThrough(nn.Module):
@@ -125,14 +125,17 @@ class Chain(nn.Module):
             part.eval()
         return self
 
-    def forward(self, *, input_ids: Tensor, attention_mask: Tensor, **options: bool) -> ModelOutput:
+    def forward(
+        self, *, attention_mask: Tensor, output_hidden_states: bool = False, **texts: Tensor
+    ) -> ModelOutput:
         """As the last part's."""
         first, *between, last = self.parts
         with torch.no_grad():
-            states = first(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            states = first(**texts, attention_mask=attention_mask).last_hidden_state
             for part in between:
                 states = part(inputs_embeds=states, attention_mask=attention_mask).last_hidden_state
-        return last(inputs_embeds=states, attention_mask=attention_mask, **options)
+        options = {"attention_mask": attention_mask, "output_hidden_states": output_hidden_states}
+        return last(inputs_embeds=states, **options)
 
 
 def join(model: PreTrainedModel, trained: PreTrainedModel | Chain) -> PreTrainedModel:

@@ -10,14 +10,14 @@ import copy
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 Tokenizer = PreTrainedTokenizerBase
 CHUNK = 1000  # texts tokenised at a time
@@ -27,10 +27,14 @@ CHUNK = 1000  # texts tokenised at a time
 class Tokens:
     """Token ids of n texts: `ids` (T,) int32, flat, and `offsets` (n + 1,) int64; text i is
     ids[offsets[i] : offsets[i + 1]].
+
+    `segments` (T,) int8: the token type ids that a tokenizer gives pairs of texts for an encoder
+    with segment vectors (BERT); None where all are 0.
     """
 
     ids: np.ndarray
     offsets: np.ndarray
+    segments: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.offsets.ndim != 1 or [*self.offsets[:1], *self.offsets[-1:]] != [0, len(self.ids)]:
@@ -46,20 +50,33 @@ class Tokens:
         index %= len(self)
         return self.ids[self.offsets[index] : self.offsets[index + 1]]
 
+    def types(self, index: int) -> np.ndarray:
+        """The segments of one text, (length,)."""
+        if self.segments is None:
+            return np.zeros_like(self[index])
+        return replace(self, ids=self.segments)[index]
+
     @property
     def lengths(self) -> np.ndarray:
         """Tokens in each text, special tokens included, (n,) int64."""
         return np.diff(self.offsets)
 
 
-def collect(texts: Iterable[Sequence[int]]) -> Tokens:
-    """The ids of each text as one flat array; no list of all of them is ever held."""
-    ids, lengths = array("i"), array("q")
-    for text in texts:
+def collect(texts: Iterable[tuple[Sequence[int], Sequence[int]]]) -> Tokens:
+    """Ids and segments of each text as flat arrays; no list of all of them is ever held."""
+    ids, segments, lengths = array("i"), array("b"), array("q")
+    for text, types in texts:
         ids.extend(text)
+        segments.extend(types)
         lengths.append(len(text))
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Tokens(np.array(ids, dtype=np.int32), offsets)
+    types = np.array(segments, dtype=np.int8)
+    return Tokens(np.array(ids, dtype=np.int32), offsets, types if types.any() else None)
+
+
+def token_types(encoded: BatchEncoding) -> list[Sequence[int]]:
+    """The token type ids of what a tokenizer gave, a sequence each; zeros where it gave none."""
+    return encoded.get("token_type_ids") or [[0] * len(ids) for ids in encoded["input_ids"]]
 
 
 def pad(rows: Sequence[np.ndarray], fill: int = 0) -> tuple[Tensor, Tensor]:
@@ -70,6 +87,17 @@ def pad(rows: Sequence[np.ndarray], fill: int = 0) -> tuple[Tensor, Tensor]:
     values = pad_sequence([torch.from_numpy(row.astype(kind)) for row in rows], True, fill)
     lengths = torch.tensor([len(row) for row in rows])
     return values, (torch.arange(values.shape[1]) < lengths[:, None]).long()
+
+
+def encoder_inputs(texts: Sequence[tuple[Tokens, int]], pad_id: int = 0) -> dict[str, Tensor]:
+    """One padded batch of B texts, each named by its tokens and its number in them: what an encoder
+    is called with, (B, L) int64 each.
+    """
+    ids, mask = pad([tokens[i] for tokens, i in texts], pad_id)
+    batch = {"input_ids": ids, "attention_mask": mask}
+    if any(tokens.segments is not None for tokens, _ in texts):
+        batch["token_type_ids"] = pad([tokens.types(i) for tokens, i in texts])[0]
+    return batch
 
 
 def tokenise(
@@ -86,19 +114,19 @@ def tokenise(
 
 def _token_ids(
     texts: Iterator[str | tuple[str, str]], tokenizer: Tokenizer, max_length: int
-) -> Iterator[Sequence[int]]:
+) -> Iterator[tuple[Sequence[int], Sequence[int]]]:
     while chunk := [(t, "") if isinstance(t, str) else tuple(t) for t in islice(texts, CHUNK)]:
         for text in chain.from_iterable(chunk):
             if not isinstance(text, str):
                 raise TypeError(f"a text must be a string, found {type(text).__name__}: {text!r}")
-        encoded: list[Sequence[int]] = [()] * len(chunk)
+        encoded: list[tuple[Sequence[int], Sequence[int]]] = [((), ())] * len(chunk)
         for paired in (False, True):
             rows = [i for i, (_, second) in enumerate(chunk) if bool(second) == paired]
             if rows:
                 sides = [[chunk[i][side] for i in rows] for side in range(1 + paired)]
-                ids = tokenizer(*sides, truncation=True, max_length=max_length)["input_ids"]
-                for row, row_ids in zip(rows, ids, strict=True):
-                    encoded[row] = row_ids
+                out = tokenizer(*sides, truncation=True, max_length=max_length)
+                for row, *of in zip(rows, out["input_ids"], token_types(out), strict=True):
+                    encoded[row] = tuple(of)
         yield from encoded
 
 
@@ -126,7 +154,7 @@ def remap(tokens: Tokens, kept: np.ndarray) -> Tokens:
         which = f"{unknown.sum()} of {len(ids)} token ids are outside {rows}"
         advice = "prepare this text in 01 together with the rest of the study"
         raise ValueError(f"{which}, the first is {tokens.ids[unknown][0]}: {advice}")
-    return Tokens(ids, tokens.offsets)
+    return replace(tokens, ids=ids)
 
 
 def trim(model: PreTrainedModel, kept: np.ndarray) -> PreTrainedModel:

@@ -95,6 +95,7 @@ def save_corpus(folder: Path, rows: pa.Table, format: str, encoded: Encoded) -> 
     def write(new: Path) -> None:
         pq.write_table(table, new / "rows.parquet")
         arrays = {"tokens": encoded.tokens.ids, "offsets": encoded.tokens.offsets}
+        arrays |= {"segments": encoded.tokens.segments}
         arrays |= {name: getattr(encoded, name) for name in ARRAYS}
         for name, values in arrays.items():
             if values is not None:
@@ -115,9 +116,10 @@ def load_corpus(folder: Path) -> Corpus:
     file = pq.ParquetFile(folder / "rows.parquet")
     rows = file.read([name for name in ("id", "label") if name in file.schema_arrow.names])
     labels = rows["label"].to_numpy() if "label" in rows.column_names else None
-    tokens = Tokens(_open(folder / "tokens.npy"), np.load(folder / "offsets.npy"))
-    paths = {name: folder / f"{name}.npy" for name in ("hidden", *ARRAYS)}
+    paths = {name: folder / f"{name}.npy" for name in ("hidden", "segments", *ARRAYS)}
     arrays = {name: _open(path) for name, path in paths.items() if path.exists()}
+    tokens = _open(folder / "tokens.npy"), np.load(folder / "offsets.npy")
+    tokens = Tokens(*tokens, arrays.pop("segments", None))
     format = file.schema_arrow.metadata[b"format"].decode()
     return Corpus(rows["id"].to_pylist(), labels, tokens, format=format, folder=folder, **arrays)
 

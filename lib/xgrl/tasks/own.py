@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from xgrl.runs.params import Closed, Count, Name, explain
+from xgrl.runs.params import Closed, Length, Name, explain
 from xgrl.runs.study_files import parse
 from xgrl.tasks.formats import TEXTS, Row, Task, features, named
 from xgrl.tasks.sources import SourceError
@@ -65,7 +65,7 @@ class OwnTask(Closed):
     labels: list[Text] = Field(default=[])  # names of classes or tags
     metric: str = ""
     parallel: bool = False  # test rows of different languages with one id are translations
-    max_length: Count = 128
+    max_length: Length = 128
     licence: str = "not stated"
     note: str = ""
 

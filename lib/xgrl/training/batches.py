@@ -17,7 +17,7 @@ from numpy.random import Generator
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from xgrl.models.tokens import pad
+from xgrl.models.tokens import encoder_inputs, pad
 from xgrl.prepare.corpus import Corpus
 from xgrl.prepare.encode import IGNORED
 
@@ -26,14 +26,15 @@ def collate(parts: Sequence[tuple[Corpus, Sequence[int]]], pad_id: int = 0) -> d
     """One padded batch of rows of some corpora, in the order given: what an encoder is called with.
 
     parts: pairs of a corpus and indices of its rows, B rows in all, L tokens in the longest.
-    Returns attention_mask (B, L) int64 and input_ids (B, L) int64 or, where the corpora hold hidden
-    states, inputs_embeds (B, L, H) float32, zero in the padding (which no query attends to).
+    Returns what `xgrl.models.tokens.encoder_inputs` does or, where the corpora hold hidden states,
+    attention_mask (B, L) int64 and inputs_embeds (B, L, H) float32, zero in the padding (which no
+    query attends to).
     """
-    cached = parts[0][0].hidden is not None
+    if parts[0][0].hidden is None:
+        return encoder_inputs([(c.tokens, i) for c, rows in parts for i in rows], pad_id)
     spans = [(c, *c.tokens.offsets[i : i + 2]) for c, rows in parts for i in rows]
-    rows = [(c.hidden if cached else c.tokens.ids)[start:end] for c, start, end in spans]
-    values, mask = pad(rows, 0 if cached else pad_id)
-    return {"inputs_embeds" if cached else "input_ids": values, "attention_mask": mask}
+    values, mask = pad([c.hidden[start:end] for c, start, end in spans])
+    return {"inputs_embeds": values, "attention_mask": mask}
 
 
 def _taker(n: int, rng: Generator) -> Callable[[int], np.ndarray]:

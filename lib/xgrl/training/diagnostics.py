@@ -50,15 +50,17 @@ def gradients(task_loss: Tensor, term: Tensor, weights: Sequence[nn.Parameter]) 
 
 
 def effective_rank(features: np.ndarray) -> float:
-    """Effective rank of centred features (n, H), between 1 and min(n, H); 0 where all are the same.
+    """Effective rank of centred features (n, H), between 1 and min(n, H); 0 where all are the same
+    but for rounding.
 
     Source: Roy and Vetterli 2007, "The effective rank" (EUSIPCO), definition 1.
     """
     values = np.linalg.svd(features - features.mean(0), compute_uv=False)
-    if not values.sum() > 0:
+    rounding = np.finfo(values.dtype).eps * max(features.shape) * np.linalg.norm(features)
+    if not values.max() > rounding:
         return 0.0
     shares = values / values.sum()
-    return float(np.exp(-(shares * np.log(np.maximum(shares, 1e-300))).sum()))
+    return float(np.exp(-(shares * np.log(np.where(shares > 0, shares, 1))).sum()))
 
 
 class _Operations(TorchDispatchMode):

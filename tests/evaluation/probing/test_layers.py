@@ -20,6 +20,9 @@ def letters(texts, truncation=True, max_length=128):
     return {"input_ids": [[2 + ord(letter) % 28 for letter in text][:max_length] for text in texts]}
 
 
+letters.model_max_length = 512
+
+
 def bert(seed: int) -> BertModel:
     torch.manual_seed(seed)
     config = BertConfig(
@@ -49,6 +52,13 @@ def test_features_are_masked_means_in_the_order_of_the_texts():
         assert np.allclose(found[:, i], alone(text, model), atol=1e-5)
     with pytest.raises(ValueError, match="no texts"):
         layers.stage_features([], {"public": model}, letters)
+
+
+def test_texts_are_cut_where_the_encoder_has_no_more_positions(monkeypatch):
+    monkeypatch.setattr(letters, "model_max_length", 5)
+    model = bert(0)
+    found = layers.stage_features(TEXTS, {"public": model}, letters)["public"]
+    assert np.allclose(found[:, 2], alone(TEXTS[2][:5], model), atol=1e-5)
 
 
 @pytest.mark.parametrize("frozen", [0, 1, 2])

@@ -97,8 +97,8 @@ def stage_features(
     texts: n strings. stages: by name, the first a whole encoder, the others what
     `xgrl.models.split.top` gives of theirs above the `frozen` lowest layers, which they share with
     the first (0: whole encoders too); put in evaluation mode (no dropout). tokenizer: of all of
-    them; texts of more than `LONGEST` tokens are cut. frozen: lower layers that all stages have in
-    common. batch_size: texts a forward pass.
+    them; texts of more than `LONGEST` tokens, or than it takes, are cut. frozen: lower layers that
+    all stages have in common. batch_size: texts a forward pass.
 
     Returns a stage's features (layers + 1, n, d) float32; index 0 is the embedding layer. The mean
     runs over all real tokens, special ones included, and is not normalised in length. Raises
@@ -109,7 +109,8 @@ def stage_features(
     (first, *others), features = stages, {}
     whole = stages[first].eval()
     device, pad_id = whole.device, whole.config.pad_token_id or 0
-    corpus = Corpus([], None, tokenise(list(texts), tokenizer, LONGEST))
+    longest = min(LONGEST, tokenizer.model_max_length)
+    corpus = Corpus([], None, tokenise(list(texts), tokenizer, longest))
     order = np.argsort(corpus.tokens.lengths, kind="stable")
     for start in watch(range(0, len(order), batch_size), "batch of sentences"):
         rows = order[start : start + batch_size]
