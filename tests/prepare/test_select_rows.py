@@ -120,3 +120,26 @@ def test_a_test_set_that_shares_a_passage_with_training_is_found_in_every_format
             {name: leaks.surface(corpora[name], select_rows.schema_of(name))}, {"test": texts}
         )
         assert leaked[name][7] and table["exact"].sum() == 1, tests.keys()
+
+
+@pytest.mark.parametrize("target", ["udpos", "tydiqa", "panx"])
+def test_rows_of_a_target_that_is_not_parallel_are_drawn_from_the_whole_file(target):
+    def chosen(count, **changes):
+        languages = ["en", "ko", "ru"]
+        wanted = job(targets=[target], languages=languages, test_rows=count, **changes)
+        tests, _ = select_rows.gather(wanted)
+        return {k: rows["id"] for k, rows in tests.items() if "/test-" in k}
+
+    every, thirty, ten = (chosen(count) for count in (100_000, 30, 10))
+    assert len(every) > 1
+    for name, ids in every.items():
+        language = name.rsplit("-", 1)[1]
+        rows = select_rows.load_rows(find_task(target, "target"), language, "test", job())
+        assert ids == rows["id"], "all of them stay as they are"
+        place = {example: i for i, example in enumerate(ids)}
+        places = [place[example] for example in thirty[name]]
+        assert len(places) == 30 and places == sorted(places)
+        halves = sum(i < len(ids) / 2 for i in places)
+        assert 5 <= halves <= 25, "one document of the two"
+        assert set(ten[name]) < set(thirty[name]), "a smaller study tests on some of the same"
+    assert ten == chosen(10) != chosen(10, master_seed=7)

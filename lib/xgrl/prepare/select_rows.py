@@ -86,18 +86,22 @@ def _training_rows(task: Task, job: Job) -> dict[str, Dataset]:
 
 
 def _test_rows(task: Task, job: Job) -> dict[str, Dataset]:
-    """Test rows of every language; the same ids in all where they are translations."""
+    """Test rows of every language: the same ids in all where they are translations, else a draw of
+    each language's own (the first so many may be one document), in the order of the source.
+    """
     corpora, shared, folder = {}, None, f"target/{task.name}"
     for language in target_languages(task.name, job["languages"]):
         rows = load_rows(task, language, "test", job)
+        name = f"{folder}/test-{language}"
         if not task.parallel:
-            rows = rows.select(range(min(len(rows), job["test_rows"])))
+            order = generator(job["master_seed"], name).permutation(len(rows))
+            rows = rows.select(np.sort(order[: job["test_rows"]]))
         else:
             if shared is None:
                 english = load_rows(task, "en", "test", job) if "en" in task.languages else rows
                 shared = _some(english, f"{folder}/test", job, "test_rows")["id"]
             rows = _with_ids(rows, shared)
-        corpora[f"{folder}/test-{language}"] = rows
+        corpora[name] = rows
     return corpora
 
 
