@@ -117,7 +117,7 @@ def table(name: str, tflops: float = 125.0) -> str:
     """
     config: dict = {}
     for part in ("base", name):
-        update_config(config, yaml.safe_load((Path("params") / f"{part}.yaml").read_text()))
+        update_config(config, yaml.safe_load((Path("params") / f"{part}.yaml").read_bytes()))
     found = rows(check_study(config))
     lines = [
         "| stage | runs | tokens, billions | EFLOP | GPU hours |",

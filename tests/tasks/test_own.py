@@ -51,7 +51,9 @@ def project(tmp_path) -> Path:
     return tmp_path
 
 
-def run(project: Path, notebook: str, **values: object) -> subprocess.CompletedProcess:
+def run(
+    project: Path, notebook: str, env: dict[str, str] | None = None, **values: object
+) -> subprocess.CompletedProcess:
     command = [
         sys.executable,
         "-m",
@@ -61,6 +63,7 @@ def run(project: Path, notebook: str, **values: object) -> subprocess.CompletedP
         "--json",
     ]
     environment = os.environ | {"XGRL_TASKS": str(project / "tasks.yaml"), "OMP_NUM_THREADS": "1"}
+    environment |= env or {}
     text = json.dumps({"outputs": str(project / "outputs"), "study": "mine"} | values)
     return subprocess.run(
         [*command, text], cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300
@@ -95,6 +98,33 @@ def test_the_example_of_the_readme_goes_through_the_phases(project):
     assert set(metrics["scores"]) == {"en", "de", "sw"}
     card = (project / "outputs/mine/prepared/data_card.csv").read_text()
     assert "own: files in" in card and "support-topic" in card
+
+
+@pytest.mark.slow
+def test_files_are_utf8_whatever_the_locale(project):
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    code = "import locale, xgrl.tasks; print(locale.getencoding(), len(xgrl.tasks.OWN))"
+    names = {"low": "niedrig – später", "high": "अत्यावश्यक"}
+    for file in (project / "tasks.yaml", *(project / "data/urgency").iterdir()):
+        text = file.read_text(encoding="utf-8")
+        for old, new in names.items():
+            text = re.sub(rf"\b{old}\b", new, text)
+        file.write_text(text, encoding="utf-8")
+    environment = os.environ | ascii_only | {"XGRL_TASKS": str(project / "tasks.yaml")}
+    said = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert said.split() == ["ANSI_X3.4-1968", "2"]
+    for notebook, values in {
+        "01_prepare": STUDY,
+        "02_intermediate": {"intermediate": "urgency", "arm": "standard", "steps": 5},
+    }.items():
+        done = run(project, notebook, env=ascii_only, **values)
+        assert done.returncode == 0, done.stderr[-3000:]
+    prepared = records.read(project / "outputs/mine/prepared")
+    assert prepared["metrics"]["heads"]["intermediate/urgency"]["labels"] == list(names.values())
+    trained = project / "outputs/mine/intermediate/urgency/standard/seed-0"
+    (card,) = trained.rglob("README.md")
+    assert "–" in card.read_text(encoding="utf-8")
+    records.verify_hashes(trained)
 
 
 def test_a_missing_file_is_refused_before_a_kernel_starts(project):

@@ -209,9 +209,9 @@ def _server(env: dict[str, str]) -> socket.socket:
             return _dial(folder)
         # the clock may be set back
         if refused.exists() and 0 <= time.time() - refused.stat().st_mtime < RETRY_SECONDS:
-            raise WarmUnavailable(refused.read_text())
+            raise WarmUnavailable(refused.read_text(encoding="utf-8"))
         command = [sys.executable, "-c", RUN_FILE, __file__, "serve", str(folder)]
-        with log.open("w") as output:
+        with log.open("wb") as output:
             server = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
                 env=SERVER_ENVIRONMENT | env, start_new_session=True,
@@ -223,10 +223,10 @@ def _server(env: dict[str, str]) -> socket.socket:
             time.sleep(0.02)
         killed = server.poll() == -signal.SIGKILL  # by somebody else, who may not do it again
         server.kill()
-        last_line = log.read_text().strip().rpartition("\n")[2]
+        last_line = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
         reason = f"the fork server did not start (exit status {server.wait()}): {last_line}"
         if not killed:
-            refused.write_text(reason)
+            refused.write_text(reason, encoding="utf-8")
         raise WarmUnavailable(reason)
 
 
@@ -235,13 +235,13 @@ def _folder(env: dict[str, str]) -> Path:
     folders = [Path(path) for path in sys.path if path.endswith("-packages")]
     packages = [file for folder in folders for file in folder.glob("*.dist-info")]
     packages += [file for folder in folders for file in folder.glob("*.pth")]
-    process, of_process = Path("/proc/self"), ("Umask", "Groups", "Cpus_allowed_l")
+    process, of_process = Path("/proc/self"), (b"Umask", b"Groups", b"Cpus_allowed_l")
     inherited = [
-        sys.executable, sys.version, Path(__file__).read_text(), os.nice(0),
+        sys.executable, sys.version, Path(__file__).read_bytes(), os.nice(0),
         sorted((str(package), package.stat().st_mtime_ns) for package in packages),
         sorted((name, value) for name, value in env.items() if name.startswith(IMPORT_TIME)),
-        [x for x in (process / "status").read_text().split("\n") if x.startswith(of_process)],
-        [(process / name).read_text() for name in ("limits", "cgroup")],
+        [x for x in (process / "status").read_bytes().split(b"\n") if x.startswith(of_process)],
+        [(process / name).read_bytes() for name in ("limits", "cgroup")],
         [os.readlink(process / "ns" / name) for name in ("mnt", "pid", "net")],
     ]  # fmt: skip
     return _base() / hashlib.sha256(repr(inherited).encode()).hexdigest()[:16]
@@ -389,7 +389,7 @@ def install(prefix: str | Path = sys.prefix) -> Path:
         "metadata": {"debugger": True, "kernel_provisioner": {"provisioner_name": KERNEL}},
     }  # fmt: skip
     target = Path(prefix, "share", "jupyter", "kernels", KERNEL, "kernel.json")
-    if not target.exists() or json.loads(target.read_text()) != specification:
+    if not target.exists() or json.loads(target.read_bytes()) != specification:
         write_json(target, specification)
     return target
 
@@ -403,7 +403,8 @@ def status() -> str:
             lines.append(f"{folder}: serving")
         except OSError as error:
             refused = folder / "refused"
-            lines.append(f"{folder}: {refused.read_text() if refused.exists() else error}")
+            reason = refused.read_text(encoding="utf-8") if refused.exists() else error
+            lines.append(f"{folder}: {reason}")
     return "\n".join(lines) or "no fork server"
 
 
