@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from filelock import FileLock, Timeout
 
-from xgrl.execution import execute, placement
+from xgrl.execution import execute, kernels, placement
 from xgrl.runs import params, records
 
 
@@ -163,6 +163,43 @@ def test_a_gpu_is_held_while_the_notebook_runs(tmp_path, monkeypatch):
     assert json.loads(record.read_text())["device"] == "cuda"
     with FileLock(folder / "GPU-fake.lock", timeout=0):
         pass
+
+
+DIED = "Kernel died before replying to kernel_info"
+
+
+@pytest.mark.parametrize(
+    ("home", "errors", "tries"),
+    [
+        (None, [DIED, DIED], 3),
+        (None, [DIED] * 9, execute.TRIES),
+        (None, ["Kernel died"], 1),
+        ("/tmp", [DIED], 1),
+    ],
+)
+def test_a_kernel_that_lost_its_port_to_another_is_started_again(
+    home, errors, tries, tmp_path, monkeypatch
+):
+    import papermill
+
+    started = []
+
+    def notebook_runs(*args, parameters, **options):
+        started.append(parameters)
+        if len(started) <= len(errors):
+            raise RuntimeError(errors[len(started) - 1])
+        folder = execute.folder_of("02_intermediate", parameters)
+        records.finish(folder, phase="intermediate", parameters=parameters, metrics={}, started=0.0)
+
+    monkeypatch.setattr(papermill, "execute_notebook", notebook_runs)
+    monkeypatch.setattr(kernels, "socket_home", lambda temporary: home)
+    job = ("notebooks/02_intermediate.ipynb", tmp_path / "out.ipynb", {"outputs": str(tmp_path)})
+    if tries > len(errors):
+        assert execute.run(*job).exists()
+    else:
+        with pytest.raises(RuntimeError, match="Kernel died"):
+            execute.run(*job)
+    assert len(started) == tries
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import os
 import sys
 import tempfile
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 sys.modules.setdefault("rfc3987_syntax", None)
 
 SUMMARY = __doc__.split("\n")[0]
+TRIES = 4  # of starting a kernel that talks through ports
 ROLES = {"intermediate": "intermediate", "targets": "target", "target": "target"}
 
 
@@ -219,12 +221,21 @@ def run(
     if not warm:
         os.environ["XGRL_WARM"] = "0"
     kernels.install()
+    execute = partial(
+        papermill.execute_notebook, str(notebook), str(output), parameters=values,
+        kernel_name=kernels.KERNEL, progress_bar=False, cwd=os.getcwd(),
+        execution_timeout=minutes and max(1, round(minutes * 60)),
+    )  # fmt: skip
+    # where there are only ports, two kernels that start together may choose the same
+    tries = 1 if kernels.socket_home(tempfile.gettempdir()) else TRIES
     with placement.one_gpu() if values.get("device") == "cuda" else nullcontext():
-        papermill.execute_notebook(
-            str(notebook), str(output), parameters=values, kernel_name=kernels.KERNEL,
-            progress_bar=False, cwd=os.getcwd(),
-            execution_timeout=minutes and max(1, round(minutes * 60)),
-        )  # fmt: skip
+        for left in reversed(range(tries)):
+            try:
+                execute()
+                break
+            except RuntimeError as error:
+                if not left or "kernel_info" not in str(error):  # a cell has run
+                    raise
     if not record.exists():
         reason = f"the kernel ended without writing {record}; it was killed, or ran out of memory"
         raise RuntimeError(f"{output}: {reason}")

@@ -26,6 +26,7 @@ side died, and kills the kernel.
 """
 
 import asyncio
+import functools
 import gc
 import hashlib
 import importlib.util
@@ -54,6 +55,7 @@ KERNEL = "xgrl-warm"  # name of the kernel specification and of the provisioner'
 START_SECONDS = 120  # patience with a server's start
 IDLE_SECONDS = 120  # a server without kernels ends after this; XGRL_WARM_IDLE overrides
 RETRY_SECONDS = 600  # a server that could not start is not tried again for this long
+SHORT = ("/tmp", "/var/tmp", "/dev/shm")  # where sockets may be if not in the temporary folder
 # connecting where no server is, or where one died
 ABSENT = (FileNotFoundError, ConnectionRefusedError)
 
@@ -96,7 +98,7 @@ class WarmProvisioner(LocalProvisioner):
 
     Both kinds talk through Unix sockets in a folder of their own, not through ports that another
     kernel could take between their choice and their use, so that kernels started side by side never
-    cross.
+    cross. Only where no folder takes a socket they do use ports.
     """
 
     folder = ""
@@ -112,9 +114,10 @@ class WarmProvisioner(LocalProvisioner):
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Give the kernel a private folder for its sockets, then do as the stock one does."""
         manager = self.parent
+        home = socket_home(tempfile.gettempdir())
         # a restarted kernel keeps its folder
-        if manager and manager.transport == "tcp" and os.name == "posix":
-            self.folder = tempfile.mkdtemp(prefix="xgrl-kernel-")
+        if manager and manager.transport == "tcp" and home:
+            self.folder = tempfile.mkdtemp(prefix="xgrl-kernel-", dir=home)
             manager.transport, manager.ip = "ipc", f"{self.folder}/ipc"
             manager.connection_file = manager.connection_file or f"{self.folder}/kernel.json"
         return await super().pre_launch(**kwargs)
@@ -247,9 +250,32 @@ def _folder(env: dict[str, str]) -> Path:
     return _base() / hashlib.sha256(repr(inherited).encode()).hexdigest()[:16]
 
 
+@functools.cache
+def socket_home(temporary: str) -> str | None:
+    """The folder where sockets are: the temporary one, or another, said in a line, where they
+    cannot be there (an address has 107 bytes at most); None, said too, where no folder takes them.
+    """
+    reason, where = "", None
+    for folder in filter(None, (temporary, os.environ.get("XDG_RUNTIME_DIR"), *SHORT)):
+        try:
+            made = tempfile.TemporaryDirectory(prefix="xgrl-kernel-", dir=folder)
+            with made as path, socket.socket(socket.AF_UNIX) as trial:
+                trial.bind(f"{path}/{'x' * 18}")  # no address of a kernel or server is longer
+            where = folder
+            break
+        except OSError as error:
+            reason = reason or f"xgrl: no socket can be in {temporary} ({error})"
+    if reason:
+        now = f"sockets are in {where}" if where else "kernels use ports"
+        print(f"{reason}: {now}", file=sys.stderr, flush=True)
+    return where
+
+
 def _base() -> Path:
     """The folder of this user's servers; PermissionError if somebody else can write there."""
-    base = Path(tempfile.gettempdir(), f"xgrl-{os.getuid()}")
+    if not (home := socket_home(tempfile.gettempdir())):
+        raise WarmUnavailable("no folder takes a socket")
+    base = Path(home, f"xgrl-{os.getuid()}")
     base.mkdir(mode=0o700, exist_ok=True)
     stat = base.lstat()
     if stat.st_uid != os.getuid() or stat.st_mode & 0o077:
