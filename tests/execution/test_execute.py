@@ -247,6 +247,34 @@ def test_a_cache_of_somebody_else_is_refused_before_any_work(below, tmp_path, mo
         execute.check_machine("01_prepare", {})
 
 
+@pytest.mark.parametrize(
+    ("below", "message"),
+    [
+        ("outputs/mine/target", "outputs {}: .*root.* a folder of your own as outputs"),
+        ("outputs", "outputs {}: .*root.* a folder of your own as outputs"),
+        ("home/datasets", "cache of data sets {}: .*root.* a folder of your own in HF_HOME"),
+    ],
+)
+def test_every_folder_that_a_job_writes_to_is_tried_before_the_first(
+    below, message, tmp_path, monkeypatch, request
+):
+    import datasets
+
+    (tmp_path / below).mkdir(parents=True)
+    for name in ("cache", "home", "home/datasets", "outputs", "outputs/mine"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name).chmod(0o755 if name == below else 0o777)
+    monkeypatch.setenv("XGRL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "home/datasets")
+    if below == "outputs":
+        (tmp_path / "outputs/mine").rmdir()
+    values = {"outputs": str(tmp_path / "outputs"), "study": "mine", "sources": ["hub"]}
+    request.getfixturevalue("as_another_user")
+    with pytest.raises(execute.Refused, match=message.format(tmp_path / below)):
+        execute.check_machine("01_prepare", values)
+    execute.check_machine("03_target", values)  # the first job has looked
+
+
 def test_a_cache_that_is_a_file_is_refused_with_exit_status_2(tmp_path):
     (tmp_path / "cache").write_text("")
     command = [

@@ -156,7 +156,9 @@ def check_job(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_machine(notebook: str, values: dict[str, Any]) -> None:
-    """`Refused` where this process has too few cores, no GPU, or a cache that it cannot write."""
+    """`Refused` where this process has too few cores or no GPU, and before the first job of a study
+    where it cannot write a folder that some job writes to.
+    """
     name = "workers" if notebook == "01_prepare" else "threads"
     if values.get(name, 1) > (available := placement.cores()):
         limit = f"{available} cores are {placement.COUNTED}; allowed here: 1 to {available}"
@@ -167,23 +169,29 @@ def check_machine(notebook: str, values: dict[str, Any]) -> None:
         except ValueError as error:
             raise Refused(str(error)) from None
     if notebook == "01_prepare":
-        _check_cache()
+        from xgrl.runs.cache import cache_folder
+
+        _check_folder("cache", cache_folder(), "in XGRL_CACHE")
+        if "hub" in values["sources"]:
+            from datasets.config import HF_DATASETS_CACHE
+
+            _check_folder("cache of data sets", Path(HF_DATASETS_CACHE), "in HF_HOME")
+        _check_folder("outputs", Path(values["outputs"], values["study"]), "as outputs")
 
 
-def _check_cache() -> None:
-    from xgrl.runs.cache import cache_folder
-
-    cache = folder = cache_folder()
+def _check_folder(what: str, top: Path, where: str) -> None:
+    """Can this user write a folder, which is made, and those in it?"""
+    folder = top
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        for folder in (cache, *(path for path in sorted(cache.iterdir()) if path.is_dir())):
+        top.mkdir(parents=True, exist_ok=True)
+        for folder in (top, *(path for path in sorted(top.iterdir()) if path.is_dir())):
             with tempfile.TemporaryFile(dir=folder):
                 pass
     except OSError as error:
-        owner = f", it belongs to {folder.owner()}" if folder.exists() else ""
-        reason = f"cache {folder}: this user cannot write there ({error.strerror}{owner})"
-        todo = "name a folder of your own in XGRL_CACHE, or have its owner give you access"
-        raise Refused(f"{reason}; {todo}") from None
+        folder = next(path for path in (folder, *folder.parents) if os.path.exists(path))
+        reason = f"this user cannot write there ({error.strerror}, it belongs to {folder.owner()})"
+        todo = f"name a folder of your own {where}, or have its owner give you access"
+        raise Refused(f"{what} {folder}: {reason}; {todo}") from None
 
 
 def folder_of(notebook: str, values: dict[str, Any]) -> Path:

@@ -116,10 +116,11 @@ class WarmProvisioner(LocalProvisioner):
         manager = self.parent
         home = socket_home(tempfile.gettempdir())
         # a restarted kernel keeps its folder
-        if manager and manager.transport == "tcp" and home:
+        if manager and manager.transport == "tcp" and not self.folder:
             self.folder = tempfile.mkdtemp(prefix="xgrl-kernel-", dir=home)
-            manager.transport, manager.ip = "ipc", f"{self.folder}/ipc"
             manager.connection_file = manager.connection_file or f"{self.folder}/kernel.json"
+            if home:
+                manager.transport, manager.ip = "ipc", f"{self.folder}/ipc"
         return await super().pre_launch(**kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
