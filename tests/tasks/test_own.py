@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from xgrl.evaluation import scoring
+from xgrl.evaluation.metrics import answers
 from xgrl.runs import records
-from xgrl.tasks.own import FILE, METRICS, OwnTask, own_tasks
+from xgrl.tasks.own import FILE, METRICS, MLQA, OwnTask, own_tasks
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.fixture import fixture_rows
 
@@ -146,6 +148,10 @@ def test_a_description_that_is_none_is_refused_everywhere(project):
     )
 
 
+TAGGING, ANSWERS = {"format": "tagging"}, {"format": "span_qa", "labels": [], "metric": "mlqa"}
+SPANS = TAGGING | {"metric": "span_f1"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -160,6 +166,14 @@ def test_a_description_that_is_none_is_refused_everywhere(project):
         ({"role": "intermediate"}, "an intermediate task is trained on, in English"),
         ({"format": "span_qa"}, "span_qa needs none"),
         ({"name": "../x"}, "name='../x'"),
+        (TAGGING | {"labels": ["O", "B-PER", "I-PER"]}, r"labels=\['O', 'B-PER', 'I-PER'\]"),
+        (TAGGING | {"labels": ["B", "I", "NOUN", "OTHER"]}, r"labels=\['OTHER'\], metric='tag_f1'"),
+        (SPANS | {"labels": ["NOUN", "O", "VERB"]}, r"\['NOUN', 'VERB'\], .*span_f1 reads O, B-<"),
+        (SPANS | {"labels": ["O", "B", "I"]}, r"labels=\['B', 'I'\], metric='span_f1'"),
+        (SPANS | {"labels": ["O", "B-X", "E-X", "S-X"]}, r"labels=\['E-X', 'S-X'\]"),
+        (SPANS | {"labels": ["O", "B-a b"]}, r"labels=\['B-a b'\].*no tag has a blank"),
+        (TAGGING | {"labels": ["NOUN", "PROPER NOUN"]}, r"labels=\['PROPER NOUN'\].*blank"),
+        (ANSWERS | {"languages": ["en", "de", "sw"]}, r"languages=\['sw'\], metric='mlqa': .*vi"),
         ({"max_length": 0}, "max_length=0"),
     ],
 )
@@ -169,6 +183,40 @@ def test_a_mistake_in_the_description_is_named(tmp_path, change, message):
     with pytest.raises(ValueError, match=message) as error:
         own_tasks(tmp_path / "tasks.yaml")
     assert "tasks.yaml, task 1" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("metric", METRICS["tagging"])
+def test_tags_that_a_description_may_have_are_those_that_its_metric_reads(metric):
+    tags = ("O", "o", "B", "I", "B-", "B-x", "I-x-y", "E-x", "S-x", "B-x y", "b-x", "NOUN", "OTHER")
+    tags += ("A-B", ".x", "x.", "-", "n n", "名詞", "O-x", "n\u00a0n")
+    for tag in tags:
+        entry = {"name": "x", "role": "target", "format": "tagging", "folder": "x"}
+        entry |= {"languages": ["de"], "metric": metric}
+        labels = [tag, "B-fine" if metric == "span_f1" else "FINE"]
+        try:
+            scoring.contributions(metric, [[tag]], [[tag]])
+        except ValueError:
+            with pytest.raises(ValueError, match="no tag has a blank"):
+                OwnTask.model_validate(entry | {"labels": labels})
+        else:
+            assert OwnTask.model_validate(entry | {"labels": labels}).labels == labels
+    trained = entry | {"role": "intermediate", "languages": ["en"], "labels": ["O", "NOUN"]}
+    assert OwnTask.model_validate(trained), "no such score is taken of an intermediate task"
+
+
+def test_languages_of_the_mlqa_metric_are_its_own():
+    assert sorted(MLQA) == sorted(answers.LANGUAGES)
+
+
+@pytest.mark.parametrize("texts", [[], [""]])
+def test_a_question_without_an_answer_is_refused_where_the_metric_takes_none(tmp_path, texts):
+    task = own(tmp_path, "span_qa", metric="mlqa")
+    line = LINES["span_qa"] | {"answers": {"text": texts, "answer_start": [0] * len(texts)}}
+    task.file("dev", "en").write_text(f"{json.dumps(LINES['span_qa'])}\n{json.dumps(line)}\n")
+    with pytest.raises(SourceError, match=r"dev\.en\.jsonl, line 2: .*answerable.*squad"):
+        list(task.rows("dev", "en"))
+    if not texts:
+        assert len(list(own(tmp_path, "span_qa").rows("dev", "en"))) == 2
 
 
 def test_the_projects_own_file_can_be_read():
