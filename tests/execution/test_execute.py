@@ -165,6 +165,16 @@ def test_a_gpu_is_held_while_the_notebook_runs(tmp_path, monkeypatch):
         pass
 
 
+def test_rows_lost_are_told_where_the_job_ends(tmp_path, monkeypatch, capsys):
+    record = tmp_path / "run.json"
+    lost = "qa bn test: left out 108 answer not at its offset; 5 rows remain, 96% lost"
+    record.write_text(json.dumps({"warnings": [lost, "x en test: left out 1 y; 9 rows remain"]}))
+    monkeypatch.setattr(execute, "run", lambda *args, **options: record)
+    monkeypatch.setattr(sys, "argv", ["execute", "notebooks/01_prepare.ipynb", "out.ipynb"])
+    assert execute.main() == 0
+    assert capsys.readouterr() == (f"{record}\n", f"{lost}\n")
+
+
 DIED = "Kernel died before replying to kernel_info"
 
 

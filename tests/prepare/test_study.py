@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 
 import pandas as pd
+import pytest
+from datasets import Dataset, Features, Value
 
 from small_study import job
 from xgrl.models.encoder import load_encoder
 from xgrl.prepare import study
 from xgrl.runs import records
+from xgrl.tasks.sources import SourceError
 
 
 def test_every_corpus_is_checked_and_encoded_once(monkeypatch, tmp_path):
@@ -54,3 +57,23 @@ def test_training_rows_are_dropped_where_a_test_set_has_them():
     rows.add(corpora | {name: type(corpora[name]).from_pandas(spoiled, features=features)})
     assert rows.dropped[name] == 1 and leaked not in rows.corpora[name]["text"]
     assert len(rows.encoded[name].tokens) == len(rows.corpora[name]) == len(spoiled) - 1
+
+
+@pytest.mark.parametrize("copied", [2, 20, 35, 60])
+def test_many_training_rows_in_a_test_set_are_told_and_more_than_half_refused(copied):
+    rows = study.StudyRows(job(), load_encoder("tiny")[1])
+    label = Features({"id": Value("string"), "text": Value("string"), "label": Value("int64")})
+    texts = [f"word{i} other{i * 7} third{i * 13} last{i * 17}" for i in range(60)]
+    train = {"id": list(map(str, range(60))), "text": texts, "label": [0] * 60}
+    test = {key: values[:copied] for key, values in train.items()}
+    name = "intermediate/sarcasm/train"
+    corpora = {name: train, "target/sentiment/test-en": test}
+    corpora = {key: Dataset.from_dict(value, features=label) for key, value in corpora.items()}
+    said = f"{name}: left out {copied} rows that are in a test set; {60 - copied} rows remain"
+    if copied > 30:
+        with pytest.raises(SourceError, match=f"more than half .*{said}, {copied / 60:.0%} lost"):
+            rows.add(corpora)
+        return
+    rows.add(corpora)
+    assert rows.dropped[name] == copied
+    assert rows.left_out == ([f"{said}, 33% lost"] if copied == 20 else [])

@@ -26,7 +26,7 @@ from xgrl.execution import failures, placement
 from xgrl.execution.grid import check_arms
 from xgrl.runs import params, records
 from xgrl.runs.params import nearest_names
-from xgrl.tasks import OWN, TABLES, TASKS, UNREADABLE, find_task, mixture_parts
+from xgrl.tasks import LOST, OWN, TABLES, TASKS, UNREADABLE, find_task, mixture_parts
 from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 
 # jsonschema, under nbformat, compiles this package's grammar of IRIs on import: two seconds a job,
@@ -294,7 +294,11 @@ def main() -> int:
     try:
         if not notebook.exists():
             raise Refused(f"{notebook}: no such notebook")
-        print(run(notebook, output, _values(arguments), warm=warm, minutes=minutes))
+        record = run(notebook, output, _values(arguments), warm=warm, minutes=minutes)
+        for sentence in json.loads(record.read_bytes())["warnings"]:
+            if sentence.endswith(LOST):
+                print(sentence, file=sys.stderr)
+        print(record)
     except Refused as error:
         print("refused:", " ".join(str(error).split()), file=sys.stderr)
         return 2

@@ -1,5 +1,7 @@
 """Are the data whole: every cell of the grid, no example twice, nothing mixed?"""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from xgrl.arms import arms_in_order
@@ -7,13 +9,14 @@ from xgrl.arms import arms_in_order
 KEYS = ["intermediate", "arm", "target", "seed"]
 
 
-def audit(runs: pd.DataFrame, notes: list[tuple]) -> pd.DataFrame:
+def audit(runs: pd.DataFrame, notes: list[tuple], lost: Sequence[str] = ()) -> pd.DataFrame:
     """What is missing, doubled, unequal between arms, diverged or mixed: check, found, ok.
 
     An arm may have some targets, intermediate tasks or seeds only (one that is trained to be
     probed); of these it must have every combination.
 
     runs: as in `xgrl.report.load_study.Study`. notes: rows (check, found, ok) on unfinished runs.
+    lost: what 01 says of rows that it left out.
     """
     target = runs[runs.phase == "target"]
     paired, alone = target[target.arm != "none"], target[target.arm == "none"]
@@ -50,6 +53,7 @@ def audit(runs: pd.DataFrame, notes: list[tuple]) -> pd.DataFrame:
     for column in ("versions", "device", "threads"):
         kinds = runs[column].nunique()
         rows.append((f"the same {column} in all runs", f"{kinds} found", kinds == 1))
+    rows += [("rows that are not used (over 5 %)", sentence, True) for sentence in lost]
     return pd.DataFrame(rows, columns=["check", "found", "ok"])
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from xgrl.report.completeness import KEYS, audit
 from xgrl.runs import records
 from xgrl.runs.params import BY_ARM
+from xgrl.tasks import LOST
 
 KEPT = ("study", "phase", "status", "wall_seconds", "peak_memory_mb", "device", "threads")
 
@@ -91,13 +92,14 @@ def collect(study_dir: str | Path) -> Study:
     layers["stage"] = layers["stage"].astype(object).fillna("intermediate")
     scores = pa.concat_tables(predictions, promote_options="default").unify_dictionaries()
     scores = scores.to_pandas(self_destruct=True, split_blocks=True)
-    prepared = folder / "prepared"
+    prepared, lost = folder / "prepared", []
     if (prepared / "run.json").exists():
-        records.verify_hashes(prepared, "languages.csv")
+        said = records.verify_hashes(prepared, "languages.csv")["warnings"]
+        lost = [sentence for sentence in said if sentence.endswith(LOST)]
     known = (prepared / "languages.csv").exists()
     languages = _csv(prepared / "languages.csv") if known else pd.DataFrame()
     tidy = frame, curves, scores, layers, maps, parallel, languages
-    return Study(folder.name, folder, *tidy, audit(frame, notes))
+    return Study(folder.name, folder, *tidy, audit(frame, notes, lost))
 
 
 def _csv(path: Path) -> pd.DataFrame:
