@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,38 @@ def test_files_are_utf8_whatever_the_locale(project):
     (card,) = trained.rglob("README.md")
     assert "–" in card.read_text(encoding="utf-8")
     records.verify_hashes(trained)
+
+
+def test_files_dated_ahead_of_the_clock_are_refused_before_the_first_job(project):
+    files = sorted((project / "data").rglob("*.jsonl"))
+    for ahead in (files[0], files[2]):
+        os.utime(ahead, (time.time() + 3600, time.time() + 3600))
+    asked = {key: STUDY[key] for key in ("intermediate", "targets", "languages")}
+    extra = {"outputs": "outputs", "study": "mine", "scientific": asked | {"probe_target": ""}}
+    extra |= {"fixed": {"sources": STUDY["sources"]}}
+    (project / "extra.yaml").write_text(json.dumps(extra))
+    configs = [ROOT / "params/base.yaml", ROOT / "params/smoke.yaml", project / "extra.yaml"]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "1"]
+    command += ["--directory", project, "--nolock", "--dry-run", "--configfile", *configs]
+    environment = os.environ | {"XGRL_TASKS": str(project / "tasks.yaml")}
+
+    def dry_run():
+        return subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, env=environment, timeout=300
+        )
+
+    done = dry_run()
+    assert done.returncode != 0
+    assert f"refused: {files[0]}, {files[2]}: dated ahead of this machine's clock" in done.stderr
+    for ahead in (files[0], files[2]):
+        ahead.touch()
+    (project / "params").mkdir()
+    (project / "params/analysis_plan.md").write_text("")
+    os.utime(project / "params/analysis_plan.md", (time.time() + 3600, time.time() + 3600))
+    assert "refused: params/analysis_plan.md: dated ahead" in dry_run().stderr
+    (project / "params/analysis_plan.md").touch()
+    done = dry_run()
+    assert done.returncode == 0 and "prepare" in done.stdout, done.stderr[-3000:]
 
 
 def test_a_missing_file_is_refused_before_a_kernel_starts(project):

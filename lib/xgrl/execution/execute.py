@@ -14,6 +14,8 @@ import json
 import os
 import sys
 import tempfile
+import time
+from collections.abc import Iterable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -34,6 +36,7 @@ from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 sys.modules.setdefault("rfc3987_syntax", None)
 
 SUMMARY = __doc__.split("\n")[0]
+AHEAD_SECONDS = 60  # by which clocks of file systems may differ; 01 takes about as long
 TRIES = 4  # of starting a kernel that talks through ports
 ROLES = {"intermediate": "intermediate", "targets": "target", "target": "target"}
 
@@ -117,6 +120,17 @@ def _check_sources(values: dict[str, Any]) -> None:
             nearest = nearest_names(name, UNLABELLED[source] if source else UNLABELLED)
             reason = f"{sources} have no text in it for the discriminator; {nearest}"
             raise Refused(f"unlabelled_languages={name!r}: {reason}")
+
+
+def check_dates(files: Iterable[str | Path]) -> None:
+    """`Refused` for files of the user's that are dated ahead of the clock: Snakemake would take
+    away what is made from them, as older than they are.
+    """
+    latest = time.time() + AHEAD_SECONDS
+    there = filter(os.path.exists, files)
+    if ahead := [str(file) for file in there if os.path.getmtime(file) > latest]:
+        todo = "say touch and their names, or set the clock"
+        raise Refused(f"{', '.join(ahead)}: dated ahead of this machine's clock; {todo}")
 
 
 def check_study(config: dict[str, Any]) -> params.Study:
