@@ -43,6 +43,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 LONG = embedded or slow or simulation or faults or kernels or slurm or browser
 export PYTHONHASHSEED ?= 0
 export TOKENIZERS_PARALLELISM ?= false
+export PYTHONUTF8 ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check-jobs check-disk check-hub study smoke dry-run unlock test test-rest test-all lint lab bench verify publish lock clean

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from xgrl.arms import arm_spec, method_of
-from xgrl.execution.execute import check_notebook, check_study
+from xgrl.execution.execute import check_dates, check_notebook, check_study
 from xgrl.execution.grid import arms_with_texts, grid
 from xgrl.execution.placement import check_cores
 from xgrl.prepare.parts import input_parts
@@ -26,12 +26,15 @@ try:
     if workflow.is_main_process:
         read_study(*workflow.overwrite_configfiles)  # they are merged in config; here their YAML and their names are checked
     study = check_study(dict(config))
+    S = study.scientific
+    OWN_FILES = [str(file) for name in [*S.intermediate, *S.targets] if name in OWN for file in OWN[name].files]
+    PLANS = [str(plan) for name in (f".{study.study}", "") if (plan := Path(f"params/analysis_plan{name}.md")).exists()]
+    check_dates([*OWN_FILES, *PLANS])
     if workflow.is_main_process and workflow._cores:  # none are given where all jobs go to a cluster
         check_cores(max(1, workflow._cores // study.fixed.threads), study.fixed.threads)
 except ValueError as error:
     sys.exit(f"refused: {error}")
 
-S = study.scientific
 ROOT = f"{study.outputs}/{study.study}"
 LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
 THREADS = " ".join(f"{name}_NUM_THREADS={study.fixed.threads}" for name in LIBRARIES)  # a process, however many a job has
@@ -100,7 +103,6 @@ CONTENTS = {
     for file in contents("intermediate", tasks=mixture_parts(task, S.intermediate), arm=arm)
 }
 CONTENTS = sorted(CONTENTS.union(contents("probe"), *(contents("target", target=name) for name in S.targets)))
-PLANS = [str(plan) for name in (f".{study.study}", "") if (plan := Path(f"params/analysis_plan{name}.md")).exists()]
 for sentence in RUNS.left_out:
     print(f"left out: {sentence}", file=sys.stderr)
 
@@ -125,7 +127,7 @@ rule all:
 
 rule prepare:
     input:
-        [str(file) for name in [*S.intermediate, *S.targets] if name in OWN for file in OWN[name].files],
+        OWN_FILES,
     output:
         f"{ROOT}/prepared/run.json",
         CONTENTS,

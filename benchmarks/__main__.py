@@ -53,7 +53,7 @@ def keep(rows: dict, points: dict) -> dict:
 
 def publish() -> None:
     """The table, its points and the figure as the published ones, and the page's copy."""
-    whole = json.loads((OUTPUTS / "bench.json").read_text())
+    whole = json.loads((OUTPUTS / "bench.json").read_bytes())
     table.write_page(whole, PAGE)
     for name in ("bench.json", "bench_points.json", "bench.png"):
         shutil.copyfile(OUTPUTS / name, REFERENCE / name)

@@ -122,7 +122,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     a = parser.parse_args()
     before = time.perf_counter()
-    summary = json.loads(a.summary.read_text())
+    summary = json.loads(a.summary.read_bytes())
     design, margin = design_of(summary), summary["comparison"]["margin"]
     components = summary["comparison"]["components"]
     shifts = [0.0, margin / 2, margin, -margin, 1.5 * margin, 2 * margin, -2 * margin]

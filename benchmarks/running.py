@@ -97,7 +97,7 @@ def machine() -> str:
     with contextlib.suppress(OSError):
         names = [
             line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
             if "model name" in line
         ]
         model = names[0] if names else model

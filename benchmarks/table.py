@@ -119,7 +119,7 @@ def merge(path: str | Path, rows: Mapping[str, Any]) -> dict[str, Any]:
     of `GOALS`.
     """
     path = Path(path)
-    found = (json.loads(path.read_text()) if path.exists() else {}) | dict(rows)
+    found = (json.loads(path.read_bytes()) if path.exists() else {}) | dict(rows)
     order = [*GOALS, MACHINE]
     merged = {
         name: found[name]
@@ -161,7 +161,7 @@ def write_page(table: Mapping[str, Any], path: str | Path) -> None:
     """Put the table between its two markers of a page; ValueError where it has not each of them
     once.
     """
-    text, (start, end) = Path(path).read_text(), MARKERS
+    text, (start, end) = Path(path).read_text(encoding="utf-8"), MARKERS
     if text.count(start) != 1 or text.count(end) != 1:
         raise ValueError(f"{path}: needs the lines {start} and {end}, once each")
     before, rest = text.split(start)

@@ -21,7 +21,7 @@ _WHERE = {
     "score": "evaluation.scoring",
     "nearest": "evaluation.retrieval",
 }
-__all__ = ["embed", "load_encoder", "load_task", "nearest", "score", "stats"]
+__all__ = ["embed", "load_encoder", "load_task", "nearest", "score", "stats"]  # noqa: F822
 
 
 def __getattr__(name: str) -> Any:

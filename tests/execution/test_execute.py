@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from filelock import FileLock, Timeout
 
-from xgrl.execution import execute, placement
+from xgrl.execution import execute, kernels, placement
 from xgrl.runs import params, records
 
 
@@ -218,6 +218,53 @@ def test_a_gpu_is_held_while_the_notebook_runs(tmp_path, monkeypatch):
         pass
 
 
+def test_rows_lost_are_told_where_the_job_ends(tmp_path, monkeypatch, capsys):
+    record = tmp_path / "run.json"
+    lost = "qa bn test: left out 108 answer not at its offset; 5 rows remain, 96% lost"
+    record.write_text(json.dumps({"warnings": [lost, "x en test: left out 1 y; 9 rows remain"]}))
+    monkeypatch.setattr(execute, "run", lambda *args, **options: record)
+    monkeypatch.setattr(sys, "argv", ["execute", "notebooks/01_prepare.ipynb", "out.ipynb"])
+    assert execute.main() == 0
+    assert capsys.readouterr() == (f"{record}\n", f"{lost}\n")
+
+
+DIED = "Kernel died before replying to kernel_info"
+
+
+@pytest.mark.parametrize(
+    ("home", "errors", "tries"),
+    [
+        (None, [DIED, DIED], 3),
+        (None, [DIED] * 9, execute.TRIES),
+        (None, ["Kernel died"], 1),
+        ("/tmp", [DIED], 1),
+    ],
+)
+def test_a_kernel_that_lost_its_port_to_another_is_started_again(
+    home, errors, tries, tmp_path, monkeypatch
+):
+    import papermill
+
+    started = []
+
+    def notebook_runs(*args, parameters, **options):
+        started.append(parameters)
+        if len(started) <= len(errors):
+            raise RuntimeError(errors[len(started) - 1])
+        folder = execute.folder_of("02_intermediate", parameters)
+        records.finish(folder, phase="intermediate", parameters=parameters, metrics={}, started=0.0)
+
+    monkeypatch.setattr(papermill, "execute_notebook", notebook_runs)
+    monkeypatch.setattr(kernels, "socket_home", lambda temporary: home)
+    job = ("notebooks/02_intermediate.ipynb", tmp_path / "out.ipynb", {"outputs": str(tmp_path)})
+    if tries > len(errors):
+        assert execute.run(*job).exists()
+    else:
+        with pytest.raises(RuntimeError, match="Kernel died"):
+            execute.run(*job)
+    assert len(started) == tries
+
+
 @pytest.mark.parametrize(
     "name, threads", [("02_intermediate", "threads"), ("01_prepare", "workers")]
 )
@@ -261,6 +308,34 @@ def test_a_cache_of_somebody_else_is_refused_before_any_work(below, tmp_path, mo
         match=rf"cache {cache / below}: this user cannot write there .*root.*XGRL_CACHE",
     ):
         execute.check_machine("01_prepare", {})
+
+
+@pytest.mark.parametrize(
+    ("below", "message"),
+    [
+        ("outputs/mine/target", "outputs {}: .*root.* a folder of your own as outputs"),
+        ("outputs", "outputs {}: .*root.* a folder of your own as outputs"),
+        ("home/datasets", "cache of data sets {}: .*root.* a folder of your own in HF_HOME"),
+    ],
+)
+def test_every_folder_that_a_job_writes_to_is_tried_before_the_first(
+    below, message, tmp_path, monkeypatch, request
+):
+    import datasets
+
+    (tmp_path / below).mkdir(parents=True)
+    for name in ("cache", "home", "home/datasets", "outputs", "outputs/mine"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name).chmod(0o755 if name == below else 0o777)
+    monkeypatch.setenv("XGRL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "home/datasets")
+    if below == "outputs":
+        (tmp_path / "outputs/mine").rmdir()
+    values = {"outputs": str(tmp_path / "outputs"), "study": "mine", "sources": ["hub"]}
+    request.getfixturevalue("as_another_user")
+    with pytest.raises(execute.Refused, match=message.format(tmp_path / below)):
+        execute.check_machine("01_prepare", values)
+    execute.check_machine("03_target", values)  # the first job has looked
 
 
 def test_a_cache_that_is_a_file_is_refused_with_exit_status_2(tmp_path):

@@ -129,7 +129,7 @@ def until(condition, seconds=30):
 def alive(pid):
     """Whether the process exists and is no zombie."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
     except FileNotFoundError:
         return False
 
@@ -233,6 +233,50 @@ def test_parallel_kernels_do_not_cross():
         assert len(set(paths)) == 10 and all(Path(path).is_socket() for path in paths)
         folders = [Path(manager.ip).parent for manager in (first, second)]
     assert not any(folder.exists() for folder in folders)
+
+
+def test_sockets_are_elsewhere_where_the_temporary_folder_is_too_long(home, monkeypatch, capfd):
+    long = home / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    monkeypatch.setenv("TMPDIR", str(long))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home))
+    monkeypatch.setenv("XGRL_WARM", "0")
+    for _ in range(2):
+        with kernel() as (manager, evaluate):
+            assert manager.transport == "ipc" and Path(manager.ip).parents[1] == home
+            assert evaluate("tempfile.gettempdir()", "import tempfile") == str(long)
+    said = [line for line in capfd.readouterr().err.splitlines() if "socket" in line]
+    expected = f"xgrl: no socket can be in {long} (AF_UNIX path too long): sockets are in {home}"
+    assert said == [expected]
+    assert kernels._folder(dict(os.environ)).is_relative_to(home / f"xgrl-{os.getuid()}")
+    assert not list(long.iterdir())
+
+
+@pytest.mark.parametrize("length", [60, 67, 68, 83])
+def test_the_temporary_folder_is_used_as_long_as_every_address_fits(home, monkeypatch, length):
+    folder = home / ("y" * (length - len(str(home)) - 1))
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    fits = kernels.socket_home(str(folder)) == str(folder)
+    assert fits == (length <= 67)
+    if fits:
+        longest = folder / "xgrl-4294967295" / ("f" * 16) / "socket"
+        with socket.socket(socket.AF_UNIX) as server:
+            longest.parent.mkdir(parents=True)
+            server.bind(str(longest))
+
+
+def test_ports_are_used_where_no_folder_takes_a_socket(home, monkeypatch, capfd):
+    monkeypatch.setattr(kernels, "SHORT", (str(home / "absent"),))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "")
+    monkeypatch.setattr(tempfile, "tempdir", str(home / ("z" * 100)))
+    (home / ("z" * 100)).mkdir()
+    with kernel() as (manager, evaluate):
+        assert manager.transport == "tcp" and evaluate("1 + 1") == 2
+    said = capfd.readouterr().err
+    assert "(AF_UNIX path too long): kernels use ports" in said
+    assert "xgrl: cold kernel start: no folder takes a socket" in said
 
 
 def test_edited_module_is_seen(tmp_path):

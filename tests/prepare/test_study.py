@@ -6,11 +6,13 @@ from collections import Counter
 
 import pandas as pd
 import pytest
+from datasets import Dataset, Features, Value
 
 from small_study import job
 from xgrl.models.encoder import load_encoder
 from xgrl.prepare import study
 from xgrl.runs import records
+from xgrl.tasks.sources import SourceError
 
 
 def test_every_corpus_is_checked_and_encoded_once(monkeypatch, tmp_path):
@@ -60,3 +62,23 @@ def test_training_rows_are_dropped_where_a_test_set_has_them():
 def test_texts_longer_than_the_encoder_takes_are_refused_before_any_row_is_read():
     with pytest.raises(ValueError, match="max_length=129: the encoder takes at most 128 tokens"):
         study.StudyRows(job(max_length=129), load_encoder("tiny")[1])
+
+
+@pytest.mark.parametrize("copied", [2, 20, 35, 60])
+def test_many_training_rows_in_a_test_set_are_told_and_more_than_half_refused(copied):
+    rows = study.StudyRows(job(), load_encoder("tiny")[1])
+    label = Features({"id": Value("string"), "text": Value("string"), "label": Value("int64")})
+    texts = [f"word{i} other{i * 7} third{i * 13} last{i * 17}" for i in range(60)]
+    train = {"id": list(map(str, range(60))), "text": texts, "label": [0] * 60}
+    test = {key: values[:copied] for key, values in train.items()}
+    name = "intermediate/sarcasm/train"
+    corpora = {name: train, "target/sentiment/test-en": test}
+    corpora = {key: Dataset.from_dict(value, features=label) for key, value in corpora.items()}
+    said = f"{name}: left out {copied} rows that are in a test set; {60 - copied} rows remain"
+    if copied > 30:
+        with pytest.raises(SourceError, match=f"more than half .*{said}, {copied / 60:.0%} lost"):
+            rows.add(corpora)
+        return
+    rows.add(corpora)
+    assert rows.dropped[name] == copied
+    assert rows.left_out == ([f"{said}, 33% lost"] if copied == 20 else [])

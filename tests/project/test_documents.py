@@ -63,7 +63,7 @@ def test_paths_names_and_commands_exist(page):
             spec = find_spec(module)
             if spec.submodule_search_locations:
                 spec = find_spec(f"{module}.__main__")
-            source = Path(spec.origin).read_text()
+            source = Path(spec.origin).read_text(encoding="utf-8")
             options = re.findall(r"--([a-z-]+)", rest.split("#")[0])
             assert not [o for o in options if o not in source and o.replace("-", "_") not in source]
 

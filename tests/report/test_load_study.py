@@ -59,6 +59,19 @@ def test_row_order_does_not_matter(copy, study):
     assert other.theta == pytest.approx(stats.compare(study.predictions).theta)
 
 
+def test_what_01_says_of_lost_rows_stands_in_the_audit_and_fails_nothing(copy):
+    prepared = copy / "prepared"
+    prepared.mkdir(exist_ok=True)
+    (prepared / "languages.csv").write_text("language,seen\nde,True\n")
+    lost = "qa bn test: left out 108 answer not at its offset; 5 rows remain, 96% lost"
+    about = {"parameters": {"study": copy.name}, "metrics": {}, "started": 0.0}
+    few = "qa de test: left out 1 empty text; 99 rows remain"
+    records.finish(prepared, phase="prepare", warnings=[few, lost], **about)
+    audit = load_study.collect(copy).audit
+    told = audit[audit.check == "rows that are not used (over 5 %)"]
+    assert told.found.tolist() == [lost] and audit.ok.all()
+
+
 def test_a_folder_without_runs_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no finished target run"):
         load_study.collect(tmp_path / "nothing")
@@ -121,7 +134,11 @@ def designed(copy):
     update_config(design, DESIGN)
     for name, job in parameters_of_runs(params.load_study(design)).items():
         path = copy / name / "run.json"
-        record = json.loads(path.read_text()) if path.exists() else {"schema": records.SCHEMA}
+        record = (
+            json.loads(path.read_text())
+            if path.exists()
+            else {"schema": records.SCHEMA, "warnings": []}
+        )
         path.write_text(json.dumps(record | {"parameters": job | {"outputs": "moved"}}))
     return copy, design
 

@@ -9,13 +9,16 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from xgrl.evaluation import scoring
+from xgrl.evaluation.metrics import answers
 from xgrl.runs import records
-from xgrl.tasks.own import FILE, METRICS, OwnTask, own_tasks
+from xgrl.tasks.own import FILE, METRICS, MLQA, OwnTask, own_tasks
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.fixture import fixture_rows
 
@@ -51,7 +54,9 @@ def project(tmp_path) -> Path:
     return tmp_path
 
 
-def run(project: Path, notebook: str, **values: object) -> subprocess.CompletedProcess:
+def run(
+    project: Path, notebook: str, env: dict[str, str] | None = None, **values: object
+) -> subprocess.CompletedProcess:
     command = [
         sys.executable,
         "-m",
@@ -61,6 +66,7 @@ def run(project: Path, notebook: str, **values: object) -> subprocess.CompletedP
         "--json",
     ]
     environment = os.environ | {"XGRL_TASKS": str(project / "tasks.yaml"), "OMP_NUM_THREADS": "1"}
+    environment |= env or {}
     text = json.dumps({"outputs": str(project / "outputs"), "study": "mine"} | values)
     return subprocess.run(
         [*command, text], cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300
@@ -97,6 +103,65 @@ def test_the_example_of_the_readme_goes_through_the_phases(project):
     assert "own: files in" in card and "support-topic" in card
 
 
+@pytest.mark.slow
+def test_files_are_utf8_whatever_the_locale(project):
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    code = "import locale, xgrl.tasks; print(locale.getencoding(), len(xgrl.tasks.OWN))"
+    names = {"low": "niedrig – später", "high": "अत्यावश्यक"}
+    for file in (project / "tasks.yaml", *(project / "data/urgency").iterdir()):
+        text = file.read_text(encoding="utf-8")
+        for old, new in names.items():
+            text = re.sub(rf"\b{old}\b", new, text)
+        file.write_text(text, encoding="utf-8")
+    environment = os.environ | ascii_only | {"XGRL_TASKS": str(project / "tasks.yaml")}
+    said = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert said.split() == ["ANSI_X3.4-1968", "2"]
+    for notebook, values in {
+        "01_prepare": STUDY,
+        "02_intermediate": {"intermediate": "urgency", "arm": "standard", "steps": 5},
+    }.items():
+        done = run(project, notebook, env=ascii_only, **values)
+        assert done.returncode == 0, done.stderr[-3000:]
+    prepared = records.read(project / "outputs/mine/prepared")
+    assert prepared["metrics"]["heads"]["intermediate/urgency"]["labels"] == list(names.values())
+    trained = project / "outputs/mine/intermediate/urgency/standard/seed-0"
+    (card,) = trained.rglob("README.md")
+    assert "–" in card.read_text(encoding="utf-8")
+    records.verify_hashes(trained)
+
+
+def test_files_dated_ahead_of_the_clock_are_refused_before_the_first_job(project):
+    files = sorted((project / "data").rglob("*.jsonl"))
+    for ahead in (files[0], files[2]):
+        os.utime(ahead, (time.time() + 3600, time.time() + 3600))
+    asked = {key: STUDY[key] for key in ("intermediate", "targets", "languages")}
+    extra = {"outputs": "outputs", "study": "mine", "scientific": asked | {"probe_target": ""}}
+    extra |= {"fixed": {"sources": STUDY["sources"]}}
+    (project / "mine.yaml").write_text(json.dumps(extra))
+    configs = [ROOT / "params/base.yaml", ROOT / "params/smoke.yaml", project / "mine.yaml"]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "1"]
+    command += ["--directory", project, "--nolock", "--dry-run", "--configfile", *configs]
+    environment = os.environ | {"XGRL_TASKS": str(project / "tasks.yaml")}
+
+    def dry_run():
+        return subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, env=environment, timeout=300
+        )
+
+    done = dry_run()
+    assert done.returncode != 0
+    assert f"refused: {files[0]}, {files[2]}: dated ahead of this machine's clock" in done.stderr
+    for ahead in (files[0], files[2]):
+        ahead.touch()
+    (project / "params").mkdir()
+    (project / "params/analysis_plan.md").write_text("")
+    os.utime(project / "params/analysis_plan.md", (time.time() + 3600, time.time() + 3600))
+    assert "refused: params/analysis_plan.md: dated ahead" in dry_run().stderr
+    (project / "params/analysis_plan.md").touch()
+    done = dry_run()
+    assert done.returncode == 0 and "prepare" in done.stdout, done.stderr[-3000:]
+
+
 def test_a_missing_file_is_refused_before_a_kernel_starts(project):
     (project / "data/support-topic/test.sw.jsonl").unlink()
     done = run(project, "01_prepare", **STUDY)
@@ -116,6 +181,10 @@ def test_a_description_that_is_none_is_refused_everywhere(project):
     )
 
 
+TAGGING, ANSWERS = {"format": "tagging"}, {"format": "span_qa", "labels": [], "metric": "mlqa"}
+SPANS = TAGGING | {"metric": "span_f1"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -130,6 +199,14 @@ def test_a_description_that_is_none_is_refused_everywhere(project):
         ({"role": "intermediate"}, "an intermediate task is trained on, in English"),
         ({"format": "span_qa"}, "span_qa needs none"),
         ({"name": "../x"}, "name='../x'"),
+        (TAGGING | {"labels": ["O", "B-PER", "I-PER"]}, r"labels=\['O', 'B-PER', 'I-PER'\]"),
+        (TAGGING | {"labels": ["B", "I", "NOUN", "OTHER"]}, r"labels=\['OTHER'\], metric='tag_f1'"),
+        (SPANS | {"labels": ["NOUN", "O", "VERB"]}, r"\['NOUN', 'VERB'\], .*span_f1 reads O, B-<"),
+        (SPANS | {"labels": ["O", "B", "I"]}, r"labels=\['B', 'I'\], metric='span_f1'"),
+        (SPANS | {"labels": ["O", "B-X", "E-X", "S-X"]}, r"labels=\['E-X', 'S-X'\]"),
+        (SPANS | {"labels": ["O", "B-a b"]}, r"labels=\['B-a b'\].*no tag has a blank"),
+        (TAGGING | {"labels": ["NOUN", "PROPER NOUN"]}, r"labels=\['PROPER NOUN'\].*blank"),
+        (ANSWERS | {"languages": ["en", "de", "sw"]}, r"languages=\['sw'\], metric='mlqa': .*vi"),
         ({"max_length": 7}, "max_length=7"),
         ({"languages": ["en", False]}, r"languages\.1=False \(bool\): .*no text without quotes"),
         ({"labels": [True, False]}, r"labels\.0=True .*no text without quotes"),
@@ -141,6 +218,41 @@ def test_a_mistake_in_the_description_is_named(tmp_path, change, message):
     with pytest.raises(ValueError, match=message) as error:
         own_tasks(tmp_path / "tasks.yaml")
     assert "tasks.yaml, task 1" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("metric", METRICS["tagging"])
+def test_tags_that_a_description_may_have_are_those_that_its_metric_reads(metric):
+    tags = ("O", "o", "B", "I", "B-", "B-x", "I-x-y", "E-x", "S-x", "B-x y", "b-x", "NOUN", "OTHER")
+    tags += ("A-B", ".x", "x.", "-", "n n", "名詞", "O-x", "n\u00a0n")
+    for tag in tags:
+        entry = {"name": "x", "role": "target", "format": "tagging", "folder": "x"}
+        entry |= {"languages": ["de"], "metric": metric}
+        labels = [tag, "B-fine" if metric == "span_f1" else "FINE"]
+        try:
+            scoring.contributions(metric, [[tag]], [[tag]])
+        except ValueError:
+            with pytest.raises(ValueError, match="no tag has a blank"):
+                OwnTask.model_validate(entry | {"labels": labels})
+        else:
+            assert OwnTask.model_validate(entry | {"labels": labels}).labels == labels
+    trained = entry | {"role": "intermediate", "languages": ["en"], "labels": ["O", "NOUN"]}
+    assert OwnTask.model_validate(trained), "no such score is taken of an intermediate task"
+
+
+def test_languages_of_the_mlqa_metric_are_its_own():
+    assert sorted(MLQA) == sorted(answers.LANGUAGES)
+
+
+@pytest.mark.parametrize("texts", [[], [""]])
+def test_a_question_without_an_answer_is_refused_where_the_metric_takes_none(tmp_path, texts):
+    task = own(tmp_path, "span_qa", metric="mlqa")
+    line = LINES["span_qa"] | {"answers": {"text": texts, "answer_start": [0] * len(texts)}}
+    task.file("dev", "en").write_text(f"{json.dumps(LINES['span_qa'])}\n{json.dumps(line)}\n")
+    reason = "both [] without an answer" if texts else "takes answerable questions only; squad any"
+    with pytest.raises(SourceError, match=rf"dev\.en\.jsonl, line 2: .*{re.escape(reason)}"):
+        list(task.rows("dev", "en"))
+    if not texts:
+        assert len(list(own(tmp_path, "span_qa").rows("dev", "en"))) == 2
 
 
 def test_the_projects_own_file_can_be_read():

@@ -14,7 +14,10 @@ import json
 import os
 import sys
 import tempfile
+import time
+from collections.abc import Iterable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ from xgrl.execution.grid import check_arms
 from xgrl.runs import params, records
 from xgrl.runs.params import nearest_names
 from xgrl.runs.study_files import parse
-from xgrl.tasks import OWN, TABLES, TASKS, UNREADABLE, find_task, mixture_parts
+from xgrl.tasks import LOST, OWN, TABLES, TASKS, UNREADABLE, find_task, mixture_parts
 from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 
 # jsonschema, under nbformat, compiles this package's grammar of IRIs on import: two seconds a job,
@@ -32,6 +35,8 @@ from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 sys.modules.setdefault("rfc3987_syntax", None)
 
 SUMMARY = __doc__.split("\n")[0]
+AHEAD_SECONDS = 60  # by which clocks of file systems may differ; 01 takes about as long
+TRIES = 4  # of starting a kernel that talks through ports
 ROLES = {"intermediate": "intermediate", "targets": "target", "target": "target"}
 
 
@@ -116,6 +121,17 @@ def _check_sources(values: dict[str, Any]) -> None:
             raise Refused(f"unlabelled_languages={name!r}: {reason}")
 
 
+def check_dates(files: Iterable[str | Path]) -> None:
+    """`Refused` for files of the user's that are dated ahead of the clock: Snakemake would take
+    away what is made from them, as older than they are.
+    """
+    latest = time.time() + AHEAD_SECONDS
+    there = filter(os.path.exists, files)
+    if ahead := [str(file) for file in there if os.path.getmtime(file) > latest]:
+        todo = "say touch and their names, or set the clock"
+        raise Refused(f"{', '.join(ahead)}: dated ahead of this machine's clock; {todo}")
+
+
 def check_study(config: dict[str, Any]) -> params.Study:
     """A study that can be run, from its merged files; ValueError before anything is computed."""
     study = params.load_study(config)
@@ -153,7 +169,9 @@ def check_job(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_machine(notebook: str, values: dict[str, Any]) -> None:
-    """`Refused` where this process has too few cores, no GPU, or a cache that it cannot write."""
+    """`Refused` where this process has too few cores or no GPU, and before the first job of a study
+    where it cannot write a folder that some job writes to.
+    """
     name = "workers" if notebook == "01_prepare" else "threads"
     if values.get(name, 1) > (available := placement.cores()):
         limit = f"{available} cores are {placement.COUNTED}; allowed here: 1 to {available}"
@@ -164,23 +182,29 @@ def check_machine(notebook: str, values: dict[str, Any]) -> None:
         except ValueError as error:
             raise Refused(str(error)) from None
     if notebook == "01_prepare":
-        _check_cache()
+        from xgrl.runs.cache import cache_folder
+
+        _check_folder("cache", cache_folder(), "in XGRL_CACHE")
+        if "hub" in values["sources"]:
+            from datasets.config import HF_DATASETS_CACHE
+
+            _check_folder("cache of data sets", Path(HF_DATASETS_CACHE), "in HF_HOME")
+        _check_folder("outputs", Path(values["outputs"], values["study"]), "as outputs")
 
 
-def _check_cache() -> None:
-    from xgrl.runs.cache import cache_folder
-
-    cache = folder = cache_folder()
+def _check_folder(what: str, top: Path, where: str) -> None:
+    """Can this user write a folder, which is made, and those in it?"""
+    folder = top
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        for folder in (cache, *(path for path in sorted(cache.iterdir()) if path.is_dir())):
+        top.mkdir(parents=True, exist_ok=True)
+        for folder in (top, *(path for path in sorted(top.iterdir()) if path.is_dir())):
             with tempfile.TemporaryFile(dir=folder):
                 pass
     except OSError as error:
-        owner = f", it belongs to {folder.owner()}" if folder.exists() else ""
-        reason = f"cache {folder}: this user cannot write there ({error.strerror}{owner})"
-        todo = "name a folder of your own in XGRL_CACHE, or have its owner give you access"
-        raise Refused(f"{reason}; {todo}") from None
+        folder = next(path for path in (folder, *folder.parents) if os.path.exists(path))
+        reason = f"this user cannot write there ({error.strerror}, it belongs to {folder.owner()})"
+        todo = f"name a folder of your own {where}, or have its owner give you access"
+        raise Refused(f"{what} {folder}: {reason}; {todo}") from None
 
 
 def check_notebook(path: str | Path) -> list[Any]:
@@ -241,12 +265,21 @@ def run(
     if not warm:
         os.environ["XGRL_WARM"] = "0"
     kernels.install()
+    execute = partial(
+        papermill.execute_notebook, str(notebook), str(output), parameters=values,
+        kernel_name=kernels.KERNEL, progress_bar=False, cwd=os.getcwd(),
+        execution_timeout=minutes and max(1, round(minutes * 60)),
+    )  # fmt: skip
+    # where there are only ports, two kernels that start together may choose the same
+    tries = 1 if kernels.socket_home(tempfile.gettempdir()) else TRIES
     with placement.one_gpu() if values.get("device") == "cuda" else nullcontext():
-        papermill.execute_notebook(
-            str(notebook), str(output), parameters=values, kernel_name=kernels.KERNEL,
-            progress_bar=False, cwd=os.getcwd(),
-            execution_timeout=minutes and max(1, round(minutes * 60)),
-        )  # fmt: skip
+        for left in reversed(range(tries)):
+            try:
+                execute()
+                break
+            except RuntimeError as error:
+                if not left or "kernel_info" not in str(error):  # a cell has run
+                    raise
     if not record.exists():
         reason = f"the kernel ended without writing {record}; it was killed, or ran out of memory"
         raise RuntimeError(f"{output}: {reason}")
@@ -302,7 +335,11 @@ def main() -> int:
     try:
         if not notebook.exists():
             raise Refused(f"{notebook}: no such notebook")
-        print(run(notebook, output, _values(arguments), warm=warm, minutes=minutes))
+        record = run(notebook, output, _values(arguments), warm=warm, minutes=minutes)
+        for sentence in json.loads(record.read_bytes())["warnings"]:
+            if sentence.endswith(LOST):
+                print(sentence, file=sys.stderr)
+        print(record)
     except Refused as error:
         print("refused:", " ".join(str(error).split()), file=sys.stderr)
         return 2

@@ -19,7 +19,8 @@ ADVICE = {  # what an error's text says, and what to do
     "No space left on device": f"the disk is full; {ROOM}",
     "Disk quota exceeded": f"your quota of the disk is used up; {ROOM}",
     "Read-only file system": f"the outputs cannot be written; make the folder writable, {OTHER}",
-    "Permission denied": f"a file may not be read or written; look at owner and mode, {OTHER}",
+    "Permission denied": "a file may not be read or written; look at owner and mode, or name "
+    "another folder: `outputs:` of the study, XGRL_CACHE, HF_HOME (of the hub), TMPDIR",
     "MemoryError": f"out of memory; {LESS}",
     "can't allocate memory": f"out of memory; {LESS}",
     "CUDA out of memory": f"out of memory on the GPU; {SMALLER}, or device: cpu",

@@ -26,6 +26,7 @@ side died, and kills the kernel.
 """
 
 import asyncio
+import functools
 import gc
 import hashlib
 import importlib.util
@@ -54,6 +55,7 @@ KERNEL = "xgrl-warm"  # name of the kernel specification and of the provisioner'
 START_SECONDS = 120  # patience with a server's start
 IDLE_SECONDS = 120  # a server without kernels ends after this; XGRL_WARM_IDLE overrides
 RETRY_SECONDS = 600  # a server that could not start is not tried again for this long
+SHORT = ("/tmp", "/var/tmp", "/dev/shm")  # where sockets may be if not in the temporary folder
 # connecting where no server is, or where one died
 ABSENT = (FileNotFoundError, ConnectionRefusedError)
 
@@ -96,7 +98,7 @@ class WarmProvisioner(LocalProvisioner):
 
     Both kinds talk through Unix sockets in a folder of their own, not through ports that another
     kernel could take between their choice and their use, so that kernels started side by side never
-    cross.
+    cross. Only where no folder takes a socket they do use ports.
     """
 
     folder = ""
@@ -112,11 +114,13 @@ class WarmProvisioner(LocalProvisioner):
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Give the kernel a private folder for its sockets, then do as the stock one does."""
         manager = self.parent
+        home = socket_home(tempfile.gettempdir())
         # a restarted kernel keeps its folder
-        if manager and manager.transport == "tcp" and os.name == "posix":
-            self.folder = tempfile.mkdtemp(prefix="xgrl-kernel-")
-            manager.transport, manager.ip = "ipc", f"{self.folder}/ipc"
+        if manager and manager.transport == "tcp" and not self.folder:
+            self.folder = tempfile.mkdtemp(prefix="xgrl-kernel-", dir=home)
             manager.connection_file = manager.connection_file or f"{self.folder}/kernel.json"
+            if home:
+                manager.transport, manager.ip = "ipc", f"{self.folder}/ipc"
         return await super().pre_launch(**kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
@@ -209,9 +213,9 @@ def _server(env: dict[str, str]) -> socket.socket:
             return _dial(folder)
         # the clock may be set back
         if refused.exists() and 0 <= time.time() - refused.stat().st_mtime < RETRY_SECONDS:
-            raise WarmUnavailable(refused.read_text())
+            raise WarmUnavailable(refused.read_text(encoding="utf-8"))
         command = [sys.executable, "-c", RUN_FILE, __file__, "serve", str(folder)]
-        with log.open("w") as output:
+        with log.open("wb") as output:
             server = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
                 env=SERVER_ENVIRONMENT | env, start_new_session=True,
@@ -223,10 +227,10 @@ def _server(env: dict[str, str]) -> socket.socket:
             time.sleep(0.02)
         killed = server.poll() == -signal.SIGKILL  # by somebody else, who may not do it again
         server.kill()
-        last_line = log.read_text().strip().rpartition("\n")[2]
+        last_line = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
         reason = f"the fork server did not start (exit status {server.wait()}): {last_line}"
         if not killed:
-            refused.write_text(reason)
+            refused.write_text(reason, encoding="utf-8")
         raise WarmUnavailable(reason)
 
 
@@ -235,21 +239,44 @@ def _folder(env: dict[str, str]) -> Path:
     folders = [Path(path) for path in sys.path if path.endswith("-packages")]
     packages = [file for folder in folders for file in folder.glob("*.dist-info")]
     packages += [file for folder in folders for file in folder.glob("*.pth")]
-    process, of_process = Path("/proc/self"), ("Umask", "Groups", "Cpus_allowed_l")
+    process, of_process = Path("/proc/self"), (b"Umask", b"Groups", b"Cpus_allowed_l")
     inherited = [
-        sys.executable, sys.version, Path(__file__).read_text(), os.nice(0),
+        sys.executable, sys.version, Path(__file__).read_bytes(), os.nice(0),
         sorted((str(package), package.stat().st_mtime_ns) for package in packages),
         sorted((name, value) for name, value in env.items() if name.startswith(IMPORT_TIME)),
-        [x for x in (process / "status").read_text().split("\n") if x.startswith(of_process)],
-        [(process / name).read_text() for name in ("limits", "cgroup")],
+        [x for x in (process / "status").read_bytes().split(b"\n") if x.startswith(of_process)],
+        [(process / name).read_bytes() for name in ("limits", "cgroup")],
         [os.readlink(process / "ns" / name) for name in ("mnt", "pid", "net")],
     ]  # fmt: skip
     return _base() / hashlib.sha256(repr(inherited).encode()).hexdigest()[:16]
 
 
+@functools.cache
+def socket_home(temporary: str) -> str | None:
+    """The folder where sockets are: the temporary one, or another, said in a line, where they
+    cannot be there (an address has 107 bytes at most); None, said too, where no folder takes them.
+    """
+    reason, where = "", None
+    for folder in filter(None, (temporary, os.environ.get("XDG_RUNTIME_DIR"), *SHORT)):
+        try:
+            made = tempfile.TemporaryDirectory(prefix="xgrl-kernel-", dir=folder)
+            with made as path, socket.socket(socket.AF_UNIX) as trial:
+                trial.bind(f"{path}/{'x' * 18}")  # no address of a kernel or server is longer
+            where = folder
+            break
+        except OSError as error:
+            reason = reason or f"xgrl: no socket can be in {temporary} ({error})"
+    if reason:
+        now = f"sockets are in {where}" if where else "kernels use ports"
+        print(f"{reason}: {now}", file=sys.stderr, flush=True)
+    return where
+
+
 def _base() -> Path:
     """The folder of this user's servers; PermissionError if somebody else can write there."""
-    base = Path(tempfile.gettempdir(), f"xgrl-{os.getuid()}")
+    if not (home := socket_home(tempfile.gettempdir())):
+        raise WarmUnavailable("no folder takes a socket")
+    base = Path(home, f"xgrl-{os.getuid()}")
     base.mkdir(mode=0o700, exist_ok=True)
     stat = base.lstat()
     if stat.st_uid != os.getuid() or stat.st_mode & 0o077:
@@ -389,7 +416,7 @@ def install(prefix: str | Path = sys.prefix) -> Path:
         "metadata": {"debugger": True, "kernel_provisioner": {"provisioner_name": KERNEL}},
     }  # fmt: skip
     target = Path(prefix, "share", "jupyter", "kernels", KERNEL, "kernel.json")
-    if not target.exists() or json.loads(target.read_text()) != specification:
+    if not target.exists() or json.loads(target.read_bytes()) != specification:
         write_json(target, specification)
     return target
 
@@ -403,7 +430,8 @@ def status() -> str:
             lines.append(f"{folder}: serving")
         except OSError as error:
             refused = folder / "refused"
-            lines.append(f"{folder}: {refused.read_text() if refused.exists() else error}")
+            reason = refused.read_text(encoding="utf-8") if refused.exists() else error
+            lines.append(f"{folder}: {reason}")
     return "\n".join(lines) or "no fork server"
 
 

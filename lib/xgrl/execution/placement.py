@@ -52,8 +52,8 @@ def _quotas(root: Path) -> Iterator[float]:
     Sources: cgroups(7), proc(5) on mountinfo, kernel documentation admin-guide/cgroup-v2.rst.
     """
     try:
-        groups = (root / "proc/self/cgroup").read_text().splitlines()
-        mounts = (root / "proc/self/mountinfo").read_text().splitlines()
+        groups = os.fsdecode((root / "proc/self/cgroup").read_bytes()).splitlines()
+        mounts = os.fsdecode((root / "proc/self/mountinfo").read_bytes()).splitlines()
     except OSError:  # not Linux
         return
     own = {}
@@ -78,11 +78,11 @@ def _quota(group: Path) -> Iterator[float]:
     """The quota in cores that a control group sets itself, if it sets one."""
     try:
         if (group / "cpu.max").exists():
-            quota, period = (group / "cpu.max").read_text().split()
+            quota, period = (group / "cpu.max").read_bytes().split()
         else:
             names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-            quota, period = ((group / name).read_text() for name in names)
-        if quota != "max" and int(quota) > 0:
+            quota, period = ((group / name).read_bytes() for name in names)
+        if quota != b"max" and int(quota) > 0:
             yield int(quota) / int(period)
     except (OSError, ValueError):
         return

@@ -241,11 +241,11 @@ def save_checkpoint(
 
     def write(new: Path) -> None:
         _save_model(model, new)
-        config = json.loads((new / "config.json").read_text())
+        config = json.loads((new / "config.json").read_bytes())
         records.write_json(new / "config.json", config | {"xgrl_base": str(base)})
         if kept_ids is not None:
             np.save(new / "kept_ids.npy", np.asarray(kept_ids, dtype=np.int64))
         if card is not None:
-            (new / "README.md").write_text(str(card))
+            (new / "README.md").write_text(str(card), encoding="utf-8")
 
     return records.replace_folder(folder, write)

@@ -5,7 +5,7 @@ that the same study file prepares the same bytes. Corpora are named as in `xgrl.
 """
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from zlib import crc32
@@ -15,8 +15,9 @@ from datasets import Dataset, disable_progress_bars
 
 from xgrl.models.tokens import Tokenizer
 from xgrl.prepare.lengths import choose_lengths
-from xgrl.tasks import find_task, load_task
+from xgrl.tasks import MOST, RowsLost, find_task, load_task
 from xgrl.tasks.formats import Task
+from xgrl.tasks.sources import SourceError
 from xgrl.tasks.unlabelled import SOURCES, load_unlabelled
 
 Job = Mapping[str, Any]  # the parameters of 01_prepare
@@ -36,7 +37,7 @@ def target_languages(target: str, wanted: Iterable[str]) -> list[str]:
 
 def gather(job: Job) -> tuple[dict[str, Dataset], list[str]]:
     """The rows of every corpus of the study but texts without labels, before the leakage check;
-    and what the loaders left out and why, one sentence a corpus.
+    and what the loaders left out and why, one sentence a corpus. ValueError for one without rows.
     """
     corpora, left_out = {}, []
     disable_progress_bars()
@@ -49,15 +50,22 @@ def gather(job: Job) -> tuple[dict[str, Dataset], list[str]]:
             task = find_task(name, "target")
             tests = _retrieval_rows if task.format == "retrieval" else _test_rows
             corpora |= _training_rows(task, job) | tests(task, job)
+    if empty := [name for name, rows in corpora.items() if not len(rows)]:
+        raise ValueError(f"no row in {', '.join(empty)}; expected one at least")
     return corpora, left_out
 
 
 @contextmanager
 def remembered(left_out: list[str]) -> Iterator[None]:
-    """Add to a list what is left out inside the block, and why, instead of warning of it."""
+    """Add to a list what is left out inside the block, and why, instead of warning of it;
+    SourceError where that is more than half of some rows.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield
+    most = {str(w.message) for w in caught if getattr(w.message, "share", 0) > MOST}
+    if most:
+        raise SourceError(f"more than half of the rows would be lost. {'. '.join(sorted(most))}")
     sentences = {str(warning.message) for warning in caught}
     left_out += sorted({text for text in sentences if "left out" in text} - set(left_out))
 
@@ -86,18 +94,22 @@ def _training_rows(task: Task, job: Job) -> dict[str, Dataset]:
 
 
 def _test_rows(task: Task, job: Job) -> dict[str, Dataset]:
-    """Test rows of every language; the same ids in all where they are translations."""
+    """Test rows of every language: the same ids in all where they are translations, else a draw of
+    each language's own (the first so many may be one document), in the order of the source.
+    """
     corpora, shared, folder = {}, None, f"target/{task.name}"
     for language in target_languages(task.name, job["languages"]):
         rows = load_rows(task, language, "test", job)
+        name = f"{folder}/test-{language}"
         if not task.parallel:
-            rows = rows.select(range(min(len(rows), job["test_rows"])))
+            order = generator(job["master_seed"], name).permutation(len(rows))
+            rows = rows.select(np.sort(order[: job["test_rows"]]))
         else:
             if shared is None:
                 english = load_rows(task, "en", "test", job) if "en" in task.languages else rows
                 shared = _some(english, f"{folder}/test", job, "test_rows")["id"]
-            rows = _with_ids(rows, shared)
-        corpora[f"{folder}/test-{language}"] = rows
+            rows = _with_ids(rows, shared, name)
+        corpora[name] = rows
     return corpora
 
 
@@ -189,8 +201,8 @@ def _answered(rows: Dataset, golds: list[list[str]], name: str) -> Dataset:
     if not len(answered):
         raise ValueError(f"{name}: no query has a right candidate, so nothing can be found")
     if missing := len(rows) - len(answered):
-        message = f"{name}: left out {missing} queries without a right candidate"
-        warnings.warn(message, stacklevel=2)
+        reason = f"{missing} queries without a right candidate"
+        warnings.warn(RowsLost(name, reason, missing, len(answered)), stacklevel=2)
     return rows.remove_columns("gold").add_column("gold", golds).select(answered)
 
 
@@ -219,7 +231,7 @@ def _smaller_pool(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[str
             else:
                 if shared is None:
                     shared = _some(rows, f"target/{task.name}/queries", job, "test_rows")["id"]
-                rows = _with_ids(rows, shared)
+                rows = _with_ids(rows, shared, name)
         corpora[name] = rows
         golds |= {answer for answers in rows["gold"] for answer in answers}
     for name in pools:
@@ -237,10 +249,18 @@ def _some(rows: Dataset, name: str, job: Job, limit: str) -> Dataset:
     return rows.select(order[: job[limit]])
 
 
-def _with_ids(rows: Dataset, ids: Iterable[str]) -> Dataset:
-    """The rows with these ids, in the order of `ids`; ids that a language lacks are left out."""
+def _with_ids(rows: Dataset, ids: Collection[str], name: str) -> Dataset:
+    """The rows with these ids, in the order of `ids`; ids that a language lacks are left out, which
+    is said, and refused where it lacks all.
+    """
     number = {example: i for i, example in enumerate(rows["id"])}
-    return rows.select([number[i] for i in ids if i in number])
+    there = [number[i] for i in ids if i in number]
+    if missing := len(ids) - len(there):
+        said = RowsLost(name, f"{missing} of {len(ids)} ids, which it lacks", missing, len(there))
+        if not there:
+            raise SourceError(f"{said}: translations of one another have the same ids")
+        warnings.warn(str(said), stacklevel=2)  # half may be by design, as in MLQA
+    return rows.select(there)
 
 
 def schema_of(name: str) -> str:

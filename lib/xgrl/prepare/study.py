@@ -3,6 +3,7 @@
 The notebook takes the same steps one by one.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from xgrl.prepare.parts import write_contents
 from xgrl.prepare.select_rows import Job, choose_unlabelled, gather, remembered, target_languages
 from xgrl.prepare.write import encode_all, heads, special_ids, write_prepared
 from xgrl.runs import records
-from xgrl.tasks import data_card
+from xgrl.tasks import MUCH, RowsLost, data_card
 
 
 @dataclass
@@ -57,10 +58,14 @@ class StudyRows:
         names = [k for k in self.corpora if not is_trained_on(k) and not k.endswith("/dev")]
         clean, leaks = drop_leaked({k: self.corpora[k] for k in names} | dict(corpora))
         self.leaks.append(leaks)
-        for name, rows in corpora.items():
-            self.corpora[name] = clean[name]
-            if is_trained_on(name):
-                self.dropped[name] = len(rows) - len(clean[name])
+        with remembered(self.left_out):
+            for name, rows in corpora.items():
+                self.corpora[name], remain = clean[name], len(clean[name])
+                if is_trained_on(name):
+                    self.dropped[name] = lost = len(rows) - remain
+                    leaked = RowsLost(name, f"{lost} rows that are in a test set", lost, remain)
+                    if leaked.share > MUCH:
+                        warnings.warn(leaked, stacklevel=2)
         added = {name: clean[name] for name in corpora}
         self.encoded |= encode_all(added, self.tokenizer, self.job["max_length"])
 

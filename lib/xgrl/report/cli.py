@@ -28,14 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @app.command("html")
 def html_page(analysis: Path) -> None:
     """Turn the executed notebook in outputs/STUDY/analysis into report.html, for offline use."""
-    verdict = json.loads((analysis / "summary.json").read_text())["verdict"]
+    verdict = json.loads((analysis / "summary.json").read_bytes())["verdict"]
     print(html(analysis / "05_analysis.ipynb", analysis / "report.html", verdict))
 
 
 @app.command()
 def summary(study: Path) -> None:
     """Print what ran in outputs/STUDY, the verdict, the numbers behind it, where the report is."""
-    values = json.loads((study / "analysis" / "summary.json").read_text())
+    values = json.loads((study / "analysis" / "summary.json").read_bytes())
     comparison, (whole, *targets) = values["comparison"], values["table"]
     scores = [f"{arm} {score:.1f}" for arm, score in whole["scores"].items() if score is not None]
     tests = {"sign flip": comparison["p_signflip"], "crossed": comparison["p_crossed"]}

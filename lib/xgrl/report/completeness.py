@@ -14,13 +14,14 @@ def audit(
     unfinished: list[str],
     asked: Sequence[tuple] = (),
     beside: Sequence[str] = (),
+    lost: Sequence[str] = (),
 ) -> pd.DataFrame:
     """What is missing, doubled, unequal between arms, diverged or mixed: check, found, ok.
 
     runs: as in `xgrl.report.load_study.Study`. unfinished: folders without run.json. asked: the
     target runs (`KEYS`) of the study file; where it is not known, an arm may have some targets,
     intermediate tasks or seeds only, of these every combination. beside: folders of runs that are
-    not counted.
+    not counted. lost: what 01 says of rows that it left out.
     """
     target = runs[runs.phase == "target"]
     paired, alone = target[target.arm != "none"], target[target.arm == "none"]
@@ -61,6 +62,7 @@ def audit(
     for column in ("versions", "device", "threads"):
         kinds = runs[column].nunique()
         rows.append((f"the same {column} in all runs", f"{kinds} found", kinds == 1))
+    rows += [("rows that are not used (over 5 %)", sentence, True) for sentence in lost]
     return pd.DataFrame(rows, columns=["check", "found", "ok"])
 
 

@@ -18,6 +18,7 @@ from xgrl.execution.grid import parameters_of_runs
 from xgrl.report.completeness import KEYS, audit
 from xgrl.runs import records
 from xgrl.runs.params import BY_ARM, load_study
+from xgrl.tasks import LOST
 
 KEPT = ("study", "phase", "status", "wall_seconds", "peak_memory_mb", "device", "threads")
 NO_RESULT = ("outputs", "workers", "keep_encoder")  # parameters that no result depends on
@@ -100,14 +101,16 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     layers["stage"] = layers["stage"].astype(object).fillna("intermediate")
     scores = pa.concat_tables(predictions, promote_options="default").unify_dictionaries()
     scores = scores.to_pandas(self_destruct=True, split_blocks=True)
-    prepared = folder / "prepared"
+    prepared, lost = folder / "prepared", []
     if (prepared / "run.json").exists():
-        records.verify_hashes(prepared, "languages.csv")
+        said = records.verify_hashes(prepared, "languages.csv")["warnings"]
+        lost = [sentence for sentence in said if sentence.endswith(LOST)]
     known = (prepared / "languages.csv").exists()
     languages = _csv(prepared / "languages.csv") if known else pd.DataFrame()
     tidy = frame, curves, scores, layers, maps, parallel, languages
     cells = [tuple(job[key] for key in KEYS) for job in asked.values() if "target" in job]
-    return Study(folder.name, folder, *tidy, audit(frame, unfinished, cells, beside), tuple(beside))
+    found = audit(frame, unfinished, cells, beside, lost)
+    return Study(folder.name, folder, *tidy, found, tuple(beside))
 
 
 def _refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> None:

@@ -40,7 +40,7 @@ def verify_verdict(study_dir: str | Path, reference_dir: str | Path) -> pd.DataF
     """
     tables, verdicts = {}, {}
     for side, folder in (("here", study_dir), ("reference", reference_dir)):
-        summary = json.loads((Path(folder) / "analysis" / "summary.json").read_text())
+        summary = json.loads((Path(folder) / "analysis" / "summary.json").read_bytes())
         table = pd.DataFrame(summary["table"]).set_index("target")[[*HEADLINE]].astype(float)
         tables[side], verdicts[side] = table.stack(), summary["comparison"]["verdict"]
     both = pd.concat(tables, axis=1).rename_axis(["target", "number"])
@@ -57,7 +57,7 @@ def run_records(study_dir: str | Path) -> dict[str, dict[str, Any]]:
     """Every ``run.json`` by the run's folder, with the sha256 of its predictions, if any."""
     runs = {}
     for path in sorted(Path(study_dir).rglob("run.json")):
-        run = runs[str(path.parent.relative_to(study_dir))] = json.loads(path.read_text())
+        run = runs[str(path.parent.relative_to(study_dir))] = json.loads(path.read_bytes())
         predictions = path.with_name("predictions.parquet")
         if predictions.exists():
             run[DIGEST] = records.hash_file(predictions)
@@ -66,7 +66,7 @@ def run_records(study_dir: str | Path) -> dict[str, dict[str, Any]]:
 
 def verify_predictions(study_dir: str | Path, reference_dir: str | Path) -> tuple[int, int]:
     """Of how many runs the predictions are the published bytes, and how many were published."""
-    published = json.loads((Path(reference_dir) / "runs.json").read_text())
+    published = json.loads((Path(reference_dir) / "runs.json").read_bytes())
     published = {name: run[DIGEST] for name, run in published.items() if DIGEST in run}
     here = run_records(study_dir)
     equal = [here.get(name, {}).get(DIGEST) == digest for name, digest in published.items()]

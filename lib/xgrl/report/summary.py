@@ -147,7 +147,8 @@ def write_tables(summary_path: str | Path, page_path: str | Path) -> None:
 
     Of the study "arms" that is `arms_table`, of any other `readme_table`.
     """
-    text, summary = Path(page_path).read_text(), json.loads(Path(summary_path).read_text())
+    text = Path(page_path).read_text(encoding="utf-8")
+    summary = json.loads(Path(summary_path).read_bytes())
     arms = summary["study"] == "arms"
     (start, end), table = (ARM_MARKERS, arms_table) if arms else (MARKERS, readme_table)
     if text.count(start) != 1 or text.count(end) != 1:

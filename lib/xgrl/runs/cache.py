@@ -48,7 +48,7 @@ def wrong_hash(path: Path, sha256: str) -> str:
     """
     record, stat = path.with_name(f".{path.name}.verified"), path.stat()
     state = {"sha256": sha256, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-    if record.exists() and json.loads(record.read_text()) == state:
+    if record.exists() and json.loads(record.read_bytes()) == state:
         return ""
     if (digest := records.hash_file(path)) != sha256:
         return digest

@@ -207,7 +207,7 @@ def read(folder: str | Path) -> dict[str, Any]:
 def _parsed(path: Path) -> dict[str, Any]:
     """A record of any layout whose own hash is right."""
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise NotFinished(f"{path}: not there; this run has not finished. {FIRST}") from None
     except ValueError as error:  # neither JSON nor text
@@ -306,7 +306,7 @@ def peak_memory_mb() -> float:
 def _proc(path: str, name: str) -> str:
     """The value of the first line "`name`: value" of a file of Linux, "" where there is none."""
     with suppress(OSError):
-        for line in Path(path).read_text().splitlines():
+        for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith(name):
                 return line.partition(":")[2].strip()
     return ""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 TEXTS = {"unlabelled": unlabelled, "language-modelling": messages}  # by corpus
 TEXTS |= dict.fromkeys(("pairs", "parallel_texts"), parallel)
 CARD = ("task", "role", "format", "source", "licence", "rows", "languages", "notes")
+MUCH, MOST = 0.05, 0.5  # shares of rows left out: said where 01 ends and in the report, refused
+LOST = "% lost"  # how a sentence on more than MUCH of the rows ends
 DROPPED = b"xgrl_dropped"  # key of the table metadata that counts rows left out, by reason
 TABLES: dict[str, dict[str, Task]] = {
     "intermediate": {task.name: task for task in INTERMEDIATE},
@@ -45,6 +47,15 @@ try:
 except ValueError as _error:
     UNREADABLE = str(_error)
 TASKS: dict[str, Task] = TABLES["intermediate"] | TABLES["target"]
+
+
+class RowsLost(UserWarning):
+    """Rows of `what` are left out: the reasons, how many rows, and how many remain."""
+
+    def __init__(self, what: str, reasons: str, lost: int, remain: int) -> None:
+        self.share = lost / max(1, lost + remain)
+        much = f", {self.share:.0%} lost" if self.share > MUCH else ""
+        super().__init__(f"{what}: left out {reasons}; {remain} rows remain{much}")
 
 
 def find_task(name: str, role: str = "") -> Task:
@@ -112,8 +123,8 @@ def load_task(
     table = cached_table(key, build) if source == "packages" else build()
     if dropped := json.loads(table.schema.metadata[DROPPED]):
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
-        kept = f"left out {reasons}; {len(table)} rows remain"
-        warnings.warn(f"{name} {language} {split}: {kept}", stacklevel=2)
+        lost = RowsLost(f"{name} {language} {split}", reasons, sum(dropped.values()), len(table))
+        warnings.warn(lost, stacklevel=2)
     # hashing the table for one would hold it twice
     return Dataset(table, fingerprint=secrets.token_hex(8))
 

@@ -9,6 +9,7 @@ by name. A study takes it with ``sources: [own, packages]``. ``$XGRL_TASKS`` nam
 """
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,12 +21,18 @@ from xgrl.runs.study_files import parse
 from xgrl.tasks.formats import TEXTS, Row, Task, features, named
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import build_rows, read_jsonl
+from xgrl.tasks.targets import TARGETS
 
 FILE = Path(__file__).parents[3] / "params" / "own" / "tasks.yaml"
 METRICS = {  # that fit a format, the usual one first
     "classification": ("accuracy",), "multiple_choice": ("accuracy",), "span_qa": ("squad", "mlqa"),
     "tagging": ("tag_f1", "span_f1"), "retrieval": ("retrieval_accuracy",),
 }  # fmt: skip
+TAGS = {  # that a metric reads, and in words
+    "tag_f1": (r"[^O.\s-][^\s-]*", "tags as NOUN, without hyphen and not beginning with O or ."),
+    "span_f1": (r"O|[BI]-\S+", "O, B-<type> and I-<type>"),
+}
+MLQA = next(task.languages for task in TARGETS if task.name == "mlqa")  # of its metric
 OPTIONAL = {"text_pair": "", "gold": None}  # columns that a line may lack
 ANSWERS = '{"text": [texts], "answer_start": [a whole number for each]}, both [] without an answer'
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,4})?$")]
@@ -82,8 +89,14 @@ class OwnTask(Closed):
         if not each_once or (self.role == "target" and not set(self.languages) - {"en"}):
             wanted = "each once, and of a target at least one beside en"
             raise ValueError(f"languages={self.languages}: {wanted}")
-        if self.metric:
-            named("metric", self.metric, METRICS[self.format])
+        metric = named("metric", self.metric or METRICS[self.format][0], METRICS[self.format])
+        scored = self.labels if self.role == "target" and metric in TAGS else []
+        if wrong := [tag for tag in scored if not re.fullmatch(TAGS[metric][0], tag)]:
+            forms = "; ".join(f"{name} reads {words}" for name, (_, words) in TAGS.items())
+            raise ValueError(f"labels={wrong}, metric={metric!r}: {forms}; no tag has a blank")
+        if metric == "mlqa" and (wrong := [x for x in self.languages if x not in MLQA]):
+            allowed = f"it reads answers in {', '.join(MLQA)}; squad does in any language"
+            raise ValueError(f"languages={wrong}, metric='mlqa': {allowed}")
         return self
 
     def file(self, split: str, language: str) -> Path:
@@ -137,6 +150,8 @@ class OwnTask(Closed):
                     named(column, label, self.labels)
             if value is not None:
                 row[column] = value
+        if self.metric == "mlqa" and not any(row["answers"]["text"]):
+            raise ValueError("no answer: metric mlqa takes answerable questions only; squad any")
         return row
 
 

@@ -132,6 +132,16 @@ def test_every_metric_loads_offline_and_equals_ours(name, root, monkeypatch, rng
         assert metric.compute(**options) == result
 
 
+def test_nothing_is_written_where_the_home_is_read_only(name, monkeypatch, tmp_path):
+    (tmp_path / "home").write_text("no folder can be made in a file")
+    monkeypatch.setattr(evaluate.config, "HF_METRICS_CACHE", tmp_path / "home/metrics")
+    scoring._metric.cache_clear()
+    scorer, _ = scoring._metric(name, "de" if name == "mlqa" else None)
+    assert scorer.data_dir == ""
+    with pytest.raises(NotADirectoryError):
+        scoring.METRICS[name](config_name=name)
+
+
 def test_right_is_100_and_nothing_right_is_0(name, rng):
     _, true = examples(name, rng)
     right = [answers[-1] for answers in true] if name in ("squad", "mlqa") else true

@@ -41,6 +41,10 @@ class Official:
         features = kinds if len(kinds) > 1 else kinds[0]
         return evaluate.MetricInfo(what, "", features, inputs_description=inputs)
 
+    def _build_data_dir(self) -> str:
+        """No folder where all stays in memory: the home of a cluster's job may be read-only."""
+        return "" if self.keep_in_memory else super()._build_data_dir()
+
     def add(self, *, prediction: Any = None, reference: Any = None, **options: Any) -> None:
         """Add one example, validated as in `add_batch`."""
         self.add_batch(predictions=[prediction], references=[reference], **options)

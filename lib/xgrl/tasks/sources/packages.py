@@ -64,7 +64,7 @@ class Pin:
 def pins(path: str | Path = PINS) -> dict[str, Pin]:
     """The pinned packages by name, from a file of ``name==version --hash=sha256:...`` lines."""
     pinned = {}
-    for line in Path(path).read_text().splitlines():
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
             requirement, _, digest = line.partition(" --hash=sha256:")
             name, _, version = requirement.strip().partition("==")
@@ -141,7 +141,7 @@ def _open(name: str, pin_file: str | Path) -> Iterator[tuple[list[str], Callable
     todo = f"delete {archive} and run again: it is fetched anew"
     if archive.name.endswith(".tar.gz"):
         folder = _unpack(archive, pin(name, pin_file), todo)
-        digests = json.loads((folder / "members.json").read_text())
+        digests = json.loads((folder / "members.json").read_bytes())
 
         def read(member: str) -> bytes:
             again = f"delete {folder} and run again: it is unpacked anew"
