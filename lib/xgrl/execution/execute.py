@@ -215,9 +215,9 @@ def check_notebook(path: str | Path) -> list[Any]:
 
     try:
         cells = nbformat.read(path, as_version=4).cells
-    except (OSError, ValueError) as error:
+        tags = {k: {*cell.metadata.get("tags", [])} for k, cell in enumerate(cells, 1)}
+    except (OSError, ValueError, AttributeError, TypeError, nbformat.ValidationError) as error:
         raise Refused(f"{path}: not a notebook ({error})") from None
-    tags = {k: cell.metadata.get("tags", []) for k, cell in enumerate(cells, 1)}
     tagged = [k for k in tags if "parameters" in tags[k]]
     injected = [k for k in tags if "injected-parameters" in tags[k] and k - 1 not in tagged]
     if len(tagged) != 1 or injected or cells[tagged[0] - 1].cell_type != "code":
