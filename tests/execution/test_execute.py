@@ -344,6 +344,20 @@ def test_every_folder_that_a_job_writes_to_is_tried_before_the_first(
     execute.check_machine("03_target", values)  # the first job has looked
 
 
+def test_data_sets_that_another_user_fetched_need_only_be_read(tmp_path, monkeypatch, request):
+    import datasets
+
+    shared = tmp_path / "datasets"
+    for name in ("cache", "outputs", "datasets", "datasets/squad"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o755 if name == "datasets/squad" else 0o777)
+    monkeypatch.setenv("XGRL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", shared)
+    values = {"outputs": str(tmp_path / "outputs"), "study": "mine", "sources": ["hub"]}
+    request.getfixturevalue("as_another_user")
+    execute.check_machine("01_prepare", values)
+
+
 def test_a_cache_that_is_a_file_is_refused_with_exit_status_2(tmp_path):
     (tmp_path / "cache").write_text("")
     command = [
