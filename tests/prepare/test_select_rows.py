@@ -248,6 +248,24 @@ def test_what_is_left_out_by_design_may_be_more_than_half():
         select_rows._answered(queries, golds, "queries")
 
 
+@pytest.mark.parametrize("split", ["train", "dev", "test-de", None])
+def test_a_task_whose_files_are_not_all_of_pairs_is_refused(monkeypatch, split):
+    def load(language, own, path):
+        other = split in (own, f"{own}-{language}")
+        row = {"text": "a", "text_pair": "" if other else "b", "label": 0}
+        return [{"id": str(i)} | row for i in range(9)]
+
+    task = dataclasses.replace(find_task("sentiment", "target"), loaders={"hub": load})
+    monkeypatch.setitem(TABLES["target"], "sentiment", task)
+    values = job(sources=["hub", "fixture"], intermediate=["sarcasm"], targets=["sentiment"])
+    values |= {"languages": ["en", "de"]}
+    if split is None:
+        assert select_rows.gather(values)
+        return
+    with pytest.raises(SourceError, match=r"sentiment/.*: text_pair must be in all files"):
+        select_rows.gather(values)
+
+
 def test_files_without_a_row_are_refused_by_name(monkeypatch):
     message = r"no row in intermediate/sarcasm/train, intermediate/sarcasm/dev; expected one"
     with pytest.raises(ValueError, match=message):

@@ -52,7 +52,17 @@ def gather(job: Job) -> tuple[dict[str, Dataset], list[str]]:
             corpora |= _training_rows(task, job) | tests(task, job)
     if empty := [name for name, rows in corpora.items() if not len(rows)]:
         raise ValueError(f"no row in {', '.join(empty)}; expected one at least")
+    _check_pairs(corpora)
     return corpora, left_out
+
+
+def _check_pairs(corpora: Mapping[str, Dataset]) -> None:
+    """SourceError where a task's training texts are pairs and its test texts are not."""
+    classes = {k: v for k, v in corpora.items() if {"text_pair", "label"} <= {*v.column_names}}
+    pairs = {name: bool(rows[0]["text_pair"]) for name, rows in classes.items()}
+    for name, paired in pairs.items():
+        if paired != pairs.get(f"{name.rpartition('/')[0]}/train", paired):
+            raise SourceError(f"{name}: text_pair must be in all files of a task or in none")
 
 
 @contextmanager
