@@ -16,13 +16,17 @@ JOBS ?= $(if $(filter 1,$(CORES)),1,2)
 PLACEMENT = $(if $(filter local,$(PROFILE)),$(BIN)/python -m xgrl.execution.placement "$(JOBS)" params/base.yaml params/$(STUDY).yaml,true)
 SNAKEMAKE = $(BIN)/snakemake --configfile params/base.yaml params/$(STUDY).yaml --workflow-profile profiles/$(PROFILE) $$($(PLACEMENT))
 GRID = --logger rich
+# Where the study's outputs are: `outputs` of its file, or else of base.yaml.
+HASH := \#
+OUTPUTS = $(shell sed -n "s/^outputs: *[\"']\{0,1\}\([^\"' ]*\)[\"']\{0,1\} *\($(HASH).*\)\{0,1\}$$/\1/p" params/base.yaml params/$(STUDY).yaml 2>/dev/null | tail -n 1)
+FOLDER = $(or $(OUTPUTS),outputs)/$(STUDY)
 # A lock that the operating system releases when flock and Snakemake have ended, killed or not; without flock, Snakemake's own (then: make unlock).
 FLOCK := $(shell command -v flock 2>/dev/null)
 LOCKED = $(if $(FLOCK),$(FLOCK) --nonblock --conflict-exit-code 75 $(VENV)/.lock)
 BUSY = { [ $$? -ne 75 ] || echo "another make study is running in this folder; wait for it or stop it first"; exit 1; }
 # Where a study file is newer than a finished preparation: that is brought up to date first, and then only jobs run whose data changed.
-PREPARED = outputs/$(STUDY)/prepared/run.json
-REPORT = outputs/$(STUDY)/analysis/report.html
+PREPARED = $(FOLDER)/prepared/run.json
+REPORT = $(FOLDER)/analysis/report.html
 STUDY_FILES = params/base.yaml params/$(STUDY).yaml notebooks/01_prepare.ipynb
 OVERTAKEN = $(if $(wildcard $(PREPARED)),[ -n "$$(find $(STUDY_FILES) -newer $(PREPARED) $(if $(wildcard $(REPORT)),-newer $(REPORT)))" ],false)
 # GB that a study's outputs and the cache take, measured (docs/speed.md; paper: estimated); the installation: SPACE_setup. make DISK=0 ... goes on without a check.
@@ -70,17 +74,17 @@ setup: $(READY)  ## virtual environment in .venv with the tested versions
 	@echo "next: make smoke (a whole study in minutes, no data to download), or make study (the real one)"
 
 check-disk:
-	@$(call enough,$(DISK),study $(STUDY),outputs/$(STUDY))
+	@$(call enough,$(DISK),study $(STUDY),$(FOLDER))
 
 check-jobs:
-	@[ -f params/$(STUDY).yaml ] || { echo "STUDY=$(STUDY): no params/$(STUDY).yaml; allowed: $$(ls params/*.yaml | grep -v base | xargs -n1 basename -s .yaml | tr '\n' ' ')"; exit 2; }
+	@[ "$(notdir $(STUDY))" = "$(STUDY)" ] && [ -f params/$(STUDY).yaml ] || { echo "STUDY=$(STUDY): no params/$(STUDY).yaml; allowed: $$(ls params/*.yaml | grep -v base | xargs -n1 basename -s .yaml | tr '\n' ' ')"; exit 2; }
 	@[ -d profiles/$(PROFILE) ] || { echo "PROFILE=$(PROFILE): no folder profiles/$(PROFILE); allowed: $$(ls profiles | tr '\n' ' ')"; exit 2; }
 	@$(PLACEMENT) >/dev/null
 
 study: $(READY) check-jobs check-disk  ## the whole study and its report [STUDY=laptop] [JOBS=2]; call again to resume
 	@! $(OVERTAKEN) || $(LOCKED) $(SNAKEMAKE) $(GRID) $(if $(FLOCK),--nolock) --until prepare || $(BUSY)
 	@$(LOCKED) $(SNAKEMAKE) $(GRID) $(if $(FLOCK),--nolock) || $(BUSY)
-	@$(BIN)/python -m xgrl.report.cli summary outputs/$(STUDY)
+	@$(BIN)/python -m xgrl.report.cli summary $(FOLDER)
 	@echo "next: open $(REPORT) in a browser;" $(if $(wildcard outputs/reference/$(STUDY)),"make verify STUDY=$(STUDY) compares it with the published one",\
 	"make study runs the real one; make lab opens the notebooks")
 
@@ -115,11 +119,11 @@ bench: $(READY)  ## speed side by side with a plain Trainer configuration
 
 verify: $(READY)  ## compare outputs/STUDY with the published outputs/reference/STUDY
 	@[ -d outputs/reference/$(STUDY) ] || { echo "STUDY=$(STUDY): no published results to compare with; there are some of: $$(ls -d outputs/reference/*/ | xargs -n1 basename | tr '\n' ' ')"; exit 2; }
-	@$(BIN)/python -m xgrl.report.cli verify outputs/$(STUDY) outputs/reference/$(STUDY) && echo "next: the same result; README.md says what it means" \
+	@$(BIN)/python -m xgrl.report.cli verify $(FOLDER) outputs/reference/$(STUDY) && echo "next: the same result; README.md says what it means" \
 	|| { code=$$?; [ $$code -ne 1 ] || echo "next: another kind of processor differs in the last bits (REPRODUCE.md: what differences mean); the report has this study's own numbers"; exit $$code; }
 
 publish: $(READY)  ## make outputs/STUDY the published results, and the table in README.md or docs/ from it
-	$(BIN)/python -m xgrl.report.cli publish outputs/$(STUDY) outputs/reference/$(STUDY)
+	$(BIN)/python -m xgrl.report.cli publish $(FOLDER) outputs/reference/$(STUDY)
 	$(BIN)/python -m xgrl.report.cli readme outputs/reference/$(STUDY)/analysis/summary.json $(if $(filter arms,$(STUDY)),docs/arms.md,README.md)
 	@echo "next: git diff README.md docs outputs/reference, read it, commit it"
 
@@ -131,4 +135,4 @@ lock: $(READY)  ## write requirements.lock anew from what is installed
 	@mv requirements.lock.new requirements.lock
 
 clean:  ## remove outputs of STUDY (never outputs/reference)
-	rm -rf outputs/$(STUDY)
+	rm -rf $(FOLDER)

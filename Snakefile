@@ -29,7 +29,8 @@ try:
     S = study.scientific
     OWN_FILES = [str(file) for name in [*S.intermediate, *S.targets] if name in OWN for file in OWN[name].files]
     PLANS = [str(plan) for name in (f".{study.study}", "") if (plan := Path(f"params/analysis_plan{name}.md")).exists()]
-    check_dates([*OWN_FILES, *PLANS])
+    if workflow.is_main_process:  # a job's node may have another clock
+        check_dates([*OWN_FILES, *PLANS])
     if workflow.is_main_process and workflow._cores:  # none are given where all jobs go to a cluster
         check_cores(max(1, workflow._cores // study.fixed.threads), study.fixed.threads)
 except ValueError as error:
@@ -61,9 +62,9 @@ def parameters(notebook):
 
 
 def code(notebook):
-    """What identifies the notebook's code: not its outputs, not its prose."""
-    cells = CELLS[notebook]
-    source = "\n".join(c.source for c in cells if c.cell_type == "code" and "parameters" not in c.metadata.get("tags", []))
+    """What identifies the notebook's code: not its outputs, not its prose, no parameters."""
+    given = {"parameters", "injected-parameters"}
+    source = "\n".join(c.source for c in CELLS[notebook] if c.cell_type == "code" and not given & {*c.metadata.get("tags", [])})
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 

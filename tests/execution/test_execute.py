@@ -100,6 +100,10 @@ def test_a_notebook_without_one_parameters_cell_is_refused_before_a_kernel_start
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
+CELL = '{"cell_type": "code"}'
+NO_TAGS = '{"cell_type": "code", "metadata": {"tags": null}, "source": "", "outputs": []}'
+
+
 def test_a_parameters_cell_of_text_and_a_file_that_is_no_notebook_are_refused(tmp_path):
     path = tmp_path / "04_probe.ipynb"
     cell = nbformat.v4.new_markdown_cell("seed = 0", metadata={"tags": ["parameters"]})
@@ -108,9 +112,11 @@ def test_a_parameters_cell_of_text_and_a_file_that_is_no_notebook_are_refused(tm
         execute.Refused, match=r"cells tagged 'parameters': 1, expected one cell of"
     ):
         execute.check_notebook(path)
-    path.write_text("{")
-    with pytest.raises(execute.Refused, match=r"04_probe.ipynb: not a notebook"):
-        execute.check_notebook(path)
+    cells = '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [%s]}'
+    for text in ("{", "[]", "{}", "null", cells % "1", cells % CELL, cells % NO_TAGS):
+        path.write_text(text)
+        with pytest.raises(execute.Refused, match=r"04_probe.ipynb: not a notebook"):
+            execute.check_notebook(path)
 
 
 def test_a_job_that_ran_other_parameters_than_asked_is_failed_and_leaves_no_record(
@@ -336,6 +342,20 @@ def test_every_folder_that_a_job_writes_to_is_tried_before_the_first(
     with pytest.raises(execute.Refused, match=message.format(tmp_path / below)):
         execute.check_machine("01_prepare", values)
     execute.check_machine("03_target", values)  # the first job has looked
+
+
+def test_data_sets_that_another_user_fetched_need_only_be_read(tmp_path, monkeypatch, request):
+    import datasets
+
+    shared = tmp_path / "datasets"
+    for name in ("cache", "outputs", "datasets", "datasets/squad"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o755 if name == "datasets/squad" else 0o777)
+    monkeypatch.setenv("XGRL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", shared)
+    values = {"outputs": str(tmp_path / "outputs"), "study": "mine", "sources": ["hub"]}
+    request.getfixturevalue("as_another_user")
+    execute.check_machine("01_prepare", values)
 
 
 def test_a_cache_that_is_a_file_is_refused_with_exit_status_2(tmp_path):

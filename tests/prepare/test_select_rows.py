@@ -8,6 +8,7 @@ import dataclasses
 import json
 
 import pytest
+from datasets import Dataset
 
 from small_study import job
 from xgrl.prepare import leaks, select_rows
@@ -232,6 +233,37 @@ def test_more_than_half_of_the_rows_lost_is_refused_with_the_counts(monkeypatch,
     message = rf"more than half .* sarcasm en dev: {counts} lost\. sarcasm en train: {counts} lost$"
     with pytest.raises(SourceError, match=message):
         select_rows.gather(sarcastic(monkeypatch, broken, whole))
+
+
+def test_what_is_left_out_by_design_may_be_more_than_half():
+    """Right candidates in languages that a study does not have."""
+    golds = [["a"], [], [], []]
+    queries = Dataset.from_dict({"id": [*"wxyz"], "gold": golds})
+    left_out = []
+    with select_rows.remembered(left_out):
+        rows = select_rows._answered(queries, golds, "queries", many=True)
+    (said,) = left_out
+    assert rows["id"] == ["w"] and said.endswith("; 1 rows remain, 75% lost")
+    with pytest.raises(SourceError, match="more than half"), select_rows.remembered(left_out):
+        select_rows._answered(queries, golds, "queries")
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test-de", None])
+def test_a_task_whose_files_are_not_all_of_pairs_is_refused(monkeypatch, split):
+    def load(language, own, path):
+        other = split in (own, f"{own}-{language}")
+        row = {"text": "a", "text_pair": "" if other else "b", "label": 0}
+        return [{"id": str(i)} | row for i in range(9)]
+
+    task = dataclasses.replace(find_task("sentiment", "target"), loaders={"hub": load})
+    monkeypatch.setitem(TABLES["target"], "sentiment", task)
+    values = job(sources=["hub", "fixture"], intermediate=["sarcasm"], targets=["sentiment"])
+    values |= {"languages": ["en", "de"]}
+    if split is None:
+        assert select_rows.gather(values)
+        return
+    with pytest.raises(SourceError, match=r"sentiment/.*: text_pair must be in all files"):
+        select_rows.gather(values)
 
 
 def test_files_without_a_row_are_refused_by_name(monkeypatch):

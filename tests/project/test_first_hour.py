@@ -94,6 +94,32 @@ def test_a_df_that_says_nothing_stops_nobody(tools):
 
 
 @needs_make
+@pytest.mark.parametrize(
+    ("line", "folder"),
+    [
+        ("", "outputs/mine"),
+        ("outputs: /scratch/me\n", "/scratch/me/mine"),
+        ("outputs: '../large'  # is large\n", "../large/mine"),
+        ("note:\n  outputs: no\n", "outputs/mine"),
+    ],
+)
+def test_make_looks_where_the_study_file_puts_its_outputs(line, folder, tmp_path):
+    (tmp_path / "params").mkdir()
+    shutil.copy(ROOT / "params/base.yaml", tmp_path / "params")
+    (tmp_path / "params/mine.yaml").write_text(f"study: mine\n{line}")
+    show = ["--eval", "show: ; @echo $(FOLDER) $(PREPARED)", "show", "STUDY=mine"]
+    command = ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), *show]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == [folder, f"{folder}/prepared/run.json"], done.stderr
+
+
+@needs_make
+def test_a_study_file_in_a_folder_is_refused(tools):
+    done = make(tools, "check-jobs", "STUDY=./smoke")
+    assert done.returncode and "STUDY=./smoke: no params/./smoke.yaml; allowed" in done.stdout
+
+
+@needs_make
 def test_no_network_is_explained_below_what_pip_says(tools, tmp_path):
     done = make(tools, "setup", f"VENV={tmp_path}/venv", "DISK=0")
     assert (

@@ -61,6 +61,16 @@ def test_one_parameters_cell_near_the_top(book):
     assert len(tagged) == 1 and tagged[0] <= 3
 
 
+def test_no_cell_gives_a_parameter_another_value(book):
+    """Else a cell that is run again by hand finds another one than was asked for."""
+    stored = {}
+    for cell in code(book):
+        names = (n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Name))
+        given = "parameters" in cell.metadata.get("tags", [])
+        stored.setdefault(given, set()).update(n.id for n in names if isinstance(n.ctx, ast.Store))
+    assert stored[True] and not stored[True] & stored[False]
+
+
 def test_every_parameter_says_what_it_may_be(book):
     (cell,) = [c for c in code(book) if "parameters" in c.metadata.get("tags", [])]
     lines = [line for line in cell.source.splitlines() if line]

@@ -23,6 +23,7 @@ ROOMS = (
     "evaluation",
     "report",
 )
+OPENERS = ("os", "tarfile")  # their `open` decodes nothing
 MOST_LINES = 17_600
 
 
@@ -106,3 +107,16 @@ def test_a_file_s_name_stands_once_in_a_room():
         names = [path.name for path in (LIBRARY / room).rglob("*.py") if path.stem != "__init__"]
         twice = {name for name in names if names.count(name) > 1}
         assert not twice, f"{room}: {twice}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_file_is_opened_in_the_locale_s_encoding(name):
+    """What ruff's PLW1514 does not see: a path that is no plain `Path(...)`."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            how = [word.value for word in node.args[:1] if isinstance(word, ast.Constant)]
+            binary = node.func.attr == "open" and any("b" in str(mode) for mode in how)
+            other = isinstance(node.func.value, ast.Name) and node.func.value.id in OPENERS
+            named = any(keyword.arg == "encoding" for keyword in node.keywords)
+            if node.func.attr in ("open", "read_text", "write_text"):
+                assert named or binary or other, f"{name}, line {node.lineno}"

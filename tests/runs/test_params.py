@@ -89,6 +89,7 @@ def changed(path: str, value: object) -> dict:
         ("nuisance.intermediate.warmup", float("nan"), ["warmup=nan", "finite"]),
         ("nuisance.lambda_max", {"default": float("inf")}, ["lambda_max", "inf", "finite"]),
         ("scientific.languages", ["en", False], ["languages.1=False", "no, off", "quotes"]),
+        ("scientific.languages", ["en", None], ["languages.1=None", "null", "quotes"]),
         ("fixed.test_rows", 1, ["test_rows=1", "greater than or equal to 2"]),
         ("fixed.retrieval_rows", 1, ["retrieval_rows=1", "greater than or equal to 2"]),
         ("study", 2026, ["study=2026", "quotes"]),

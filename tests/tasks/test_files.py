@@ -30,7 +30,7 @@ from file_layouts import (
     squad,
     write,
 )
-from xgrl.tasks import TASKS, load_task
+from xgrl.tasks import TASKS, RowsLost, load_task
 from xgrl.tasks.files import TATOEBA, ccg_labels
 from xgrl.tasks.rows import answer_pair, held_out, marked_mention
 from xgrl.tasks.sources import SourceError
@@ -605,7 +605,7 @@ def test_bad_files_are_refused_by_name_and_line(task, language, split, files, me
             "cs",
             "test",
             {"cs_pdt-ud-test.conllu": CONLLU.replace("1\tNo\tno", "1\t_\t_")},
-            "1 empty tokens",
+            "1 missing tokens",
             1,
         ),
         (
@@ -707,6 +707,16 @@ def test_rows_that_break_the_format_are_counted(
     write(tmp_path / task, files)
     with pytest.warns(UserWarning, match=f"left out {re.escape(reason)}; {left} rows remain"):
         assert len(load(task, language, split, path=tmp_path)) == left
+
+
+def test_sentences_without_their_words_are_counted_and_no_loss(tmp_path):
+    """Of Japanese and Arabic treebanks most come so: the others are what there is."""
+    hidden = "1\t_\t_\tNOUN\t_\t_\t0\troot\t_\t_\n\n"
+    write(tmp_path / "udpos", {"ja_x-ud-test.conllu": hidden * 5 + hidden.replace("_", "猫", 1)})
+    with pytest.warns(RowsLost) as found:
+        assert load("udpos", "ja", "test", path=tmp_path)["tokens"][:] == [["猫"]]
+    assert str(found[0].message).endswith("left out 5 missing tokens; 1 rows remain")
+    assert found[0].message.share == 0
 
 
 @pytest.mark.parametrize(

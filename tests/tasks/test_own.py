@@ -326,6 +326,8 @@ def test_a_line_of_every_format_is_read_and_a_wrong_one_is_named(tmp_path, forma
             else ()
         ),
         ("no json", "expected a JSON object"),
+        ('{"id": "1", "x": {"y": 1, "y": 1}}', "key 'y' stands twice"),
+        (json.dumps(LINES[format])[:-1] + ', "id": "2"}', "key 'id' stands twice"),
     ):
         file.write_text(
             json.dumps(LINES[format])

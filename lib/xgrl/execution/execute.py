@@ -188,16 +188,18 @@ def check_machine(notebook: str, values: dict[str, Any]) -> None:
         if "hub" in values["sources"]:
             from datasets.config import HF_DATASETS_CACHE
 
-            _check_folder("cache of data sets", Path(HF_DATASETS_CACHE), "in HF_HOME")
+            # a group may share it: what another has fetched need only be read
+            _check_folder("cache of data sets", Path(HF_DATASETS_CACHE), "in HF_HOME", inside=False)
         _check_folder("outputs", Path(values["outputs"], values["study"]), "as outputs")
 
 
-def _check_folder(what: str, top: Path, where: str) -> None:
+def _check_folder(what: str, top: Path, where: str, inside: bool = True) -> None:
     """Can this user write a folder, which is made, and those in it?"""
     folder = top
     try:
         top.mkdir(parents=True, exist_ok=True)
-        for folder in (top, *(path for path in sorted(top.iterdir()) if path.is_dir())):
+        below = (path for path in sorted(top.iterdir()) if inside and path.is_dir())
+        for folder in (top, *below):
             with tempfile.TemporaryFile(dir=folder):
                 pass
     except OSError as error:
@@ -215,9 +217,9 @@ def check_notebook(path: str | Path) -> list[Any]:
 
     try:
         cells = nbformat.read(path, as_version=4).cells
-    except (OSError, ValueError) as error:
+        tags = {k: {*cell.metadata.get("tags", [])} for k, cell in enumerate(cells, 1)}
+    except (OSError, ValueError, AttributeError, TypeError, nbformat.ValidationError) as error:
         raise Refused(f"{path}: not a notebook ({error})") from None
-    tags = {k: cell.metadata.get("tags", []) for k, cell in enumerate(cells, 1)}
     tagged = [k for k in tags if "parameters" in tags[k]]
     injected = [k for k in tags if "injected-parameters" in tags[k] and k - 1 not in tagged]
     if len(tagged) != 1 or injected or cells[tagged[0] - 1].cell_type != "code":

@@ -52,7 +52,17 @@ def gather(job: Job) -> tuple[dict[str, Dataset], list[str]]:
             corpora |= _training_rows(task, job) | tests(task, job)
     if empty := [name for name, rows in corpora.items() if not len(rows)]:
         raise ValueError(f"no row in {', '.join(empty)}; expected one at least")
+    _check_pairs(corpora)
     return corpora, left_out
+
+
+def _check_pairs(corpora: Mapping[str, Dataset]) -> None:
+    """SourceError where a task's training texts are pairs and its test texts are not."""
+    classes = {k: v for k, v in corpora.items() if {"text_pair", "label"} <= {*v.column_names}}
+    pairs = {name: bool(rows[0]["text_pair"]) for name, rows in classes.items()}
+    for name, paired in pairs.items():
+        if paired != pairs.get(f"{name.rpartition('/')[0]}/train", paired):
+            raise SourceError(f"{name}: text_pair must be in all files of a task or in none")
 
 
 @contextmanager
@@ -195,14 +205,17 @@ def _right_texts(queries: Dataset, candidates: Dataset) -> list[list[str]]:
     return [[id for answer in right[text] for id in same[answer]] for text in asked]
 
 
-def _answered(rows: Dataset, golds: list[list[str]], name: str) -> Dataset:
-    """The queries with a right candidate; a warning counts the others, ValueError where all are."""
+def _answered(rows: Dataset, golds: list[list[str]], name: str, many: bool = False) -> Dataset:
+    """The queries with a right candidate; a warning counts the others, of which there may be `many`
+    where right ones are in languages that the study lacks. ValueError where there is no query.
+    """
     answered = np.flatnonzero([bool(answers) for answers in golds])
     if not len(answered):
         raise ValueError(f"{name}: no query has a right candidate, so nothing can be found")
     if missing := len(rows) - len(answered):
         reason = f"{missing} queries without a right candidate"
-        warnings.warn(RowsLost(name, reason, missing, len(answered)), stacklevel=2)
+        lost = RowsLost(name, reason, missing, len(answered))
+        warnings.warn(str(lost) if many else lost, stacklevel=2)
     return rows.remove_columns("gold").add_column("gold", golds).select(answered)
 
 
@@ -225,7 +238,7 @@ def _smaller_pool(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[str
             rows = rows.remove_columns("gold").add_column("gold", gold)
             rows = _mined_queries(rows, name, job)
         else:
-            rows = _answered(rows, gold, name)
+            rows = _answered(rows, gold, name, many=True)
             if not task.parallel:
                 rows = _some(rows, name, job, "test_rows")
             else:

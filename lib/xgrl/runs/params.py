@@ -369,8 +369,10 @@ def _reason(error: Any) -> str:
             float(error["input"])
             hint = "YAML reads this as text: write 1.0e-3 with a dot, whole numbers in digits"
             return f"{reason}; {hint}"
-    if error["type"] == "string_type" and isinstance(error["input"], bool | int | float | date):
-        return f"{reason}; in YAML no, off, yes, on, numbers and dates are no text without quotes"
+    if error["type"] == "string_type" and isinstance(
+        error["input"], bool | int | float | date | None
+    ):
+        reason += "; in YAML no, off, yes, on, null, numbers and dates are no text without quotes"
     return reason
 
 

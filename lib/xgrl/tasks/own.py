@@ -133,7 +133,9 @@ class OwnTask(Closed):
             needed = ", ".join(map(str, self.files))
             raise SourceError(f"{file} does not exist; task {self.name!r} needs {needed}")
         columns = list(features(self.format))
-        yield from build_rows(file, read_jsonl(file), lambda line, _: self._row(line, columns))
+        yield from build_rows(
+            file, read_jsonl(file, once=True), lambda line, _: self._row(line, columns)
+        )
 
     def _row(self, line: dict[str, Any], columns: list[str]) -> Row:
         """A line's columns; labels and tags stay names, which `validate` turns into indices."""

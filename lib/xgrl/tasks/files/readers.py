@@ -193,10 +193,10 @@ def words(
             if tagged := [pair for pair in tagged if pair]:
                 tokens, tags = zip(*tagged, strict=True)
                 treebank = file.name.partition("-")[0]
+                found = row(tokens, tags, form.format(n=number, treebank=treebank))
                 # some treebanks come without their words, for copyright: left out and counted
                 hidden = word is conllu and set(tokens) == {"_"}
-                id = form.format(n=number, treebank=treebank)
-                yield row([] if hidden else tokens, tags, id)
+                yield found | {"tokens": None} if hidden else found
 
     return read
 

@@ -113,14 +113,16 @@ def read_records(
             yield number, dict(zip(header, fields, strict=True))
 
 
-def read_jsonl(path: Path) -> Iterator[tuple[int, Record]]:
-    """The JSON object of each line; empty lines are passed over."""
+def read_jsonl(path: Path, once: bool = False) -> Iterator[tuple[int, Record]]:
+    """The JSON object of each line; empty lines are passed over. If `once`, a key that stands twice
+    in an object is refused; the last counts without.
+    """
     for number, line in read_lines(path):
         if not line.strip():
             continue
         where, expected = f"{path}, line {number}", "a JSON object"
         try:
-            record = _parsed(line)
+            record = _parsed(line, _each_once if once else None)
         except json.JSONDecodeError as error:
             found = f"{line[:60]!r} ({error.msg}, at {error.colno})"
             raise unlike(where, expected, found, ANEW) from None
@@ -141,9 +143,16 @@ def read_json(path: Path) -> Any:
         raise unlike(f"{path}, line {error.lineno}", "JSON", found, ANEW) from None
 
 
-def _parsed(text: str) -> Any:
+def _each_once(pairs: list[tuple[str, Any]]) -> Record:
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise json.JSONDecodeError(f"key {twice[0]!r} stands twice", "", 0)
+    return dict(pairs)
+
+
+def _parsed(text: str, object_of: Callable[[list], Any] | None = None) -> Any:
     """What a JSON text says; JSONDecodeError also where an escape is half a character."""
-    value, escapes = json.loads(text), text.lower()
+    value, escapes = json.loads(text, object_pairs_hook=object_of), text.lower()
     if "\\ud" in escapes:
         try:
             json.dumps(value, ensure_ascii=False).encode()
