@@ -159,7 +159,7 @@ def test_what_is_not_estimable_is_a_gap(tmp_path):
     for distances in (tables["distances"] | {"last": nothing}, {"last": nothing}):
         figure = figures.language_distances(distances)
         ax = figure.axes[len(distances) - 1]
-        assert ax.get_title(loc="left") == "last: not estimable" and not ax.texts
+        assert ax.get_title(loc="left") == "last:\nnot estimable" and not ax.texts
         assert all(map(len, (ax.texts for ax in figure.axes[: len(distances) - 1])))
         figures.save(figure, tmp_path, "distances")
     (*_, cka) = figures.shape_stages(layers).axes

@@ -181,7 +181,7 @@ def language_distances(distances: Mapping[str, pd.DataFrame]) -> Figure:
         left_out = np.eye(count, dtype=bool) | np.isnan(values)
         texts = table.map("{:.1f}".format).mask(left_out, "")
         style.cell_texts(ax, texts, values < 0.6 * top, 7)
-        ax.set_title(f"{stage}: not estimable" if left_out.all() else stage)
+        ax.set_title(f"{stage}:\nnot estimable" if left_out.all() else stage)
     figure.colorbar(image, ax=axes, label="distance / spread in a language")
     return figure
 
