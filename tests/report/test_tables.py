@@ -173,6 +173,11 @@ def test_the_last_layer_is_that_of_unfinished_encoders_and_maps_are_of_one_seed_
         .ngroups
         and last.accuracy.max() < 97
     )
+    assert "cka" in last and "mlp_high" not in last, "what is not recorded is no column"
+    collapsed = study.probes.assign(cka=np.nan)
+    last = tables.last_layer(load_study.Study(**{**vars(study), "probes": collapsed}))
+    shown = tables.formatted(last, missing="not estimable").data
+    assert shown.count("not estimable") == len(last)
     maps = tables.first_maps(study, ["dann"])
     assert set(maps.arm) == {"none", "dann"} and set(maps.seed) == {0}
     assert set(maps.intermediate) == {"none", maps.intermediate.iloc[-1]}

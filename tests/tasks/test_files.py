@@ -562,6 +562,49 @@ def test_bad_files_are_refused_by_name_and_line(task, language, split, files, me
         load(task, language, split, path=tmp_path)
 
 
+ENDINGS = {"ctx": "He", "endings": ["runs", "eats"], "label": 1}
+QUESTION = {"stem": "Why?", "choices": [{"label": "A", "text": "x"}, {"label": "B", "text": 1}]}
+
+
+@pytest.mark.parametrize(
+    ("task", "file", "good", "change", "message"),
+    [
+        *(
+            (task, file, good, {"label": label}, re.escape(f"label={label!r}: expected"))
+            for task, file, good in (
+                ("hellaswag", "hellaswag_val.jsonl", ENDINGS),
+                ("cosmosqa", "valid.jsonl", COSMOS),
+            )
+            for label in (1.5, 1.0, "1.5", True, "one", [1])
+        ),
+        ("cosmosqa", "valid.jsonl", COSMOS, {"label": None}, "label=None: expected a whole"),
+        ("cosmosqa", "valid.jsonl", COSMOS, {"answer2": 7}, "choices=.*a list of texts"),
+        ("hellaswag", "hellaswag_val.jsonl", ENDINGS, {"endings": "abcd"}, "choices='abcd'"),
+        ("hellaswag", "hellaswag_val.jsonl", ENDINGS, {"endings": {"a": "b"}}, "choices={'a'"),
+        ("hellaswag", "hellaswag_val.jsonl", ENDINGS, {"endings": [1, 2]}, r"choices=\[1, 2\]"),
+        ("hellaswag", "hellaswag_val.jsonl", ENDINGS, {"ctx": 1}, "prompt=1, .*a text and a list"),
+        ("siqa", "socialIQa_v1.4_dev.jsonl", SIQA | {"correct": "A"}, {"answerC": ["x"]}, "choic"),
+        ("siqa", "socialIQa_v1.4_dev.jsonl", SIQA | {"correct": "A"}, {"correct": ["A"]}, "list"),
+        (
+            "commonsenseqa",
+            "dev_rand_split.jsonl",
+            {"id": "x", "question": QUESTION | {"choices": QUESTION["choices"][:1] * 2}},
+            {"question": QUESTION},
+            r"choices=\['x', 1\]",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::xgrl.tasks.RowsLost")
+def test_labels_and_choices_of_another_kind_are_refused_by_line(
+    task, file, good, change, message, tmp_path
+):
+    write(tmp_path / task, {file: [good]})
+    load(task, "en", "dev", path=tmp_path)
+    write(tmp_path / task, {file: [good, good | change]})
+    with pytest.raises(SourceError, match=rf"{re.escape(file)}, line 2: found .*{message}"):
+        load(task, "en", "dev", path=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("task", "language", "split", "files", "reason", "left"),
     [
@@ -671,8 +714,8 @@ def test_bad_files_are_refused_by_name_and_line(task, language, split, files, me
             "siqa",
             "en",
             "dev",
-            {"socialIQa_v1.4_dev.jsonl": [SIQA | {"correct": "D"}, SIQA | {"correct": "A"}]},
-            "1 label out of range",
+            {"socialIQa_v1.4_dev.jsonl": [SIQA | {"correct": key} for key in ("D", "AB", "", "A")]},
+            "3 label out of range",
             1,
         ),
         (

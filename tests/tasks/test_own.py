@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from example_rows import EXAMPLES
 from xgrl.evaluation import scoring
 from xgrl.evaluation.metrics import answers
 from xgrl.runs import records
@@ -290,15 +291,8 @@ def own(folder: Path, format: str, **more: object) -> OwnTask:
     )
 
 
-LINES = {
+LINES = EXAMPLES | {  # labels by name, and without what a line may lack
     "classification": {"id": "1", "text": "a", "label": "no"},
-    "multiple_choice": {"id": "1", "prompt": "a", "choices": ["b", "c"], "label": 1},
-    "span_qa": {
-        "id": "1",
-        "question": "a?",
-        "context": "b c",
-        "answers": {"text": ["c"], "answer_start": [2]},
-    },
     "tagging": {"id": "1", "tokens": ["a", "b"], "tags": ["no", "yes"]},
     "retrieval": {"id": "1", "text": "a"},
 }
@@ -342,7 +336,7 @@ def test_a_line_of_every_format_is_read_and_a_wrong_one_is_named(tmp_path, forma
         list(task.rows(split, "de"))
 
 
-ONE_ANSWER = {"text": ["c"], "answer_start": [2]}
+ONE_ANSWER = LINES["span_qa"]["answers"]
 WRONG = [
     ("classification", {"text": "\ud83d"}, r"\(\\ud83d is half a character, at 22\)"),
     ("classification", {"id": "\udc00"}, r"\(\\udc00 is half a character, at \d+\)"),

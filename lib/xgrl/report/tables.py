@@ -249,8 +249,7 @@ def last_layer(study: Study) -> pd.DataFrame:
     """Fresh probes of the last layer before fine-tuning, one row a checkpoint."""
     probes = study.probes[study.probes.stage == "intermediate"]
     last = probes[probes.layer == probes.layer.max()] if len(probes) else probes
-    last = last.reindex(columns=PROBED).dropna(axis=1, how="all")
-    return last.reset_index(drop=True)
+    return last[[name for name in PROBED if name in last]].reset_index(drop=True)
 
 
 def first_maps(study: Study, arms: Sequence[str]) -> pd.DataFrame:

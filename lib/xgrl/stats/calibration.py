@@ -108,7 +108,7 @@ class Design:
     """What a study is simulated from: T tasks, B blocks in I strata of equal size.
 
     block: (T, T) covariance of block effects; item, residual: (T,) variances, all in squared
-    points; items: (T,) numbers; weights: (T,), sum 1.
+    points; items: (T,) numbers; weights: (T,), sum 1; names: (T,).
     """
 
     block: np.ndarray
@@ -118,6 +118,7 @@ class Design:
     weights: np.ndarray
     blocks: int
     strata: int
+    names: Sequence[str] = ()
 
     @classmethod
     def of(cls, components: pd.DataFrame, weights: ArrayLike, blocks: int, strata: int) -> "Design":
@@ -137,7 +138,7 @@ class Design:
             shared = np.clip((components["block"].iloc[-1] - own) / cross, lowest, 1.0)
         covariance = np.outer(sd, sd) * np.where(np.eye(len(w)), 1.0, shared)
         items = tasks["n_items"].to_numpy(float)
-        return cls(covariance, item, residual, items, w, blocks, strata)
+        return cls(covariance, item, residual, items, w, blocks, strata, tuple(tasks["target"]))
 
 
 def _simulate(
@@ -211,21 +212,27 @@ def family_rates(design: Design, draws: int = 2000, seed: int = 0) -> pd.DataFra
     """Error rates over the T targets when none has a difference: test, rate, se, nominal.
 
     Any target called different, by the unadjusted p, by Holm, by Westfall and Young, by Holm behind
-    the gate of the global test; and the partial conjunction's k_hat of 1 or more.
+    the gate of the global test; and the partial conjunction's k_hat of 1 or more. A target without
+    any variance is never called different (p is 1), and has a row that says so, its rate NaN.
     """
     rng = np.random.default_rng(seed)
     studies = _simulate(design, draws, rng)
-    targets = np.eye(len(design.items))  # the weights of one target alone
-    p = np.stack([_larger_p(*_estimate(design, studies, w)) for w in targets], axis=1)  # (R, T)
+    varies = np.diag(design.block) + design.item + design.residual > 0
+    means = np.compress(varies, studies[0], axis=2)
+    p = np.ones((draws, len(varies)))  # (R, T)
+    for k in np.flatnonzero(varies):  # the weights of one target alone
+        p[:, k] = _larger_p(*_estimate(design, studies, np.eye(len(varies))[k]))
     gate = _larger_p(*_estimate(design, studies, design.weights)) <= ALPHA
     holm = p.min(1) * p.shape[1] <= ALPHA
     wrong = {
         "any target, unadjusted": p.min(1) <= ALPHA,
         "any target, Holm": holm,
-        "any target, Westfall and Young": _first_max_t(studies[0], rng) <= ALPHA,
+        "any target, Westfall and Young": _first_max_t(means, rng) <= ALPHA,
         "any target, Holm behind the gate": holm & gate,
         "partial conjunction, k_hat > 0": [partial_conjunction(row).k_hat > 0 for row in p],
     }
+    flat = [name for name, moves in zip(design.names, varies, strict=False) if not moves]
+    wrong |= {f"{name}: no variance, not estimable": np.nan for name in flat}
     rate = np.array([np.mean(hits) for hits in wrong.values()])
     rates = {"test": list(wrong), "rate": rate, "se": monte_carlo_error(rate, draws)}
     return pd.DataFrame(rates | {"nominal": ALPHA})

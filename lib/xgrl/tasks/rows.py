@@ -84,28 +84,29 @@ def duplicate_row(record: Record, id: str) -> Row:
 def xcopa_row(record: Record, id: str) -> Row:
     """COPA and XCOPA: the premise and an English question that asks for its cause or its effect."""
     prompt = f"{record['premise'].strip()} {QUESTIONS[record['question']]}"
-    choices = [record["choice1"], record["choice2"]]
-    return {"id": id, "prompt": prompt, "choices": choices, "label": record.get("label")}
+    return _choice(id, prompt, [record["choice1"], record["choice2"]], record.get("label"))
 
 
 def siqa_row(record: Record, id: str) -> Row:
     """Social IQa: `label` "1" to "3" (hub, ``.lst``), or `correct` "A" to "C" (version 1.4)."""
-    label = "ABC".find(record["correct"]) if "correct" in record else int(record["label"]) - 1
-    choices = [record[f"answer{letter}"] for letter in "ABC"]
-    return {"id": id, "prompt": _context_question(record), "choices": choices, "label": label}
+    letters = {"A": 0, "B": 1, "C": 2}
+    known = "correct" in record
+    label = letters.get(record["correct"], -1) if known else _whole(record["label"]) - 1
+    choices = [record[f"answer{letter}"] for letter in letters]
+    return _choice(id, _context_question(record), choices, label)
 
 
 def hellaswag_row(record: Record, id: str) -> Row:
     """HellaSwag: context and four endings; test rows, whose label is "" or lacks, are dropped."""
-    label, choices = record.get("label"), list(record["endings"])
-    label = None if label in (None, "") else int(label)
-    return {"id": id, "prompt": record["ctx"], "choices": choices, "label": label}
+    label = record.get("label")
+    label = None if label in (None, "") else _whole(label)
+    return _choice(id, record["ctx"], record["endings"], label)
 
 
 def cosmosqa_row(record: Record, id: str) -> Row:
     """Cosmos QA: context, question, answer0 to answer3; test rows, labelled -1, are dropped."""
-    choices, label = [record[f"answer{i}"] for i in range(4)], int(record["label"])
-    return {"id": id, "prompt": _context_question(record), "choices": choices, "label": label}
+    choices = [record[f"answer{i}"] for i in range(4)]
+    return _choice(id, _context_question(record), choices, _whole(record["label"]))
 
 
 def commonsenseqa_row(record: Record, id: str) -> Row:
@@ -117,7 +118,23 @@ def commonsenseqa_row(record: Record, id: str) -> Row:
         choices = {key: [choice[key] for choice in choices] for key in ("label", "text")}
     key, letters = record.get("answerKey"), list(choices["label"])
     label = letters.index(key) if key in letters else None
-    return {"id": id, "prompt": question, "choices": list(choices["text"]), "label": label}
+    return _choice(id, question, choices["text"], label)
+
+
+def _choice(id: str, prompt: str, choices: Sequence[str | None], label: int | None) -> Row:
+    """A row of multiple choice; ValueError where its prompt and choices are no texts."""
+    listed = isinstance(choices, list | tuple)
+    if not listed or not all(isinstance(text, str | None) for text in (prompt, *choices)):
+        found = f"prompt={prompt!r:.40}, choices={choices!r:.80}"
+        raise ValueError(f"{found}: expected a text and a list of texts")
+    return {"id": id, "prompt": prompt, "choices": list(choices), "label": label}
+
+
+def _whole(label: int | str) -> int:
+    """A label that is a whole number, or a text that says one; ValueError for 1.5 or true."""
+    if not re.fullmatch(r"\s*-?\d+\s*", str(label)):
+        raise ValueError(f"label={label!r:.80}: expected a whole number")
+    return int(label)
 
 
 def span_row(record: Record) -> Row:

@@ -49,6 +49,11 @@ def gradients(task_loss: Tensor, term: Tensor, weights: Sequence[nn.Parameter]) 
     return dict(zip(GRADIENTS, (*norms, cosine), strict=True))
 
 
+def rounding(features: np.ndarray) -> float:
+    """The norm up to which differences between features (n, H) are nothing but rounding."""
+    return np.finfo(features.dtype).eps * max(features.shape) * np.linalg.norm(features)
+
+
 def effective_rank(features: np.ndarray) -> float:
     """Effective rank of centred features (n, H), between 1 and min(n, H); 0 where all are the same
     but for rounding.
@@ -56,8 +61,7 @@ def effective_rank(features: np.ndarray) -> float:
     Source: Roy and Vetterli 2007, "The effective rank" (EUSIPCO), definition 1.
     """
     values = np.linalg.svd(features - features.mean(0), compute_uv=False)
-    rounding = np.finfo(values.dtype).eps * max(features.shape) * np.linalg.norm(features)
-    if not values.max() > rounding:
+    if not values.max() > rounding(features):
         return 0.0
     shares = values / values.sum()
     return float(np.exp(-(shares * np.log(np.where(shares > 0, shares, 1))).sum()))

@@ -35,8 +35,29 @@ def test_mean_geometry_is_a_distance_without_scale():
     )
     assert np.allclose(d, geometry.mean_geometry(0.01 * x + 3, LANGUAGES)[0])
     assert geometry.mean_geometry(clouds(0.0), LANGUAGES)[1] < 5 < share < 100
-    with pytest.raises(ValueError, match="collapsed"):
-        geometry.mean_geometry(np.repeat(np.eye(4), 60, axis=0), LANGUAGES)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("noise", [0, 1])
+@pytest.mark.filterwarnings("error")
+def test_collapsed_features_have_no_distances_and_a_share_where_languages_differ(kind, noise):
+    rounding = np.finfo(kind).eps * np.random.default_rng(0).normal(size=(240, 32))
+    for distinct, expected in ((4, 100), (1, np.nan)):
+        vectors = clouds(6.0)[:distinct].repeat(240 // distinct, axis=0)
+        distances, share = geometry.mean_geometry(
+            (vectors + noise * rounding).astype(kind), LANGUAGES
+        )
+        assert distances.shape == (4, 4) and distances.isna().all(axis=None)
+        assert share == pytest.approx(expected, nan_ok=True)
+    one_language = clouds(6.0)
+    one_language[:60] = one_language[0]
+    distances, share = geometry.mean_geometry(one_language, LANGUAGES)
+    assert np.isfinite(distances.to_numpy()).all() and 0 < share < 100
+
+
+@pytest.mark.filterwarnings("error")
+def test_collapsed_features_are_one_point_of_the_map():
+    assert np.array_equal(geometry.project(np.full((9, 4), 0.3)), np.zeros((9, 2)))
 
 
 def test_project_keeps_most_variance_and_has_fixed_signs():

@@ -54,6 +54,21 @@ def test_features_are_masked_means_in_the_order_of_the_texts():
         layers.stage_features([], {"public": model}, letters)
 
 
+def test_features_that_are_the_same_but_for_rounding_are_the_same():
+    public, collapsed = bert(0), bert(0)
+    with torch.no_grad():
+        last = collapsed.encoder.layer[-1].output.LayerNorm
+        last.weight.fill_(1e-8)
+        last.bias.normal_()
+    stages = {"public": public, "tuned": collapsed}
+    found = layers.stage_features(TEXTS, stages, letters, batch_size=2)
+    assert np.ptp(alone(TEXTS[0], collapsed)[-1] - alone(TEXTS[1], collapsed)[-1]) > 0
+    assert (found["tuned"][-1] == found["tuned"][-1, :1]).all()
+    assert np.allclose(found["tuned"][-1, 0], last.bias.detach().numpy(), atol=1e-6)
+    assert np.array_equal(found["tuned"][:-1], found["public"][:-1])
+    assert diagnostics.effective_rank(found["public"][-1]) > 1
+
+
 def test_texts_are_cut_where_the_encoder_has_no_more_positions(monkeypatch):
     monkeypatch.setattr(letters, "model_max_length", 5)
     model = bert(0)
@@ -127,6 +142,34 @@ def test_layer_table_says_that_the_language_went_and_repeats_what_did_not_move(s
     assert not table.isna().any().any()
 
 
+NOT_ESTIMABLE = ["language_share", "cka", "cka_low", "cka_high"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_layer_that_collapsed_is_recorded(stages):
+    public, x = stages["public"], stages["intermediate"][1]
+    one_language = x.copy()
+    one_language[LANGUAGES == "fr"] = x[0]
+    collapsed = np.stack([np.tile(x[0], (120, 1)), x[:3].repeat(40, axis=0)])
+    stages = {"public": public, "intermediate": collapsed}
+    stages["fine-tuned"] = np.stack([public[0], one_language])
+    table = layers.measure_layers(stages, LANGUAGES).set_index(["stage", "layer"])
+    gone, apart = table.loc["intermediate", 0], table.loc["intermediate", 1]
+    assert gone.index[gone.isna()].tolist() == NOT_ESTIMABLE
+    assert gone.accuracy == gone.mlp_accuracy == gone.chance and gone.mlp_converged
+    assert gone["rank"] == gone.rank_high == gone.a_distance == 0
+    assert gone.norm == pytest.approx(np.linalg.norm(x[0]))
+    assert apart.accuracy == apart.language_share == 100 and apart["rank"] < 2.1
+    assert apart.notna().all() and table.drop(index=("intermediate", 0)).notna().all(axis=None)
+    nothing = pd.DataFrame(columns=layers.PARALLEL)
+    assert layers.collapsed(table.reset_index(), nothing) == [
+        "intermediate, layer 0: collapsed features, effective rank 0.0; not estimable: "
+        "language_share, cka, distances of languages",
+        f"intermediate, layer 1: collapsed features, effective rank {apart['rank']:.1f}; "
+        "not estimable: distances of languages",
+    ]
+
+
 def parallel() -> tuple[pd.DataFrame, np.ndarray]:
     """Six sentences in English, five of them in fr, four in de; features (1, 15, 8) where fr is a
     copy and de is noise.
@@ -158,6 +201,28 @@ def test_translations_are_paired_by_id_and_seen_languages_come_first():
     ]
     nothing = layers.measure_translations({"public": x[:, :0]}, texts.iloc[:0], [])
     assert nothing.empty and list(nothing.columns) == list(table.columns)
+
+
+@pytest.mark.filterwarnings("error")
+def test_translations_whose_features_collapsed_are_recorded():
+    texts, x = parallel()
+    french = x.copy()
+    french[0, texts.language == "fr"] = x[0, 0]
+    stages = {"public": x, "intermediate": french, "fine-tuned": 0 * x}
+    table = layers.measure_translations(stages, texts, [])
+    lost = table[table.isna().any(axis=1)].set_index(["stage", "language"])
+    languages = [("fine-tuned", "de"), ("intermediate", "fr"), ("fine-tuned", "fr")]
+    assert lost.index.tolist() == languages
+    french = lost.loc["intermediate", "fr"]
+    assert french.index[french.isna()].tolist() == ["cka"] and french.gap == pytest.approx(0)
+    assert lost.loc["fine-tuned"].gap.isna().all() and lost.n.tolist() == [4, 5, 5]
+    estimable = {"layer": 0, "rank": 5.0, "language_share": 50.0, "cka": 1.0}
+    measured = pd.DataFrame([{"stage": stage} | estimable for stage in stages])
+    assert layers.collapsed(measured, table) == [
+        f"{stage}, layer 0: collapsed features, effective rank 5.0; not estimable: "
+        f"cka of translations ({languages})"
+        for stage, languages in {"intermediate": "fr", "fine-tuned": "de, fr"}.items()
+    ]
 
 
 def test_translations_refuse_what_cannot_be_paired():

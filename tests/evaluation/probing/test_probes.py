@@ -67,6 +67,21 @@ def test_control_task_is_at_chance_for_distinct_texts_and_exposes_repeated_ones(
     assert repeated.accuracy == 100 and repeated.control == 100 and repeated.selectivity == 0
 
 
+@pytest.mark.parametrize("kind", probes.KINDS)
+@pytest.mark.parametrize("vector", [np.zeros(8), np.random.default_rng(0).normal(size=8)])
+@pytest.mark.filterwarnings("error")
+def test_probe_of_collapsed_features_is_at_chance(kind, vector):
+    x = np.tile(vector, (240, 1)).astype(np.float32)
+    probe = probes.language_probe(x, LANGUAGES, 0, kind)
+    assert probe.accuracy == probe.chance == 25 and probe.converged
+    # one distinct text has one control label, which is right wherever it is guessed
+    assert probe.control == 100 and probe.selectivity == -75
+    assert probes.a_distance(x[:60], x[60:]) == 0
+    # a vector a language: all there is to read is read
+    apart = probes.language_probe(np.eye(4).repeat(60, axis=0), LANGUAGES, 0, kind)
+    assert apart.accuracy == apart.control == 100 and apart.selectivity == 0
+
+
 def test_mlp_sees_what_a_linear_probe_cannot():
     rng = np.random.default_rng(0)
     signs = rng.choice([-3.0, 3.0], size=(600, 2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 from scipy.stats import t as student
@@ -58,12 +60,21 @@ def test_cka_of_independent_features_is_nought_on_average_where_the_plain_estima
     [
         (np.eye(9), np.eye(8), "9 and 8 texts"),
         (np.eye(3), np.eye(3), "needs 4 or more"),
-        (np.eye(9), np.ones((9, 3)), "constant"),
     ],
 )
 def test_cka_refuses(x, y, message):
     with pytest.raises(ValueError, match=message):
         similarity.cka(x, y)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_cka_with_collapsed_features_is_not_estimable(kind):
+    x = np.random.default_rng(0).normal(3, 1, (40, 12)).astype(kind)
+    equal = np.repeat(x[:1], 40, axis=0)
+    rounded = equal * (1 + np.finfo(kind).eps * np.random.default_rng(1).normal(size=(40, 12)))
+    for collapsed in (equal, rounded.astype(kind), 0 * x):
+        assert np.isnan([similarity.cka(x, collapsed), similarity.cka(collapsed, x)]).all()
+    assert similarity.cka(x, equal + x / 100) == pytest.approx(1, abs=1e-3)
 
 
 def pairs(n: int, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -132,10 +143,19 @@ def test_translation_similarity_knows_no_length():
     [
         (np.ones((5, 2)), np.ones((6, 2)), r"\(5, 2\) and \(6, 2\)"),
         (np.ones((3, 2)), np.ones((3, 2)), "at least 4"),
-        (np.ones((5, 2)), np.zeros((5, 2)), "length 0"),
         (np.ones((5, 2)), np.full((5, 2), np.nan), "not finite"),
     ],
 )
 def test_translation_similarity_refuses(x, y, message):
     with pytest.raises(ValueError, match=message):
         similarity.translation_similarity(x, y)
+
+
+@pytest.mark.filterwarnings("error")
+def test_translation_similarity_of_collapsed_features():
+    x = pairs(9, 1.0)[0]
+    found = similarity.translation_similarity(x, np.tile(x[0], (9, 1)))
+    assert found.gap == pytest.approx(0, abs=1e-12) and found.random == pytest.approx(found.cosine)
+    for nought in (0 * x, x * (np.arange(9) > 0)[:, None]):
+        *numbers, n = astuple(similarity.translation_similarity(x, nought))
+        assert np.isnan(numbers).all() and n == 9

@@ -181,6 +181,16 @@ def test_one_run_alone_can_be_drawn(study):
     assert all(np.isclose(heights, value).any() for value in layers.high)
 
 
+def test_a_rate_that_is_not_estimable_is_a_gap():
+    rows = [("any target", 0.1, 0.01, True), ("c: not estimable", np.nan, np.nan, True)]
+    ax = figures.error_rates(pd.DataFrame(rows, columns=["test", "rate", "se", "ours"])).axes[0]
+    assert [text.get_text() for text in ax.texts] == ["0.100", "–"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "any target",
+        "c: not estimable",
+    ]
+
+
 def test_every_method_has_a_look_of_its_own_and_variants_that_of_their_method():
     assert set(style.LOOKS) == set(ARMS)
     for position in range(3):

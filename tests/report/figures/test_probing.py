@@ -148,6 +148,27 @@ def test_distances_of_all_stages_share_a_scale_from_nought():
     assert {(image.norm.vmin, image.norm.vmax) for image in images} == {(0, 1)}
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_is_not_estimable_is_a_gap(tmp_path):
+    tables = checkpoint()
+    layers, parallel = tables["layers"], tables["parallel"]
+    layers.loc[layers.stage == "intermediate", ["cka", "cka_low", "cka_high"]] = np.nan
+    lost = (parallel.stage == "intermediate") & (parallel.layer == 2)
+    parallel.loc[lost, ["cosine", "random", "gap", "gap_low", "gap_high"]] = np.nan
+    nothing = tables["distances"]["public"] * np.nan
+    for distances in (tables["distances"] | {"last": nothing}, {"last": nothing}):
+        figure = figures.language_distances(distances)
+        ax = figure.axes[len(distances) - 1]
+        assert ax.get_title(loc="left") == "last:\nnot estimable" and not ax.texts
+        assert all(map(len, (ax.texts for ax in figure.axes[: len(distances) - 1])))
+        figures.save(figure, tmp_path, "distances")
+    (*_, cka) = figures.shape_stages(layers).axes
+    marks = [line.get_ydata().astype(float) for line in cka.lines if line.get_marker() in "Ds"]
+    assert [np.isfinite(own).all() for own in marks] == [True, False]
+    for figure in (figures.translation_layers(parallel), figures.translation_languages(parallel)):
+        figures.save(figure, tmp_path, "translations")
+
+
 def test_reversal_line_is_where_the_discriminator_is_undecided():
     toy, edges = checkpoint()["toy"]
     for ax, edge in zip(figures.reversal_steps(toy, edges).axes, edges.itertuples(), strict=True):

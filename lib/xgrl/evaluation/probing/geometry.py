@@ -20,6 +20,7 @@ from sklearn.decomposition import PCA
 
 from xgrl.evaluation.probing.probes import validated
 from xgrl.stats.intervals import t_half_width
+from xgrl.training.diagnostics import rounding
 
 GROUPS = 10
 
@@ -30,27 +31,30 @@ def mean_geometry(features: np.ndarray, languages: Sequence[str]) -> tuple[pd.Da
 
     features: (n, d). languages: (n,) codes. Returns distances, an L x L table, Euclidean, divided
     by the root mean square distance of a text to its own language's mean; and share in percent (0:
-    language means coincide, 100: texts of a language coincide). Raises ValueError for features that
-    are not finite or collapsed, lengths that differ, fewer than two languages, too few texts.
+    language means coincide, 100: texts of a language coincide). Where features collapsed, not
+    estimable are NaN: distances where, but for rounding, the texts of each language share a vector,
+    the share too where all do. Raises ValueError for features that are not finite, lengths that
+    differ, fewer than two languages, too few texts.
     """
     x, codes = validated(features, languages)
     names = np.unique(np.asarray(languages, dtype=str))
     means = np.stack([x[codes == k].mean(0) for k in range(len(names))])
     within = float(((x - means[codes]) ** 2).sum())
     between = float(((means[codes] - x.mean(0)) ** 2).sum())
-    if within == 0:
-        raise ValueError("mean_geometry: a language's texts share one vector (collapsed features)")
-    distances = np.linalg.norm(means[:, None] - means[None], axis=-1) / np.sqrt(within / len(x))
-    table = pd.DataFrame(distances, index=names, columns=names)
-    return table, 100 * between / (between + within)
+    least = rounding(np.asarray(features)) ** 2
+    within, between = (value if value > least else 0.0 for value in (within, between))
+    spread, total = np.sqrt(within / len(x)) or np.nan, between + within or np.nan
+    distances = np.linalg.norm(means[:, None] - means[None], axis=-1) / spread
+    return pd.DataFrame(distances, index=names, columns=names), 100 * between / total
 
 
 def project(features: np.ndarray) -> np.ndarray:
     """First two principal components (n, 2) float64 of features (n, d), n and d at least 2; in each
     the loading of largest magnitude is positive, so that the same features always give the same
-    map.
+    map. All are at 0 where the features are the same (collapsed).
     """
-    return PCA(2, svd_solver="full").fit_transform(np.asarray(features, dtype=np.float64))
+    with np.errstate(invalid="ignore"):  # shares of no variance
+        return PCA(2, svd_solver="full").fit_transform(np.asarray(features, dtype=np.float64))
 
 
 def jackknife_interval(statistic: Callable[[np.ndarray], float], n: int) -> tuple[float, ...]:

@@ -18,6 +18,9 @@ rank rank_low rank_high                               effective rank of the feat
 cka cka_low cka_high                                  similarity to the first stage, 1 = unmoved
 ===================================================== ============================================
 
+A layer that collapsed, where all texts have one vector, is a result: its rank is 0, its probes are
+at chance, its language_share and cka not estimable: NaN.
+
 parallel.csv, one row a (stage, layer, language): cosine low high random gap gap_low gap_high n
 (`probing.similarity.translation_similarity` with English), cka of English and foreign features of
 the same sentences, and seen: is it one of the languages that discriminators were trained on?
@@ -44,7 +47,7 @@ from xgrl.prepare.folder import Prepared
 from xgrl.runs import records
 from xgrl.runs.progress import watch
 from xgrl.training.batches import collate
-from xgrl.training.diagnostics import effective_rank
+from xgrl.training.diagnostics import effective_rank, rounding
 
 LONGEST = 128  # subword tokens of a text
 TRANSLATION = [field.name for field in fields(Translation)]
@@ -101,8 +104,9 @@ def stage_features(
     all stages have in common. batch_size: texts a forward pass.
 
     Returns a stage's features (layers + 1, n, d) float32; index 0 is the embedding layer. The mean
-    runs over all real tokens, special ones included, and is not normalised in length. Raises
-    ValueError for no texts.
+    runs over all real tokens, special ones included, and is not normalised in length. A layer whose
+    features are the same but for rounding (collapsed) has their mean for all texts: rounding goes
+    with a text's length, and lengths with languages. Raises ValueError for no texts.
     """
     if not len(texts):
         raise ValueError("stage_features: no texts")
@@ -130,6 +134,10 @@ def stage_features(
                 shape = (len(pooled), len(texts), pooled.shape[2])
                 features[stage] = np.empty(shape, dtype=np.float32)
             features[stage][:, rows] = pooled
+    for x in (x for layers in features.values() for x in layers):  # (n, d)
+        mean = x.mean(0, dtype=np.float64)
+        if np.linalg.norm(x - mean) <= rounding(x):
+            x[:] = mean
     return features
 
 
@@ -206,3 +214,23 @@ def measure_translations(
         names = ", ".join(positions) or "no language"
         raise ValueError(f"parallel texts: none of {names} shares 4 sentences with English")
     return pd.DataFrame(rows, columns=PARALLEL)
+
+
+def collapsed(table: pd.DataFrame, parallel: pd.DataFrame) -> list[str]:
+    """A warning for each stage and layer where features collapsed: what is not estimable there.
+
+    table: of `measure_layers`. parallel: of `measure_translations`, or empty.
+    """
+    warnings, lost = [], parallel[parallel.cka.isna()].groupby(["stage", "layer"]).language
+    lost = lost.agg(", ".join).to_dict()
+    for row in table.to_dict("records"):
+        place = row["stage"], row["layer"]
+        names = [name for name in ("language_share", "cka") if np.isnan(row[name])]
+        if not row["language_share"] < 100 - 1e-9:  # texts of a language share a vector
+            names.append("distances of languages")
+        if place in lost:
+            names.append(f"cka of translations ({lost[place]})")
+        if names:
+            found = "{}, layer {}: collapsed features, effective rank".format(*place)
+            warnings.append(f"{found} {row['rank']:.1f}; not estimable: {', '.join(names)}")
+    return warnings

@@ -58,7 +58,9 @@ def language_probe(
     features: (n, d) one vector a text; standardised with the training half's mean and deviation.
     languages: (n,) language code of each text; two or more languages with at least four texts each.
     seed: fixes the split, the control labels and the classifier's initialisation. kind: "linear"
-    (logistic regression) or "mlp" (the discriminator, for what a linear probe cannot see).
+    (logistic regression) or "mlp" (the discriminator, for what a linear probe cannot see). Where
+    all features are the same (collapsed) the accuracy is at chance and that of the control task,
+    which then has one label, 100.
 
     Returns accuracy with its exact (Clopper-Pearson) 95 % interval, chance (share of the largest
     language), accuracy on the control task, selectivity, number of test texts, and whether the
@@ -74,7 +76,7 @@ def language_probe(
     train, test = _halves(codes, seed)
     right, converged = _held_out(x, codes, train, test, kind, seed)
     # equal but for batch rounding
-    _, kinds_of_text = np.unique(np.round(x / x.std(), 3), axis=0, return_inverse=True)
+    _, kinds_of_text = np.unique(np.round(x / (x.std() or 1), 3), axis=0, return_inverse=True)
     control_labels = rng.permutation(codes)[kinds_of_text]  # a repeated text repeats its label
     control = 100 * _held_out(x, control_labels, train, test, kind, seed)[0] / len(test)
     n, accuracy = len(test), 100 * right / len(test)
@@ -127,6 +129,8 @@ def _held_out(
     x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray, kind: str, seed: int
 ) -> tuple[int, bool]:
     """Right answers on `test` of a fresh classifier of the scaled `train`; did it converge?"""
+    if (y[train] == y[train[0]]).all():  # control labels of features that collapsed
+        return int((y[test] == y[train[0]]).sum()), True
     scaler = StandardScaler().fit(x[train])
     inside, outside = scaler.transform(x[train]), scaler.transform(x[test])
     if kind == "linear":

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xgrl.stats.intervals import t_interval
+from xgrl.training.diagnostics import rounding
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,9 @@ def cka(first: np.ndarray, second: np.ndarray) -> float:
     """Debiased linear centred kernel alignment of two representations of the same n texts.
 
     first: (n, d1). second: (n, d2), the same texts in the same order, n >= 4. Returns 1 when equal
-    up to rotation, scale and shift, 0 on average (hence at times a little below) when independent.
-    Raises ValueError for lengths that differ, fewer than 4 texts, a constant representation.
+    up to rotation, scale and shift, 0 on average (hence at times a little below) when independent,
+    NaN where one is, but for rounding, the same for all texts (collapsed). Raises ValueError for
+    lengths that differ, fewer than 4 texts.
 
     Source: Kornblith et al. (2019), section 3; Song et al. (2012), equation 4, in its feature-space
     form.
@@ -56,9 +58,8 @@ def cka(first: np.ndarray, second: np.ndarray) -> float:
         for side in (first, second)
     )
     scale = _hsic(x, x) * _hsic(y, y)
-    if not scale > 0:
-        raise ValueError("cka: one representation is constant (collapsed features)")
-    return float(_hsic(x, y) / np.sqrt(scale))
+    varies = all(np.linalg.norm(c) > rounding(side) for c, side in ((x, first), (y, second)))
+    return float(_hsic(x, y) / np.sqrt(scale)) if varies and scale > 0 else float("nan")
 
 
 def _hsic(x: np.ndarray, y: np.ndarray) -> float:
@@ -78,15 +79,18 @@ def translation_similarity(english: np.ndarray, foreign: np.ndarray) -> Translat
     """Cosine of translation pairs against that of all pairs that are no translations.
 
     english: (n, d) features of n >= 4 sentences. foreign: (n, d) those of their translations, in
-    the same order. Gap = cosine - random; 95 % t intervals over sentences. Raises ValueError for
-    shapes that differ, fewer than 4 pairs, features that are not finite or nought.
+    the same order. Gap = cosine - random; 95 % t intervals over sentences; all NaN where a feature
+    is nought (collapsed). Raises ValueError for shapes that differ, fewer than 4 pairs, features
+    that are not finite.
     """
     x, y = (np.asarray(side, dtype=np.float64) for side in (english, foreign))
     if x.ndim != 2 or x.shape != y.shape or len(x) < 4:
         raise ValueError(f"shapes {x.shape} and {y.shape}; expected twice (n, d), n at least 4")
     lengths = [np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y)]
-    if not all(np.isfinite(length).all() and (length > 0).all() for length in lengths):
-        raise ValueError("a feature is not finite or has length 0 (diverged or collapsed run?)")
+    if not np.isfinite(lengths).all():
+        raise ValueError("a feature is not finite (diverged run?)")
+    if not np.all(lengths):
+        return Translation(*[float("nan")] * 7, len(x))
     n, cosines = len(x), (x / lengths[0]) @ (y / lengths[1]).T  # (n, n)
     pairs, total = np.diag(cosines), cosines.sum()
     random = (total - pairs.sum()) / (n * (n - 1))

@@ -19,7 +19,7 @@ def error_rates(table: pd.DataFrame, nominal: float = 0.05) -> Figure:
     """Error rate of each test under a simulated null, Monte-Carlo 95 %, and the nominal one.
 
     table: test, rate, se (shares), ours (whether the study decides on it; others open), in the
-    order to be drawn.
+    order to be drawn; one that is not estimable (NaN) is a gap.
     """
     figure, ax = style.new_axes(6.4, 0.9 + 0.26 * len(table))
     ax.axvline(nominal, color="black", linestyle=":")
@@ -28,7 +28,7 @@ def error_rates(table: pd.DataFrame, nominal: float = 0.05) -> Figure:
         mark["markerfacecolor"] = mark["color"] if row.ours else "white"
         half = 1.96 * row.se
         style.interval(ax, y, row.rate, max(0, row.rate - half), row.rate + half, **mark)
-        style.beside(ax, y, f"{row.rate:.3f}")
+        style.beside(ax, y, f"{row.rate:.3f}".replace("nan", "–"))
     style.name_rows(ax, table.test)
     note = "(dots: nominal; open: not decided on)"
     ax.set(xlim=(0, None), xlabel=f"share of simulated null studies called different\n{note}")

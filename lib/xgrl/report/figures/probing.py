@@ -168,18 +168,20 @@ def translation_languages(parallel: pd.DataFrame) -> Figure:
 def language_distances(distances: Mapping[str, pd.DataFrame]) -> Figure:
     """Distances between the languages' mean vectors, one heat map a stage, all on one scale from 0.
 
-    distances: by stage, an (L, L) table of `xgrl.evaluation.probing.geometry.mean_geometry`.
+    distances: by stage, an (L, L) table of `xgrl.evaluation.probing.geometry.mean_geometry`; one of
+    NaN is left blank.
     """
     count = len(next(iter(distances.values())))
-    top = max(table.to_numpy().max() for table in distances.values())
+    top = np.nanmax([0, *(table.max(axis=None) for table in distances.values())]) or 1
     size = (0.36 * count + 0.9) * len(distances) + 0.9, max(0.36 * count, 1.8) + 0.9
     figure, axes = style.new_axes(*size, 1, len(distances), squeeze=False)
     for ax, (stage, table) in zip(axes[0], distances.items(), strict=True):
         values = table.to_numpy(dtype=float)
         image = ax.imshow(values, cmap="cividis", vmin=0, vmax=top)
-        texts = table.map("{:.1f}".format).mask(np.eye(count, dtype=bool), "")
+        left_out = np.eye(count, dtype=bool) | np.isnan(values)
+        texts = table.map("{:.1f}".format).mask(left_out, "")
         style.cell_texts(ax, texts, values < 0.6 * top, 7)
-        ax.set_title(stage)
+        ax.set_title(f"{stage}:\nnot estimable" if left_out.all() else stage)
     figure.colorbar(image, ax=axes, label="distance / spread in a language")
     return figure
 
