@@ -99,6 +99,9 @@ class Scientific(Closed):
     baseline: Arm
     treatment: Arm
     margin: Positive  # equivalence margin in points, fixed in advance
+    # what the primary average gives the same weight: targets, or groups of targets by format, as
+    # XTREME-R has them, and within a group its targets
+    average: Literal["targets", "groups"] = "targets"
     probe_arms: Arms  # arms whose checkpoints are probed
     probe_seeds: list[Seed]
     # target after whose fine-tuning checkpoints are probed again; empty = none
