@@ -54,7 +54,7 @@ def parameters(notebook):
         if notebook == "01_prepare":
             keys["arms"] = arms_with_texts(study)
         if notebook == "05_analysis":
-            keys["design"] = study.model_dump(exclude_defaults=True)
+            keys["design"] = study.model_dump()
         return json.dumps(study.job(notebook, method, **keys))
 
     return of

@@ -139,8 +139,11 @@ def test_an_arm_without_one_of_the_tasks_has_no_mean():
 
 
 def test_published_numbers_stand_beside_official_test_data_alone():
-    official = dict.fromkeys(["en", "de", "sw"], "official")
-    stated = {"xnli": official, "panx": official | {"de": "development"}}
+    names = [
+        f"target/{task}/test-{name}" for task in ("xnli", "panx") for name in ("en", "de", "sw")
+    ]
+    stated = dict.fromkeys(names, "official") | {"target/panx/test-de": "development"}
+    stated |= {"target/tatoeba/queries-de": "official"}
     table = averages.published(made(), stated).set_index("task")
     assert list(table.index) == ["xnli"]
     assert table.loc["xnli", "XLM-R Large"] == 79.2 and table.metric["xnli"] == "accuracy"
@@ -148,11 +151,12 @@ def test_published_numbers_stand_beside_official_test_data_alone():
     assert averages.published(made(), {}).empty
     said = averages.xtreme_r(made(), stated).set_index("task").data
     assert said["xnli"] == "official" and said["panx"] == "development: de; official: en, sw"
+    assert said["tatoeba"] == "official: de; not stated: en, sw"
 
 
 def test_published_numbers_leave_out_languages_that_xtreme_has_not():
     points = {"udpos": {"de": 0.0, "ro": 30.0}}
-    stated = {"udpos": dict.fromkeys(["en", "de"], "official")}
+    stated = dict.fromkeys(["target/udpos/test-en", "target/udpos/test-de"], "official")
     row = averages.published(made(points), stated).iloc[0]
     assert row.metric == "f1" and row.standard == pytest.approx((91 + 51) / 2)
     known = {name for task in averages.TASKS for name in find_task(task, "target").languages}

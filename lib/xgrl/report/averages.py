@@ -38,7 +38,7 @@ PUBLISHED = {
     "xquad": ("f1", 76.6, 78.7), "mlqa": ("f1", 71.6, 72.4), "tydiqa": ("f1", 65.1, 76.0),
 }  # fmt: skip
 ADDED = {"az", "gu", "ht", "lt", "pa", "pl", "qu", "ro", "uk", "wo"}
-Stated = Mapping[str, Mapping[str, str]]  # task -> language -> what its test data are, in a word
+Stated = Mapping[str, str]  # "target/panx/test-de" -> what these data are: "development"
 
 
 def group_of(target: str) -> str:
@@ -153,7 +153,9 @@ def _stated(stated: Stated, task: str, languages: Sequence[str]) -> str:
     """One word where the data of all languages are the same, else each with its languages."""
     words: dict[str, list[str]] = {}
     for language in languages:
-        words.setdefault(stated.get(task, {}).get(language, "not stated"), []).append(language)
+        corpora = [f"target/{task}/{split}-{language}" for split in ("test", "queries")]
+        word = next((stated[name] for name in corpora if name in stated), "not stated")
+        words.setdefault(word, []).append(language)
     if len(words) == 1:
         return next(iter(words))
     return "; ".join(f"{word}: {', '.join(own)}" for word, own in words.items())

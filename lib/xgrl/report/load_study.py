@@ -120,7 +120,7 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     cells = [tuple(job[key] for key in KEYS) for job in asked.values() if "target" in job]
     found = audit(frame, unfinished, cells, beside, lost)
     average = planned.scientific.average if planned else "targets"
-    return Study(folder.name, folder, *tidy, found, tuple(beside), average)
+    return Study(folder.name, folder, *tidy, found, tuple(beside), average=average)
 
 
 def _refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> None:
