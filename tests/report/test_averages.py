@@ -88,6 +88,7 @@ def test_missing_groups_and_tasks_are_named():
     assert list(groups.index) == list(averages.GROUPS)
     absent = groups.loc["question answering"]
     assert np.isnan(absent.theta) and absent.note == "no target in this study"
+    assert absent.targets == "" and groups.targets["retrieval"] == "lareqa, tatoeba"
     assert groups.missing["classification"] == "" and groups.missing["retrieval"] == "mewslix"
 
 
@@ -151,7 +152,7 @@ def test_published_numbers_stand_beside_official_test_data_alone():
     assert averages.published(made(), {}).empty
     said = averages.xtreme_r(made(), stated).set_index("task").data
     assert said["xnli"] == "official" and said["panx"] == "development: de; official: en, sw"
-    assert said["tatoeba"] == "official: de; not stated: en, sw"
+    assert said["tatoeba"] == "official: de; not stated: sw"
 
 
 def test_published_numbers_leave_out_languages_that_xtreme_has_not():

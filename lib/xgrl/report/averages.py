@@ -80,7 +80,7 @@ def by_group(study: Study, arms: tuple[str, str], margin: float) -> dict[str, pd
     """Two arms compared on the means over groups, and on each group.
 
     Returns means (all groups, and without retrieval; no p_holm: each is a question of its own) and
-    groups (a family), as `stats.family` makes them, with missing: groups that have no target here,
+    groups (a family), as `stats.family` makes them, and missing: groups that have no target here,
     and XTREME-R's tasks that are not in the others. A group without a target keeps its row, empty.
     """
     rows = study.predictions
@@ -92,10 +92,11 @@ def by_group(study: Study, arms: tuple[str, str], margin: float) -> dict[str, pd
         masks = {part: of_row.isin(own).to_numpy() for part, own in parts.items()}
         there = {part: mask for part, mask in masks.items() if mask.any()}
         table = stats.family(rows, arms, there, margin, group_weights)
-        table = table.set_index("part").reindex([*parts]).reset_index()
-        table["note"] = table.note.fillna("no target in this study")
+        table = table.set_index("part").drop(columns=["intermediate", "blocks"])
+        table = table.reindex([*parts]).reset_index()
+        table = table.fillna({"targets": "", "note": "no target in this study"})
         table["missing"] = [
-            ", ".join(name for group in own for name in _missing(group, groups))
+            ", ".join(lacks for group in own for lacks in _missing(group, groups))
             for own in parts.values()
         ]
         tables[name] = table
