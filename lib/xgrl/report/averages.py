@@ -177,11 +177,7 @@ def published(study: Study, stated: Stated) -> pd.DataFrame:
     cells = _cells(study, scores_of)
     held = cells.reset_index("language").groupby("task").language
     official = [task for task, own in held if _stated(stated, task, [*own]) == "official"]
-    columns = ["metric", "XLM-R Large", "with intermediate task"]
-    figures = pd.DataFrame.from_dict(PUBLISHED, orient="index", columns=columns)
-    table = (
-        figures[["metric"]]
-        .join(cells.groupby("task").mean(), how="inner")
-        .join(figures[columns[1:]])
-    )
-    return table.loc[official].rename_axis("task").reset_index()
+    names = ["metric", "XLM-R Large", "with intermediate task"]
+    figures = pd.DataFrame.from_dict(PUBLISHED, orient="index", columns=names)
+    table = figures.join(cells.groupby("task").mean()).loc[official]
+    return table.rename_axis("task").reset_index()
