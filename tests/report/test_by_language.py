@@ -88,3 +88,30 @@ def test_seen_against_unseen_is_the_difference_of_mean_effects(many):
         and row.p_blocks >= 2 / 2**4
     )
     assert set(row.seen.split(", ")) == {"ar", "de", "es", "fr"}
+
+
+def test_seen_and_unseen_are_the_comparison_on_their_languages(study, old):
+    compared = "standard", "dann", 1.0
+    table = by_language.seen_and_unseen(study, *compared).set_index("part")
+    assert table.languages.to_dict() == {
+        "seen": "ar, de, es, fr",
+        "unseen": "cs, hu, it, ja, sv, tr",
+    }
+    for kind, row in table.iterrows():
+        rows = study.predictions[study.predictions.language.isin(row.languages.split(", "))]
+        alone = stats.compare(rows, *compared)
+        assert (row.theta, row.low, row.high) == pytest.approx((alone.theta, *alone.ci)), kind
+        assert row.p == alone.p and row.targets == "emoji-names, intent, sentiment"
+    assert table.p_holm.to_numpy() == pytest.approx(stats.holm(table.p))
+    assert by_language.seen_and_unseen(old, *compared).empty
+    unseen = study.predictions.language.isin(["en", "ja"])
+    one = load_study.Study(**{**vars(study), "predictions": study.predictions[unseen]})
+    assert by_language.seen_and_unseen(one, *compared).empty
+
+
+def test_a_target_without_an_unseen_language_is_not_in_that_average(study):
+    rows = study.predictions
+    kept = (rows.target != "intent") | (rows.language == "de")
+    part = load_study.Study(**{**vars(study), "predictions": rows[kept]})
+    table = by_language.seen_and_unseen(part, "standard", "dann", 1.0).set_index("part")
+    assert table.targets["unseen"] == "emoji-names, sentiment" and "intent" in table.targets["seen"]

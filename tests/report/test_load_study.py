@@ -163,6 +163,12 @@ def test_runs_that_the_study_file_does_not_ask_for_are_named_and_not_counted(des
     assert study.audit.ok.all()
 
 
+def test_what_the_average_weighs_the_same_is_the_study_file_s(designed):
+    folder, design = designed
+    assert load_study.collect(folder, design).average == "targets"
+    assert load_study.collect(folder, copy_of(design, average="groups")).average == "groups"
+
+
 def test_a_left_over_run_is_not_even_read(designed):
     folder, design = designed
     path = folder / "target/intent/sarcasm.dann/seed-1/run.json"

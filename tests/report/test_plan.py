@@ -66,6 +66,10 @@ def test_a_study_without_a_plan_has_none_and_one_with_it_is_found(tmp_path):
         (PLAN.replace("margin: 1.0\n", ""), "is missing 'margin'"),
         (PLAN.replace("margin: 1.0", "margins: 1.0"), "front matter"),
         (
+            PLAN.replace("weights: equal", "weights: group"),
+            "weights: found 'group', need equal or groups, or a weight for each target",
+        ),
+        (
             PLAN.replace("study: simulated", "study: else"),
             "is the plan of study 'else', need 'simulated'",
         ),
@@ -119,3 +123,12 @@ def test_the_registered_plan_of_the_laptop_study_can_be_read(root):
         and plan.weights is None
     )
     assert find_plan("smoke", root / "params") is None
+
+
+def test_an_average_over_groups_is_kept_or_is_a_departure(tmp_path, planned):
+    grouped = load_study.Study(**{**vars(planned), "average": "groups"})
+    text = PLAN.replace("weights: equal", "weights: groups")
+    assert deviated(tmp_path, grouped, text) == {}
+    assert find_plan("simulated", tmp_path).weights is None
+    assert deviated(tmp_path, planned, text) == {"weights": ["groups", "equal"]}
+    assert deviated(tmp_path, grouped, PLAN) == {"weights": ["equal", "groups"]}

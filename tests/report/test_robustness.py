@@ -25,7 +25,7 @@ def test_leave_one_out_starts_from_the_planned_estimate_and_averages_back_to_it(
 
 def test_leave_one_out_uses_the_planned_weights(study):
     weights = {"sentiment": 2.0, "intent": 1.0, "emoji-names": 1.0}
-    left = robustness.leave_one_out(study.predictions, "standard", "dann", weights)
+    left = robustness.leave_one_out(study.predictions, "standard", "dann", lambda _: weights)
     assert left.theta[0] == pytest.approx(
         stats.compare(study.predictions, plan={"weights": weights}).theta
     )

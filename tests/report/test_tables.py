@@ -32,6 +32,12 @@ def test_results_hold_every_score_once(whole, study):
     assert results.equals(results.sort_values(keys, ignore_index=True))
 
 
+def test_results_say_of_every_language_whether_the_discriminator_saw_it(study, old):
+    seen = tables.results(study).groupby("language").seen.unique().str[0]
+    assert {name for name in seen.index if seen[name]} == {"en", "ar", "de", "es", "fr"}
+    assert not seen["ja"] and tables.results(old).seen.isna().all()
+
+
 def test_descriptive_has_arms_in_order_and_means_over_runs(study):
     table = tables.descriptive(study)
     assert list(dict.fromkeys(table.columns.get_level_values(0))) == [

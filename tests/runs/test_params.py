@@ -95,6 +95,7 @@ def changed(path: str, value: object) -> dict:
         ("study", 2026, ["study=2026", "quotes"]),
         ("scientific.baseline", "none", ["baseline: 'none'", "pairs with no block"]),
         ("scientific.treatment", "none", ["treatment: 'none'", "pairs with no block"]),
+        ("scientific.average", "group", ["scientific.average='group'", "'targets'", "'groups'"]),
     ],
 )
 def test_mistakes_are_named(path, value, words):
@@ -103,6 +104,15 @@ def test_mistakes_are_named(path, value, words):
     message = str(error.value)
     assert all(word in message for word in words), message
     assert "\n" not in message
+
+
+def test_what_05_is_told_of_a_study_grows_by_what_its_file_sets_alone():
+    """A default that is added later must not change the parameters of runs that are there."""
+    study = params.load_study(merged("laptop"))
+    told = study.model_dump()
+    assert "average" not in told["scientific"] and params.load_study(told) == study
+    grouped = params.load_study(changed("scientific.average", "groups"))
+    assert grouped.model_dump()["scientific"]["average"] == "groups"
 
 
 def test_one_block_is_refused_two_are_not():

@@ -106,6 +106,26 @@ def seen_against_unseen(effects: LanguageEffects, draws=DRAWS, seed: int = 0) ->
     return pd.DataFrame([row]).rename(columns={"effect": "difference"})
 
 
+def seen_and_unseen(
+    study: Study, baseline: str, treatment: str, margin: float, weigh: stats.Weigh = None
+) -> pd.DataFrame:
+    """The comparison on the discriminator's languages and on the others: a family of two.
+
+    Columns as `stats.family` (part: seen, unseen; a target without a language of the kind is not
+    among a row's targets), and languages. Empty where the languages are of one kind, or 01 did not
+    record which the discriminator saw.
+    """
+    rows = study.predictions
+    foreign = sorted(set(rows.language.unique()) - {"en"})
+    kinds = {"seen": True, "unseen": False}
+    own = {kind: [n for n in foreign if study.seen.get(n) is seen] for kind, seen in kinds.items()}
+    if not all(own.values()):
+        return pd.DataFrame()
+    parts = {kind: rows.language.isin(names).to_numpy() for kind, names in own.items()}
+    table = stats.family(rows, (baseline, treatment), parts, margin, weigh)
+    return table.assign(languages=[", ".join(names) for names in own.values()])
+
+
 def _permuted(values: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Values (L,) dealt out anew to the languages, (draws, L)."""
     return rng.permuted(np.broadcast_to(values, (draws, len(values))), axis=1)

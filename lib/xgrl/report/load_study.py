@@ -34,6 +34,7 @@ class Study:
     the tables of 04 (probes with column `stage`). languages: one row a language: whether the
     discriminator saw it, distances from English. audit: what is missing, doubled or mixed (columns
     check, found, ok). beside: folders of runs that the study file does not ask for, not counted.
+    average: what the study file has the primary average weigh the same, targets or groups.
     """
 
     name: str
@@ -47,6 +48,13 @@ class Study:
     languages: pd.DataFrame
     audit: pd.DataFrame
     beside: tuple[str, ...] = ()
+    average: str = "targets"
+
+    @property
+    def seen(self) -> dict[str, bool]:
+        """By language, whether the discriminator saw it; empty where 01 did not record it."""
+        table = self.languages.reindex(columns=["language", "seen"]).dropna()
+        return {row.language: str(row.seen) == "True" for row in table.itertuples()}
 
     def of_phase(self, phase: str, *columns: str) -> pd.DataFrame:
         """The runs of a phase, with these columns: NaN where none recorded one."""
@@ -62,7 +70,8 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     another cell than its folder's, or predictions that carry other keys than their run.
     """
     folder = Path(study_dir)
-    asked = parameters_of_runs(load_study(design)) if design else {}
+    planned = load_study(design) if design else None
+    asked = parameters_of_runs(planned) if planned else {}
     _refuse_other_parameters(folder, asked)
     runs, predictions = [], []
     tables: dict[str, list[pd.DataFrame]] = {"curves": [], "layers": [], "map": [], "parallel": []}
@@ -110,7 +119,8 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     tidy = frame, curves, scores, layers, maps, parallel, languages
     cells = [tuple(job[key] for key in KEYS) for job in asked.values() if "target" in job]
     found = audit(frame, unfinished, cells, beside, lost)
-    return Study(folder.name, folder, *tidy, found, tuple(beside))
+    average = planned.scientific.average if planned else "targets"
+    return Study(folder.name, folder, *tidy, found, tuple(beside), average=average)
 
 
 def _refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> None:

@@ -22,6 +22,7 @@ FIELDS = (
     "study", "date", "baseline", "treatment", "margin", "alpha", "unit", "targets", "intermediate",
     "seeds", "weights", "lambda_max", "domains", "discriminator_languages", "exclusions",
 )  # fmt: skip
+WEIGHTS = ("equal", "groups")  # targets weigh the same, or groups of targets (scientific.average)
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Plan:
 
     @property
     def weights(self) -> dict[str, float] | None:
-        """Weights of the targets for `stats.compare`; None where they are equal."""
+        """Weights of the targets, where the plan lists them; None for equal targets or groups."""
         given = self.fields["weights"]
-        return None if given == "equal" else dict(given)
+        return dict(given) if isinstance(given, Mapping) else None
 
 
 def find_plan(study: str, folder: str | Path = "params") -> Plan | None:
@@ -60,6 +61,9 @@ def find_plan(study: str, folder: str | Path = "params") -> Plan | None:
             wrong = "is missing" if field in FIELDS else "has an unknown field"
             nearest = nearest_names(field, FIELDS)
             raise ValueError(f"{path}: front matter {wrong} {field!r}; {nearest}")
+        if not isinstance(w := fields["weights"], dict) and w not in WEIGHTS:
+            todo = f"need {' or '.join(WEIGHTS)}, or a weight for each target"
+            raise ValueError(f"{path}: front matter weights: found {w!r}, {todo}")
         if fields["study"] == study:
             return Plan(path, hashlib.sha256(data).hexdigest(), fields)
         if path == own:
@@ -82,11 +86,12 @@ def deviations(plan: Plan, study: Study, baseline: str, treatment: str, margin) 
     languages = (100 / trained.discriminator_chance.dropna().astype(float)).round().astype(int)
     found: dict[str, Any] = {"study": study.name, "baseline": baseline, "treatment": treatment}
     found |= {"margin": margin, "alpha": ALPHA, "unit": "block", "exclusions": "none"}
+    weights = "equal" if plan.fields["weights"] == "groups" else plan.fields["weights"]
     found |= {
         "targets": sorted(paired.target.unique().tolist()),
         "intermediate": sorted(paired.intermediate.unique().tolist()),
         "seeds": int(seeds.iloc[0]) if seeds.nunique() == 1 else seeds.tolist(),
-        "weights": plan.fields["weights"],
+        "weights": "groups" if study.average == "groups" else weights,
         "lambda_max": _recorded(trained.lambda_max),
         "domains": _recorded(trained.domains),
         "discriminator_languages": _recorded(languages.iloc[:1]),

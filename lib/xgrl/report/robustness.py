@@ -3,8 +3,6 @@
 All of it is secondary to `xgrl.stats.compare`, and none of it is a place to pick a result from.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 
@@ -18,14 +16,14 @@ from xgrl.stats.alignment import align
 
 
 def leave_one_out(
-    predictions: pd.DataFrame, baseline: str, treatment: str, weights: Mapping | None = None
+    predictions: pd.DataFrame, baseline: str, treatment: str, weigh: stats.Weigh = None
 ) -> pd.DataFrame:
     """The estimate without each intermediate task, target, language and block in turn.
 
-    predictions: as in `Study`, English is left out throughout. weights: of targets, where they are
-    not equal. Returns kind, left_out, theta (points), p (exact sign flip over the blocks that
-    remain); first row: nothing left out. A language is left out of every target; a target that has
-    no other language goes with it.
+    predictions: as in `Study`, English is left out throughout. weigh: of the targets that remain,
+    where they are not equal. Returns kind, left_out, theta (points), p (exact sign flip over the
+    blocks that remain); first row: nothing left out. A language is left out of every target; a
+    target that has no other language goes with it.
     """
     kept = predictions[predictions.arm.isin([baseline, treatment]) & (predictions.language != "en")]
     keys = ["intermediate", "seed", "target", "language", "arm"]
@@ -35,7 +33,9 @@ def leave_one_out(
 
     def row(kind: str, name: str, left: pd.DataFrame) -> tuple:
         by_target = left.groupby(["block", "target"], observed=True).difference.mean().unstack()
-        w = np.array([1.0 if weights is None else weights[str(name)] for name in by_target])
+        targets = list(map(str, by_target))
+        given = weigh(targets) if weigh else dict.fromkeys(targets, 1.0)
+        w = np.array([given[name] for name in targets])
         blocks = by_target.to_numpy() @ (w / w.sum())
         return kind, name, blocks.mean(), stats.sign_flip(blocks) if len(blocks) > 1 else np.nan
 
@@ -127,10 +127,12 @@ def unequal(predictions: pd.DataFrame, one: str, other: str) -> tuple[int, int]:
     return int((both.one != both.other).sum()), len(both)
 
 
-def dose_response(study: Study, baseline: str, treatment: str, margin: float) -> pd.DataFrame:
+def dose_response(
+    study: Study, baseline: str, treatment: str, margin: float, weigh: stats.Weigh = None
+) -> pd.DataFrame:
     """Every dose that was run against the baseline, with intervals; empty for fewer than two."""
     table = doses(study, treatment)
     if not len(table):
         return table
-    compared = stats.against_baseline(study.predictions, baseline, list(table.arm), margin)
-    return table.merge(compared, on="arm")
+    against = study.predictions, baseline, list(table.arm), margin
+    return table.merge(stats.against_baseline(*against, weigh=weigh), on="arm")

@@ -108,8 +108,14 @@ def readme_table(summary: Mapping[str, Any]) -> str:
     floor = ""
     if summary["comparison"]["p"] == 2 / 2 ** summary["blocks"]:
         floor = "The p above is the smallest that a sign flip over so many blocks can give; "
+    average = "Macro average"
+    if "groups" in summary:  # the planned average is over groups of targets
+        parts = pd.DataFrame([*summary["groups"], summary["means"][-1]])
+        parts = parts.dropna(subset=["theta"]).astype({"theta": float, "low": float, "high": float})
+        effects = "; ".join(map(" ".join, zip(parts.part, _effects(parts), strict=True)))
+        average = f"Mean over groups of targets ({effects})"
     notes = (
-        f"{summary['blocks']} blocks (intermediate task x seed). Macro average over zero-shot "
+        f"{summary['blocks']} blocks (intermediate task x seed). {average} over zero-shot "
         f"languages, English apart. {floor}p of single targets adjusted by Holm. "
         f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most "
         f"{summary['peak_memory_mb']:.0f} MB a job."

@@ -130,7 +130,8 @@ def arm_table(table: pd.DataFrame) -> pd.DataFrame:
 def results(study: Study) -> pd.DataFrame:
     """Every score of every run, tidy, in percent; dev accuracy at its intermediate task.
 
-    Columns study, intermediate, arm, target, seed, language, metric, score, n.
+    Columns study, intermediate, arm, target, seed, language, metric, score, n, seen: whether the
+    study's discriminator read text in the language (empty where 01 did not record it).
     """
     rows = []
     for run in study.runs.to_dict("records"):
@@ -144,7 +145,7 @@ def results(study: Study) -> pd.DataFrame:
                 rows.append(keys | {"language": name, "score": score, "n": run["examples"][name]})
     columns = ["study", *KEYS, "language", "metric", "score", "n"]
     frame = pd.DataFrame(rows, columns=columns).sort_values(columns[:-2], ignore_index=True)
-    return frame.astype({"n": "int64"})
+    return frame.astype({"n": "int64"}).assign(seen=frame.language.map(study.seen))
 
 
 def costs(study: Study, baseline: str) -> pd.DataFrame:

@@ -36,6 +36,9 @@ Arm = Annotated[str, StringConstraints(pattern=ARM)]  # a variant may end in a n
 Arms = Annotated[list[Arm], Field(max_length=200)]
 Domains = Literal["languages", "binary"]
 Features = Literal["pooled", "tokens"]
+Average = Annotated[
+    Literal["targets", "groups"], Field(exclude_if=lambda given: given == "targets")
+]
 Count = Annotated[int, Field(ge=1)]
 Items = Annotated[int, Field(ge=2)]  # of a test: of a single one no comparison can be made
 Parts = Annotated[int, Field(ge=0)]
@@ -99,6 +102,9 @@ class Scientific(Closed):
     baseline: Arm
     treatment: Arm
     margin: Positive  # equivalence margin in points, fixed in advance
+    # what the primary average gives the same weight: targets, or groups of targets by format, as
+    # XTREME-R has them, and within a group its targets; in what 05 is told only where it is set
+    average: Average = "targets"
     probe_arms: Arms  # arms whose checkpoints are probed
     probe_seeds: list[Seed]
     # target after whose fine-tuning checkpoints are probed again; empty = none

@@ -20,7 +20,7 @@ from .multiplicity import PartialConjunction, benjamini_hochberg, holm, partial_
 from .power import blocks_needed, minimal_effect, power_at
 from .randomisation import max_t, sign_flip, westfall_young
 from .resampling import Bootstrap, bootstrap, jackknife, pigeonhole
-from .several_arms import against_baseline, pairs
+from .several_arms import Weigh, against_baseline, family, pairs
 from .twoway import Crossed, Estimate, crossed, crossed_tasks
 from .validation import ZeroVariance
 from .verdict import ALPHA, Tested, crossed_and_sign_flip, p_format, rope, tost

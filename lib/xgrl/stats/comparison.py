@@ -142,6 +142,7 @@ def _weights(plan: Plan, targets: Sequence[Target], notes: list[str]) -> np.ndar
     given = plan.get("weights")
     if given is None:
         return np.full(len(names), 1 / len(names))
+    given = given(names) if callable(given) else given
     for name in given:
         validate_name("target in plan weights", name, names)
     w = np.array([float(given.get(name, NAN)) for name in names])

@@ -1,6 +1,9 @@
-"""Several arms against one baseline, each on the cells that both have; p adjusted by maxT."""
+"""Several arms against one baseline, each on the cells that both have; p adjusted by maxT.
 
-from collections.abc import Sequence
+Two arms on several parts of the rows, too: groups of targets, kinds of languages.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,6 +18,8 @@ COLUMNS = [
     "arm", "against", "targets", "intermediate", "blocks", "baseline", "score", "theta", "low",
     "high", "p", "tost_p", "verdict", "note",
 ]  # fmt: skip
+# targets -> their weights in the average, summing to 1; None: each the same
+Weigh = Callable[[Sequence[str]], Mapping[str, float]] | None
 
 
 def _shared_cells(frame: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
@@ -38,7 +43,7 @@ def _shared_cells(frame: pd.DataFrame, baseline: str, treatment: str) -> pd.Data
 
 
 def _contrast(
-    frame: pd.DataFrame, baseline: str, treatment: str, margin: float
+    frame: pd.DataFrame, baseline: str, treatment: str, margin: float, weigh: Weigh
 ) -> tuple[dict, np.ndarray]:
     """One difference, tested like the primary one, and both arms' block means (2, B).
 
@@ -52,11 +57,14 @@ def _contrast(
         blocks, _, strata = independent_units(paired, "block", notes=[])
     except ValueError as error:
         return row | {"verdict": "not comparable", "note": str(error)}, np.empty((2, 0))
-    w = np.full(len(targets), 1 / len(targets))
+    names = [target.name for target in targets]
+    given = weigh(names) if weigh else dict.fromkeys(names, 1.0)
+    w = np.array([given[name] for name in names])
+    w /= w.sum()
     tested = crossed_and_sign_flip([target.items() for target in targets], w, strata)
     estimate, p = tested.estimate, tested.p
     arms = np.stack(list(macro_averages(targets, w).values()))
-    row["targets"] = ", ".join(target.name for target in targets)
+    row["targets"] = ", ".join(names)
     row["intermediate"] = ", ".join(dict.fromkeys(block.intermediate for block in blocks))
     row["blocks"] = len(blocks)
     row["baseline"], row["score"] = arms[0].mean(), arms[1].mean()
@@ -67,16 +75,17 @@ def _contrast(
 
 
 def against_baseline(
-    frame: pd.DataFrame, baseline: str, arms: Sequence[str], margin: float = 1.0, seed: int = 0
+    frame: pd.DataFrame, baseline: str, arms: Sequence[str], margin=1.0, seed=0, weigh: Weigh = None
 ) -> pd.DataFrame:
     """Every arm against the baseline, one row an arm in the order given.
 
-    Arms that share the same targets and blocks are permuted together; where there are several such
-    groups, p is multiplied by their number. Columns `COLUMNS`, p_max_t and p_holm; theta and
-    interval in points, single (not simultaneous) 95 % intervals. Permutation takes the test items
-    as given, `p` and its Holm adjustment take them as drawn: a claim needs both.
+    weigh: of the targets that both have; without, each weighs the same. Arms that share the same
+    targets and blocks are permuted together; where there are several such groups, p is multiplied
+    by their number. Columns `COLUMNS`, p_max_t and p_holm; theta and interval in points, single
+    (not simultaneous) 95 % intervals. Permutation takes the test items as given, `p` and its Holm
+    adjustment take them as drawn: a claim needs both.
     """
-    contrasts = [_contrast(frame, baseline, arm, margin) for arm in arms]
+    contrasts = [_contrast(frame, baseline, arm, margin, weigh) for arm in arms]
     table = pd.DataFrame([row for row, _ in contrasts], columns=COLUMNS).assign(p_max_t=np.nan)
     groups = table[table["theta"].notna()].groupby(["targets", "intermediate", "blocks"]).groups
     for rows in groups.values():
@@ -94,9 +103,24 @@ def _with_holm(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def pairs(
-    frame: pd.DataFrame, wanted: Sequence[tuple[str, str]], margin: float = 1.0
+    frame: pd.DataFrame, wanted: Sequence[tuple[str, str]], margin=1.0, weigh: Weigh = None
 ) -> pd.DataFrame:
     """Planned pairs (baseline, treatment) of arms that are there, p adjusted over them by Holm."""
     arms = set(frame["arm"].unique())
-    rows = [_contrast(frame, low, high, margin)[0] for low, high in wanted if {low, high} <= arms]
+    there = [pair for pair in wanted if {*pair} <= arms]
+    rows = [_contrast(frame, *pair, margin, weigh)[0] for pair in there]
     return _with_holm(pd.DataFrame(rows, columns=COLUMNS))
+
+
+def family(
+    frame: pd.DataFrame, arms: tuple[str, str], parts: Mapping, margin=1.0, weigh: Weigh = None
+) -> pd.DataFrame:
+    """Two arms (baseline, treatment) on parts of the rows, p adjusted over the parts by Holm.
+
+    parts: name -> which rows of `frame` it has, (len(frame),) booleans; English is left out of all.
+    weigh: of the targets that a part has. One row a part: part, `COLUMNS` without the arms and the
+    verdict (which rests on one p), p_holm; what cannot be compared says why in its note.
+    """
+    own = {name: _contrast(frame[rows], *arms, margin, weigh)[0] for name, rows in parts.items()}
+    rows = [{"part": name} | row for name, row in own.items()]
+    return _with_holm(pd.DataFrame(rows, columns=["part", *COLUMNS[2:-2], "note"]))
