@@ -5,7 +5,7 @@ few bytes a key and row.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Study:
     the tables of 04 (probes with column `stage`). languages: one row a language: whether the
     discriminator saw it, distances from English. audit: what is missing, doubled or mixed (columns
     check, found, ok). beside: folders of runs that the study file does not ask for, not counted.
+    provenance: what data from files are, by corpus (01's record); {} where none are.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Study:
     languages: pd.DataFrame
     audit: pd.DataFrame
     beside: tuple[str, ...] = ()
+    provenance: dict[str, str] = field(default_factory=dict)
 
     def of_phase(self, phase: str, *columns: str) -> pd.DataFrame:
         """The runs of a phase, with these columns: NaN where none recorded one."""
@@ -101,16 +103,17 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     layers["stage"] = layers["stage"].astype(object).fillna("intermediate")
     scores = pa.concat_tables(predictions, promote_options="default").unify_dictionaries()
     scores = scores.to_pandas(self_destruct=True, split_blocks=True)
-    prepared, lost = folder / "prepared", []
+    prepared, lost, provenance = folder / "prepared", [], {}
     if (prepared / "run.json").exists():
-        said = records.verify_hashes(prepared, "languages.csv")["warnings"]
-        lost = [sentence for sentence in said if sentence.endswith(LOST)]
+        said = records.verify_hashes(prepared, "languages.csv")
+        lost = [sentence for sentence in said["warnings"] if sentence.endswith(LOST)]
+        provenance = said["metrics"].get("provenance", {})
     known = (prepared / "languages.csv").exists()
     languages = _csv(prepared / "languages.csv") if known else pd.DataFrame()
     tidy = frame, curves, scores, layers, maps, parallel, languages
     cells = [tuple(job[key] for key in KEYS) for job in asked.values() if "target" in job]
     found = audit(frame, unfinished, cells, beside, lost)
-    return Study(folder.name, folder, *tidy, found, tuple(beside))
+    return Study(folder.name, folder, *tidy, found, tuple(beside), provenance)
 
 
 def _refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> None:
