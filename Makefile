@@ -54,7 +54,7 @@ help:  ## this list
 	@echo "xgrl: does adversarial training on English change zero-shot transfer to other languages?"
 	@echo "  first time: make smoke (minutes, no data to download), then make lab to look around, then make study (under an hour)"
 	@echo "  each command installs what it needs into .venv, says at its end what comes next, and can be called again after an interruption"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  variables: STUDY=$(STUDY) (a file in params/), JOBS=$(JOBS) (jobs at once; $(CORES) cores are available), PROFILE=$(PROFILE) (a folder in profiles/), PYTHON=$(PYTHON)"
 
 $(READY): requirements.txt requirements.lock pyproject.toml
@@ -79,7 +79,7 @@ check-jobs:
 	@[ -d profiles/$(PROFILE) ] || { echo "PROFILE=$(PROFILE): no folder profiles/$(PROFILE); allowed: $$(ls profiles | tr '\n' ' ')"; exit 2; }
 	@$(PLACEMENT) >/dev/null
 
-check-data: $(READY) check-jobs  ## is all there that STUDY reads from files of yours (XGRL_DATA), and where can the rest be had?
+check-data: $(READY) check-jobs  ## is all there that STUDY reads from files of yours, and where can the rest be had?
 	@$(CHECK_DATA)
 
 study: $(READY) check-jobs check-disk  ## the whole study and its report [STUDY=laptop] [JOBS=2]; call again to resume

@@ -54,7 +54,9 @@ def test_what_a_study_reads_is_all_there_or_named_with_where_it_can_be_had(folde
     assert ("panx", "test", "de") in asked and ("parallel", "train", "de") in asked
     for name in ("siqa/dev-labels.lst", "panx/test-de.tsv", "unlabelled/de.txt"):
         (folder / name).unlink()
-    found = {row[:3]: row[3:] for row in wrong_files(values(folder, languages=["de", "en", "fr"]))}
+    found = {
+        row[:3]: row[:2:-1] for row in wrong_files(values(folder, languages=["de", "en", "fr"]))
+    }
     assert found["siqa", "dev", "en"][0].endswith(" or dev-labels.lst")
     assert "test-fr.tsv" in found["panx", "test", "fr"][0]
     assert found["panx", "test", "de"][1] == WHERE["panx"]
@@ -66,8 +68,8 @@ def test_what_a_study_reads_is_all_there_or_named_with_where_it_can_be_had(folde
 def test_a_first_row_that_cannot_be_read_is_found_before_the_study_is(folder):
     write(folder, {"panx/test-de.tsv": "Rom\n", "panx/dev-en.tsv": "\n"})
     (withheld, empty) = wrong_files(values(folder))[::-1]
-    assert withheld[:3] == ("panx", "test", "de") and "line 1" in withheld[3]
-    assert empty[:3] == ("panx", "dev", "en") and "no row" in empty[3]
+    assert withheld[:3] == ("panx", "test", "de") and "line 1" in withheld[4]
+    assert empty[:3] == ("panx", "dev", "en") and "no row" in empty[4]
 
 
 def test_a_file_of_another_hash_is_named(folder):
@@ -77,7 +79,7 @@ def test_a_file_of_another_hash_is_named(folder):
     write(folder, {"MANIFEST.sha256": "".join(lines) + f"{'0' * 64}  not/here\n"})
     assert wrong_files(values(folder)) == []
     write(folder, {"panx/test-de.tsv": TAGGED + TAGGED, "provenance.yaml": "panx: {}\n"})
-    found = [(row[0], row[3]) for row in wrong_files(values(folder))]
+    found = [(row[0], row[4]) for row in wrong_files(values(folder))]
     assert found == [
         ("", "provenance.yaml is not the file of MANIFEST.sha256"),
         ("panx", "panx/test-de.tsv is not the file of MANIFEST.sha256"),

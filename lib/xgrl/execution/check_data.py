@@ -11,12 +11,12 @@ import sys
 from xgrl.runs.study_files import read_study
 
 
-def check(files: list[str]) -> list[str]:
-    """What to say of the files of a study, as lines; ValueError with the table of what is wrong."""
+def check(files: list[str]) -> str:
+    """What to say of the files of a study; ValueError with the table of what is wrong."""
     config = read_study(*files)
     fixed = config.get("fixed")
     if "files" not in str(fixed.get("sources") if isinstance(fixed, dict) else ""):
-        return [f"study {config.get('study')} reads no files of yours"]
+        return f"study {config.get('study')} reads no files of yours"
     # a second to import
     from xgrl.execution.execute import check_study
     from xgrl.execution.grid import arms_with_texts
@@ -24,24 +24,20 @@ def check(files: list[str]) -> list[str]:
 
     study = check_study(config)
     job = study.job("01_prepare", arms=arms_with_texts(study))
-    name, folder = study.study, folder_of(job)
-    if wrong := wrong_files(job):
+    folder, wrong = folder_of(job), wrong_files(job)
+    if wrong:
         rows = [COLUMNS, *wrong]
-        order = (0, 1, 2, 4, 3)  # the longest last
-        widths = [max(len(row[k]) for row in rows) for k in order[:-1]]
-        lines = [
-            "  ".join([*(row[k].ljust(w) for k, w in zip(order, widths, strict=False)), row[3]])
-            for row in rows
-        ]
-        raise ValueError("\n".join([f"files of study {name} in {folder}:", *lines]))
+        widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+        lines = ["  ".join(map(str.ljust, row, (*widths, 0))) for row in rows]
+        raise ValueError("\n".join([f"files of study {study.study} in {folder}:", *lines]))
     there = sum(what.task != "parallel" for what in needed(job))
-    return [f"study {name}: all {there} splits and languages are in {folder}"]
+    return f"study {study.study}: all {there} splits and languages are in {folder}"
 
 
 def main(files: list[str]) -> int:
     """Command line; 0, or 2 where something is missing."""
     try:
-        print("\n".join(check(files)))
+        print(check(files))
     except ValueError as error:
         print(f"refused: {error}", file=sys.stderr)
         return 2

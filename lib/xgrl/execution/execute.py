@@ -162,7 +162,7 @@ def check_job(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
     except ValueError as error:
         raise Refused(str(error)) from None
     if wrong:
-        (task, split, language, what, _), todo = wrong[0], "make check-data lists all"
+        (task, split, language, _, what), todo = wrong[0], "make check-data lists all"
         first = f"{task} {split} {language}: {what}".strip()
         raise Refused(f"{len(wrong)} files are missing or wrong, first {first}; {todo}")
     home, outputs = folder_of(notebook, values).resolve(), Path(values["outputs"]).resolve()

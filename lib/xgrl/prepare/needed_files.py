@@ -25,7 +25,7 @@ from xgrl.tasks.sources.files import data_folder, find_all
 from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 
 Job = Mapping[str, Any]  # the parameters of 01_prepare
-COLUMNS = ("task", "split", "language", "wrong", "where it can be had")
+COLUMNS = ("task", "split", "language", "where it can be had", "wrong")  # the longest last
 
 
 class Needed(NamedTuple):
@@ -100,7 +100,7 @@ def wrong_files(job: Job) -> list[tuple[str, ...]]:
         return hashed[file]
 
     if (folder / FILE).exists() and changed(folder / FILE):
-        rows.append(("", "", "", f"{FILE} is not the file of {MANIFEST}", ""))
+        rows.append(("", "", "", "", f"{FILE} is not the file of {MANIFEST}"))
     for what in wanted:
         found = {
             " or ".join(names): find_all(folder, folders, names)
@@ -112,7 +112,7 @@ def wrong_files(job: Job) -> list[tuple[str, ...]]:
         wrong += [f"{file.relative_to(folder)} is not the file of {MANIFEST}" for file in others]
         if not wrong and what.load:
             wrong = _unreadable(what, folder)
-        rows += [(*what[:3], text, WHERE.get(what.task, "")) for text in wrong]
+        rows += [(*what[:3], WHERE.get(what.task, ""), text) for text in wrong]
     return rows
 
 
