@@ -48,6 +48,9 @@ def test_a_language_is_what_its_own_line_says_or_its_split_s(folder):
     words = "train: official; test: development; test in en: partial (one half)"
     assert describe(said, "panx") == (f"{words}; test in de: official", "ours; theirs")
     assert describe(said, "xnli") == ("not stated", "")
+    same = "xnli: {test: {status: official, languages: {de: {status: official}}}}"
+    (folder / FILE).write_text(same)
+    assert describe(read_provenance(folder), "xnli") == ("test: official", "")
 
 
 def test_a_folder_that_says_nothing_is_not_stated(tmp_path):

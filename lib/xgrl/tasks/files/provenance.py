@@ -36,7 +36,7 @@ TASKS = sorted({*OTHERS, *(name for tasks, *_ in LAYOUTS for name in tasks.split
 class Part(Closed):
     """What a split is, or a split in one language."""
 
-    status: Literal["official", "development", "partial", "replaced"]
+    status: Literal[STATUSES]
     note: str = ""
     licence: str = ""
 
@@ -107,7 +107,7 @@ def describe(said: Said, task: str) -> tuple[str, str]:
         groups.setdefault((split, part.status, part.note), []).append(language)
     texts = []
     for (split, status, note), languages in groups.items():
-        where = " ".join([split, *(["in", *languages] if any(languages) else [])])
+        where = " ".join([split, *(["in", *languages] if "" not in languages else [])])
         texts.append(f"{where}: {status}" + (f" ({note})" if note else ""))
     licences = dict.fromkeys(part.licence for part in own.values() if part.licence)
     return "; ".join(texts) or NOT_STATED, "; ".join(licences)
