@@ -29,6 +29,8 @@ PREPARED = $(FOLDER)/prepared/run.json
 REPORT = $(FOLDER)/analysis/report.html
 STUDY_FILES = params/base.yaml params/$(STUDY).yaml notebooks/01_prepare.ipynb
 OVERTAKEN = $(if $(wildcard $(PREPARED)),[ -n "$$(find $(STUDY_FILES) -newer $(PREPARED) $(if $(wildcard $(REPORT)),-newer $(REPORT)))" ],false)
+# Are all files of the user's there that a study reads? What is prepared needs none.
+CHECK_DATA = $(BIN)/python -m xgrl.execution.check_data params/base.yaml params/$(STUDY).yaml
 # GB that a study's outputs and the cache take, measured (docs/speed.md; paper: estimated); the installation: SPACE_setup. make DISK=0 ... goes on without a check.
 SPACE_setup = 3
 SPACE_smoke = 1
@@ -50,13 +52,13 @@ export TOKENIZERS_PARALLELISM ?= false
 export PYTHONUTF8 ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check-jobs check-disk check-hub study smoke dry-run unlock test test-rest test-all lint lab bench verify publish lock clean
+.PHONY: help setup check-jobs check-disk check-data check-hub study smoke dry-run unlock test test-rest test-all lint lab bench verify publish lock clean
 
 help:  ## this list
 	@echo "xgrl: does adversarial training on English change zero-shot transfer to other languages?"
 	@echo "  first time: make smoke (minutes, no data to download), then make lab to look around, then make study (under an hour)"
 	@echo "  each command installs what it needs into .venv, says at its end what comes next, and can be called again after an interruption"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  variables: STUDY=$(STUDY) (a file in params/), JOBS=$(JOBS) (jobs at once; $(CORES) cores are available), PROFILE=$(PROFILE) (a folder in profiles/), PYTHON=$(PYTHON)"
 
 $(READY): requirements.txt requirements.lock pyproject.toml
@@ -81,7 +83,11 @@ check-jobs:
 	@[ -d profiles/$(PROFILE) ] || { echo "PROFILE=$(PROFILE): no folder profiles/$(PROFILE); allowed: $$(ls profiles | tr '\n' ' ')"; exit 2; }
 	@$(PLACEMENT) >/dev/null
 
+check-data: $(READY) check-jobs  ## is all there that STUDY reads from files of yours, and where can the rest be had?
+	@$(CHECK_DATA)
+
 study: $(READY) check-jobs check-disk  ## the whole study and its report [STUDY=laptop] [JOBS=2]; call again to resume
+	@{ [ -f $(PREPARED) ] && ! $(OVERTAKEN); } || $(CHECK_DATA) >/dev/null
 	@! $(OVERTAKEN) || $(LOCKED) $(SNAKEMAKE) $(GRID) $(if $(FLOCK),--nolock) --until prepare || $(BUSY)
 	@$(LOCKED) $(SNAKEMAKE) $(GRID) $(if $(FLOCK),--nolock) || $(BUSY)
 	@$(BIN)/python -m xgrl.report.cli summary $(FOLDER)

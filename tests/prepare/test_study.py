@@ -8,11 +8,14 @@ import pandas as pd
 import pytest
 from datasets import Dataset, Features, Value
 
+from file_layouts import SIQA, write
 from small_study import job
 from xgrl.models.encoder import load_encoder
 from xgrl.prepare import study
 from xgrl.runs import records
 from xgrl.tasks.sources import SourceError
+
+CODES = ["en", "de"]
 
 
 def test_every_corpus_is_checked_and_encoded_once(monkeypatch, tmp_path):
@@ -82,3 +85,40 @@ def test_many_training_rows_in_a_test_set_are_told_and_more_than_half_refused(co
     rows.add(corpora)
     assert rows.dropped[name] == copied
     assert rows.left_out == ([f"{said}, 33% lost"] if copied == 20 else [])
+
+
+def no_package(languages):
+    raise SourceError("no package index in a test")
+
+
+def test_01_records_and_shows_what_its_files_are(tmp_path, monkeypatch):
+    words = [f"wort{number}" for number in range(12)]
+    tagged = "".join(f"{word}\tB-LOC\nruft\tO\n\n" for word in words)
+    sentences = "".join(f"A sentence on {word} and no more than that.\n" for word in words)
+    siqa = [SIQA | {"context": f"Kai saw {word}."} for word in words]
+    files = {f"siqa/{split}.jsonl": siqa for split in ("train", "dev")}
+    files |= {f"siqa/{split}-labels.lst": "2\n" * len(words) for split in ("train", "dev")}
+    files |= {f"panx/{name}.tsv": tagged for name in ("train-en", "dev-en")}
+    files |= {f"panx/test-{code}.tsv": tagged.upper() for code in ("en", "de")}
+    files |= {f"unlabelled/{code}.txt": sentences.replace("A", code.title()) for code in CODES}
+    files |= {"parallel/de.tsv": "".join(f"{word} da\t{word} there\n" for word in words)}
+    text = "panx: {licence: ours, test: {status: development, note: half}}\n"
+    files |= {"provenance.yaml": f"{text}parallel: {{train: {{status: official}}}}\n"}
+    monkeypatch.setenv("XGRL_DATA", str(write(tmp_path / "data", files)))
+    monkeypatch.setattr("xgrl.prepare.arm_texts.typology.distances", no_package)
+    asked = {"intermediate": ["siqa"], "targets": ["panx"], "languages": CODES}
+    asked |= {"unlabelled_languages": CODES, "unlabelled_rows": 4, "probe_rows": 2}
+    prepared = study.prepare_study(job(outputs=str(tmp_path), sources=["files"], **asked))
+    stated = {"target/panx/test-en": "development", "target/panx/test-de": "development"}
+    other = ["intermediate/siqa/train", "intermediate/siqa/dev", "unlabelled"]
+    other += ["target/panx/train", "target/panx/dev"]
+    stated |= dict.fromkeys(other, "not stated") | {"parallel_texts": "official"}
+    assert prepared.record["metrics"]["provenance"] == stated
+    assert prepared.record["parameters"]["path"] == ""
+    card = pd.read_csv(prepared.folder / "data_card.csv", keep_default_na=False)
+    card = card.set_index("task")
+    assert card.loc["panx", ["licence", "provenance"]].tolist() == [
+        "ours",
+        "test: development (half)",
+    ]
+    assert card.loc["siqa", "provenance"] == card.loc["unlabelled", "provenance"] == "not stated"

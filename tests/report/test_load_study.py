@@ -137,7 +137,7 @@ def designed(copy):
         record = (
             json.loads(path.read_text())
             if path.exists()
-            else {"schema": records.SCHEMA, "warnings": []}
+            else {"schema": records.SCHEMA, "warnings": [], "metrics": {}}
         )
         path.write_text(json.dumps(record | {"parameters": job | {"outputs": "moved"}}))
     return copy, design

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,7 +12,7 @@ from bs4 import BeautifulSoup
 
 from simulate import MANY
 from xgrl import stats
-from xgrl.report import by_language, load_study, tables
+from xgrl.report import by_language, checks, load_study, summary, tables
 
 
 def texts(table):
@@ -189,3 +190,82 @@ def test_the_last_layer_is_that_of_unfinished_encoders_and_maps_are_of_one_seed_
     assert set(maps.intermediate) == {"none", maps.intermediate.iloc[-1]}
     bare = load_study.Study(**{**vars(study), "probes": study.probes[:0], "maps": study.maps[:0]})
     assert not len(tables.last_layer(bare)) and not len(tables.first_maps(bare, ["dann"]))
+
+
+# What a data folder says of its test sets stands beside every number of theirs
+
+
+@pytest.fixture(scope="module")
+def said(study):
+    """The simulated study as if two of its targets came from files."""
+    provenance = {
+        f"target/intent/test-{code}": "development"
+        for code in study.predictions[study.predictions.target == "intent"].language.unique()
+    }
+    codes = study.predictions[study.predictions.target == "emoji-names"].language.unique()
+    provenance |= {f"target/emoji-names/queries-{code}": "official" for code in codes}
+    first = next(code for code in codes if code != "en")
+    provenance |= {f"target/emoji-names/queries-{first}": "partial"}
+    provenance |= {"target/intent/train": "partial", "target/intent/dev": "official"}
+    return dataclasses.replace(study, provenance=provenance), first, len(set(codes) - {"en"})
+
+
+def test_a_target_is_marked_by_its_zero_shot_languages_and_a_language_by_its_own(said):
+    study, first, foreign = said
+    marks = tables.marks(study)
+    assert marks["intent", ""] == marks["intent", "de"] == "dev"
+    assert marks["emoji-names", ""] == f"partial in 1 of {foreign}"
+    assert marks["emoji-names", first] == "partial" and ("sentiment", "") not in marks
+    none = {"target/intent/test-de": "not stated", "target/intent/test-en": "official"}
+    stated = tables.marks(dataclasses.replace(study, provenance=none))
+    assert stated == dict.fromkeys([("intent", ""), ("intent", "de")], "not stated")
+    mixed = {
+        f"target/intent/test-{k}": v for k, v in zip("ab", ["partial", "replaced"], strict=True)
+    }
+    found = tables.marks(dataclasses.replace(study, provenance=mixed))["intent", ""]
+    assert found == "partial in 1, replaced in 1 of 2"
+
+
+def test_tables_that_are_read_show_the_marks_and_others_stay_as_they_are(said):
+    study, *_ = said
+    marks = tables.marks(study)
+    scores = tables.marked(tables.score_table(study).reset_index(), marks)
+    assert "intent (dev)" in scores and "sentiment" in scores and "intent" not in scores
+    frame = pd.DataFrame({"target": ["intent", "sentiment"], "language": ["de", "de"]})
+    shown = texts(tables.formatted(frame, marks=marks))
+    assert shown == [["intent (dev)", "de (dev)"], ["sentiment", "de"]]
+    kept = tables.marked(frame, marks, languages=False)
+    assert kept["language"].tolist() == ["de", "de"]
+    several = pd.DataFrame({"targets": ["intent, sentiment", "all 3"], "theta": [1.0, 2.0]})
+    assert texts(tables.formatted(several, marks=marks))[0][0] == "intent (dev), sentiment"
+    counts = pd.DataFrame({"language": ["de"], "targets": [3]})
+    assert tables.marked(counts, marks).equals(counts) and tables.marked(frame, {}) is frame
+    for table in (frame, several, counts):
+        assert tables.formatted(table).data == tables.formatted(table, marks={}).data
+
+
+def test_results_say_what_each_score_was_tested_and_trained_on(said):
+    study, first, _ = said
+    results = tables.results(study)
+    own = results[results.target == "intent"]
+    assert set(own.tested_on) == {"development"} and set(own.trained_on) == {"partial"}
+    names = results[results.target == "emoji-names"].groupby("language").tested_on.unique()
+    assert names[first].tolist() == ["partial"] and set(results.trained_on) == {"", "partial"}
+    assert set(results[results.target == "sentiment"].tested_on) == {""}
+    plain = tables.results(dataclasses.replace(study, provenance={}))
+    assert plain.equals(results.drop(columns=["tested_on", "trained_on"]))
+
+
+def test_the_readme_table_and_the_latex_table_say_it(said):
+    study, *_ = said
+    comparison = stats.compare(study.predictions)
+    checked = checks.manipulation_checks(study, "standard", "dann")
+    values = summary.summarise(study, comparison, checked)
+    text = summary.readme_table(values)
+    assert "| intent (dev) " in text and "| sentiment " in text
+    assert "dev: the development set under the test's name" in text
+    assert "intent (dev) &" in summary.latex(values)
+    study = dataclasses.replace(study, provenance={})
+    values = summary.summarise(study, comparison, checked)
+    assert not any("data" in row for row in values["table"])
+    assert "Behind a target" not in summary.readme_table(values)

@@ -24,6 +24,7 @@ from typing import Any
 from xgrl.arms import ARMS, arm_spec, is_arm, refusal
 from xgrl.execution import failures, placement
 from xgrl.execution.grid import check_arms
+from xgrl.prepare.needed_files import not_official, wrong_files
 from xgrl.runs import params, records
 from xgrl.runs.params import nearest_names
 from xgrl.runs.study_files import parse
@@ -137,6 +138,10 @@ def check_study(config: dict[str, Any]) -> params.Study:
     study = params.load_study(config)
     check_names(study.scientific.model_dump() | {"sources": study.fixed.sources})
     check_arms(study)
+    official = study.fixed.test_data == "official"
+    if official and (other := not_official(study.job("01_prepare"))):
+        todo = "leave these out, or say fixed.test_data: any"
+        raise Refused(f"fixed.test_data='official': {'; '.join(other)}; {todo}")
     for name in study.scientific.targets:
         first = TABLES["target"][name].first
         if first and f"{name}-first" not in study.nuisance.target.steps:
@@ -152,6 +157,14 @@ def check_job(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
     except ValueError as error:
         raise Refused(str(error)) from None
     check_names(values)
+    try:
+        wrong = wrong_files(values) if notebook == "01_prepare" else []
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    if wrong:
+        (task, split, language, _, what), todo = wrong[0], "make check-data lists all"
+        first = f"{task} {split} {language}: {what}".strip()
+        raise Refused(f"{len(wrong)} files are missing or wrong, first {first}; {todo}")
     home, outputs = folder_of(notebook, values).resolve(), Path(values["outputs"]).resolve()
     if not home.is_relative_to(outputs):
         reason = f"a symbolic link in it leads to {home}; name the folder itself as outputs"

@@ -30,6 +30,7 @@ from xgrl.prepare.select_rows import Job, generator, load_rows, schema_of, targe
 from xgrl.tasks import find_task, messages, parallel, typology
 from xgrl.tasks.formats import Task, features
 from xgrl.tasks.leakage import normalise
+from xgrl.tasks.sources.files import data_folder
 from xgrl.tasks.sources.packages import SourceError
 
 # share of translated rows that must have the label of the English row with their id
@@ -107,7 +108,7 @@ def _modelling(job: Job, unlabelled: Dataset, tokenizer: Tokenizer, lengths: np.
 
 def _load_pairs(job: Job, languages: Iterable[str]) -> Dataset | None:
     """Translation pairs of those of the languages that the study's source has, None for none."""
-    source = (_source(job), job["path"] or None, job["targets"])
+    source = (_source(job), data_folder(job["path"]) or None, job["targets"])
     known = [language for language in languages if parallel.has_pairs(language, *source)]
     return parallel.load_parallel(known, *source) if known else None
 

@@ -18,6 +18,7 @@ from xgrl.prepare.lengths import choose_lengths
 from xgrl.tasks import MOST, RowsLost, find_task, load_task
 from xgrl.tasks.formats import Task
 from xgrl.tasks.sources import SourceError
+from xgrl.tasks.sources.files import data_folder
 from xgrl.tasks.unlabelled import SOURCES, load_unlabelled
 
 Job = Mapping[str, Any]  # the parameters of 01_prepare
@@ -86,7 +87,7 @@ def load_rows(task: Task, language: str, split: str, job: Job) -> Dataset:
     if source is None:
         known = ", ".join(task.sources)
         raise ValueError(f"sources={job['sources']}: {task.name!r} comes from {known} only")
-    path = job["path"] if source == "files" else None
+    path = data_folder(job["path"]) or None if source == "files" else None
     return load_task(task.name, language, split, source, path, task.role)
 
 
@@ -298,7 +299,8 @@ def choose_unlabelled(
     """
     languages, count = job["unlabelled_languages"], job["unlabelled_rows"]
     source = next(source for source in job["sources"] if source in SOURCES)
-    rows = load_unlabelled(languages, source, job["path"] or None, without=job["targets"])
+    folder = data_folder(job["path"]) or None
+    rows = load_unlabelled(languages, source, folder, without=job["targets"])
     wanted, rng = count + job["probe_rows"], generator(job["master_seed"], "unlabelled")
     matched = choose_lengths(rows, languages, wanted, job["max_length"], tokenizer, lengths, rng)
     order = rng.permutation(wanted)

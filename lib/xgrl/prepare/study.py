@@ -25,7 +25,7 @@ from xgrl.prepare.parts import write_contents
 from xgrl.prepare.select_rows import Job, choose_unlabelled, gather, remembered, target_languages
 from xgrl.prepare.write import encode_all, heads, special_ids, write_prepared
 from xgrl.runs import records
-from xgrl.tasks import MUCH, RowsLost, data_card
+from xgrl.tasks import MUCH, RowsLost, data_card, provenance_of
 
 
 @dataclass
@@ -95,7 +95,7 @@ class StudyRows:
         counts = {name: len(rows) for name, rows in self.corpora.items()}
         counts["parallel_texts"] = len(pairs)
         names = (self.job[key] for key in ("intermediate", "targets", "sources"))
-        card = data_card(*names, counts)
+        card = data_card(*names, counts, self.job["path"])
         return {"leakage": pd.concat(self.leaks), "languages": languages, "data_card": card}
 
 
@@ -143,6 +143,9 @@ def finish(folder: Path, rows: StudyRows, kept: int, started: float) -> Prepared
         "heads": labels, "leaked_rows_dropped": rows.dropped,
         "contents": write_contents(folder, rows.corpora, labels),
     }  # fmt: skip
+    corpora = [*rows.corpora, *(["parallel_texts"] if len(rows.measured["parallel_texts"]) else [])]
+    if known := provenance_of(corpora, job["sources"], job["path"]):
+        metrics["provenance"] = known
     about = {"parameters": job, "metrics": metrics, "started": started, "warnings": rows.left_out}
     records.finish(folder, phase="prepare", **about)
     return Prepared.of(job["outputs"], job["study"])

@@ -5,7 +5,7 @@ few bytes a key and row.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Study:
     discriminator saw it, distances from English. audit: what is missing, doubled or mixed (columns
     check, found, ok). beside: folders of runs that the study file does not ask for, not counted.
     average: what the study file has the primary average weigh the same, targets or groups.
+    provenance: what data from files are, by corpus (01's record); {} where none are.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Study:
     audit: pd.DataFrame
     beside: tuple[str, ...] = ()
     average: str = "targets"
+    provenance: dict[str, str] = field(default_factory=dict)
 
     @property
     def seen(self) -> dict[str, bool]:
@@ -110,17 +112,18 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     layers["stage"] = layers["stage"].astype(object).fillna("intermediate")
     scores = pa.concat_tables(predictions, promote_options="default").unify_dictionaries()
     scores = scores.to_pandas(self_destruct=True, split_blocks=True)
-    prepared, lost = folder / "prepared", []
+    prepared, lost, provenance = folder / "prepared", [], {}
     if (prepared / "run.json").exists():
-        said = records.verify_hashes(prepared, "languages.csv")["warnings"]
-        lost = [sentence for sentence in said if sentence.endswith(LOST)]
+        said = records.verify_hashes(prepared, "languages.csv")
+        lost = [sentence for sentence in said["warnings"] if sentence.endswith(LOST)]
+        provenance = said["metrics"].get("provenance", {})
     known = (prepared / "languages.csv").exists()
     languages = _csv(prepared / "languages.csv") if known else pd.DataFrame()
     tidy = frame, curves, scores, layers, maps, parallel, languages
     cells = [tuple(job[key] for key in KEYS) for job in asked.values() if "target" in job]
     found = audit(frame, unfinished, cells, beside, lost)
     average = planned.scientific.average if planned else "targets"
-    return Study(folder.name, folder, *tidy, found, tuple(beside), average=average)
+    return Study(folder.name, folder, *tidy, found, tuple(beside), average, provenance)
 
 
 def _refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> None:

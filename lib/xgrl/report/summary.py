@@ -11,6 +11,7 @@ import pandas as pd
 from xgrl import stats
 from xgrl.arms import arms_in_order
 from xgrl.report.load_study import Study
+from xgrl.report.tables import marks
 from xgrl.runs import records
 
 UNKNOWN = "not estimable"
@@ -37,9 +38,13 @@ def summarise(
     average = macro.mul(c.weights, axis=0).sum(min_count=len(macro))
     whole = {"theta": c.theta, "low": c.ci[0], "high": c.ci[1], "p": c.p}
     rows = [{"target": "all targets", "scores": average.to_dict()} | whole]
+    marked = marks(study)
     for row in c.per_task.itertuples():
+        data = {"data": mark} if (mark := marked.get((row.target, ""))) else {}
         effect = {"theta": row.theta, "low": row.low, "high": row.high, "p": row.p_holm}
-        rows.append({"target": row.target, "scores": macro.loc[row.target].to_dict()} | effect)
+        rows.append(
+            {"target": row.target, "scores": macro.loc[row.target].to_dict()} | effect | data
+        )
     values = {"study": study.name, "verdict": str(c), "baseline": c.baseline}
     values |= {"treatment": c.treatment, "arms": list(macro.columns), "blocks": c.n_blocks}
     values |= {"table": rows, "checks": checked, "audit": study.audit, "comparison": c.summary()}
@@ -60,12 +65,19 @@ def write(folder: str | Path, summary: Mapping[str, Any], results: pd.DataFrame)
     records.write_bytes(Path(folder) / "results.tex", latex(summary).encode())
 
 
+def data_mark(row: Mapping[str, Any]) -> str:
+    """What stands behind the target of a row of the results table: nothing, or " (dev)" as in
+    `xgrl.report.tables.marks`.
+    """
+    return f" ({row['data']})" if row.get("data") else ""
+
+
 def _scores(summary: Mapping[str, Any], name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The results table in numbers, and its first columns as text: target, called `name`, arms."""
     table, arms = pd.DataFrame(summary["table"]), summary["arms"]
     scores = pd.DataFrame(table["scores"].tolist(), columns=arms).astype(float)
     texts = scores.map(lambda score: "–" if np.isnan(score) else f"{score:.1f}")
-    texts.insert(0, name, table["target"])
+    texts.insert(0, name, [row["target"] + data_mark(row) for row in summary["table"]])
     return table.astype(dict.fromkeys(("theta", "low", "high", "p"), float)), texts
 
 
@@ -120,6 +132,9 @@ def readme_table(summary: Mapping[str, Any]) -> str:
         f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most "
         f"{summary['peak_memory_mb']:.0f} MB a job."
     )
+    if any(map(data_mark, summary["table"])):
+        notes += " Behind a target: what its data folder says of a test set that is not official"
+        notes += " (dev: the development set under the test's name)."
     return f"{verdict}\n\n{_markdown(texts)}\n{notes}\n"
 
 

@@ -4,7 +4,9 @@ A number that a run did not record stays missing, and `formatted` prints it as "
 """
 
 import html
+import re
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -21,6 +23,8 @@ from xgrl.arms import arms_in_order
 from xgrl.report.checks import BELOW_CHANCE
 from xgrl.report.completeness import KEYS
 from xgrl.report.load_study import Study
+from xgrl.tasks import mixture_parts
+from xgrl.tasks.files.provenance import OFFICIAL, SHORT
 
 COSTS = {  # of a training run, by what the record holds
     "examples": ["labelled_examples", "unlabelled_examples"],
@@ -45,16 +49,17 @@ def formatted(
     digits: int | Mapping[str, int] = 2,
     missing: str = "not recorded",
     empty: str = "nothing",
+    marks: Mapping[tuple[str, str], str] | None = None,
 ) -> HTML:
     """A table to be read: numbers to the right, p values by `stats.p_format`, text to the left.
 
     digits: of floats, or by column; large ones are shown as 1.2e+06. An index that has a name
     becomes a column, one that only counts is hidden; a table without rows is the sentence `empty`.
-    The same table is the same bytes.
+    The same table is the same bytes. Targets and languages are `marked`.
     """
     if not len(frame):
         return HTML(f"<p>{html.escape(empty)}</p>")
-    frame = frame if frame.index.names == [None] else frame.reset_index()
+    frame = marked(frame if frame.index.names == [None] else frame.reset_index(), marks or {})
     style = Styler(frame, uuid=f"{zlib.crc32(frame.to_csv().encode()):08x}", cell_ids=False)
     for name in frame:
         is_p = str(name) == "p" or str(name).startswith(("p_", "tost_p"))
@@ -76,6 +81,50 @@ def _text(value: Any, is_p: bool, places: int, missing: str) -> str:
         return missing
     number = f"{value:.{places}f}" if abs(value) < 1e5 else f"{value:.3g}"
     return html.escape(stats.p_format(value)) if is_p else number
+
+
+def marks(study: Study) -> dict[tuple[str, str], str]:
+    """What stands behind a target's name by (target, "") and behind a language's by (target,
+    language) where the data folder does not call the test set official: "dev" (the development set
+    under the test's name), "partial", "replaced", "not stated", or in how many of the zero-shot
+    languages; {} where no test set is from files.
+    """
+    tested: dict[str, dict[str, str]] = {}
+    for corpus, status in study.provenance.items():
+        if match := re.fullmatch("target/(.+)/(?:test|queries)-(.+)", corpus):
+            tested.setdefault(match[1], {})[match[2]] = "" if status == OFFICIAL else status
+    found = {}
+    for target, languages in tested.items():
+        said = {language: SHORT.get(status, status) for language, status in languages.items()}
+        foreign = [status for language, status in said.items() if language != "en"]
+        counts = Counter(filter(None, foreign))
+        parts = [status + f" in {n}" * (n < len(foreign)) for status, n in counts.items()]
+        of = f" of {len(foreign)}" * any(n < len(foreign) for n in counts.values())
+        found |= {(target, ""): f"{', '.join(parts)}{of}"} if parts else {}
+        found |= {(target, language): status for language, status in said.items() if status}
+    return found
+
+
+def marked(
+    frame: pd.DataFrame, marks: Mapping[tuple[str, str], str], languages: bool = True
+) -> pd.DataFrame:
+    """A table with `marks` behind the names of its targets, in columns or as columns, and unless
+    `languages` is False behind those of the languages of a target.
+    """
+    if not marks:
+        return frame
+    names = {target: f"{target} ({mark})" for (target, code), mark in marks.items() if not code}
+    frame = frame.rename(columns=names)
+    if languages and {"target", "language"} <= set(frame):
+        pairs = [*zip(frame["target"].astype(str), frame["language"].astype(str), strict=True)]
+        texts = [f"{p[1]} ({marks[p]})" if p in marks else p[1] for p in pairs]
+        frame = frame.assign(language=texts)
+    for column in {"target", "targets", "subject"} & set(frame):
+        if not is_numeric_dtype(frame[column]):
+            lists = frame[column].astype(str).str.split(", ")
+            texts = [", ".join(names.get(name, name) for name in each) for each in lists]
+            frame = frame.assign(**{column: texts})
+    return frame
 
 
 def descriptive(study: Study) -> pd.DataFrame:
@@ -131,21 +180,36 @@ def results(study: Study) -> pd.DataFrame:
     """Every score of every run, tidy, in percent; dev accuracy at its intermediate task.
 
     Columns study, intermediate, arm, target, seed, language, metric, score, n, seen: whether the
-    study's discriminator read text in the language (empty where 01 did not record it).
+    study's discriminator read text in the language (empty where 01 did not record it); where some
+    data are from files also tested_on and trained_on, what their folder says of them (else "").
     """
-    rows = []
+    rows, said = [], study.provenance
+
+    def of(*corpora: str) -> str:
+        return " and ".join(dict.fromkeys(said[name] for name in corpora if name in said))
+
+    tasks = [name for name in study.runs.intermediate.unique() if name != "none"]
     for run in study.runs.to_dict("records"):
         keys = {key: run[key] for key in ("study", *KEYS)}
         if run["phase"] == "intermediate":
             english = {"language": "en", "metric": "dev_accuracy", "score": run["dev_accuracy"]}
+            parts = mixture_parts(run["intermediate"], tasks) if said else []
+            for column, split in (("tested_on", "dev"), ("trained_on", "train")):
+                english[column] = of(*(f"intermediate/{part}/{split}" for part in parts))
             rows.append(keys | english | {"target": run["intermediate"], "n": run["dev_n"]})
         elif run["phase"] == "target":
             keys["metric"] = run.get("metric") or "accuracy"
+            own = f"target/{run['target']}"
+            keys["trained_on"] = of(f"{own}/first", f"{own}/train")
             for name, score in run["scores"].items():
-                rows.append(keys | {"language": name, "score": score, "n": run["examples"][name]})
-    columns = ["study", *KEYS, "language", "metric", "score", "n"]
-    frame = pd.DataFrame(rows, columns=columns).sort_values(columns[:-2], ignore_index=True)
-    return frame.astype({"n": "int64"}).assign(seen=frame.language.map(study.seen))
+                row = {"language": name, "score": score, "n": run["examples"][name]}
+                row["tested_on"] = of(f"{own}/test-{name}", f"{own}/queries-{name}")
+                rows.append(keys | row)
+    columns = ["study", *KEYS, "language", "metric"]
+    further = ["score", "n", *(["tested_on", "trained_on"] if said else [])]
+    frame = pd.DataFrame(rows, columns=[*columns, *further])
+    frame = frame.sort_values(columns, ignore_index=True).astype({"n": "int64"})
+    return frame.assign(seen=frame.language.map(study.seen))
 
 
 def costs(study: Study, baseline: str) -> pd.DataFrame:

@@ -134,7 +134,9 @@ class Fixed(Closed):
 
     encoder: Annotated[str, Field(min_length=1)]
     sources: Sources
-    path: str
+    path: str  # of source files; "": $XGRL_DATA says it
+    # official: test sets from files that provenance.yaml does not call so are refused
+    test_data: Literal["any", "official"] = "any"
     trained_layers: Layer  # top layers that are trained; -1 = all
     # layer whose mean pool searches where no dual encoder is trained; -1 = last
     retrieval_layer: Layer
@@ -311,8 +313,8 @@ class Study(Closed):
                 given = getattr(getattr(n, stage), key)
                 if missing := [t for t in tasks if t not in given and "default" not in given]:
                     yield f"nuisance.{stage}.{key}: nothing for {missing} and no 'default'"
-        if ("files" in f.sources) != bool(f.path):
-            reason = "source 'files' needs the folder that holds them, other sources have none"
+        if f.path and "files" not in f.sources:
+            reason = "only source 'files' reads a folder; name it among fixed.sources"
             yield f"fixed.path={f.path!r}: {reason}"
 
     def job(self, notebook: str, method: str = "", **wildcards: Any) -> dict[str, Any]:

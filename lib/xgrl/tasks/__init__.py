@@ -14,9 +14,11 @@ import pyarrow as pa
 from xgrl.runs.cache import cached_table
 from xgrl.tasks import messages, parallel, unlabelled
 from xgrl.tasks.files import TATOEBA
+from xgrl.tasks.files.provenance import NOT_STATED, describe, part_of, read_provenance
 from xgrl.tasks.formats import Task, inputs_version, named, validate
 from xgrl.tasks.intermediate import INTERMEDIATE
 from xgrl.tasks.own import OwnTask, own_tasks
+from xgrl.tasks.sources.files import data_folder
 from xgrl.tasks.sources.fixture import fixture_rows
 from xgrl.tasks.targets import TARGETS
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 TEXTS = {"unlabelled": unlabelled, "language-modelling": messages}  # by corpus
 TEXTS |= dict.fromkeys(("pairs", "parallel_texts"), parallel)
+FOLDER_OF = {unlabelled: "unlabelled", messages: "unlabelled", parallel: "parallel"}
 CARD = ("task", "role", "format", "source", "licence", "rows", "languages", "notes")
 MUCH, MOST = 0.05, 0.5  # shares of rows left out: said where 01 ends and in the report, refused
 WITHOUT_WORDS = "missing tokens"  # of treebanks without their words: counted, no loss
@@ -131,9 +134,35 @@ def load_task(
     return Dataset(table, fingerprint=secrets.token_hex(8))
 
 
+def provenance_of(corpora: Iterable[str], sources: Iterable[str], path: str) -> dict[str, str]:
+    """What the corpora from "files" are, by corpus: official, development, partial, replaced or
+    "not stated", as the folder `path` says (`read_provenance`); {} where none is from there.
+    """
+    if "files" not in sources:
+        return {}
+    said, statuses = read_provenance(data_folder(path)), {}
+    for corpus in corpora:
+        role, _, rest = corpus.partition("/")
+        if rest:
+            name, _, split = rest.partition("/")
+            task = find_task(name, role)
+            if split == "first":
+                task, split = find_task(task.first, "intermediate"), "train"
+            split, language = re.fullmatch(r"((?:dev-)?[a-z]+)(?:-(.+))?", split).groups()
+            known, name = task.sources, task.name
+        else:
+            known, name = TEXTS[corpus].SOURCES, FOLDER_OF[TEXTS[corpus]]
+            split, language = "train", ""
+        if next(source for source in sources if source in known) == "files":
+            part = part_of(said, name, split, language or "en")
+            statuses[corpus] = part.status if part else NOT_STATED
+    return statuses
+
+
 def data_card(
-    intermediate: Iterable[str], targets: Iterable[str], sources: list[str], rows: Mapping[str, int]
-) -> "pd.DataFrame":
+    intermediate: Iterable[str], targets: Iterable[str], sources: list[str],
+    rows: Mapping[str, int], path: str = "",
+) -> "pd.DataFrame":  # fmt: skip
     """What a study's data are: one row a task of `intermediate` and `targets`, and last the texts
     without a task that are among `rows`, their role "text".
 
@@ -146,7 +175,7 @@ def data_card(
     # a quarter of a second, which a job that only checks its parameters is spared
     import pandas as pd
 
-    lines = []
+    lines, said = [], read_provenance(data_folder(path)) if "files" in sources else {}
     for role, names in (("intermediate", intermediate), ("target", targets)):
         for task in [find_task(name, role) for name in names]:
             counts: dict[str, list[int]] = {}  # by split, over languages
@@ -162,16 +191,20 @@ def data_card(
             origin, licence, note = f"{source}: {task.origin}", task.licence, task.note
             if source == "fixture":
                 origin, licence, note = unlabelled.FIXTURE_CARD
-            what = (task.name, role, task.format, origin, licence)
-            lines.append((*what, ", ".join(spans), " ".join(task.languages), note))
+            words, own = describe(said, task.name) if source == "files" else ("", "")
+            what = (task.name, role, task.format, origin, own or licence)
+            lines.append((*what, ", ".join(spans), " ".join(task.languages), note, words))
     for name in [name for name in TEXTS if name in rows]:
         table = TEXTS[name].SOURCES
         source = next(source for source in sources if source in table)
         origin, licence, note = TEXTS[name].CARD[source]
         what = (name, "text", "pairs" if name == "pairs" else "sentences")
         origin = origin if source == "fixture" else f"{source}: {origin}"
-        lines.append((*what, origin, licence, f"{rows[name]:,}", " ".join(table[source]), note))
-    return pd.DataFrame(lines, columns=CARD)
+        words, own = describe(said, FOLDER_OF[TEXTS[name]]) if source == "files" else ("", "")
+        counted = f"{rows[name]:,}", " ".join(table[source]), note
+        lines.append((*what, origin, own or licence, *counted, words))
+    card = pd.DataFrame(lines, columns=[*CARD, "provenance"])
+    return card if "files" in sources else card[list(CARD)]
 
 
 def task_table() -> str:

@@ -6,7 +6,7 @@ where it is there, serves all splits. XTREME cuts the ids of TyDiQA's training q
 numbers that many share, so upstream's training file, which it leaves beside them, is read first.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -103,16 +103,58 @@ HINTS = {  # what else to say where a file is missing
     "mewslix": "upstream's get-mewsli-x.sh makes it (the mentions from "
                "wikinews_mentions_no_text-test.jsonl)",
 }  # fmt: skip
+WHERE = {  # where a task's files can be had
+    "anli": "https://dl.fbaipublicfiles.com/anli/anli_v1.0.zip, SNLI and MultiNLI",
+    "bucc2018": "https://comparable.limsi.fr/bucc2018/bucc2018-task.html",
+    "ccg": "CCGbank, https://catalog.ldc.upenn.edu/LDC2005T13, for licensees",
+    "commonsenseqa": "https://www.tau-nlp.org/commonsenseqa",
+    "cosmosqa": "https://github.com/wilburOne/cosmosqa",
+    "hellaswag": "https://github.com/rowanz/hellaswag",
+    "lareqa": "https://github.com/google-research-datasets/lareqa; to train on: SQuAD v1.1",
+    "mewslix": "https://github.com/google-research/google-research, get-mewsli-x.sh",
+    "mlqa": "https://github.com/facebookresearch/MLQA; to train on: SQuAD v1.1",
+    "mnli": "https://cims.nyu.edu/~sbowman/multinli; translated: XNLI-MT-1.0",
+    "panx": "https://github.com/afshinrahimi/mmner, or XTREME's script",
+    "parallel": "any translations, as https://github.com/MicrosoftTranslator/NTREX",
+    "pawsx": "https://github.com/google-research-datasets/paws",
+    "qqp": "https://gluebenchmark.com/tasks",
+    "siqa": "https://storage.googleapis.com/ai2-mosaic/public/socialiqa/socialiqa-train-dev.zip",
+    "squad": "https://rajpurkar.github.io/SQuAD-explorer",
+    "squad2": "https://rajpurkar.github.io/SQuAD-explorer",
+    "tatoeba": "https://github.com/facebookresearch/LASER, data/tatoeba/v1",
+    "tydiqa": "https://github.com/google-research-datasets/tydiqa, the gold passage task",
+    "udpos": "https://universaldependencies.org, 2.7, or XTREME's script",
+    "unlabelled": "any sentences of one corpus, as https://github.com/MicrosoftTranslator/NTREX",
+    "xcopa": "https://github.com/cambridgeltl/xcopa; COPA of https://super.gluebenchmark.com/tasks",
+    "xnli": "https://github.com/facebookresearch/XNLI; to train on: MultiNLI",
+    "xquad": "https://github.com/google-deepmind/xquad; to train on: SQuAD v1.1",
+}
+Wanted = tuple[Sequence[str], Sequence[str]]  # folders, and names of which any one will do
+
+
+def _readers(request: Request) -> dict[str, read.Reader]:
+    """Names of `LAYOUTS` for a split and language, the preferred first, and what reads each."""
+    readers = {}
+    for tasks, splits, names, reader in LAYOUTS:
+        if request.task in tasks.split() and request.split in splits.split():
+            readers |= dict.fromkeys(request.fill(names).split(), reader)
+    return readers
+
+
+def wanted(task: str, language: str, split: str) -> list[Wanted]:
+    """The files that a split of a task in `LAYOUTS` is read from."""
+    if task == "anli":
+        return [file for part in _anli(split) for file in wanted(part, language, split)]
+    folders, names = FOLDERS.get(task, task).split(), list(_readers(Request(task, language, split)))
+    labels = [(folders, [names[0], f"{split}-labels.lst"])] if task == "siqa" else []
+    return [(folders, names), *labels]
 
 
 def load(task: str, language: str, split: str, path: Path | None) -> Iterator[Row]:
     """The rows of a split of a task in `LAYOUTS`, from the first of its names that is there in
     ``<path>/<task>/`` or ``<path>``; SourceError: no such file, or one that is not what it must be.
     """
-    request, readers = Request(task, language, split), {}
-    for tasks, splits, names, reader in LAYOUTS:
-        if task in tasks.split() and split in splits.split():
-            readers |= dict.fromkeys(request.fill(names).split(), reader)
+    readers = _readers(request := Request(task, language, split))
     names, folders = list(readers), FOLDERS.get(task, task).split()
     find(path, folders, names, HINTS.get(task, ""))  # refuses a folder without any of them
     name = next(name for name in names if find_all(path, folders, [name]))
@@ -123,8 +165,12 @@ def load(task: str, language: str, split: str, path: Path | None) -> Iterator[Ro
 
 def anli(language: str, split: str, path: Path | None) -> Iterator[Row]:
     """SNLI, MultiNLI and the three rounds of ANLI together; dev is ANLI's development sets."""
-    for task in (*(("snli", "mnli") if split == "train" else ()), "anli-r1", "anli-r2", "anli-r3"):
+    for task in _anli(split):
         yield from load(task, language, split, path)
+
+
+def _anli(split: str) -> list[str]:
+    return [*(("snli", "mnli") if split == "train" else ()), "anli-r1", "anli-r2", "anli-r3"]
 
 
 def ccg(language: str, split: str, path: Path | None) -> Iterator[Row]:

@@ -15,7 +15,8 @@ XTREME's script sorts the English side of Tatoeba, so that lines no longer match
 from collections.abc import Iterator
 from pathlib import Path
 
-from xgrl.tasks.files.layouts import load
+from xgrl.tasks.files import layouts
+from xgrl.tasks.files.layouts import Wanted, load
 from xgrl.tasks.formats import Row
 from xgrl.tasks.rows import TATOEBA, answer_pair, sentence_of
 from xgrl.tasks.sources import SourceError, unlike
@@ -25,17 +26,34 @@ COLUMNS = ("id", "sentence")
 LAREQA = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 
 
+def wanted(task: str, language: str, split: str) -> list[Wanted]:
+    """The files that a split of one of these tasks is read from."""
+    if task == "lareqa" and split in ("train", "dev"):
+        return layouts.wanted("squad", language, split)
+    if task == "lareqa":
+        return [(["lareqa"], _names(language))]
+    if task == "tatoeba":
+        code = TATOEBA.get(language, language)
+        names = [f"tatoeba.{code}-eng.{side}" for side in (code, "eng")]
+        return [(["tatoeba"], [name, f"v1/{name}"]) for name in names]
+    pair, files = f"{language}-en", []
+    parts = ("sample", "dev") if split.startswith("dev_") else ("training", "test")
+    for side in (language, "en", "gold"):
+        names = [f"{pair}.{part}.{side}" for part in parts]
+        files.append((["bucc2018", "bucc"], [*names, *(f"{pair}/{name}" for name in names)]))
+    return files
+
+
 def tatoeba(language: str, split: str, path: Path | None) -> Iterator[Row]:
     """Sentences (queries) and their English translations (candidates) of a language, a 2-letter
     code of XTREME-R or a 3-letter code of LASER; line numbers are ids, within a language.
     """
     code = TATOEBA.get(language, language)
-    names = [f"tatoeba.{code}-eng.{side}" for side in (code, "eng")]
     hint = ""
     if source.find_all(path, ("tatoeba",), [f"{language}-en.{language}"]):
         hint = f"XTREME's script sorted {language}-en.en, so that its lines match no more: "
         hint += "add LASER's two files"
-    files = [source.find(path, ("tatoeba",), [name, f"v1/{name}"], hint) for name in names]
+    files = [source.find(path, *file, hint) for file in wanted("tatoeba", language, split)]
     foreign, english = (sum(1 for _ in source.read_lines(file)) for file in files)
     if foreign != english:
         counts = f"{foreign} lines in .{code} but {english} in .eng; fetch both anew"
@@ -53,9 +71,8 @@ def bucc2018(language: str, split: str, path: Path | None) -> Iterator[Row]:
     candidate's gold is [].
     """
     pair = f"{language}-en"
-    upstream, xtreme = ("sample", "dev") if split.startswith("dev_") else ("training", "test")
-    names = [f"{pair}.{part}.{language}" for part in (upstream, xtreme)]
-    first = source.find(path, ("bucc2018", "bucc"), [*names, *(f"{pair}/{name}" for name in names)])
+    upstream = "sample" if split.startswith("dev_") else "training"
+    first = source.find(path, *wanted("bucc2018", language, split)[0])
     # All three files have to be upstream's or all XTREME's; upstream's own "test" has no gold.
     part, hint = first.name.split(".")[1], source.withheld([f"{pair}.{upstream}.gold"])
     files = {}

@@ -11,6 +11,7 @@ errors.
 import csv
 import itertools
 import json
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,13 @@ from xgrl.tasks.sources import SourceError, some, unlike
 Record = dict[str, Any]
 Numbered = Iterable[tuple[int, Any]]  # (line number from 1, what the line holds)
 ANEW = "fetch the file anew"
+
+
+def data_folder(path: str | Path) -> str | Path:
+    """The folder that a study file names as ``path``, or where it names none ``$XGRL_DATA``; ""
+    where neither does.
+    """
+    return path or os.environ.get("XGRL_DATA", "")
 
 
 def find_all(root: str | Path, folders: Sequence[str], patterns: Sequence[str]) -> list[Path]:

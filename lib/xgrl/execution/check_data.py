@@ -1,0 +1,48 @@
+"""Is all there that a study reads from files of the user's?
+
+    python -m xgrl.execution.check_data params/base.yaml params/xtreme-r.yaml    (make check-data)
+
+Every file, language and split that is missing or not what it should be, by task, in one table, with
+where it can be had; exit code 2 then.
+"""
+
+import sys
+
+from xgrl.runs.study_files import read_study
+
+
+def check(files: list[str]) -> str:
+    """What to say of the files of a study; ValueError with the table of what is wrong."""
+    config = read_study(*files)
+    fixed = config.get("fixed")
+    if "files" not in str(fixed.get("sources") if isinstance(fixed, dict) else ""):
+        return f"study {config.get('study')} reads no files of yours"
+    # a second to import
+    from xgrl.execution.execute import check_study
+    from xgrl.execution.grid import arms_with_texts
+    from xgrl.prepare.needed_files import COLUMNS, folder_of, needed, wrong_files
+
+    study = check_study(config)
+    job = study.job("01_prepare", arms=arms_with_texts(study))
+    folder, wrong = folder_of(job), wrong_files(job)
+    if wrong:
+        rows = [COLUMNS, *wrong]
+        widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+        lines = ["  ".join(map(str.ljust, row, (*widths, 0))) for row in rows]
+        raise ValueError("\n".join([f"files of study {study.study} in {folder}:", *lines]))
+    there = sum(what.task != "parallel" for what in needed(job))
+    return f"study {study.study}: all {there} splits and languages are in {folder}"
+
+
+def main(files: list[str]) -> int:
+    """Command line; 0, or 2 where something is missing."""
+    try:
+        print(check(files))
+    except ValueError as error:
+        print(f"refused: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
