@@ -73,6 +73,8 @@ def test_a_pair_without_one_of_its_texts_is_dropped_and_counted(texts):
     assert not len(checked.table) and checked.dropped == {f"empty {empty}": 1}
 
 
-def test_a_task_of_single_texts_has_no_second_ones():
-    checked = validate([GOOD["classification"]], "classification", ["x", "y"])
+@pytest.mark.parametrize("blank", ["", " ", "\u3000\n"])
+def test_a_task_of_single_texts_has_no_second_ones(blank):
+    row = GOOD["classification"] | {"text_pair": blank}
+    checked = validate([row], "classification", ["x", "y"])
     assert checked.table.to_pylist() == [GOOD["classification"]] and not checked.dropped

@@ -192,6 +192,8 @@ def _kept(
             row = row | {"tags": [index(tag) for tag in row["tags"]]}
         elif isinstance(row.get("label"), str):
             row = row | {"label": index(row["label"])}
+        if (pair := row.get("text_pair")) and not pair.strip():
+            row = row | {"text_pair": ""}  # a blank is no second text
         reason = _fault(row, format, columns, len(labels))
         if reason is None and row["id"] in seen:
             reason = "duplicate id"
