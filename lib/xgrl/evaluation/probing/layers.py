@@ -230,7 +230,8 @@ def collapsed(table: pd.DataFrame, parallel: pd.DataFrame) -> list[str]:
             names.append("distances of languages")
         if place in lost:
             names.append(f"cka of translations ({lost[place]})")
-        if names:
+        if names or row["rank"] == 0:
             found = "{}, layer {}: collapsed features, effective rank".format(*place)
-            warnings.append(f"{found} {row['rank']:.1f}; not estimable: {', '.join(names)}")
+            lacks = ", ".join(names) or "nothing"
+            warnings.append(f"{found} {row['rank']:.1f}; not estimable: {lacks}")
     return warnings
