@@ -12,6 +12,7 @@ import pickle
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -238,16 +239,24 @@ def test_archive_members_stay_in_their_folder_and_links_are_not_followed(tmp_pat
     assert not list(tmp_path.rglob("out.txt"))
 
 
-def test_sockets_lie_in_folders_of_one_user(tmp_path, monkeypatch):
-    monkeypatch.setattr(kernels.tempfile, "gettempdir", lambda: str(tmp_path))
+@pytest.fixture
+def short_folder():
+    """A temporary folder whose name leaves room for a socket's: that of pytest may be too long."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_sockets_lie_in_folders_of_one_user(short_folder, monkeypatch):
+    monkeypatch.setattr(kernels.tempfile, "gettempdir", lambda: str(short_folder))
     base = kernels._base()
+    assert base.parent == short_folder
     assert base.stat().st_mode & 0o777 == 0o700
     base.chmod(0o755)
     with pytest.raises(PermissionError, match="must be this user's alone"):
         kernels._base()
     base.rmdir()
-    (tmp_path / "other").mkdir(mode=0o700)
-    base.symlink_to(tmp_path / "other")  # somebody else's link
+    (short_folder / "other").mkdir(mode=0o700)
+    base.symlink_to(short_folder / "other")  # somebody else's link
     with pytest.raises(PermissionError):
         kernels._base()
     assert Path(kernels.tempfile.mkdtemp(prefix="xgrl-kernel-")).stat().st_mode & 0o777 == 0o700
