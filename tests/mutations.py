@@ -169,8 +169,8 @@ FAULTS = {
     ),
     "the public encoder with every seed": Fault(
         "execution/grid.py",
-        "s.seeds[:1] if once else s.seeds",
-        "s.seeds",
+        "seeds[:1] if once else seeds",
+        "seeds",
         ("execution/test_grid.py",),
     ),
     "batches of unlike lengths": Fault(

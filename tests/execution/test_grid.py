@@ -72,6 +72,35 @@ def test_a_name_that_is_both_an_intermediate_and_a_target_task():
     assert {target for target, _, arm, _ in found.target if arm == "cdan"} == {"qa", "intent"}
 
 
+def test_seeds_by_arm_ask_for_a_part_of_the_grid():
+    arms = ["none", "standard", "dann", "dann-0.01", "control"]
+    seeds = {"default": [0, 1], "control": [0], "none": [0, 1, 2], "dann": [1, 0, 3]}
+    found = grid(
+        study(
+            scientific={"arms": arms, "seeds": seeds, "probe_arms": ["dann"]},
+            nuisance={"lambda_max": {"dann-0.01": 0.01}},
+        )
+    )
+    trained = {arm: [s for task, a, s in found.intermediate if (task, a) == ("sarcasm", arm)]
+               for arm in arms}  # fmt: skip
+    assert trained == {
+        "none": [], "standard": [0, 1], "dann": [1, 0, 3], "dann-0.01": [1, 0, 3], "control": [0],
+    }  # fmt: skip
+    alone = [(target, seed) for target, _, arm, seed in found.target if arm == "none"]
+    assert alone == [("intent", 0), ("intent", 1), ("intent", 2), ("emoji-names", 0)]
+    cells = {(arm, seed) for _, _, arm, seed in found.target}
+    assert cells == {(arm, s) for arm in trained for s in trained[arm]} | {
+        ("none", s) for s in range(3)
+    }
+
+
+def test_an_arm_has_no_seed_that_its_checkpoints_lack():
+    arms = {"arms": ["standard", "dann", "centring"], "probe_arms": []}
+    seeds = {"default": [0, 1], "centring": [0, 1, 2]}
+    with pytest.raises(ValueError, match=r"checkpoints of 'standard', which has no seeds \[2\]"):
+        study(scientific=arms | {"seeds": seeds})
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

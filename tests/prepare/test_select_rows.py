@@ -206,6 +206,43 @@ def test_rows_of_a_target_that_is_not_parallel_are_drawn_from_the_whole_file(tar
     assert ten == chosen(10) != chosen(10, master_seed=7)
 
 
+def test_rows_languages_and_sources_by_task(monkeypatch):
+    values = job(
+        intermediate=["qa"],
+        targets=["qa", "intent", "xcopa", "lareqa", "bucc2018"],
+        languages={"default": ["en", "de"], "qa": [], "xcopa": ["et"]},
+        train_rows={"default": 40, "qa": 30, "target/qa": 20, "siqa": 11},
+        dev_rows={"default": 9, "intermediate/qa": 5},
+        test_rows={"default": 8, "intent": 6, "bucc2018": 4},
+    )
+    corpora, _ = select_rows.gather(values)
+    sizes = {name: len(rows) for name, rows in corpora.items()}
+    assert sizes["intermediate/qa/train"] == 30 and sizes["target/qa/train"] == 20
+    assert sizes["intermediate/qa/dev"] == 5 and sizes["target/qa/dev"] == 9
+    assert sizes["target/intent/train"] == 40 and sizes["target/intent/test-de"] == 6
+    assert sizes["target/xcopa/first"] == 11 and sizes["target/xcopa/test-et"] == 8
+    assert {name for name in sizes if "qa/test" in name} == {
+        f"target/qa/test-{code}" for code in ("en", "hi", "fa")
+    }
+    assert sizes["target/lareqa/queries-de"] == 8 and sizes["target/bucc2018/queries-de"] == 4
+    plain, _ = select_rows.gather(values | {"languages": ["en", "de"], "test_rows": 8})
+    assert plain["target/lareqa/queries-de"]["id"] == corpora["target/lareqa/queries-de"]["id"]
+
+    called = []
+    monkeypatch.setattr(
+        select_rows, "load_task", lambda name, *a: called.append((name, a[-1], *a[2:4]))
+    )
+    values |= {"sources": {"default": ["hub"], "target/qa": ["packages"], "xcopa": ["files"]}}
+    values |= {"path": "/data"}
+    for name, role in (("qa", "target"), ("xcopa", "target"), ("siqa", "intermediate")):
+        select_rows.load_rows(find_task(name, role), "en", "train", values)
+    assert called == [
+        ("qa", "target", "packages", None),
+        ("xcopa", "target", "files", "/data"),
+        ("siqa", "intermediate", "hub", None),
+    ]
+
+
 def sarcastic(monkeypatch, broken: int, whole: int):
     """Put a sarcasm task in the table with so many rows without text, and with one."""
     rows = [

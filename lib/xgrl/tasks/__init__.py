@@ -7,11 +7,12 @@ import warnings
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from xgrl.runs.cache import cached_table
+from xgrl.runs.params import of_task
 from xgrl.tasks import messages, parallel, unlabelled
 from xgrl.tasks.files import TATOEBA
 from xgrl.tasks.formats import Task, inputs_version, named, validate
@@ -130,13 +131,13 @@ def load_task(
 
 
 def data_card(
-    intermediate: Iterable[str], targets: Iterable[str], sources: list[str], rows: Mapping[str, int]
+    intermediate: Iterable[str], targets: Iterable[str], sources: Any, rows: Mapping[str, int]
 ) -> "pd.DataFrame":
     """What a study's data are: one row a task of `intermediate` and `targets`, and last the texts
     without a task that are among `rows`, their role "text".
 
-    `sources` are in order of preference, as in the study file; `rows` says how many rows the study
-    uses, by corpus (`xgrl.prepare.folder`), such as "target/intent/test-de".
+    `sources` are in order of preference, for all or by task, as in the study file; `rows` says how
+    many rows the study uses, by corpus (`xgrl.prepare.folder`), such as "target/intent/test-de".
 
     Returns columns task, role, format, source, licence, rows (by split; in more than one language
     the smallest and the largest number), languages, notes.
@@ -156,7 +157,8 @@ def data_card(
             for split, n in counts.items():
                 most = f" to {max(n):,}" if max(n) > min(n) else ""
                 spans.append(f"{min(n):,}{most} {split}")
-            source = next((source for source in sources if source in task.sources), "")
+            of = of_task(sources, task.name, role)
+            source = next((source for source in of if source in task.sources), "")
             origin, licence, note = f"{source}: {task.origin}", task.licence, task.note
             if source == "fixture":
                 origin, licence, note = unlabelled.FIXTURE_CARD
@@ -164,7 +166,8 @@ def data_card(
             lines.append((*what, ", ".join(spans), " ".join(task.languages), note))
     for name in [name for name in TEXTS if name in rows]:
         table = TEXTS[name].SOURCES
-        source = next(source for source in sources if source in table)
+        of = of_task(sources, "parallel" if TEXTS[name] is parallel else "unlabelled")
+        source = next(source for source in of if source in table)
         origin, licence, note = TEXTS[name].CARD[source]
         what = (name, "text", "pairs" if name == "pairs" else "sentences")
         origin = origin if source == "fixture" else f"{source}: {origin}"
