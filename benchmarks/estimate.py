@@ -19,7 +19,7 @@ import argparse
 
 from xgrl.arms import arm_spec
 from xgrl.execution.execute import check_study
-from xgrl.execution.grid import seeds_of
+from xgrl.execution.grid import seeds_of, shared_models
 from xgrl.runs.params import Study
 from xgrl.runs.study_files import read_study
 from xgrl.tasks import find_task, mixture_parts
@@ -67,10 +67,12 @@ def intermediate(study: Study, task: str) -> tuple[float, float]:
 def target(study: Study, task: str) -> tuple[float, float]:
     """Tokens and operations of one target run: fine-tuning, and every language's test set."""
     settings, line = study.nuisance.target.flat(task), find_task(task, "target")
+    shared = task in shared_models(study)  # tested with what another target has trained
+    trained = task in TRAINED and not shared
     tokens, operations = (
-        training(task, settings["steps"], settings["batch_size"]) if task in TRAINED else (0.0, 0.0)
+        training(task, settings["steps"], settings["batch_size"]) if trained else (0.0, 0.0)
     )
-    if line.first:
+    if line.first and not shared:
         more = training(line.first, settings["first_steps"], settings["batch_size"])
         tokens, operations = tokens + more[0], operations + more[1]
     sequences, length = TESTED[task]

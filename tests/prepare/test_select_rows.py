@@ -10,7 +10,7 @@ import json
 import pytest
 
 from small_study import job
-from xgrl.prepare import leaks, select_rows
+from xgrl.prepare import leaks, select_rows, write
 from xgrl.tasks import LOST, TABLES, TASKS, find_task, mixture_parts
 from xgrl.tasks.own import OwnTask
 from xgrl.tasks.sources import SourceError
@@ -241,6 +241,32 @@ def test_rows_languages_and_sources_by_task(monkeypatch):
         ("xcopa", "target", "files", "/data"),
         ("siqa", "intermediate", "hub", None),
     ]
+
+
+def test_a_target_without_training_rows_has_none_or_pairs_of_another_one():
+    borrowed = {"xquad": "tydiqa", "lareqa": "tydiqa"}
+    languages = {"default": ["en", "de", "ru"]}
+    values = job(
+        targets=["tydiqa", "xquad", "lareqa"], languages=languages, train_from=borrowed,
+        train_rows={"default": 60, "lareqa": 30},
+    )  # fmt: skip
+    corpora, _ = select_rows.gather(values)
+    splits = {name for name in corpora if name.endswith(("/train", "/dev"))}
+    own = {f"target/{name}/{split}" for name in ("tydiqa", "lareqa") for split in ("train", "dev")}
+    assert {name for name in splits if name.startswith("target/")} == own
+    pairs = corpora["target/lareqa/train"]
+    assert len(pairs) == 30
+    source = select_rows.load_rows(find_task("tydiqa"), "en", "train", values)
+    asked = {row["id"]: row for row in source}
+    for pair in pairs:
+        row = asked[pair["id"]]
+        assert pair["text"] == row["question"] and pair["candidate_pair"] == row["context"]
+        start = row["answers"]["answer_start"][0]
+        assert pair["candidate"] in row["context"]
+        assert row["context"].index(pair["candidate"]) <= start
+    labels = write.heads(corpora, borrowed)
+    assert labels["target/xquad"] == labels["target/tydiqa"]
+    assert labels["target/lareqa"]["format"] == "pairs"
 
 
 def sarcastic(monkeypatch, broken: int, whole: int):

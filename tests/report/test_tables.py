@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,7 +12,7 @@ from bs4 import BeautifulSoup
 
 from simulate import MANY
 from xgrl import stats
-from xgrl.report import by_language, load_study, tables
+from xgrl.report import by_language, checks, load_study, tables
 
 
 def texts(table):
@@ -178,3 +179,24 @@ def test_the_last_layer_is_that_of_unfinished_encoders_and_maps_are_of_one_seed_
     assert set(maps.intermediate) == {"none", maps.intermediate.iloc[-1]}
     bare = load_study.Study(**{**vars(study), "probes": study.probes[:0], "maps": study.maps[:0]})
     assert not len(tables.last_layer(bare)) and not len(tables.first_maps(bare, ["dann"]))
+
+
+def test_what_must_be_known_of_a_target_stands_wherever_its_scores_are_shown(study):
+    assert tables.marked(tables.warnings(study), study).target.tolist() == (
+        tables.warnings(study).target.tolist()
+    )
+    assert "note" not in tables.results(study)
+    runs = study.runs.assign(train_from=study.runs.target.map({"sentiment": "tydiqa"}))
+    runs = runs.replace({"intermediate": {"sarcasm": "mnli"}, "target": {"intent": "xnli"}})
+    known = dataclasses.replace(study, runs=runs)
+    first = "sentiment (trained on question and answer pairs of tydiqa)"
+    second = "xnli (same data as mnli: MultiNLI)"
+    assert set(tables.score_table(known)) == {first, second, "emoji-names"}
+    shown = tables.marked(known.runs[known.runs.phase == "target"], known)
+    assert set(shown.target) == {first, second, "emoji-names"}
+    checked = checks.manipulation_checks(known, "standard", "dann")
+    assert {first, second, "emoji-names"} <= set(checked.subject)
+    results = tables.results(known)
+    assert results[results.target == "xnli"].note.unique().tolist() == [second[6:-1]]
+    assert set(results[results.target == "emoji-names"].note) == {""}
+    assert set(results[results.metric == "dev_accuracy"].note) == {""}

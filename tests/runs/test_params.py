@@ -129,6 +129,14 @@ def changed(path: str, value: object) -> dict:
             ["languages.emoji-names='fi'", "targets intent have it", "'xx'", "no target of this"],
         ),
         ("scientific.languages", {"default": ["de"], "intent": ["en"]}, ["'intent' has none"]),
+        ("fixed.train_from", {"intent": "panx"}, ["train_from.intent='panx'", "not a target"]),
+        ("fixed.train_from", {"xquad": "intent"}, ["'xquad' is not a target of this study"]),
+        ("fixed.train_from", {"intent": "intent"}, ["in train_from too"]),
+        (
+            "fixed.train_from",
+            {"intent": "emoji-names"},
+            ["'intent' is classification, 'emoji-names' retrieval", "its own format"],
+        ),
         ("scientific.languages", {"intent": []}, ["languages: nothing for ['emoji-names']"]),
         ("scientific.languages", {"default": ["de", "de"]}, ["scientific.languages", "twice"]),
         ("scientific.seeds", {"default": [0, 1], "control": [0, 0]}, ["seeds", "twice"]),
@@ -214,6 +222,8 @@ def cell_defaults(notebook: str) -> dict:
 @pytest.mark.parametrize("notebook", params.JOBS)
 def test_parameters_cell_equals_model_and_smoke_study(notebook):
     found = cell_defaults(notebook)
+    assert found == {k: field.default for k, field in params.JOBS[notebook].model_fields.items()}
+    found = {k: v for k, v in found.items() if v or k not in ("train_from", "keep_model")}
     assert found == params.JOBS[notebook]().model_dump()
     study = params.load_study(merged("smoke"))
     keys = {

@@ -28,6 +28,7 @@ from xgrl.runs import params, records
 from xgrl.runs.params import each, nearest_names, of_task
 from xgrl.runs.study_files import parse
 from xgrl.tasks import LOST, OWN, TABLES, TASKS, UNREADABLE, find_task, mixture_parts
+from xgrl.tasks.descent import unfit
 from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 
 # jsonschema, under nbformat, compiles this package's grammar of IRIs on import: two seconds a job,
@@ -66,7 +67,8 @@ def check_names(values: dict[str, Any]) -> None:
         for name in _listed(values, key):
             if not is_arm(name):
                 raise Refused(f"{key}={name!r}: unknown arm; {nearest_names(name, ARMS)}")
-    if wrong := [sentence for key in BY_TASK for sentence in _wrong_tasks(values, key)]:
+    wrong = [sentence for key in BY_TASK for sentence in _wrong_tasks(values, key)]
+    if wrong := wrong + list(_wrong_training(values)):
         raise Refused("; ".join(wrong))
     if "sources" in values:
         _check_sources(values)
@@ -99,6 +101,22 @@ def _wrong_tasks(values: dict[str, Any], key: str) -> Iterator[str]:
     wanted += [(text, "") for text in TEXTS if key == "sources"]
     if missing := [name for name, role in wanted if of_task(given, name, role) is None]:
         yield f"{key}: nothing for {missing} and no 'default'"
+
+
+def _wrong_training(values: dict[str, Any]) -> Iterator[str]:
+    """A sentence for each target that cannot have the training that another one has."""
+    given, targets = values.get("train_from") or {}, _listed(values, "targets")
+    if isinstance(given, str):  # a job of one target
+        given, targets = {values["target"]: given}, [*TABLES["target"]]
+    for target, source in given.items():
+        where = f"train_from.{target}={source!r}"
+        if lacking := [name for name in (target, source) if name not in targets]:
+            nearest = nearest_names(lacking[0], targets)
+            yield f"{where}: {lacking[0]!r} is not a target of this study; {nearest}"
+        elif source in given:
+            yield f"{where}: it is in train_from too; name a target with training of its own"
+        elif reason := unfit(*(TABLES["target"][name] for name in (target, source))):
+            yield f"{where}: {reason}"
 
 
 def _check_languages(given: Any, targets: list[str]) -> None:
@@ -184,7 +202,11 @@ def check_study(config: dict[str, Any]) -> params.Study:
     check_arms(study)
     for name in study.scientific.targets:
         first = TABLES["target"][name].first
-        if first and f"{name}-first" not in study.nuisance.target.steps:
+        if (
+            first
+            and name not in study.fixed.train_from
+            and f"{name}-first" not in study.nuisance.target.steps
+        ):
             reason = f"{name!r} is trained on {first!r} first; say for how many steps"
             raise Refused(f"nuisance.target.steps: {reason}: {name}-first")
     return study

@@ -15,6 +15,7 @@ from xgrl.arms import ARMS, arm_spec, is_arm, method_of, refusal
 from xgrl.runs.params import BY_ARM, Study, nearest_names, of_task
 from xgrl.runs.records import run_folder
 from xgrl.tasks import find_task, translation_languages
+from xgrl.tasks.descent import shares_model
 from xgrl.tasks.formats import Task
 from xgrl.tasks.parallel import SOURCES as PARALLEL
 
@@ -47,6 +48,15 @@ def arms_with_texts(study: Study) -> list[str]:
     named = {method_of(arm) for arm in (*study.scientific.arms, *study.scientific.probe_arms)}
     own = [arm for arm, spec in ARMS.items() if spec.text not in ("", "unlabelled")]
     return [arm for arm in own if arm in named]
+
+
+def shared_models(study: Study) -> dict[str, str]:
+    """Targets that are tested with the model that was fine-tuned on another one, and that one."""
+    return {
+        name: source
+        for name, source in study.fixed.train_from.items()
+        if shares_model(find_task(name, "target"), find_task(source, "target"))
+    }
 
 
 def trains_nothing(target: Task) -> bool:
@@ -140,7 +150,8 @@ def grid(study: Study) -> Grid:
     for arm in s.probe_arms:
         names = [name for name, task in tasks.items() if not serves(study, arm, task)]
         probed += product(names, [arm], s.probe_seeds)
-    fine_tuned = [(s.probe_target, *cell) for cell in probed] if s.probe_target else []
+    reached = [shared_models(study).get(s.probe_target), s.probe_target]
+    fine_tuned = [(name, *cell) for name in reached if name for cell in probed]
     return Grid(_once(trained + probed), _once(applied + fine_tuned), probed, left_out)
 
 

@@ -7,6 +7,7 @@ that the same study file prepares the same bytes. Corpora are named as in `xgrl.
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -17,7 +18,9 @@ from xgrl.models.tokens import Tokenizer
 from xgrl.prepare.lengths import choose_lengths
 from xgrl.runs.params import of_task
 from xgrl.tasks import MOST, RowsLost, find_task, load_task
-from xgrl.tasks.formats import Task
+from xgrl.tasks.descent import shares_model
+from xgrl.tasks.formats import TRAINED, Task, features, validate
+from xgrl.tasks.rows import answer_pair
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.unlabelled import SOURCES, load_unlabelled
 
@@ -52,7 +55,9 @@ def gather(job: Job) -> tuple[dict[str, Dataset], list[str]]:
         for name in job["targets"]:
             task = find_task(name, "target")
             tests = _retrieval_rows if task.format == "retrieval" else _test_rows
-            corpora |= _training_rows(task, job) | tests(task, job)
+            source = job.get("train_from", {}).get(name)
+            trained = _training_rows if not source else partial(_borrowed_rows, source)
+            corpora |= trained(task, job) | tests(task, job)
     if empty := [name for name, rows in corpora.items() if not len(rows)]:
         raise ValueError(f"no row in {', '.join(empty)}; expected one at least")
     return corpora, left_out
@@ -96,6 +101,25 @@ def _training_rows(task: Task, job: Job) -> dict[str, Dataset]:
             rows = load_rows(task, "en", split, job)
             name, limit = f"{folder}/{split}", f"{split}_rows"
             corpora[name] = _some(rows, name, job, limit, task)
+    return corpora
+
+
+def _borrowed_rows(source: str, task: Task, job: Job) -> dict[str, Dataset]:
+    """Pairs of question and answer sentence from the English rows of another target; none where a
+    task is tested with that one's model.
+    """
+    other = find_task(source, "target")
+    if shares_model(task, other):
+        return {}
+    corpora, types = {}, features("pairs")
+    for split in TRAINED[:2]:
+        name, rows = f"target/{task.name}/{split}", load_rows(other, "en", split, job)
+        table, dropped = validate(map(answer_pair, rows), "pairs")
+        if lost := sum(dropped.values()):
+            reason = f"{lost} of {source!r} without an answer sentence"
+            warnings.warn(RowsLost(name, reason, lost, len(table)), stacklevel=2)
+        pairs = Dataset.from_dict(table.to_pydict(), features=types)
+        corpora[name] = _some(pairs, name, job, f"{split}_rows", task)
     return corpora
 
 

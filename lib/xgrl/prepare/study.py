@@ -95,7 +95,7 @@ class StudyRows:
         counts = {name: len(rows) for name, rows in self.corpora.items()}
         counts["parallel_texts"] = len(pairs)
         names = (self.job[key] for key in ("intermediate", "targets", "sources"))
-        card = data_card(*names, counts)
+        card = data_card(*names, counts, self.job.get("train_from", {}))
         return {"leakage": pd.concat(self.leaks), "languages": languages, "data_card": card}
 
 
@@ -132,7 +132,7 @@ def write_study(
 
 def finish(folder: Path, rows: StudyRows, kept: int, started: float) -> Prepared:
     """Hash what was written and write the record, last: only with it the folder is finished."""
-    job, labels = rows.job, heads(rows.corpora)
+    job, labels = rows.job, heads(rows.corpora, rows.job.get("train_from", {}))
     metrics = {
         "vocabulary": kept,
         "rows": {name: len(corpus) for name, corpus in rows.corpora.items()},

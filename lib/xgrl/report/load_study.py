@@ -18,10 +18,11 @@ from xgrl.execution.grid import parameters_of_runs
 from xgrl.report.completeness import KEYS, audit
 from xgrl.runs import records
 from xgrl.runs.params import BY_ARM, load_study
-from xgrl.tasks import LOST
+from xgrl.tasks import LOST, training_notes
 
 KEPT = ("study", "phase", "status", "wall_seconds", "peak_memory_mb", "device", "threads")
-NO_RESULT = ("outputs", "workers", "keep_encoder")  # parameters that no result depends on
+# parameters that no result depends on
+NO_RESULT = ("outputs", "workers", "keep_encoder", "keep_model")
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,19 @@ class Study:
         """The runs of a phase, with these columns: NaN where none recorded one."""
         runs = self.runs[self.runs.phase == phase]
         return runs.reindex(columns=[*dict.fromkeys([*runs.columns, *columns])])
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What must be known of a target's scores, "" if nothing (`xgrl.tasks.training_notes`)."""
+        runs = self.of_phase("target", "train_from")
+        sources = runs.groupby("target").train_from.first().dropna().to_dict()
+        tasks = sorted(set(runs.intermediate) - {"none"})
+        return {name: "; ".join(training_notes(name, tasks, sources)) for name in set(runs.target)}
+
+    def shown(self, target: str) -> str:
+        """A target's name as it is shown: with what must be known of its scores."""
+        note = self.notes.get(target)
+        return f"{target} ({note})" if note else target
 
 
 def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Study:
@@ -118,9 +132,10 @@ def _refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> 
     other = []
     for name in (name for name in asked if (folder / name / "run.json").exists()):
         given = records.read(folder / name)["parameters"]
+        wanted = asked[name] | {"train_from": asked[name].get("train_from")}  # where one is used
         differ = [
             f"{key} {given.get(key)!r} instead of {value!r}"
-            for key, value in asked[name].items()
+            for key, value in wanted.items()
             if key not in NO_RESULT and given.get(key) != value
         ]
         if differ:
@@ -148,7 +163,7 @@ def _run(path: Path, folder: Path) -> dict[str, Any]:
     own = records.run_folder("", "", row["phase"], **{key: row[key] for key in KEYS})
     if path.relative_to(folder) != own:
         raise ValueError(f"{path}: holds the run of {own}; a run's folder says which run it is")
-    row |= {key: given[key] for key in BY_ARM if key in given}
+    row |= {key: given[key] for key in (*BY_ARM, "train_from") if key in given}
     row["versions"] = json.dumps(record["versions"], sort_keys=True)
     return row | record["metrics"]
 

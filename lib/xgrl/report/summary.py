@@ -40,6 +40,8 @@ def summarise(
     for row in c.per_task.itertuples():
         effect = {"theta": row.theta, "low": row.low, "high": row.high, "p": row.p_holm}
         rows.append({"target": row.target, "scores": macro.loc[row.target].to_dict()} | effect)
+        if note := study.notes.get(row.target):
+            rows[-1]["note"] = note
     values = {"study": study.name, "verdict": str(c), "baseline": c.baseline}
     values |= {"treatment": c.treatment, "arms": list(macro.columns), "blocks": c.n_blocks}
     values |= {"table": rows, "checks": checked, "audit": study.audit, "comparison": c.summary()}
@@ -65,7 +67,8 @@ def _scores(summary: Mapping[str, Any], name: str) -> tuple[pd.DataFrame, pd.Dat
     table, arms = pd.DataFrame(summary["table"]), summary["arms"]
     scores = pd.DataFrame(table["scores"].tolist(), columns=arms).astype(float)
     texts = scores.map(lambda score: "–" if np.isnan(score) else f"{score:.1f}")
-    texts.insert(0, name, table["target"])
+    notes = (" (" + table["note"] + ")").fillna("") if "note" in table else ""
+    texts.insert(0, name, table["target"] + notes)
     return table.astype(dict.fromkeys(("theta", "low", "high", "p"), float)), texts
 
 

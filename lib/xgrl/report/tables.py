@@ -96,7 +96,14 @@ def score_table(study: Study) -> pd.DataFrame:
 
     table = descriptive(study)
     arms = dict.fromkeys(table.columns.get_level_values(0))
-    return pd.DataFrame({arm: table[arm].apply(text, axis=1) for arm in arms}).T.rename_axis("arm")
+    texts = pd.DataFrame({arm: table[arm].apply(text, axis=1) for arm in arms})
+    return texts.rename(study.shown).T.rename_axis("arm")
+
+
+def marked(table: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """A table with a column target, of which each says what must be known of its scores."""
+    names = {target: study.shown(target) for target in set(table.target)}
+    return table.assign(target=[names[target] for target in table.target])
 
 
 def numbers(comparison: stats.Comparison) -> pd.DataFrame:
@@ -130,7 +137,8 @@ def arm_table(table: pd.DataFrame) -> pd.DataFrame:
 def results(study: Study) -> pd.DataFrame:
     """Every score of every run, tidy, in percent; dev accuracy at its intermediate task.
 
-    Columns study, intermediate, arm, target, seed, language, metric, score, n.
+    Columns study, intermediate, arm, target, seed, language, metric, score, n; and note where there
+    is something to know of a target (`Study.notes`).
     """
     rows = []
     for run in study.runs.to_dict("records"):
@@ -144,6 +152,8 @@ def results(study: Study) -> pd.DataFrame:
                 rows.append(keys | {"language": name, "score": score, "n": run["examples"][name]})
     columns = ["study", *KEYS, "language", "metric", "score", "n"]
     frame = pd.DataFrame(rows, columns=columns).sort_values(columns[:-2], ignore_index=True)
+    notes = frame.target.map(study.notes).where(frame.metric != "dev_accuracy").fillna("")
+    frame = frame.assign(note=notes) if notes.any() else frame
     return frame.astype({"n": "int64"})
 
 

@@ -69,6 +69,7 @@ ByTask = Annotated[str, StringConstraints(pattern=TASK)]
 # in order of preference; also of the texts 'unlabelled' and 'parallel'
 Sources = _by(ByTask, Annotated[list[Source], Field(min_length=1)])
 Languages = _by(ByTask, Names)
+TrainFrom = Annotated[dict[Name, Name], Field(exclude_if=lambda value: not value)]
 Rows, TestRows = _by(ByTask, Count), _by(ByTask, Items)
 Layer = Annotated[int, Field(ge=-1)]
 Weight = Annotated[float, Field(ge=0, le=100)]
@@ -158,6 +159,8 @@ class Fixed(Closed):
     encoder: Annotated[str, Field(min_length=1)]
     sources: Sources
     path: str
+    # targets without training of their own, and the target that is trained instead
+    train_from: TrainFrom = {}
     trained_layers: Layer  # top layers that are trained; -1 = all
     # layer whose mean pool searches where no dual encoder is trained; -1 = last
     retrieval_layer: Layer
@@ -192,6 +195,7 @@ class PrepareJob(Job):
     encoder: str = "tiny"
     sources: Sources = ["fixture"]
     path: str = ""
+    train_from: TrainFrom = {}
     intermediate: Names = ["sarcasm", "question-type"]
     targets: Names = ["intent", "emoji-names"]
     languages: Languages = ["en", "de", "es", "fr", "ja", "ru"]
@@ -246,6 +250,9 @@ class TargetJob(TrainingJob):
     intermediate: Name = "sarcasm"
     arm: Arm = "dann"
     target: Name = "intent"
+    # the next two are in a run's parameters only where they are used
+    train_from: Annotated[NameOrNone, Field(exclude_if=lambda value: not value)] = ""
+    keep_model: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
     first_steps: Parts = 0
     retrieval_layer: Layer = -1
     keep_encoder: bool = True
@@ -342,6 +349,7 @@ class Study(Closed):
         s, n, f = self.scientific, self.nuisance, self.fixed
         values: dict[str, Any] = self.model_dump() | n.model_dump() | s.model_dump()
         values |= f.model_dump() | {"workers": f.prepare_workers, "arms": [], "design": {}}
+        values |= {"train_from": f.train_from}
         values |= wildcards  # the arms of 01: `xgrl.execution.grid.arms_with_texts`
         if notebook == "02_intermediate":
             values |= n.intermediate.flat(values["intermediate"])
@@ -350,6 +358,8 @@ class Study(Closed):
             values |= n.target.flat(values["target"])
             probed = values["arm"] in s.probe_arms and values["seed"] in s.probe_seeds
             values["keep_encoder"] = probed and values["target"] == s.probe_target
+            values["keep_model"] = values["target"] in f.train_from.values()
+            values["train_from"] = f.train_from.get(values["target"], "")
         return validate(notebook, {key: values[key] for key in JOBS[notebook].model_fields})
 
 

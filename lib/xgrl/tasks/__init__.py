@@ -14,6 +14,7 @@ import pyarrow as pa
 from xgrl.runs.cache import cached_table
 from xgrl.runs.params import of_task
 from xgrl.tasks import messages, parallel, unlabelled
+from xgrl.tasks.descent import same_data, shares_model
 from xgrl.tasks.files import TATOEBA
 from xgrl.tasks.formats import Task, inputs_version, named, validate
 from xgrl.tasks.intermediate import INTERMEDIATE
@@ -131,13 +132,16 @@ def load_task(
 
 
 def data_card(
-    intermediate: Iterable[str], targets: Iterable[str], sources: Any, rows: Mapping[str, int]
-) -> "pd.DataFrame":
+    intermediate: Iterable[str], targets: Iterable[str], sources: Any, rows: Mapping[str, int],
+    train_from: Mapping[str, str] = {},
+) -> "pd.DataFrame":  # fmt: skip
     """What a study's data are: one row a task of `intermediate` and `targets`, and last the texts
     without a task that are among `rows`, their role "text".
 
     `sources` are in order of preference, for all or by task, as in the study file; `rows` says how
-    many rows the study uses, by corpus (`xgrl.prepare.folder`), such as "target/intent/test-de".
+    many rows the study uses, by corpus (`xgrl.prepare.folder`), such as "target/intent/test-de";
+    `train_from`: targets that another one's training rows serve, and that one. Notes say so, and
+    which intermediate tasks have the same data.
 
     Returns columns task, role, format, source, licence, rows (by split; in more than one language
     the smallest and the largest number), languages, notes.
@@ -162,8 +166,12 @@ def data_card(
             origin, licence, note = f"{source}: {task.origin}", task.licence, task.note
             if source == "fixture":
                 origin, licence, note = unlabelled.FIXTURE_CARD
+            beside = intermediate if source != "fixture" else []  # there tasks share nothing
+            notes = training_notes(task.name, beside, train_from) if role == "target" else []
+            note = "; ".join(filter(None, [note, *notes]))
             what = (task.name, role, task.format, origin, licence)
-            lines.append((*what, ", ".join(spans), " ".join(task.languages), note))
+            languages = " ".join(task.languages)
+            lines.append((*what, ", ".join(spans), languages, note))
     for name in [name for name in TEXTS if name in rows]:
         table = TEXTS[name].SOURCES
         of = of_task(sources, "parallel" if TEXTS[name] is parallel else "unlabelled")
@@ -173,6 +181,23 @@ def data_card(
         origin = origin if source == "fixture" else f"{source}: {origin}"
         lines.append((*what, origin, licence, f"{rows[name]:,}", " ".join(table[source]), note))
     return pd.DataFrame(lines, columns=CARD)
+
+
+def training_notes(
+    target: str, intermediate: Iterable[str], train_from: Mapping[str, str]
+) -> list[str]:
+    """What must be known of a target's scores: that it is trained as another one (`train_from`, as
+    in the study file), and which of the study's intermediate tasks have the same data.
+    """
+    source = train_from.get(target, "")
+    notes = []
+    if source:
+        same = shares_model(find_task(target, "target"), find_task(source, "target"))
+        notes.append(f"trained on {source if same else f'question and answer pairs of {source}'}")
+    for name in intermediate:
+        if shared := same_data([name], target, source):
+            notes.append(f"same data as {name}: {', '.join(shared)}")
+    return notes
 
 
 def task_table() -> str:
