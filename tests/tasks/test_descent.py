@@ -69,7 +69,7 @@ def test_the_data_card_says_what_a_target_is_trained_on_and_shares():
     targets = ["tydiqa", "xquad", "lareqa", "xnli"]
     card = data_card(["squad", "mnli"], targets, ["files"], {}, train_from).set_index("task").notes
     pairs = "trained on question and answer pairs of tydiqa"
-    assert "trained on tydiqa; same data as squad: SQuAD's development set" in card["xquad"]
+    assert "here trained on tydiqa; same data as squad: SQuAD's development set" in card["xquad"]
     assert pairs in card["lareqa"] and card["xnli"].endswith("same data as mnli: MultiNLI")
     assert training_notes("tydiqa", ["squad", "mnli"], train_from) == []
     fixture = data_card(["mnli"], ["xnli"], ["fixture"], {}).set_index("task").notes

@@ -76,7 +76,7 @@ def test_the_card_says_which_target_was_trained_instead(prepared):
     metrics = {"dev_accuracy": 50.0, "macro": 40.0, "scores": {"de": 40.0}}
     text = model_card.card(job("03_target", **values), metrics, prepared).text
     assert "fine-tuned in English on *tydiqa* and tested on *xquad*." in text
-    assert '"train_from": "tydiqa"' in text
+    assert '"train_from": "tydiqa"' in text and "03 on tydiqa" in text
     own = model_card.card(job("03_target", **values | {"train_from": ""}), metrics, prepared).text
     assert "fine-tuned in English on *xquad*." in own and "train_from" not in own
 

@@ -168,7 +168,8 @@ def data_card(
                 origin, licence, note = unlabelled.FIXTURE_CARD
             beside = intermediate if source != "fixture" else []  # there tasks share nothing
             notes = training_notes(task.name, beside, train_from) if role == "target" else []
-            note = "; ".join(filter(None, [note, *notes]))
+            here = [f"here {x}" if x.startswith("trained") else x for x in notes]
+            note = "; ".join(filter(None, [note, *here]))
             what = (task.name, role, task.format, origin, licence)
             languages = " ".join(task.languages)
             lines.append((*what, ", ".join(spans), languages, note))
