@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,10 @@ def _one_thread() -> None:
 def _temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Pytest's own is made first: some tests set TMPDIR to a folder that goes with them."""
     tmp_path_factory.getbasetemp()
+
+
+@pytest.fixture
+def short_folder():
+    """A temporary folder whose name leaves room for a socket's: that of pytest may be too long."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)

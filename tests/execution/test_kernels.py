@@ -412,10 +412,10 @@ def test_server_is_chosen_by_what_a_process_fixes_at_its_start(monkeypatch):
         os.umask(old)
 
 
-def test_folder_open_to_others_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    (tmp_path / f"xgrl-{os.getuid()}").mkdir()
-    (tmp_path / f"xgrl-{os.getuid()}").chmod(0o755)
+def test_folder_open_to_others_is_refused(short_folder, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(short_folder))
+    (short_folder / f"xgrl-{os.getuid()}").mkdir()
+    (short_folder / f"xgrl-{os.getuid()}").chmod(0o755)
     with pytest.raises(PermissionError, match="mode 755"):
         kernels.start_warm([sys.executable, "-m", "ipykernel_launcher"], "", dict(os.environ))
 

@@ -12,7 +12,6 @@ import pickle
 import subprocess
 import sys
 import tarfile
-import tempfile
 from pathlib import Path
 
 import nbformat
@@ -237,13 +236,6 @@ def test_archive_members_stay_in_their_folder_and_links_are_not_followed(tmp_pat
     with pytest.raises(packages.SourceError, match="points outside its folder"):
         packages._unpack(archive, packages.Pin("evil", "2.0", "1" * 64), "delete it")
     assert not list(tmp_path.rglob("out.txt"))
-
-
-@pytest.fixture
-def short_folder():
-    """A temporary folder whose name leaves room for a socket's: that of pytest may be too long."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        yield Path(folder)
 
 
 def test_sockets_lie_in_folders_of_one_user(short_folder, monkeypatch):
