@@ -40,7 +40,7 @@ ROWS = {
     ("slots", "target", "en", "dev"): (902, "slots-en-06d7ad80-0"),
     ("slots", "target", "en", "test"): (902, "slots-en-6bc4f4c2-0"),
     ("slots", "target", "de", "test"): (8_743, "slots-de-a0c114a7-0"),
-    ("slots", "target", "th", "test"): (1_719, "slots-th-4daf8770-0"),
+    ("slots", "target", "th", "test"): (1_721, "slots-th-4daf8770-0"),
     ("slots", "target", "zh", "test"): (3_273, "slots-zh-2a5a23d5-0"),
     ("boundary", "target", "en", "train"): (2_229, "boundary-en-365-4"),
     ("boundary", "target", "en", "dev"): (765, "boundary-en-792-17"),
