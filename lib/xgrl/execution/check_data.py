@@ -8,6 +8,7 @@ where it can be had; exit code 2 then.
 
 import sys
 
+from xgrl.execution.placement import answer
 from xgrl.runs.study_files import read_study
 
 
@@ -36,12 +37,7 @@ def check(files: list[str]) -> str:
 
 def main(files: list[str]) -> int:
     """Command line; 0, or 2 where something is missing."""
-    try:
-        print(check(files))
-    except ValueError as error:
-        print(f"refused: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return answer(check, files)
 
 
 if __name__ == "__main__":

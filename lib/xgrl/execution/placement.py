@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
@@ -178,14 +178,19 @@ def options(jobs: str, files: list[str]) -> str:
     return f"{placed} --resources gpu={devices}" if devices else placed
 
 
-def main(arguments: list[str]) -> int:
-    """Command line; 0, or 2 where what is asked for is refused."""
+def answer(say: Callable[..., object], *arguments: object) -> int:
+    """Print what `say` makes of the arguments; 0, or 2 where it refuses them (ValueError)."""
     try:
-        print(options(arguments[0], arguments[1:]) if arguments else cores())
+        print(say(*arguments))
     except ValueError as error:
         print(f"refused: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Command line; 0, or 2 where what is asked for is refused."""
+    return answer(options, arguments[0], arguments[1:]) if arguments else answer(cores)
 
 
 if __name__ == "__main__":
