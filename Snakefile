@@ -13,7 +13,7 @@ from pathlib import Path
 
 from xgrl.arms import arm_spec, method_of
 from xgrl.execution.execute import check_dates, check_notebook, check_study
-from xgrl.execution.grid import arms_with_texts, grid
+from xgrl.execution.grid import arms_with_texts, grid, shared_models
 from xgrl.execution.placement import check_cores
 from xgrl.prepare.parts import input_parts
 from xgrl.runs.params import JOBS
@@ -88,13 +88,19 @@ def checkpoint_run(wildcards):
     return run_of("intermediate", task, arm_spec(arm).checkpoint or arm, seed=wildcards.seed) if arm else []
 
 
+def tested_run(wildcards):
+    """The run of another target whose model this one is tested with; none where it is trained itself."""
+    source = SHARED_MODELS.get(wildcards.target)
+    return run_of("target", source, wildcards.checkpoint, seed=wildcards.seed) if source else []
+
+
 def fine_tuned(wildcards):
     """The target run whose encoder is probed after fine-tuning."""
     w = wildcards
     return run_of("target", S.probe_target, f"{w.intermediate}.{w.arm}", seed=w.seed) if S.probe_target else []
 
 
-RUNS = grid(study)
+RUNS, SHARED_MODELS = grid(study), shared_models(study)
 INTERMEDIATE = [run_of("intermediate", task, arm, seed=seed) for task, arm, seed in RUNS.intermediate]
 TARGET = [run_of("target", name, "none" if arm == "none" else f"{task}.{arm}", seed=seed) for name, task, arm, seed in RUNS.target]
 PROBE = [run_of("probe", task, arm, seed=seed) for task, arm, seed in RUNS.probe]
@@ -168,6 +174,7 @@ rule target:
     input:
         lambda w: contents("target", target=w.target),
         checkpoint_run,
+        tested_run,
     output:
         f"{ROOT}/target/{{target}}/{{checkpoint}}/seed-{{seed}}/run.json",
     log:

@@ -19,6 +19,7 @@ import argparse
 
 from xgrl.arms import arm_spec
 from xgrl.execution.execute import check_study
+from xgrl.execution.grid import seeds_of, shared_models
 from xgrl.runs.params import Study
 from xgrl.runs.study_files import read_study
 from xgrl.tasks import find_task, mixture_parts
@@ -66,10 +67,12 @@ def intermediate(study: Study, task: str) -> tuple[float, float]:
 def target(study: Study, task: str) -> tuple[float, float]:
     """Tokens and operations of one target run: fine-tuning, and every language's test set."""
     settings, line = study.nuisance.target.flat(task), find_task(task, "target")
+    shared = task in shared_models(study)  # tested with what another target has trained
+    trained = task in TRAINED and not shared
     tokens, operations = (
-        training(task, settings["steps"], settings["batch_size"]) if task in TRAINED else (0.0, 0.0)
+        training(task, settings["steps"], settings["batch_size"]) if trained else (0.0, 0.0)
     )
-    if line.first:
+    if line.first and not shared:
         more = training(line.first, settings["first_steps"], settings["batch_size"])
         tokens, operations = tokens + more[0], operations + more[1]
     sequences, length = TESTED[task]
@@ -79,28 +82,20 @@ def target(study: Study, task: str) -> tuple[float, float]:
 def rows(study: Study) -> list[tuple[str, int, float, float]]:
     """Stage, runs, tokens of all runs, operations of all runs."""
     s = study.scientific
-    trained, seeds = [arm for arm in s.arms if arm != "none"], len(s.seeds)
+    runs_of = {arm: len(seeds_of(study, arm)) for arm in s.arms}
+    trained = [arm for arm in s.arms if arm != "none"]
+    each = sum(runs_of[arm] for arm in trained)
     found = []
     for task in s.intermediate:
         tokens, operations = intermediate(study, task)
-        weights = [2 if arm_spec(arm).text else 1 for arm in trained]
-        found.append(
-            (
-                f"intermediate {task}",
-                seeds * len(trained),
-                tokens * seeds * sum(weights),
-                operations * seeds * sum(weights),
-            )
-        )
+        weight = sum((2 if arm_spec(arm).text else 1) * runs_of[arm] for arm in trained)
+        found.append((f"intermediate {task}", each, tokens * weight, operations * weight))
     for task in s.targets:
         tokens, operations = target(study, task)
         line = find_task(task, "target")
-        alone = (
-            (1 if line.format == "retrieval" and not line.trained else seeds)
-            if "none" in s.arms
-            else 0
-        )
-        runs = len(s.intermediate) * len(trained) * seeds + alone
+        alone = runs_of.get("none", 0)
+        alone = min(1, alone) if line.format == "retrieval" and not line.trained else alone
+        runs = len(s.intermediate) * each + alone
         found.append((f"target {task}", runs, tokens * runs, operations * runs))
     return found
 

@@ -76,8 +76,8 @@ FAULTS = {
     # two or three a room
     "a variant's method before its own": Fault(
         "runs/params.py",
-        'v.get(arm, v.get(method, v["default"]))',
-        'v.get(method, v.get(arm, v["default"]))',
+        "_of(getattr(self, key), arm, method)",
+        "_of(getattr(self, key), method, arm)",
         ("runs/test_params.py", "execution/test_grid.py"),
     ),
     "task and arm swapped in a folder": Fault(
@@ -169,8 +169,8 @@ FAULTS = {
     ),
     "the public encoder with every seed": Fault(
         "execution/grid.py",
-        "s.seeds[:1] if once else s.seeds",
-        "s.seeds",
+        "seeds[:1] if once else seeds",
+        "seeds",
         ("execution/test_grid.py",),
     ),
     "batches of unlike lengths": Fault(

@@ -11,7 +11,7 @@ import yaml
 from snakemake.utils import update_config
 
 from xgrl.execution.execute import Refused, check_job, check_study
-from xgrl.execution.grid import arms_with_texts, grid
+from xgrl.execution.grid import arms_with_texts, grid, parameters_of_runs, shared_models
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,6 +70,81 @@ def test_a_name_that_is_both_an_intermediate_and_a_target_task():
     found = grid(study("laptop", scientific=both | arms))
     assert {task for task, arm, _ in found.intermediate if arm == "cdan"} == {"sarcasm"}
     assert {target for target, _, arm, _ in found.target if arm == "cdan"} == {"qa", "intent"}
+
+
+BORROWED = {
+    "scientific": {
+        "targets": ["tydiqa", "xquad", "lareqa", "intent"],
+        "languages": ["en", "de", "ru"],
+        "probe_target": "xquad",
+    },
+    "fixed": {"train_from": {"xquad": "tydiqa", "lareqa": "tydiqa"}},
+}
+
+
+def test_a_target_without_training_is_tested_with_another_one_s_model():
+    borrowed = study(**BORROWED)
+    assert shared_models(borrowed) == {"xquad": "tydiqa"}  # lareqa is trained, on pairs
+    cells = grid(borrowed).target
+    assert {c[1:] for c in cells if c[0] == "tydiqa"} == {c[1:] for c in cells if c[0] == "xquad"}
+    assert ("tydiqa", "sarcasm", "control", 0) in cells  # its model is probed as xquad's
+    runs = parameters_of_runs(borrowed)
+    assert runs["prepared"]["train_from"] == BORROWED["fixed"]["train_from"]
+    asked = {"xquad": ("tydiqa", None, True), "lareqa": ("tydiqa", None, False)}
+    asked |= {"tydiqa": (None, True, False), "intent": (None, None, False)}
+    for name, expected in asked.items():
+        job = runs[f"target/{name}/sarcasm.dann/seed-0"]
+        found = (job.get("train_from"), job.get("keep_model"), job["keep_encoder"])
+        assert found == expected and check_job("03_target", job) == job
+    plain = parameters_of_runs(study())
+    assert not any({"train_from", "keep_model"} & set(job) for job in plain.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"xquad": "qa"}, "train_from.xquad='qa': 'qa' is trained on SQuAD's development set"),
+        ({"lareqa": "qa", "xquad": "qa"}, "train_from.xquad.*; .*|train_from.lareqa.*; .*"),
+        ({"xquad": "tydiqa", "lareqa": "xquad"}, "train_from.lareqa='xquad': it is in train_from"),
+        ({"xquad": "intent"}, "'xquad' is span qa, 'intent' classification"),
+        ({"xquad": "mlqa"}, "'mlqa' is not a target of this study; did you mean"),
+    ],
+)
+def test_training_that_a_target_cannot_have_is_refused(given, message):
+    targets = {"targets": ["tydiqa", "xquad", "lareqa", "intent", "qa"], "languages": []}
+    with pytest.raises(ValueError, match=message):
+        study(scientific=targets, fixed={"train_from": given})
+    with pytest.raises(Refused, match="is trained on SQuAD's development set"):
+        check_job("03_target", {"target": "xquad", "train_from": "qa"})
+
+
+def test_seeds_by_arm_ask_for_a_part_of_the_grid():
+    arms = ["none", "standard", "dann", "dann-0.01", "control"]
+    seeds = {"default": [0, 1], "control": [0], "none": [0, 1, 2], "dann": [1, 0, 3]}
+    found = grid(
+        study(
+            scientific={"arms": arms, "seeds": seeds, "probe_arms": ["dann"]},
+            nuisance={"lambda_max": {"dann-0.01": 0.01}},
+        )
+    )
+    trained = {arm: [s for task, a, s in found.intermediate if (task, a) == ("sarcasm", arm)]
+               for arm in arms}  # fmt: skip
+    assert trained == {
+        "none": [], "standard": [0, 1], "dann": [1, 0, 3], "dann-0.01": [1, 0, 3], "control": [0],
+    }  # fmt: skip
+    alone = [(target, seed) for target, _, arm, seed in found.target if arm == "none"]
+    assert alone == [("intent", 0), ("intent", 1), ("intent", 2), ("emoji-names", 0)]
+    cells = {(arm, seed) for _, _, arm, seed in found.target}
+    assert cells == {(arm, s) for arm in trained for s in trained[arm]} | {
+        ("none", s) for s in range(3)
+    }
+
+
+def test_an_arm_has_no_seed_that_its_checkpoints_lack():
+    arms = {"arms": ["standard", "dann", "centring"], "probe_arms": []}
+    seeds = {"default": [0, 1], "centring": [0, 1, 2]}
+    with pytest.raises(ValueError, match=r"checkpoints of 'standard', which has no seeds \[2\]"):
+        study(scientific=arms | {"seeds": seeds})
 
 
 @pytest.mark.parametrize(

@@ -414,3 +414,19 @@ def test_sentiment_as_intermediate_and_target_shares_its_splits_and_no_row_of_th
         assert not set(rows["id"]) & test and set(rows["id"]) <= set(label)
         assert all(label[row["id"]] == row["label"] for row in rows)
         assert share - 0.005 < len(rows) / len(english) <= share + 0.005
+
+
+def test_parallel_texts_and_the_discriminator_s_have_sources_of_their_own(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        arm_texts.parallel, "has_pairs", lambda *place: asked.append(place[1:3]) or False
+    )
+    monkeypatch.setattr(select_rows, "load_unlabelled", lambda *place, **_: asked.append(place[1:]))
+    monkeypatch.setattr(select_rows, "choose_lengths", None)
+    sources = {"default": ["fixture"], "parallel": ["files"], "unlabelled": ["own", "hub"]}
+    values = job(sources=sources, path="/data")
+    assert not len(arm_texts.choose_parallel(values, {}))
+    assert set(asked) == {("files", "/data")}
+    with pytest.raises(TypeError):
+        select_rows.choose_unlabelled(values, None, LENGTHS)
+    assert asked[-1] == ("hub", "/data")

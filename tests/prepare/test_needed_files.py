@@ -102,6 +102,32 @@ def test_every_task_from_files_says_which_and_where(name):
                 assert files and all(folders and names for folders, names in files), split
 
 
+def test_sources_and_languages_by_task_ask_for_those_files_alone(folder):
+    by_task = {"default": ["fixture"], "panx": ["files"], "parallel": ["files"]}
+    asked = values(folder, sources=by_task, languages={"default": ["fr"], "panx": ["en", "de"]})
+    splits = [("train", "en"), ("dev", "en"), ("test", "en"), ("test", "de")]
+    expected = [("panx", *split) for split in splits] + [("parallel", "train", "de")]
+    assert [what[:3] for what in needed(asked)] == expected and wrong_files(asked) == []
+    assert not_official(asked) == ["panx in en de: not stated"]
+    asked["sources"] = {"default": ["files"], "panx": ["fixture"], "unlabelled": ["fixture"]}
+    tasks = {what.task for what in needed(asked)}
+    assert tasks == {"siqa", "tatoeba", "parallel"}
+    mixed = values(folder, intermediate=["siqa", "multitask"], sources={"siqa": ["files"]})
+    assert {what.task for what in needed(mixed)} == {"siqa"}
+
+
+def test_a_target_that_another_one_is_trained_for_needs_no_training_files(folder):
+    borrowed = {"xquad": "tydiqa", "mlqa": "tydiqa", "lareqa": "tydiqa"}
+    asked = values(folder, targets=["tydiqa", *borrowed], train_from=borrowed)
+    wanted = {(what.task, what.split) for what in needed(asked) if what.load}
+    english = {("tydiqa", "train"), ("tydiqa", "dev")}
+    assert english < wanted  # of which lareqa's pairs are made
+    trained = {pair for pair in wanted if pair[1] in ("train", "dev") and pair[0] != "siqa"}
+    assert trained == english and ("xquad", "test") in wanted and ("lareqa", "queries") in wanted
+    own = {what[:2] for what in needed(values(folder, targets=["tydiqa", *borrowed]))}
+    assert {("xquad", "train"), ("mlqa", "dev"), ("lareqa", "train")} < own
+
+
 def test_01_does_not_start_without_its_files(folder, monkeypatch):
     (folder / "panx/test-de.tsv").unlink()
     asked = values(folder, path="", outputs=str(folder.parent))

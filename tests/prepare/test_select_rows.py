@@ -11,7 +11,7 @@ import pytest
 from datasets import Dataset
 
 from small_study import job
-from xgrl.prepare import leaks, select_rows
+from xgrl.prepare import leaks, select_rows, write
 from xgrl.tasks import LOST, TABLES, TASKS, find_task, mixture_parts
 from xgrl.tasks.own import OwnTask
 from xgrl.tasks.sources import SourceError
@@ -205,6 +205,69 @@ def test_rows_of_a_target_that_is_not_parallel_are_drawn_from_the_whole_file(tar
         assert 5 <= halves <= 25, "one document of the two"
         assert set(ten[name]) < set(thirty[name]), "a smaller study tests on some of the same"
     assert ten == chosen(10) != chosen(10, master_seed=7)
+
+
+def test_rows_languages_and_sources_by_task(monkeypatch):
+    values = job(
+        intermediate=["qa"],
+        targets=["qa", "intent", "xcopa", "lareqa", "bucc2018"],
+        languages={"default": ["en", "de"], "qa": [], "xcopa": ["et"]},
+        train_rows={"default": 40, "qa": 30, "target/qa": 20, "siqa": 11},
+        dev_rows={"default": 9, "intermediate/qa": 5},
+        test_rows={"default": 8, "intent": 6, "bucc2018": 4},
+    )
+    corpora, _ = select_rows.gather(values)
+    sizes = {name: len(rows) for name, rows in corpora.items()}
+    assert sizes["intermediate/qa/train"] == 30 and sizes["target/qa/train"] == 20
+    assert sizes["intermediate/qa/dev"] == 5 and sizes["target/qa/dev"] == 9
+    assert sizes["target/intent/train"] == 40 and sizes["target/intent/test-de"] == 6
+    assert sizes["target/xcopa/first"] == 11 and sizes["target/xcopa/test-et"] == 8
+    assert {name for name in sizes if "qa/test" in name} == {
+        f"target/qa/test-{code}" for code in ("en", "hi", "fa")
+    }
+    assert sizes["target/lareqa/queries-de"] == 8 and sizes["target/bucc2018/queries-de"] == 4
+    plain, _ = select_rows.gather(values | {"languages": ["en", "de"], "test_rows": 8})
+    assert plain["target/lareqa/queries-de"]["id"] == corpora["target/lareqa/queries-de"]["id"]
+
+    called = []
+    monkeypatch.setattr(
+        select_rows, "load_task", lambda name, *a: called.append((name, a[-1], *a[2:4]))
+    )
+    values |= {"sources": {"default": ["hub"], "target/qa": ["packages"], "xcopa": ["files"]}}
+    values |= {"path": "/data"}
+    for name, role in (("qa", "target"), ("xcopa", "target"), ("siqa", "intermediate")):
+        select_rows.load_rows(find_task(name, role), "en", "train", values)
+    assert called == [
+        ("qa", "target", "packages", None),
+        ("xcopa", "target", "files", "/data"),
+        ("siqa", "intermediate", "hub", None),
+    ]
+
+
+def test_a_target_without_training_rows_has_none_or_pairs_of_another_one():
+    borrowed = {"xquad": "tydiqa", "lareqa": "tydiqa"}
+    languages = {"default": ["en", "de", "ru"]}
+    values = job(
+        targets=["tydiqa", "xquad", "lareqa"], languages=languages, train_from=borrowed,
+        train_rows={"default": 60, "lareqa": 30},
+    )  # fmt: skip
+    corpora, _ = select_rows.gather(values)
+    splits = {name for name in corpora if name.endswith(("/train", "/dev"))}
+    own = {f"target/{name}/{split}" for name in ("tydiqa", "lareqa") for split in ("train", "dev")}
+    assert {name for name in splits if name.startswith("target/")} == own
+    pairs = corpora["target/lareqa/train"]
+    assert len(pairs) == 30
+    source = select_rows.load_rows(find_task("tydiqa"), "en", "train", values)
+    asked = {row["id"]: row for row in source}
+    for pair in pairs:
+        row = asked[pair["id"]]
+        assert pair["text"] == row["question"] and pair["candidate_pair"] == row["context"]
+        start = row["answers"]["answer_start"][0]
+        assert pair["candidate"] in row["context"]
+        assert row["context"].index(pair["candidate"]) <= start
+    labels = write.heads(corpora, borrowed)
+    assert labels["target/xquad"] == labels["target/tydiqa"]
+    assert labels["target/lareqa"]["format"] == "pairs"
 
 
 def sarcastic(monkeypatch, broken: int, whole: int):

@@ -55,6 +55,16 @@ def test_readme_table_has_all_numbers(summarised):
         assert f"{row.intermediate} {row.theta:+.2f} [{row.low:+.2f}, {row.high:+.2f}]" in claim
 
 
+def test_what_must_be_known_of_a_target_stands_beside_its_name(summarised):
+    values = json.loads(json.dumps(summarised[0]))
+    assert not any("note" in row for row in values["table"])
+    values["table"][2]["note"] = "trained on tydiqa"
+    assert "| intent (trained on tydiqa)" in summary.readme_table(values)
+    assert "intent (trained on tydiqa) &" in summary.latex(values)
+    values["table"][2]["data"] = "dev"
+    assert "| intent (dev; trained on tydiqa)" in summary.readme_table(values)
+
+
 def test_readme_says_when_p_cannot_be_smaller(summarised):
     values = json.loads(json.dumps(summarised[0]))
     for p, said in ((2 / 2**6, True), (3 / 2**6, False)):

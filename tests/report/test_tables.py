@@ -212,23 +212,23 @@ def said(study):
 
 def test_a_target_is_marked_by_its_zero_shot_languages_and_a_language_by_its_own(said):
     study, first, foreign = said
-    marks = tables.marks(study)
+    marks = study.marks
     assert marks["intent", ""] == marks["intent", "de"] == "dev"
     assert marks["emoji-names", ""] == f"partial in 1 of {foreign}"
     assert marks["emoji-names", first] == "partial" and ("sentiment", "") not in marks
     none = {"target/intent/test-de": "not stated", "target/intent/test-en": "official"}
-    stated = tables.marks(dataclasses.replace(study, provenance=none))
+    stated = dataclasses.replace(study, provenance=none).marks
     assert stated == dict.fromkeys([("intent", ""), ("intent", "de")], "not stated")
     mixed = {
         f"target/intent/test-{k}": v for k, v in zip("ab", ["partial", "replaced"], strict=True)
     }
-    found = tables.marks(dataclasses.replace(study, provenance=mixed))["intent", ""]
+    found = dataclasses.replace(study, provenance=mixed).marks["intent", ""]
     assert found == "partial in 1, replaced in 1 of 2"
 
 
 def test_tables_that_are_read_show_the_marks_and_others_stay_as_they_are(said):
     study, *_ = said
-    marks = tables.marks(study)
+    marks = study.marks
     scores = tables.marked(tables.score_table(study).reset_index(), marks)
     assert "intent (dev)" in scores and "sentiment" in scores and "intent" not in scores
     frame = pd.DataFrame({"target": ["intent", "sentiment"], "language": ["de", "de"]})
@@ -269,3 +269,29 @@ def test_the_readme_table_and_the_latex_table_say_it(said):
     values = summary.summarise(study, comparison, checked)
     assert not any("data" in row for row in values["table"])
     assert "Behind a target" not in summary.readme_table(values)
+
+
+def test_what_must_be_known_of_a_target_stands_wherever_its_scores_are_shown(study):
+    assert study.marks == {} and "note" not in tables.results(study)
+    runs = study.runs.assign(train_from=study.runs.target.map({"sentiment": "tydiqa"}))
+    runs = runs.replace({"intermediate": {"sarcasm": "mnli"}, "target": {"intent": "xnli"}})
+    known = dataclasses.replace(study, runs=runs)
+    first = "sentiment (trained on question and answer pairs of tydiqa)"
+    second = "xnli (same data as mnli: MultiNLI)"
+    scores = tables.marked(tables.score_table(known), known.marks)
+    assert set(scores) == {first, second, "emoji-names"}
+    shown = tables.marked(known.runs[known.runs.phase == "target"], known.marks)
+    assert set(shown.target) == {first, second, "emoji-names"}
+    checked = checks.manipulation_checks(known, "standard", "dann")
+    assert {first, second, "emoji-names"} <= set(checked.subject)
+    results = tables.results(known)
+    assert results[results.target == "xnli"].note.unique().tolist() == [second[6:-1]]
+    assert set(results[results.target == "emoji-names"].note) == {""}
+    assert set(results[results.metric == "dev_accuracy"].note) == {""}
+    provenance = {"target/xnli/test-de": "development", "target/tydiqa/train": "official"}
+    files = dataclasses.replace(known, provenance=provenance)
+    assert files.shown("xnli") == f"xnli (dev; {second[6:]}" and files.shown("sentiment") == first
+    trained = tables.results(files).query("metric != 'dev_accuracy'").groupby("target").trained_on
+    assert trained.unique().map(list).to_dict() == {
+        "sentiment": ["official"], "xnli": [""], "emoji-names": [""],
+    }  # fmt: skip

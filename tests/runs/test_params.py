@@ -96,6 +96,63 @@ def changed(path: str, value: object) -> dict:
         ("scientific.baseline", "none", ["baseline: 'none'", "pairs with no block"]),
         ("scientific.treatment", "none", ["treatment: 'none'", "pairs with no block"]),
         ("scientific.average", "group", ["scientific.average='group'", "'targets'", "'groups'"]),
+        # by task, by arm
+        ("fixed.test_rows", {"default": 40, "intent": 1}, ["test_rows.intent=1", "equal to 2"]),
+        ("fixed.test_rows", {"intent": 40}, ["test_rows: nothing for ['emoji-names']", "default"]),
+        ("fixed.test_rows", {"default": 40, "sarcasm": 9}, ["test_rows.sarcasm", "not a task of"]),
+        (
+            "fixed.test_rows",
+            {"default": 40, "intents": 9, "emoji": 9},
+            ["test_rows.intents", "did you mean 'intent'", "test_rows.emoji:", "'emoji-names'"],
+        ),
+        ("fixed.train_rows", {"default": 40, "role/x": 9}, ["role/x", "name, or role/name"]),
+        ("fixed.dev_rows", {"default": 40, "target/sarcasm": 9}, ["target/sarcasm", "allowed"]),
+        ("fixed.train_rows", {"default": "many"}, ["train_rows.default='many' (str)"]),
+        ("fixed.sources", {"default": ["fixtures"]}, ["sources.default.0='fixtures'", "'fixture'"]),
+        (
+            "fixed.sources",
+            {"default": ["fixture"], "intent": ["files"]},
+            ["targets='intent'", "['files']", "packages"],
+        ),
+        ("fixed.path", "/data", ["fixed.path='/data'", "only source 'files' reads a folder"]),
+        (
+            "fixed.sources",
+            {"default": ["fixture"], "intent": ["hub"]},
+            ["targets='intent'", "['hub']", "packages"],
+        ),
+        ("fixed.sources", {"default": ["fixture"], "parallel": ["own"]}, ["['own'] of parallel"]),
+        (
+            "fixed.sources",
+            {"default": ["fixture"], "unlabelled": ["own"]},
+            ["['own'] have no text"],
+        ),
+        (
+            "scientific.languages",
+            {"default": ["en", "de"], "emoji-names": ["en", "de", "fi", "xx"]},
+            ["languages.emoji-names='fi'", "targets intent have it", "'xx'", "no target of this"],
+        ),
+        ("scientific.languages", {"default": ["de"], "intent": ["en"]}, ["'intent' has none"]),
+        ("fixed.train_from", {"intent": "panx"}, ["train_from.intent='panx'", "not a target"]),
+        ("fixed.train_from", {"xquad": "intent"}, ["'xquad' is not a target of this study"]),
+        ("fixed.train_from", {"intent": "intent"}, ["in train_from too"]),
+        (
+            "fixed.train_from",
+            {"intent": "emoji-names"},
+            ["'intent' is classification, 'emoji-names' retrieval", "its own format"],
+        ),
+        ("scientific.languages", {"intent": []}, ["languages: nothing for ['emoji-names']"]),
+        ("scientific.languages", {"default": ["de", "de"]}, ["scientific.languages", "twice"]),
+        ("scientific.seeds", {"default": [0, 1], "control": [0, 0]}, ["seeds", "twice"]),
+        ("scientific.seeds", {"default": []}, ["scientific.seeds.default=[]"]),
+        ("scientific.seeds", {"dann": [0, 1]}, ["scientific.seeds: no 'default'"]),
+        ("scientific.seeds", {"default": [0, 1], "dan": [0]}, ["'dan'", "did you mean 'dann'"]),
+        ("scientific.seeds", {"default": [0, 1], "cdan": [0]}, ["'cdan' is not among the arms"]),
+        (
+            "scientific.seeds",
+            {"default": [0, 1], "control": [1]},
+            ["probe_seeds: [0]", "'control'"],
+        ),
+        ("scientific.seeds", {"default": [0, 1], "dann": [2, 3]}, ["two blocks", "'dann': [2, 3]"]),
     ],
 )
 def test_mistakes_are_named(path, value, words):
@@ -111,8 +168,24 @@ def test_what_05_is_told_of_a_study_grows_by_what_its_file_sets_alone():
     study = params.load_study(merged("laptop"))
     told = study.model_dump()
     assert "average" not in told["scientific"] and params.load_study(told) == study
+    assert not {"test_data", "train_from"} & set(told["fixed"])
     grouped = params.load_study(changed("scientific.average", "groups"))
     assert grouped.model_dump()["scientific"]["average"] == "groups"
+
+
+def test_a_value_by_task_is_that_of_role_and_name_else_of_the_name_else_the_default():
+    given = {"default": 1, "qa": 2, "target/qa": 3}
+    found = [params.of_task(given, "qa", role) for role in ("target", "intermediate")]
+    assert found == [3, 2] and params.of_task(given, "nli", "target") == 1
+    assert params.of_task(5, "qa", "target") == 5 and params.of_task(given, "parallel") == 1
+
+
+def test_values_by_task_reach_01_as_they_stand_in_the_file():
+    by_task = {"default": 40, "intent": 20}
+    study = execute.check_study(changed("fixed.test_rows", by_task))
+    job = study.job("01_prepare")
+    assert job["test_rows"] == by_task and job["train_rows"] == 300
+    assert execute.check_job("01_prepare", job) == job
 
 
 def test_one_block_is_refused_two_are_not():
@@ -162,6 +235,8 @@ def cell_defaults(notebook: str) -> dict:
 @pytest.mark.parametrize("notebook", params.JOBS)
 def test_parameters_cell_equals_model_and_smoke_study(notebook):
     found = cell_defaults(notebook)
+    assert found == {k: field.default for k, field in params.JOBS[notebook].model_fields.items()}
+    found = {k: v for k, v in found.items() if v or k not in ("train_from", "keep_model")}
     assert found == params.JOBS[notebook]().model_dump()
     study = params.load_study(merged("smoke"))
     keys = {

@@ -131,6 +131,23 @@ def test_corpora_and_the_data_card_say_it(folder, monkeypatch):
     assert "provenance" not in data_card(["sarcasm"], ["intent"], ["fixture"], {})
 
 
+def test_sources_by_task_and_rows_of_another_target(folder):
+    corpora = ["target/panx/test-de", "target/lareqa/train", "unlabelled", "parallel_texts"]
+    by_task = {"default": ["fixture"], "target/panx": ["files"], "parallel": ["files"]}
+    assert provenance_of(corpora, by_task, str(folder)) == {
+        "target/panx/test-de": "official", "parallel_texts": "not stated",
+    }  # fmt: skip
+    borrowed = {"lareqa": "panx"}
+    assert provenance_of(corpora, by_task, str(folder), borrowed)["target/lareqa/train"] == (
+        "official"
+    )
+    rows = dict.fromkeys(corpora, 10)
+    card = data_card(["siqa"], ["panx"], by_task, rows, {}, str(folder)).set_index("task")
+    said = card["provenance"].to_dict()
+    assert said.pop("panx").startswith("train: official")
+    assert said == {"siqa": "", "unlabelled": "", "parallel_texts": "not stated"}
+
+
 def test_what_the_real_folder_says(shared):
     if not (shared / "xtreme-r").is_dir():
         pytest.skip("no ../shared/xtreme-r here")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_model
 
 from small_study import prepare
+from xgrl.evaluation import predict
 from xgrl.models.split import Chain
 from xgrl.prepare.folder import Prepared
 from xgrl.runs import params, records
@@ -73,6 +75,49 @@ def test_a_target_is_trained_or_only_searched(prepared):
     assert list(trained.stages) == ["train"] and trained.model.head.linear.out_features > 2
     plain = build.build_target(target(prepared, "emoji-names"), prepared)
     assert not plain.stages and isinstance(plain.model.head, torch.nn.Identity)
+
+
+def test_a_target_is_tested_with_the_model_of_another_one(tmp_path):
+    borrowed = {"xquad": "tydiqa", "lareqa": "tydiqa"}
+    prepared = prepare(
+        tmp_path, targets=["tydiqa", "xquad", "lareqa"], languages=["en", "de", "ru"],
+        train_from=borrowed, max_length=48,
+    )  # fmt: skip
+    assert prepared.head("xquad") == prepared.head("tydiqa") and not prepared.has(
+        "target/xquad/train"
+    )
+    job = target(prepared, "xquad", train_from="tydiqa")
+    with pytest.raises(ValueError, match=r"tydiqa.*not finished"):
+        build.build_target(job, prepared)
+    trained = build.build_target(target(prepared, "tydiqa"), prepared)
+    with torch.no_grad():  # as if it had been trained
+        for weight in trained.model.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
+    run = records.run_folder(job["outputs"], "smoke", "target", target="tydiqa", arm="none")
+    inputs = prepared.inputs("target", target="tydiqa")
+    about = {"phase": "target", "parameters": {"study": "smoke"}, "metrics": {}, "started": 0.0}
+    records.finish(run, inputs=inputs, **about)
+    with pytest.raises(ValueError, match=r"no model\.safetensors; run 03_target for 'tydiqa' with"):
+        build.fine_tuned(job, prepared)
+    save_model(trained.model, run / build.MODEL)
+    records.finish(run, inputs=inputs, **about)
+    tested = build.build_target(job, prepared)
+    assert not tested.stages and not tested.model.training
+    pairs = [(tested.model, trained.model), (tested.encoder, trained.encoder)]
+    for one, other in pairs:
+        weights = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+        assert all(torch.equal(a, b) for a, b in weights)
+    found, expected = (
+        predict.predict(built.model.eval(), prepared, "xquad")[0] for built in (tested, trained)
+    )
+    assert found.equals(expected) and found.prediction.nunique() > 1
+    lareqa = build.build_target(target(prepared, "lareqa", train_from="tydiqa"), prepared)
+    assert list(lareqa.stages) == ["train"]
+    with pytest.raises(ValueError, match=r"train_from='': 01 has prepared 'xquad' with .*tydiqa"):
+        build.build_target(target(prepared, "xquad"), prepared)
+    (run / build.MODEL).write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="is damaged"):
+        build.fine_tuned(job, prepared)
 
 
 def test_a_target_starts_from_its_arm_s_checkpoint(prepared):

@@ -71,6 +71,16 @@ def test_the_card_is_read_back_and_names_the_run(prepared, tmp_path):
     assert "987" not in card.content  # nothing that differs between two runs of one job
 
 
+def test_the_card_says_which_target_was_trained_instead(prepared):
+    values = {"intermediate": "sarcasm", "target": "xquad", "train_from": "tydiqa"}
+    metrics = {"dev_accuracy": 50.0, "macro": 40.0, "scores": {"de": 40.0}}
+    text = model_card.card(job("03_target", **values), metrics, prepared).text
+    assert "fine-tuned in English on *tydiqa* and tested on *xquad*." in text
+    assert '"train_from": "tydiqa"' in text and "03 on tydiqa" in text
+    own = model_card.card(job("03_target", **values | {"train_from": ""}), metrics, prepared).text
+    assert "fine-tuned in English on *xquad*." in own and "train_from" not in own
+
+
 def test_the_weights_load_as_the_card_says(prepared, tmp_path):
     bare = written(prepared, tmp_path / "bare")
     folder = written(

@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -26,9 +26,10 @@ from xgrl.execution import failures, placement
 from xgrl.execution.grid import check_arms
 from xgrl.prepare.needed_files import not_official, wrong_files
 from xgrl.runs import params, records
-from xgrl.runs.params import nearest_names
+from xgrl.runs.params import each, nearest_names, of_task
 from xgrl.runs.study_files import parse
 from xgrl.tasks import LOST, OWN, TABLES, TASKS, UNREADABLE, find_task, mixture_parts
+from xgrl.tasks.descent import unfit
 from xgrl.tasks.unlabelled import SOURCES as UNLABELLED
 
 # jsonschema, under nbformat, compiles this package's grammar of IRIs on import: two seconds a job,
@@ -37,6 +38,11 @@ sys.modules.setdefault("rfc3987_syntax", None)
 
 SUMMARY = __doc__.split("\n")[0]
 AHEAD_SECONDS = 60  # by which clocks of file systems may differ; 01 takes about as long
+TEXTS = ("unlabelled", "parallel")  # what has sources beside tasks
+BY_TASK = {  # values that a task may have of its own, and the parameters that name such tasks
+    "sources": ("intermediate", "targets"), "train_rows": ("intermediate", "targets"),
+    "dev_rows": ("intermediate", "targets"), "test_rows": ("targets",), "languages": ("targets",),
+}  # fmt: skip
 TRIES = 4  # of starting a kernel that talks through ports
 ROLES = {"intermediate": "intermediate", "targets": "target", "target": "target"}
 
@@ -62,9 +68,12 @@ def check_names(values: dict[str, Any]) -> None:
         for name in _listed(values, key):
             if not is_arm(name):
                 raise Refused(f"{key}={name!r}: unknown arm; {nearest_names(name, ARMS)}")
+    wrong = [sentence for key in BY_TASK for sentence in _wrong_tasks(values, key)]
+    if wrong := wrong + list(_wrong_training(values)):
+        raise Refused("; ".join(wrong))
     if "sources" in values:
         _check_sources(values)
-        if "own" in values["sources"]:
+        if any("own" in sources for sources in each(values["sources"])):
             _check_files([*values["intermediate"], *values["targets"]])
     _check_languages(values.get("languages", []), values.get("targets", []))
 
@@ -74,19 +83,70 @@ def _listed(values: dict[str, Any], key: str) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 
-def _check_languages(wanted: list[str], targets: list[str]) -> None:
-    """Has some target each language that is wanted, and each target one of them?"""
+def _wrong_tasks(values: dict[str, Any], key: str) -> Iterator[str]:
+    """A sentence for each name in a value by task that has no use, and for tasks without a value:
+    each task has one of its own (``role/name`` or name), or there is a 'default'.
+    """
+    if not isinstance(given := values.get(key), dict):
+        return
+    tasks = [TABLES[ROLES[k]][name] for k in BY_TASK[key] for name in _listed(values, k)]
+    if key in ("sources", "train_rows"):
+        tasks += [find_task(task.first, "intermediate") for task in tasks if task.first]
+    known = [name for task in tasks for name in (task.name, f"{task.role}/{task.name}")]
+    known += ["default", *(TEXTS if key == "sources" else ())]
+    for name in given:
+        if name not in known:
+            nearest = nearest_names(name, dict.fromkeys(known))
+            yield f"{key}.{name}: not a task of this study that has {key}; {nearest}"
+    wanted = [(task.name, task.role) for task in tasks if task.format != "mixture"]
+    wanted += [(text, "") for text in TEXTS if key == "sources"]
+    if missing := [name for name, role in wanted if of_task(given, name, role) is None]:
+        yield f"{key}: nothing for {missing} and no 'default'"
+
+
+def _wrong_training(values: dict[str, Any]) -> Iterator[str]:
+    """A sentence for each target that cannot have the training that another one has."""
+    given, targets = values.get("train_from") or {}, _listed(values, "targets")
+    if isinstance(given, str):  # a job of one target
+        given, targets = {values["target"]: given}, [*TABLES["target"]]
+    for target, source in given.items():
+        where = f"train_from.{target}={source!r}"
+        if lacking := [name for name in (target, source) if name not in targets]:
+            nearest = nearest_names(lacking[0], targets)
+            yield f"{where}: {lacking[0]!r} is not a target of this study; {nearest}"
+        elif source in given:
+            yield f"{where}: it is in train_from too; name a target with training of its own"
+        elif reason := unfit(*(TABLES["target"][name] for name in (target, source))):
+            yield f"{where}: {reason}"
+
+
+def _check_languages(given: Any, targets: list[str]) -> None:
+    """Has some target each language that is wanted, or that one whose own languages they are, and
+    each target one of them?
+    """
     available = {name: set(TABLES["target"][name].languages) for name in targets}
-    known = set().union(*available.values())
-    for name in wanted:
+    named = set(given) if isinstance(given, dict) else set()
+    own = {name for name in targets if named & {name, f"target/{name}"}}
+    known = set().union(*(available[name] for name in available if name not in own))
+    for name in given.get("default", []) if named else given:
         if known and name not in known:
             nearest = nearest_names(name, known)
             raise Refused(f"languages={name!r}: no target of this study has it; {nearest}")
+    wrong = []
     for target, languages in available.items():
+        wanted = of_task(given, target, "target")
+        for name in wanted if target in own else ():
+            if name not in languages:
+                others = [task for task in available if name in available[task]]
+                has = f"of this study's targets {', '.join(others)} have it" if others else ""
+                has = has or f"no target of this study has it; {nearest_names(name, languages)}"
+                wrong.append(f"languages.{target}={name!r}: {target!r} lacks it; {has}")
         if not ((set(wanted) or languages) - {"en"}) & languages:
             allowed = ", ".join(sorted(languages))
             reason = f"target {target!r} has none of them; allowed: {allowed}"
-            raise Refused(f"languages={wanted}: {reason}")
+            wrong.append(f"languages={wanted}: {reason}")
+    if wrong:
+        raise Refused("; ".join(wrong))
 
 
 def _check_files(names: list[str]) -> None:
@@ -99,7 +159,6 @@ def _check_files(names: list[str]) -> None:
 
 def _check_sources(values: dict[str, Any]) -> None:
     """Does each task come from one of the sources, and is there text for the discriminator?"""
-    sources = values["sources"]
     tasks = [
         (key, TABLES[ROLES[key]][name])
         for key in ("intermediate", "targets")
@@ -111,15 +170,19 @@ def _check_sources(values: dict[str, Any]) -> None:
             if len(mixture_parts(task.name, values["intermediate"])) < 2:
                 reason = "a mixture of all other intermediate tasks; name at least two of them"
                 raise Refused(f"{key}={task.name!r}: {reason}")
-        elif not set(sources) & set(task.sources):
+        elif not set(sources := of_task(values["sources"], task.name, task.role)) & {*task.sources}:
             reason = f"not available from sources={sources}; allowed: {', '.join(task.sources)}"
             raise Refused(f"{key}={task.name!r}: {reason}")
+    sources = of_task(values["sources"], "unlabelled")
     source = next((source for source in sources if source in UNLABELLED), None)
     for name in values.get("unlabelled_languages", []):
         if source is None or (UNLABELLED[source] and name not in UNLABELLED[source]):
             nearest = nearest_names(name, UNLABELLED[source] if source else UNLABELLED)
             reason = f"{sources} have no text in it for the discriminator; {nearest}"
             raise Refused(f"unlabelled_languages={name!r}: {reason}")
+    if not {*(sources := of_task(values["sources"], "parallel"))} & {*UNLABELLED}:
+        allowed = f"none of them has translations; allowed: {', '.join(UNLABELLED)}"
+        raise Refused(f"sources={sources} of parallel: {allowed}")
 
 
 def check_dates(files: Iterable[str | Path]) -> None:
@@ -136,7 +199,7 @@ def check_dates(files: Iterable[str | Path]) -> None:
 def check_study(config: dict[str, Any]) -> params.Study:
     """A study that can be run, from its merged files; ValueError before anything is computed."""
     study = params.load_study(config)
-    check_names(study.scientific.model_dump() | {"sources": study.fixed.sources})
+    check_names(study.scientific.model_dump() | study.fixed.model_dump())
     check_arms(study)
     official = study.fixed.test_data == "official"
     if official and (other := not_official(study.job("01_prepare"))):
@@ -144,7 +207,11 @@ def check_study(config: dict[str, Any]) -> params.Study:
         raise Refused(f"fixed.test_data='official': {'; '.join(other)}; {todo}")
     for name in study.scientific.targets:
         first = TABLES["target"][name].first
-        if first and f"{name}-first" not in study.nuisance.target.steps:
+        if (
+            first
+            and name not in study.fixed.train_from
+            and f"{name}-first" not in study.nuisance.target.steps
+        ):
             reason = f"{name!r} is trained on {first!r} first; say for how many steps"
             raise Refused(f"nuisance.target.steps: {reason}: {name}-first")
     return study
@@ -198,7 +265,7 @@ def check_machine(notebook: str, values: dict[str, Any]) -> None:
         from xgrl.runs.cache import cache_folder
 
         _check_folder("cache", cache_folder(), "in XGRL_CACHE")
-        if "hub" in values["sources"]:
+        if any("hub" in sources for sources in each(values["sources"])):
             from datasets.config import HF_DATASETS_CACHE
 
             # a group may share it: what another has fetched need only be read

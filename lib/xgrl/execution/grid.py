@@ -12,9 +12,10 @@ from itertools import product
 from typing import Any
 
 from xgrl.arms import ARMS, arm_spec, is_arm, method_of, refusal
-from xgrl.runs.params import BY_ARM, Study, nearest_names
+from xgrl.runs.params import BY_ARM, Study, nearest_names, of_task
 from xgrl.runs.records import run_folder
 from xgrl.tasks import find_task, translation_languages
+from xgrl.tasks.descent import shares_model
 from xgrl.tasks.formats import Task
 from xgrl.tasks.parallel import SOURCES as PARALLEL
 
@@ -37,7 +38,7 @@ class Grid:
 
 def serves(study: Study, arm: str, task: Task) -> str:
     """Why an arm of a study cannot serve one of its tasks, "" where it can."""
-    translations = translation_languages(task, study.fixed.sources)
+    translations = translation_languages(task, of_task(study.fixed.sources, task.name, task.role))
     domains = study.nuisance.of_arm(arm, method_of(arm))["domains"]
     return refusal(arm, task, translations=translations, domains=domains)
 
@@ -49,6 +50,15 @@ def arms_with_texts(study: Study) -> list[str]:
     return [arm for arm in own if arm in named]
 
 
+def shared_models(study: Study) -> dict[str, str]:
+    """Targets that are tested with the model that was fine-tuned on another one, and that one."""
+    return {
+        name: source
+        for name, source in study.fixed.train_from.items()
+        if shares_model(find_task(name, "target"), find_task(source, "target"))
+    }
+
+
 def trains_nothing(target: Task) -> bool:
     """Retrieval with the vectors as they are: for the public encoder one run is all seeds'."""
     return target.format == "retrieval" and not target.trained
@@ -57,17 +67,48 @@ def trains_nothing(target: Task) -> bool:
 def check_arms(study: Study) -> None:
     """ValueError, with arm and reason, where an arm serves nothing, or not what it must."""
     s = study.scientific
-    for key in BY_ARM:
-        values = getattr(study.nuisance, key)
+    by_arm = {f"nuisance.{key}": getattr(study.nuisance, key) for key in BY_ARM}
+    by_arm |= {"scientific.seeds": s.seeds} if isinstance(s.seeds, dict) else {}
+    for key, values in by_arm.items():
         if "default" not in values:
-            raise ValueError(f"nuisance.{key}: no 'default'")
+            raise ValueError(f"{key}: no 'default'")
         for arm in values:
             if arm != "default" and not is_arm(arm):
                 nearest = nearest_names(arm, ["default", *ARMS])
-                raise ValueError(f"nuisance.{key}: unknown arm {arm!r}; {nearest}")
+                raise ValueError(f"{key}: unknown arm {arm!r}; {nearest}")
+    if wrong := list(_wrong_seeds(study)):
+        raise ValueError("; ".join(wrong))
     for arm in dict.fromkeys([*s.arms, *s.probe_arms]):
         for reason in _unusable(study, arm):
             raise ValueError(f"arms={arm!r}: {reason}")
+
+
+def seeds_of(study: Study, arm: str) -> list[int]:
+    """The seeds of an arm of a study."""
+    return study.scientific.seeds_of(arm, method_of(arm))
+
+
+def _wrong_seeds(study: Study) -> Iterator[str]:
+    """What is wrong with a study's seeds: too few in common, or those of a checkpoint missing."""
+    s = study.scientific
+    arms = dict.fromkeys([*s.arms, *s.probe_arms])
+    for arm in s.seeds if isinstance(s.seeds, dict) else ():
+        if arm != "default" and arm not in {*arms, *map(method_of, arms)}:
+            yield f"scientific.seeds: {arm!r} is not among the arms {list(arms)}"
+    shared = set(seeds_of(study, s.baseline)) & set(seeds_of(study, s.treatment))
+    if len(s.intermediate) * len(shared) < 2:
+        given = f"{s.intermediate} and scientific.seeds={s.seeds}"
+        reason = "a comparison needs two blocks (task x seed) or more; add a seed or a task"
+        yield f"scientific.intermediate={given}: {reason}"
+    for arm in s.probe_arms:
+        if not set(s.probe_seeds) <= set(own := seeds_of(study, arm)):
+            given = f"scientific.probe_seeds: {s.probe_seeds}"
+            yield f"{given} are not all among the seeds {own} of {arm!r}"
+    for arm in s.arms:
+        of = arm_spec(arm).checkpoint
+        if of and (lacking := set(seeds_of(study, arm)) - set(seeds_of(study, of))):
+            takes = f"{arm!r} takes the checkpoints of {of!r}"
+            yield f"scientific.seeds: {takes}, which has no seeds {sorted(lacking)}"
 
 
 def _unusable(study: Study, arm: str) -> Iterator[str]:
@@ -78,7 +119,7 @@ def _unusable(study: Study, arm: str) -> Iterator[str]:
         yield f"the same as {method!r}, because none of nuisance.{keys} has a value for {arm!r}"
     if spec.checkpoint and spec.checkpoint not in s.arms:
         yield f"takes the checkpoints of {spec.checkpoint!r}, which is not among the arms"
-    if spec.text == "pairs" and not set(study.fixed.sources) & set(PARALLEL):
+    if spec.text == "pairs" and not set(of_task(study.fixed.sources, "parallel")) & set(PARALLEL):
         yield f"needs translation pairs; sources that have some: {', '.join(PARALLEL)}"
     for role, names in (("intermediate", s.intermediate), ("target", s.targets)):
         reasons = [serves(study, arm, find_task(name, role)) for name in names]
@@ -99,17 +140,18 @@ def grid(study: Study) -> Grid:
         return [name for name, reason in reasons.items() if not reason]
 
     for arm in s.arms:
-        own, reached = served(arm, tasks), served(arm, targets)
+        own, reached, seeds = served(arm, tasks), served(arm, targets), seeds_of(study, arm)
         if arm_spec(arm).trains:
-            trained += product(own, [arm], s.seeds)
+            trained += product(own, [arm], seeds)
         for name in reached:
             once = arm == "none" and trains_nothing(targets[name])
             sources = ["none"] if arm == "none" else own
-            applied += product([name], sources, [arm], s.seeds[:1] if once else s.seeds)
+            applied += product([name], sources, [arm], seeds[:1] if once else seeds)
     for arm in s.probe_arms:
         names = [name for name, task in tasks.items() if not serves(study, arm, task)]
         probed += product(names, [arm], s.probe_seeds)
-    fine_tuned = [(s.probe_target, *cell) for cell in probed] if s.probe_target else []
+    reached = [shared_models(study).get(s.probe_target), s.probe_target]
+    fine_tuned = [(name, *cell) for name in reached if name for cell in probed]
     return Grid(_once(trained + probed), _once(applied + fine_tuned), probed, left_out)
 
 

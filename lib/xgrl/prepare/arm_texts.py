@@ -27,6 +27,7 @@ from xgrl.models.tokens import Tokenizer, tokenise
 from xgrl.prepare.leaks import ENGLISH, surface
 from xgrl.prepare.lengths import choose_lengths
 from xgrl.prepare.select_rows import Job, generator, load_rows, schema_of, target_languages
+from xgrl.runs.params import of_task
 from xgrl.tasks import find_task, messages, parallel, typology
 from xgrl.tasks.formats import Task, features
 from xgrl.tasks.leakage import normalise
@@ -56,7 +57,7 @@ def text_of_arms(
         texts["pairs"] = _pairs(job, parallel_texts, tokenizer, lengths)
     if "translated" in needed:
         tasks = [find_task(name, "intermediate") for name in job["intermediate"]]
-        served = [task for task in tasks if any(map(task.translated, job["sources"]))]
+        served = [task for task in tasks if any(map(task.translated, _sources(job, task)))]
         for task in served:
             english = corpora[f"intermediate/{task.name}/train"]
             texts[f"intermediate/{task.name}/translated"] = _translated(task, english, job)
@@ -78,9 +79,15 @@ def _known(job: Job, languages: Container[str]) -> list[str]:
     return [language for language in job["unlabelled_languages"] if language in languages]
 
 
-def _source(job: Job) -> str:
-    """The source of all text of a study: the first that has any."""
-    return next(source for source in job["sources"] if source in messages.SOURCES)
+def _source(job: Job, text: str = "unlabelled") -> str:
+    """The source of the texts ``unlabelled`` or ``parallel``: the first that has any."""
+    sources = of_task(job["sources"], text)
+    return next(source for source in sources if source in messages.SOURCES)
+
+
+def _sources(job: Job, task: Task) -> list[str]:
+    """The sources of a task, in order of preference."""
+    return of_task(job["sources"], task.name, task.role) or []
 
 
 def _matched(
@@ -108,7 +115,7 @@ def _modelling(job: Job, unlabelled: Dataset, tokenizer: Tokenizer, lengths: np.
 
 def _load_pairs(job: Job, languages: Iterable[str]) -> Dataset | None:
     """Translation pairs of those of the languages that the study's source has, None for none."""
-    source = (_source(job), data_folder(job["path"]) or None, job["targets"])
+    source = (_source(job, "parallel"), data_folder(job["path"]) or None, job["targets"])
     known = [language for language in languages if parallel.has_pairs(language, *source)]
     return parallel.load_parallel(known, *source) if known else None
 
@@ -170,7 +177,7 @@ def _translated(task: Task, english: Dataset, job: Job) -> Dataset:
     have the same order: rows with another label than the English one are left out, and if these are
     more than one in a hundred, all are refused.
     """
-    source = next(source for source in job["sources"] if task.translated(source))
+    source = next(source for source in _sources(job, task) if task.translated(source))
     if not (languages := _known(job, task.translated(source))):
         given = f"unlabelled_languages={job['unlabelled_languages']}"
         raise ValueError(f"{given}: {task.name!r} has translations into none of these")
@@ -211,7 +218,7 @@ def language_table(job: Job, parallel_texts: Dataset, tokenizer: Tokenizer) -> p
     """
     languages = study_languages(job)
     table = pd.DataFrame({"language": languages} | dict.fromkeys(typology.DISTANCES, np.nan))
-    if "fixture" not in job["sources"]:
+    if "fixture" not in of_task(job["sources"], "unlabelled"):
         try:
             table = typology.distances(languages)
         except SourceError as error:  # a cluster may reach no package index

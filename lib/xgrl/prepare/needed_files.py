@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from xgrl.runs.params import each, of_task
 from xgrl.runs.records import hash_file
 from xgrl.tasks import find_task
 from xgrl.tasks.files import wanted_files
@@ -45,32 +46,37 @@ def needed(job: Job) -> list[Needed]:
 
 
 def _needed(job: Job) -> Iterator[Needed]:
-    def from_files(tried: Iterable[str]) -> bool:
-        return next((source for source in job["sources"] if source in tried), "") == "files"
+    def from_files(tried: Iterable[str], name: str, role: str = "") -> bool:
+        sources = of_task(job["sources"], name, role) or ()
+        return next((source for source in sources if source in tried), "") == "files"
 
+    borrowed = job.get("train_from", {})  # by targets that no training file is needed for
     tasks = [find_task(name, "intermediate") for name in job["intermediate"]]
     tasks += [find_task(name, "target") for name in job["targets"]]
     for task in tasks:
-        own = set(job["languages"]) or set(task.languages)
-        firsts = [find_task(task.first, "intermediate")] if task.first else []
-        for first in (first for first in firsts if from_files(first.sources)):
+        own = set(of_task(job["languages"], task.name, task.role) or task.languages)
+        trained = task.role != "target" or task.name not in borrowed
+        firsts = [find_task(task.first, "intermediate")] if task.first and trained else []
+        for first in (x for x in firsts if from_files(x.sources, x.name, x.role)):
             yield Needed(first.name, "train", "en", first.loaders["files"])
-        for split in task.splits if from_files(task.sources) else ():
+        for split in task.splits if from_files(task.sources, task.name, task.role) else ():
             languages = [code for code in task.languages if code in own]
             english = split in ("train", "dev")
+            if english and not trained:
+                continue
             if english or (split.endswith("candidates") and task.candidates == "shared"):
                 languages = ["en"]
             for language in languages:
                 yield Needed(task.name, split, language, task.loaders["files"])
         translated = task.translated("files") if "translated" in job["arms"] else ()
-        tried = [source for source in job["sources"] if task.translated(source)]
-        for language in translated if tried[:1] == ["files"] else ():
+        translators = [source for source in task.sources if task.translated(source)]
+        for language in translated if from_files(translators, task.name, task.role) else ():
             if language in job["unlabelled_languages"]:
                 yield Needed(task.name, "translated", language, task.loaders["files"])
-    for language in job["unlabelled_languages"] if from_files(UNLABELLED) else ():
-        yield Needed("unlabelled", "train", language)
-        if language != "en":
-            yield Needed("parallel", "train", language)
+    for text in ("unlabelled", "parallel"):
+        for language in job["unlabelled_languages"] if from_files(UNLABELLED, text) else ():
+            if text == "unlabelled" or language != "en":
+                yield Needed(text, "train", language)
 
 
 def folder_of(job: Job) -> Path:
@@ -131,7 +137,8 @@ def not_official(job: Job) -> list[str]:
     where it is not here: analysing a study needs no data.
     """
     folder = data_folder(job["path"])
-    if "files" not in job["sources"] or not folder or not Path(folder).is_dir():
+    from_files = any("files" in sources for sources in each(job["sources"]))
+    if not from_files or not folder or not Path(folder).is_dir():
         return []
     said, found = read_provenance(folder), {}
     targets = {find_task(name, "target").name for name in job["targets"]}

@@ -7,6 +7,7 @@ that the same study file prepares the same bytes. Corpora are named as in `xgrl.
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -15,8 +16,11 @@ from datasets import Dataset, disable_progress_bars
 
 from xgrl.models.tokens import Tokenizer
 from xgrl.prepare.lengths import choose_lengths
+from xgrl.runs.params import of_task
 from xgrl.tasks import MOST, RowsLost, find_task, load_task
-from xgrl.tasks.formats import Task
+from xgrl.tasks.descent import shares_model
+from xgrl.tasks.formats import TRAINED, Task, features, validate
+from xgrl.tasks.rows import answer_pair
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import data_folder
 from xgrl.tasks.unlabelled import SOURCES, load_unlabelled
@@ -29,10 +33,12 @@ def generator(master_seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([master_seed, crc32(name.encode())]))
 
 
-def target_languages(target: str, wanted: Iterable[str]) -> list[str]:
-    """Languages of a target that the study wants (an empty list wants all), in the task's order."""
+def target_languages(target: str, wanted: Any) -> list[str]:
+    """Languages of a target that the study wants (an empty list wants all), in the task's order;
+    `wanted` may be given by task.
+    """
     task = find_task(target, "target")
-    wanted = set(wanted) or set(task.languages)
+    wanted = set(of_task(wanted, target, "target")) or set(task.languages)
     return [language for language in task.languages if language in wanted]
 
 
@@ -50,7 +56,9 @@ def gather(job: Job) -> tuple[dict[str, Dataset], list[str]]:
         for name in job["targets"]:
             task = find_task(name, "target")
             tests = _retrieval_rows if task.format == "retrieval" else _test_rows
-            corpora |= _training_rows(task, job) | tests(task, job)
+            source = job.get("train_from", {}).get(name)
+            trained = _training_rows if not source else partial(_borrowed_rows, source)
+            corpora |= trained(task, job) | tests(task, job)
     if empty := [name for name, rows in corpora.items() if not len(rows)]:
         raise ValueError(f"no row in {', '.join(empty)}; expected one at least")
     _check_pairs(corpora)
@@ -83,10 +91,11 @@ def remembered(left_out: list[str]) -> Iterator[None]:
 
 def load_rows(task: Task, language: str, split: str, job: Job) -> Dataset:
     """Rows of a task, language and split from the first of the job's sources that has the task."""
-    source = next((source for source in job["sources"] if source in task.sources), None)
+    sources = of_task(job["sources"], task.name, task.role)
+    source = next((source for source in sources if source in task.sources), None)
     if source is None:
         known = ", ".join(task.sources)
-        raise ValueError(f"sources={job['sources']}: {task.name!r} comes from {known} only")
+        raise ValueError(f"sources={sources}: {task.name!r} comes from {known} only")
     path = data_folder(job["path"]) or None if source == "files" else None
     return load_task(task.name, language, split, source, path, task.role)
 
@@ -95,12 +104,33 @@ def _training_rows(task: Task, job: Job) -> dict[str, Dataset]:
     """English training and development rows, and those of a task that is trained first."""
     corpora, folder = {}, f"{task.role}/{task.name}"
     if task.first:
-        rows = load_rows(find_task(task.first, "intermediate"), "en", "train", job)
-        corpora[f"{folder}/first"] = _some(rows, f"{folder}/first", job, "train_rows")
+        first = find_task(task.first, "intermediate")
+        rows = load_rows(first, "en", "train", job)
+        corpora[f"{folder}/first"] = _some(rows, f"{folder}/first", job, "train_rows", first)
     for split in ("train", "dev"):
         if split in task.splits:
             rows = load_rows(task, "en", split, job)
-            corpora[f"{folder}/{split}"] = _some(rows, f"{folder}/{split}", job, f"{split}_rows")
+            name, limit = f"{folder}/{split}", f"{split}_rows"
+            corpora[name] = _some(rows, name, job, limit, task)
+    return corpora
+
+
+def _borrowed_rows(source: str, task: Task, job: Job) -> dict[str, Dataset]:
+    """Pairs of question and answer sentence from the English rows of another target; none where a
+    task is tested with that one's model.
+    """
+    other = find_task(source, "target")
+    if shares_model(task, other):
+        return {}
+    corpora, types = {}, features("pairs")
+    for split in TRAINED[:2]:
+        name, rows = f"target/{task.name}/{split}", load_rows(other, "en", split, job)
+        table, dropped = validate(map(answer_pair, rows), "pairs")
+        if lost := sum(dropped.values()):
+            reason = f"{lost} of {source!r} without an answer sentence"
+            warnings.warn(RowsLost(name, reason, lost, len(table)), stacklevel=2)
+        pairs = Dataset.from_dict(table.to_pydict(), features=types)
+        corpora[name] = _some(pairs, name, job, f"{split}_rows", task)
     return corpora
 
 
@@ -114,11 +144,11 @@ def _test_rows(task: Task, job: Job) -> dict[str, Dataset]:
         name = f"{folder}/test-{language}"
         if not task.parallel:
             order = generator(job["master_seed"], name).permutation(len(rows))
-            rows = rows.select(np.sort(order[: job["test_rows"]]))
+            rows = rows.select(np.sort(order[: of_task(job["test_rows"], task.name, task.role)]))
         else:
             if shared is None:
                 english = load_rows(task, "en", "test", job) if "en" in task.languages else rows
-                shared = _some(english, f"{folder}/test", job, "test_rows")["id"]
+                shared = _some(english, f"{folder}/test", job, "test_rows", task)["id"]
             rows = _with_ids(rows, shared, name)
         corpora[name] = rows
     return corpora
@@ -149,9 +179,9 @@ def _retrieval_rows(task: Task, job: Job) -> dict[str, Dataset]:
     return {k: rows.add_column("group", _groups(rows["text"])) for k, rows in corpora.items()}
 
 
-def _mined_queries(rows: Dataset, name: str, job: Job) -> Dataset:
+def _mined_queries(rows: Dataset, name: str, job: Job, task: Task) -> Dataset:
     """At most ``test_rows`` sentences, up to half with a partner; ValueError where none has."""
-    wanted = job["test_rows"]
+    wanted = of_task(job["test_rows"], task.name, task.role)
     order = generator(job["master_seed"], name).permutation(len(rows))
     paired = np.array([bool(gold) for gold in rows["gold"]], dtype=bool)[order]
     if not paired.any():
@@ -174,7 +204,7 @@ def _smaller_bitexts(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[
     """
     pools = {name: rows for name, rows in corpora.items() if "/candidates" in name}
     for name, rows in pools.items():
-        corpora[name] = _some(rows, name, job, "retrieval_rows")
+        corpora[name] = _some(rows, name, job, "retrieval_rows", task)
     for name in [name for name in corpora if "/queries-" in name]:
         folder, language = name.split("/queries-")
         shared, rows = task.candidates == "shared", corpora[name]
@@ -237,14 +267,15 @@ def _smaller_pool(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[str
         gold = [[answer for answer in answers if answer in known] for answers in rows["gold"]]
         if task.metric == "mined_f1":
             rows = rows.remove_columns("gold").add_column("gold", gold)
-            rows = _mined_queries(rows, name, job)
+            rows = _mined_queries(rows, name, job, task)
         else:
             rows = _answered(rows, gold, name, many=True)
             if not task.parallel:
-                rows = _some(rows, name, job, "test_rows")
+                rows = _some(rows, name, job, "test_rows", task)
             else:
                 if shared is None:
-                    shared = _some(rows, f"target/{task.name}/queries", job, "test_rows")["id"]
+                    queries = f"target/{task.name}/queries"
+                    shared = _some(rows, queries, job, "test_rows", task)["id"]
                 rows = _with_ids(rows, shared, name)
         corpora[name] = rows
         golds |= {answer for answers in rows["gold"] for answer in answers}
@@ -257,10 +288,12 @@ def _smaller_pool(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[str
     return corpora
 
 
-def _some(rows: Dataset, name: str, job: Job, limit: str) -> Dataset:
-    """As many rows as the job's parameter `limit` says, at most, drawn without replacement."""
+def _some(rows: Dataset, name: str, job: Job, limit: str, task: Task) -> Dataset:
+    """As many rows of a task as the job's parameter `limit` says, at most, drawn without
+    replacement.
+    """
     order = generator(job["master_seed"], name).permutation(len(rows))
-    return rows.select(order[: job[limit]])
+    return rows.select(order[: of_task(job[limit], task.name, task.role)])
 
 
 def _with_ids(rows: Dataset, ids: Collection[str], name: str) -> Dataset:
@@ -298,7 +331,8 @@ def choose_unlabelled(
     label`` (the language's number), and ``probe_rows`` others, ``id, text, language``.
     """
     languages, count = job["unlabelled_languages"], job["unlabelled_rows"]
-    source = next(source for source in job["sources"] if source in SOURCES)
+    sources = of_task(job["sources"], "unlabelled")
+    source = next(source for source in sources if source in SOURCES)
     folder = data_folder(job["path"]) or None
     rows = load_unlabelled(languages, source, folder, without=job["targets"])
     wanted, rng = count + job["probe_rows"], generator(job["master_seed"], "unlabelled")

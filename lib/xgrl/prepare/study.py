@@ -95,7 +95,7 @@ class StudyRows:
         counts = {name: len(rows) for name, rows in self.corpora.items()}
         counts["parallel_texts"] = len(pairs)
         names = (self.job[key] for key in ("intermediate", "targets", "sources"))
-        card = data_card(*names, counts, self.job["path"])
+        card = data_card(*names, counts, self.job.get("train_from", {}), self.job["path"])
         return {"leakage": pd.concat(self.leaks), "languages": languages, "data_card": card}
 
 
@@ -132,7 +132,8 @@ def write_study(
 
 def finish(folder: Path, rows: StudyRows, kept: int, started: float) -> Prepared:
     """Hash what was written and write the record, last: only with it the folder is finished."""
-    job, labels = rows.job, heads(rows.corpora)
+    job, borrowed = rows.job, rows.job.get("train_from", {})
+    labels = heads(rows.corpora, borrowed)
     metrics = {
         "vocabulary": kept,
         "rows": {name: len(corpus) for name, corpus in rows.corpora.items()},
@@ -144,7 +145,7 @@ def finish(folder: Path, rows: StudyRows, kept: int, started: float) -> Prepared
         "contents": write_contents(folder, rows.corpora, labels),
     }  # fmt: skip
     corpora = [*rows.corpora, *(["parallel_texts"] if len(rows.measured["parallel_texts"]) else [])]
-    if known := provenance_of(corpora, job["sources"], job["path"]):
+    if known := provenance_of(corpora, job["sources"], job["path"], borrowed):
         metrics["provenance"] = known
     about = {"parameters": job, "metrics": metrics, "started": started, "warnings": rows.left_out}
     records.finish(folder, phase="prepare", **about)

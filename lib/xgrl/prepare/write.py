@@ -57,8 +57,11 @@ def stored_rows(rows: Dataset, name: str) -> pa.Table:
     return pa.concat_tables([empty, *(chunk.combine_chunks() for chunk in chunks)])
 
 
-def heads(corpora: Mapping[str, Dataset]) -> dict[str, dict[str, Any]]:
-    """By task as ``role/name``: the format that is trained on, the names of its classes or tags.
+def heads(
+    corpora: Mapping[str, Dataset], train_from: Mapping[str, str] = {}
+) -> dict[str, dict[str, Any]]:
+    """By task as ``role/name``: the format that is trained on, the names of its classes or tags; of
+    a target without training of its own those of the target in `train_from`.
 
     Tags that have no names (labels that only the user's files know) are numbers, as many as
     training and development rows have.
@@ -74,7 +77,8 @@ def heads(corpora: Mapping[str, Dataset]) -> dict[str, dict[str, Any]]:
             count = 1 + max(max(tags) for sentences in splits for tags in sentences)
             names = [str(tag) for tag in range(count)]
         made[task] = {"format": kind, "labels": names}
-    return made
+    borrowed = {f"target/{name}": made[f"target/{source}"] for name, source in train_from.items()}
+    return borrowed | made
 
 
 def write_prepared(

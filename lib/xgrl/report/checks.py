@@ -56,7 +56,7 @@ def manipulation_checks(study: Study, baseline: str, treatment: str) -> pd.DataF
     for target, own in runs[(runs.phase == "target") & (runs.arm == "none")].groupby("target"):
         macro, guess = own.macro.mean(), own.majority.mean()
         found = f"{macro:.1f} % without intermediate training; guessing {guess:.1f} %"
-        rows.append(("room to move", target, found, guess < macro < CEILING))
+        rows.append(("room to move", study.shown(target), found, guess < macro < CEILING))
     return pd.DataFrame(rows, columns=["question", "subject", "found", "ok"])
 
 

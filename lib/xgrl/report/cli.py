@@ -9,7 +9,7 @@ import typer
 
 from xgrl.report import reference as published
 from xgrl.report.html import html
-from xgrl.report.summary import data_mark, write_tables
+from xgrl.report.summary import mark, write_tables
 
 app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
 
@@ -47,7 +47,7 @@ def summary(study: Path) -> None:
     p_format = {name: "not estimable" if p is None else f"{p:.2g}" for name, p in tests.items()}
     p_values = ", ".join(f"{name} p {p}" for name, p in p_format.items())
     print(f"zero-shot macro, %: {', '.join(scores)}; {p_values}")
-    effects = ", ".join(f"{row['target']}{data_mark(row)} {row['theta']:+.2f}" for row in targets)
+    effects = ", ".join(f"{row['target']}{mark(row)} {row['theta']:+.2f}" for row in targets)
     print(f"by target, points: {effects}")
     print(f"report: {study / 'analysis' / 'report.html'}")
 

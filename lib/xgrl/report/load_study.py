@@ -5,6 +5,8 @@ few bytes a key and row.
 """
 
 import json
+import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,12 @@ from xgrl.execution.grid import parameters_of_runs
 from xgrl.report.completeness import KEYS, audit
 from xgrl.runs import records
 from xgrl.runs.params import BY_ARM, load_study
-from xgrl.tasks import LOST
+from xgrl.tasks import LOST, training_notes
+from xgrl.tasks.files.provenance import OFFICIAL, SHORT
 
 KEPT = ("study", "phase", "status", "wall_seconds", "peak_memory_mb", "device", "threads")
-NO_RESULT = ("outputs", "workers", "keep_encoder")  # parameters that no result depends on
+# parameters that no result depends on
+NO_RESULT = ("outputs", "workers", "keep_encoder", "keep_model")
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,52 @@ class Study:
         """The runs of a phase, with these columns: NaN where none recorded one."""
         runs = self.runs[self.runs.phase == phase]
         return runs.reindex(columns=[*dict.fromkeys([*runs.columns, *columns])])
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What must be known of a target's scores, "" if nothing (`xgrl.tasks.training_notes`)."""
+        runs = self.of_phase("target", "train_from")
+        sources = runs.groupby("target").train_from.first().dropna().to_dict()
+        tasks = sorted(set(runs.intermediate) - {"none"})
+        return {name: "; ".join(training_notes(name, tasks, sources)) for name in set(runs.target)}
+
+    @property
+    def data_marks(self) -> dict[tuple[str, str], str]:
+        """What the data folder says of test sets that it does not call official, by (target,
+        language): "dev" (the development set under the test's name), "partial", "replaced", "not
+        stated"; by (target, "") that of all zero-shot languages, or in how many; {} where no test
+        set is from files.
+        """
+        tested: dict[str, dict[str, str]] = {}
+        for corpus, status in self.provenance.items():
+            if match := re.fullmatch("target/(.+)/(?:test|queries)-(.+)", corpus):
+                tested.setdefault(match[1], {})[match[2]] = "" if status == OFFICIAL else status
+        found = {}
+        for target, languages in tested.items():
+            said = {language: SHORT.get(status, status) for language, status in languages.items()}
+            foreign = [status for language, status in said.items() if language != "en"]
+            counts = Counter(filter(None, foreign))
+            parts = [status + f" in {n}" * (n < len(foreign)) for status, n in counts.items()]
+            of = f" of {len(foreign)}" * any(n < len(foreign) for n in counts.values())
+            found |= {(target, ""): f"{', '.join(parts)}{of}"} if parts else {}
+            found |= {(target, language): status for language, status in said.items() if status}
+        return found
+
+    @property
+    def marks(self) -> dict[tuple[str, str], str]:
+        """What stands behind the names of targets and their languages: `data_marks`, and by
+        (target, "") also `notes`.
+        """
+        found = self.data_marks
+        for target, note in self.notes.items():
+            if said := [text for text in (found.get((target, "")), note) if text]:
+                found[target, ""] = "; ".join(said)
+        return found
+
+    def shown(self, target: str) -> str:
+        """A target's name as it is shown, with its mark."""
+        mark = self.marks.get((target, ""))
+        return f"{target} ({mark})" if mark else target
 
 
 def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Study:
@@ -131,9 +181,10 @@ def _refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> 
     other = []
     for name in (name for name in asked if (folder / name / "run.json").exists()):
         given = records.read(folder / name)["parameters"]
+        wanted = asked[name] | {"train_from": asked[name].get("train_from")}  # where one is used
         differ = [
             f"{key} {given.get(key)!r} instead of {value!r}"
-            for key, value in asked[name].items()
+            for key, value in wanted.items()
             if key not in NO_RESULT and given.get(key) != value
         ]
         if differ:
@@ -161,7 +212,7 @@ def _run(path: Path, folder: Path) -> dict[str, Any]:
     own = records.run_folder("", "", row["phase"], **{key: row[key] for key in KEYS})
     if path.relative_to(folder) != own:
         raise ValueError(f"{path}: holds the run of {own}; a run's folder says which run it is")
-    row |= {key: given[key] for key in BY_ARM if key in given}
+    row |= {key: given[key] for key in (*BY_ARM, "train_from") if key in given}
     row["versions"] = json.dumps(record["versions"], sort_keys=True)
     return row | record["metrics"]
 

@@ -11,7 +11,6 @@ import pandas as pd
 from xgrl import stats
 from xgrl.arms import arms_in_order
 from xgrl.report.load_study import Study
-from xgrl.report.tables import marks
 from xgrl.runs import records
 
 UNKNOWN = "not estimable"
@@ -38,13 +37,12 @@ def summarise(
     average = macro.mul(c.weights, axis=0).sum(min_count=len(macro))
     whole = {"theta": c.theta, "low": c.ci[0], "high": c.ci[1], "p": c.p}
     rows = [{"target": "all targets", "scores": average.to_dict()} | whole]
-    marked = marks(study)
+    marked, notes = study.data_marks, study.notes
     for row in c.per_task.itertuples():
-        data = {"data": mark} if (mark := marked.get((row.target, ""))) else {}
         effect = {"theta": row.theta, "low": row.low, "high": row.high, "p": row.p_holm}
-        rows.append(
-            {"target": row.target, "scores": macro.loc[row.target].to_dict()} | effect | data
-        )
+        rows.append({"target": row.target, "scores": macro.loc[row.target].to_dict()} | effect)
+        said = {"data": marked.get((row.target, "")), "note": notes.get(row.target)}
+        rows[-1] |= {key: text for key, text in said.items() if text}
     values = {"study": study.name, "verdict": str(c), "baseline": c.baseline}
     values |= {"treatment": c.treatment, "arms": list(macro.columns), "blocks": c.n_blocks}
     values |= {"table": rows, "checks": checked, "audit": study.audit, "comparison": c.summary()}
@@ -65,11 +63,12 @@ def write(folder: str | Path, summary: Mapping[str, Any], results: pd.DataFrame)
     records.write_bytes(Path(folder) / "results.tex", latex(summary).encode())
 
 
-def data_mark(row: Mapping[str, Any]) -> str:
+def mark(row: Mapping[str, Any]) -> str:
     """What stands behind the target of a row of the results table: nothing, or " (dev)" as in
-    `xgrl.report.tables.marks`.
+    `Study.marks`.
     """
-    return f" ({row['data']})" if row.get("data") else ""
+    said = [row[key] for key in ("data", "note") if row.get(key)]
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def _scores(summary: Mapping[str, Any], name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -77,7 +76,7 @@ def _scores(summary: Mapping[str, Any], name: str) -> tuple[pd.DataFrame, pd.Dat
     table, arms = pd.DataFrame(summary["table"]), summary["arms"]
     scores = pd.DataFrame(table["scores"].tolist(), columns=arms).astype(float)
     texts = scores.map(lambda score: "–" if np.isnan(score) else f"{score:.1f}")
-    texts.insert(0, name, [row["target"] + data_mark(row) for row in summary["table"]])
+    texts.insert(0, name, [row["target"] + mark(row) for row in summary["table"]])
     return table.astype(dict.fromkeys(("theta", "low", "high", "p"), float)), texts
 
 
@@ -132,7 +131,7 @@ def readme_table(summary: Mapping[str, Any]) -> str:
         f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most "
         f"{summary['peak_memory_mb']:.0f} MB a job."
     )
-    if any(map(data_mark, summary["table"])):
+    if any(row.get("data") for row in summary["table"]):
         notes += " Behind a target: what its data folder says of a test set that is not official"
         notes += " (dev: the development set under the test's name)."
     return f"{verdict}\n\n{_markdown(texts)}\n{notes}\n"

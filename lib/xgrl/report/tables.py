@@ -4,9 +4,7 @@ A number that a run did not record stays missing, and `formatted` prints it as "
 """
 
 import html
-import re
 import zlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -24,7 +22,6 @@ from xgrl.report.checks import BELOW_CHANCE
 from xgrl.report.completeness import KEYS
 from xgrl.report.load_study import Study
 from xgrl.tasks import mixture_parts
-from xgrl.tasks.files.provenance import OFFICIAL, SHORT
 
 COSTS = {  # of a training run, by what the record holds
     "examples": ["labelled_examples", "unlabelled_examples"],
@@ -83,33 +80,11 @@ def _text(value: Any, is_p: bool, places: int, missing: str) -> str:
     return html.escape(stats.p_format(value)) if is_p else number
 
 
-def marks(study: Study) -> dict[tuple[str, str], str]:
-    """What stands behind a target's name by (target, "") and behind a language's by (target,
-    language) where the data folder does not call the test set official: "dev" (the development set
-    under the test's name), "partial", "replaced", "not stated", or in how many of the zero-shot
-    languages; {} where no test set is from files.
-    """
-    tested: dict[str, dict[str, str]] = {}
-    for corpus, status in study.provenance.items():
-        if match := re.fullmatch("target/(.+)/(?:test|queries)-(.+)", corpus):
-            tested.setdefault(match[1], {})[match[2]] = "" if status == OFFICIAL else status
-    found = {}
-    for target, languages in tested.items():
-        said = {language: SHORT.get(status, status) for language, status in languages.items()}
-        foreign = [status for language, status in said.items() if language != "en"]
-        counts = Counter(filter(None, foreign))
-        parts = [status + f" in {n}" * (n < len(foreign)) for status, n in counts.items()]
-        of = f" of {len(foreign)}" * any(n < len(foreign) for n in counts.values())
-        found |= {(target, ""): f"{', '.join(parts)}{of}"} if parts else {}
-        found |= {(target, language): status for language, status in said.items() if status}
-    return found
-
-
 def marked(
     frame: pd.DataFrame, marks: Mapping[tuple[str, str], str], languages: bool = True
 ) -> pd.DataFrame:
-    """A table with `marks` behind the names of its targets, in columns or as columns, and unless
-    `languages` is False behind those of the languages of a target.
+    """A table with `Study.marks` behind the names of its targets, in columns or as columns, and
+    unless `languages` is False behind those of the languages of a target.
     """
     if not marks:
         return frame
@@ -119,7 +94,7 @@ def marked(
         pairs = [*zip(frame["target"].astype(str), frame["language"].astype(str), strict=True)]
         texts = [f"{p[1]} ({marks[p]})" if p in marks else p[1] for p in pairs]
         frame = frame.assign(language=texts)
-    for column in {"target", "targets", "subject"} & set(frame):
+    for column in {"target", "targets", "task"} & set(frame):
         if not is_numeric_dtype(frame[column]):
             lists = frame[column].astype(str).str.split(", ")
             texts = [", ".join(names.get(name, name) for name in each) for each in lists]
@@ -145,7 +120,8 @@ def score_table(study: Study) -> pd.DataFrame:
 
     table = descriptive(study)
     arms = dict.fromkeys(table.columns.get_level_values(0))
-    return pd.DataFrame({arm: table[arm].apply(text, axis=1) for arm in arms}).T.rename_axis("arm")
+    texts = pd.DataFrame({arm: table[arm].apply(text, axis=1) for arm in arms})
+    return texts.T.rename_axis("arm")
 
 
 def numbers(comparison: stats.Comparison) -> pd.DataFrame:
@@ -181,7 +157,8 @@ def results(study: Study) -> pd.DataFrame:
 
     Columns study, intermediate, arm, target, seed, language, metric, score, n, seen: whether the
     study's discriminator read text in the language (empty where 01 did not record it); where some
-    data are from files also tested_on and trained_on, what their folder says of them (else "").
+    data are from files also tested_on and trained_on, what their folder says of them (else ""); and
+    note where there is something to know of a target (`Study.notes`).
     """
     rows, said = [], study.provenance
 
@@ -199,8 +176,9 @@ def results(study: Study) -> pd.DataFrame:
             rows.append(keys | english | {"target": run["intermediate"], "n": run["dev_n"]})
         elif run["phase"] == "target":
             keys["metric"] = run.get("metric") or "accuracy"
-            own = f"target/{run['target']}"
-            keys["trained_on"] = of(f"{own}/first", f"{own}/train")
+            own, other = (f"target/{run.get(key)}" for key in ("target", "train_from"))
+            trained = (of(f"{name}/first", f"{name}/train") for name in (own, other))
+            keys["trained_on"] = next(filter(None, trained), "")
             for name, score in run["scores"].items():
                 row = {"language": name, "score": score, "n": run["examples"][name]}
                 row["tested_on"] = of(f"{own}/test-{name}", f"{own}/queries-{name}")
@@ -209,7 +187,9 @@ def results(study: Study) -> pd.DataFrame:
     further = ["score", "n", *(["tested_on", "trained_on"] if said else [])]
     frame = pd.DataFrame(rows, columns=[*columns, *further])
     frame = frame.sort_values(columns, ignore_index=True).astype({"n": "int64"})
-    return frame.assign(seen=frame.language.map(study.seen))
+    frame = frame.assign(seen=frame.language.map(study.seen))
+    notes = frame.target.map(study.notes).where(frame.metric != "dev_accuracy").fillna("")
+    return frame.assign(note=notes) if notes.any() else frame
 
 
 def costs(study: Study, baseline: str) -> pd.DataFrame:

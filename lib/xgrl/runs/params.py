@@ -18,16 +18,26 @@ from contextlib import suppress
 from datetime import date
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 T = TypeVar("T", bound=BaseModel)
 NAME, NAME_OR_NONE = r"^[A-Za-z0-9][A-Za-z0-9_-]*$", r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$"
 ARM = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+TASK = r"^((intermediate|target)/)?[A-Za-z0-9][A-Za-z0-9_-]*$"
 FOLDER = r"^[^{}\x00-\x1f\x7f]+$"  # braces are wildcards to Snakemake
 PATTERNS = {  # in words
     NAME: "allowed: letters, digits, _ and -, the first a letter or digit",
     NAME_OR_NONE: "allowed: letters, digits, _ and -, the first a letter or digit; or nothing",
     ARM: "allowed: letters, digits, _, . and -, the first a letter or digit",
+    TASK: "allowed: a task's name, or role/name",
     FOLDER: "allowed: a path without braces and control characters",
 }
 Name = Annotated[str, StringConstraints(pattern=NAME)]
@@ -39,14 +49,31 @@ Features = Literal["pooled", "tokens"]
 Average = Annotated[
     Literal["targets", "groups"], Field(exclude_if=lambda given: given == "targets")
 ]
+ONE, EACH = "<one>", "<each>"  # kinds of a value that may differ by name; in no error message
+
+
+def _by(name: Any, value: Any) -> Any:
+    """The type of a value, or of a mapping of such values by name."""
+    one, each = Annotated[value, Tag(ONE)], Annotated[dict[name, value], Tag(EACH)]
+    kind = Discriminator(lambda given: EACH if isinstance(given, dict) else ONE)
+    return Annotated[one | each, kind]
+
+
 Count = Annotated[int, Field(ge=1)]
 Items = Annotated[int, Field(ge=2)]  # of a test: of a single one no comparison can be made
 Parts = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Seeds = _by(Arm, Annotated[list[Seed], Field(min_length=1)])
 Folder = Annotated[str, StringConstraints(pattern=FOLDER)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Source = Literal["packages", "hub", "files", "own", "fixture"]
-Sources = Annotated[list[Source], Field(min_length=1)]  # in order of preference
+# a value for all tasks, or by task: 'default', a name, or role/name where both roles have it
+ByTask = Annotated[str, StringConstraints(pattern=TASK)]
+# in order of preference; also of the texts 'unlabelled' and 'parallel'
+Sources = _by(ByTask, Annotated[list[Source], Field(min_length=1)])
+Languages = _by(ByTask, Names)
+TrainFrom = Annotated[dict[Name, Name], Field(exclude_if=lambda value: not value)]
+Rows, TestRows = _by(ByTask, Count), _by(ByTask, Items)
 Layer = Annotated[int, Field(ge=-1)]
 Weight = Annotated[float, Field(ge=0, le=100)]
 Positive = Annotated[float, Field(gt=0)]
@@ -96,9 +123,9 @@ class Scientific(Closed):
     intermediate: Annotated[Names, Field(min_length=1)]
     arms: Annotated[Arms, Field(min_length=2)]
     targets: Annotated[Names, Field(min_length=1)]
-    languages: Names  # target languages; empty = every language of each target
+    languages: Languages  # of the targets; empty = every language of each target
     unlabelled_languages: Annotated[Names, Field(min_length=2)]
-    seeds: Annotated[list[Seed], Field(min_length=1)]
+    seeds: Seeds  # of all arms, or by arm
     baseline: Arm
     treatment: Arm
     margin: Positive  # equivalence margin in points, fixed in advance
@@ -109,6 +136,10 @@ class Scientific(Closed):
     probe_seeds: list[Seed]
     # target after whose fine-tuning checkpoints are probed again; empty = none
     probe_target: NameOrNone
+
+    def seeds_of(self, arm: str, method: str) -> list[int]:
+        """An arm's seeds: its own, else those of its method (it is a variant), else default."""
+        return _of(self.seeds, arm, method)
 
 
 class Nuisance(Closed):
@@ -125,8 +156,7 @@ class Nuisance(Closed):
 
     def of_arm(self, arm: str, method: str) -> dict[str, Any]:
         """An arm's values: its own, else those of its method (it is a variant), else default."""
-        by_key = {key: getattr(self, key) for key in BY_ARM}
-        return {key: v.get(arm, v.get(method, v["default"])) for key, v in by_key.items()}
+        return {key: _of(getattr(self, key), arm, method) for key in BY_ARM}
 
 
 class Fixed(Closed):
@@ -136,15 +166,19 @@ class Fixed(Closed):
     sources: Sources
     path: str  # of source files; "": $XGRL_DATA says it
     # official: test sets from files that provenance.yaml does not call so are refused
-    test_data: Literal["any", "official"] = "any"
+    test_data: Annotated[
+        Literal["any", "official"], Field(exclude_if=lambda given: given == "any")
+    ] = "any"
+    # targets without training of their own, and the target that is trained instead
+    train_from: TrainFrom = {}
     trained_layers: Layer  # top layers that are trained; -1 = all
     # layer whose mean pool searches where no dual encoder is trained; -1 = last
     retrieval_layer: Layer
     mixture_cap: Count  # largest size at which a task counts in the multi-task mixture
     max_length: Length
-    train_rows: Count
-    dev_rows: Count
-    test_rows: Items
+    train_rows: Rows
+    dev_rows: Rows
+    test_rows: TestRows
     retrieval_rows: Items
     unlabelled_rows: Count
     probe_rows: Count
@@ -171,16 +205,17 @@ class PrepareJob(Job):
     encoder: str = "tiny"
     sources: Sources = ["fixture"]
     path: str = ""
+    train_from: TrainFrom = {}
     intermediate: Names = ["sarcasm", "question-type"]
     targets: Names = ["intent", "emoji-names"]
-    languages: Names = ["en", "de", "es", "fr", "ja", "ru"]
+    languages: Languages = ["en", "de", "es", "fr", "ja", "ru"]
     unlabelled_languages: Names = ["en", "de", "es", "fr"]
     arms: Arms = []
     trained_layers: Layer = 2
     max_length: Length = 32
-    train_rows: Count = 300
-    dev_rows: Count = 100
-    test_rows: Items = 40
+    train_rows: Rows = 300
+    dev_rows: Rows = 100
+    test_rows: TestRows = 40
     retrieval_rows: Items = 40
     unlabelled_rows: Count = 100
     probe_rows: Count = 40
@@ -225,6 +260,9 @@ class TargetJob(TrainingJob):
     intermediate: Name = "sarcasm"
     arm: Arm = "dann"
     target: Name = "intent"
+    # the next two are in a run's parameters only where they are used
+    train_from: Annotated[NameOrNone, Field(exclude_if=lambda value: not value)] = ""
+    keep_model: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
     first_steps: Parts = 0
     retrieval_layer: Layer = -1
     keep_encoder: bool = True
@@ -286,8 +324,7 @@ class Study(Closed):
         """What no type says: one sentence for each value that does not go with the others."""
         s, n, f = self.scientific, self.nuisance, self.fixed
         distinct = "intermediate arms targets languages unlabelled_languages seeds probe_arms"
-        for key in distinct.split():
-            values = getattr(s, key)
+        for key, values in ((k, v) for k in distinct.split() for v in each(getattr(s, k))):
             if len(set(values)) != len(values):
                 yield f"scientific.{key}: {values} names something twice"
         for key in ("baseline", "treatment"):
@@ -295,10 +332,6 @@ class Study(Closed):
                 yield f"scientific.{key}: {arm!r} is not among the arms {s.arms}"
             if arm == "none":
                 yield f"scientific.{key}: 'none' has no intermediate task and pairs with no block"
-        if len(s.intermediate) * len(s.seeds) < 2:
-            given = f"{s.intermediate} and scientific.seeds={s.seeds}"
-            reason = "a comparison needs two blocks (task x seed) or more; add a seed or a task"
-            yield f"scientific.intermediate={given}: {reason}"
         if s.baseline == s.treatment:
             yield f"scientific.treatment: {s.treatment!r} is the baseline itself"
         if "en" not in s.unlabelled_languages:
@@ -306,14 +339,12 @@ class Study(Closed):
             yield f"scientific.unlabelled_languages: 'en' is missing; {reason}"
         if (target := s.probe_target) and target not in s.targets:
             yield f"scientific.probe_target: {target!r} is not among the targets {s.targets}"
-        if not set(s.probe_seeds) <= set(s.seeds):
-            yield f"scientific.probe_seeds: {s.probe_seeds} are not all among the seeds {s.seeds}"
         for stage, tasks in (("intermediate", s.intermediate), ("target", s.targets)):
             for key in ("steps", "batch_size"):
                 given = getattr(getattr(n, stage), key)
                 if missing := [t for t in tasks if t not in given and "default" not in given]:
                     yield f"nuisance.{stage}.{key}: nothing for {missing} and no 'default'"
-        if f.path and "files" not in f.sources:
+        if f.path and not any("files" in sources for sources in each(f.sources)):
             reason = "only source 'files' reads a folder; name it among fixed.sources"
             yield f"fixed.path={f.path!r}: {reason}"
 
@@ -328,6 +359,7 @@ class Study(Closed):
         s, n, f = self.scientific, self.nuisance, self.fixed
         values: dict[str, Any] = self.model_dump() | n.model_dump() | s.model_dump()
         values |= f.model_dump() | {"workers": f.prepare_workers, "arms": [], "design": {}}
+        values |= {"train_from": f.train_from}
         values |= wildcards  # the arms of 01: `xgrl.execution.grid.arms_with_texts`
         if notebook == "02_intermediate":
             values |= n.intermediate.flat(values["intermediate"])
@@ -336,7 +368,29 @@ class Study(Closed):
             values |= n.target.flat(values["target"])
             probed = values["arm"] in s.probe_arms and values["seed"] in s.probe_seeds
             values["keep_encoder"] = probed and values["target"] == s.probe_target
+            values["keep_model"] = values["target"] in f.train_from.values()
+            values["train_from"] = f.train_from.get(values["target"], "")
         return validate(notebook, {key: values[key] for key in JOBS[notebook].model_fields})
+
+
+def each(value: Any) -> list[Any]:
+    """The values of one that may be given by name: those, or the one."""
+    return list(value.values()) if isinstance(value, dict) else [value]
+
+
+def of_task(value: Any, name: str, role: str = "") -> Any:
+    """The value of a task, or of the texts ``unlabelled`` and ``parallel``, of one that may be
+    given by task: that of ``role/name``, else of the name, else the default, which may be missing
+    (None).
+    """
+    return _of(value, f"{role}/{name}", name)
+
+
+def _of(value: Any, *names: str) -> Any:
+    """Of a value by name that of the first name that has one, else the default."""
+    if not isinstance(value, dict):
+        return value
+    return next((value[name] for name in names if name in value), value.get("default"))
 
 
 def nearest_names(name: str, allowed: Iterable[str]) -> str:
@@ -357,6 +411,7 @@ def explain(error: ValidationError, model: type[BaseModel], what: str) -> str:
 
 def _explain_one(error: Any, model: Any) -> str:
     path, value = error["loc"], error["input"]
+    path = tuple(k for k in path if k not in (ONE, EACH))
     key = ".".join(k if isinstance(k, str) and k.isprintable() else repr(k) for k in path)
     if error["type"] == "extra_forbidden":
         for name in path[:-1]:

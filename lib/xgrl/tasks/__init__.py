@@ -7,12 +7,14 @@ import warnings
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from xgrl.runs.cache import cached_table
+from xgrl.runs.params import each, of_task
 from xgrl.tasks import messages, parallel, unlabelled
+from xgrl.tasks.descent import same_data, shares_model
 from xgrl.tasks.files import TATOEBA
 from xgrl.tasks.files.provenance import NOT_STATED, describe, part_of, read_provenance
 from xgrl.tasks.formats import Task, inputs_version, named, validate
@@ -134,40 +136,48 @@ def load_task(
     return Dataset(table, fingerprint=secrets.token_hex(8))
 
 
-def provenance_of(corpora: Iterable[str], sources: Iterable[str], path: str) -> dict[str, str]:
+def provenance_of(
+    corpora: Iterable[str], sources: Any, path: str, train_from: Mapping[str, str] = {}
+) -> dict[str, str]:
     """What the corpora from "files" are, by corpus: official, development, partial, replaced or
     "not stated", as the folder `path` says (`read_provenance`); {} where none is from there.
+    `sources` and `train_from` as in the study file: rows made of another target's are what these
+    are.
     """
-    if "files" not in sources:
+    if not any("files" in given for given in each(sources)):
         return {}
     said, statuses = read_provenance(data_folder(path)), {}
     for corpus in corpora:
         role, _, rest = corpus.partition("/")
         if rest:
             name, _, split = rest.partition("/")
+            if role == "target" and split in ("train", "dev"):
+                name = train_from.get(name, name)
             task = find_task(name, role)
             if split == "first":
                 task, split = find_task(task.first, "intermediate"), "train"
             split, language = re.fullmatch(r"((?:dev-)?[a-z]+)(?:-(.+))?", split).groups()
-            known, name = task.sources, task.name
+            known, name, role = task.sources, task.name, task.role
         else:
-            known, name = TEXTS[corpus].SOURCES, FOLDER_OF[TEXTS[corpus]]
+            known, name, role = TEXTS[corpus].SOURCES, FOLDER_OF[TEXTS[corpus]], ""
             split, language = "train", ""
-        if next(source for source in sources if source in known) == "files":
+        if next(source for source in of_task(sources, name, role) if source in known) == "files":
             part = part_of(said, name, split, language or "en")
             statuses[corpus] = part.status if part else NOT_STATED
     return statuses
 
 
 def data_card(
-    intermediate: Iterable[str], targets: Iterable[str], sources: list[str],
-    rows: Mapping[str, int], path: str = "",
+    intermediate: Iterable[str], targets: Iterable[str], sources: Any, rows: Mapping[str, int],
+    train_from: Mapping[str, str] = {}, path: str = "",
 ) -> "pd.DataFrame":  # fmt: skip
     """What a study's data are: one row a task of `intermediate` and `targets`, and last the texts
     without a task that are among `rows`, their role "text".
 
-    `sources` are in order of preference, as in the study file; `rows` says how many rows the study
-    uses, by corpus (`xgrl.prepare.folder`), such as "target/intent/test-de".
+    `sources` are in order of preference, for all or by task, as in the study file; `rows` says how
+    many rows the study uses, by corpus (`xgrl.prepare.folder`), such as "target/intent/test-de";
+    `train_from`: targets that another one's training rows serve, and that one. Notes say so, and
+    which intermediate tasks have the same data. `path`: the folder of the "files" source.
 
     Returns columns task, role, format, source, licence, rows (by split; in more than one language
     the smallest and the largest number), languages, notes.
@@ -175,7 +185,8 @@ def data_card(
     # a quarter of a second, which a job that only checks its parameters is spared
     import pandas as pd
 
-    lines, said = [], read_provenance(data_folder(path)) if "files" in sources else {}
+    from_files = any("files" in given for given in each(sources))
+    lines, said = [], read_provenance(data_folder(path)) if from_files else {}
     for role, names in (("intermediate", intermediate), ("target", targets)):
         for task in [find_task(name, role) for name in names]:
             counts: dict[str, list[int]] = {}  # by split, over languages
@@ -187,16 +198,22 @@ def data_card(
             for split, n in counts.items():
                 most = f" to {max(n):,}" if max(n) > min(n) else ""
                 spans.append(f"{min(n):,}{most} {split}")
-            source = next((source for source in sources if source in task.sources), "")
+            of = of_task(sources, task.name, role) or ()
+            source = next((source for source in of if source in task.sources), "")
             origin, licence, note = f"{source}: {task.origin}", task.licence, task.note
             if source == "fixture":
                 origin, licence, note = unlabelled.FIXTURE_CARD
+            beside = intermediate if source != "fixture" else []  # there tasks share nothing
+            notes = training_notes(task.name, beside, train_from) if role == "target" else []
+            here = [f"here {x}" if x.startswith("trained") else x for x in notes]
+            note = "; ".join(filter(None, [note, *here]))
             words, own = describe(said, task.name) if source == "files" else ("", "")
             what = (task.name, role, task.format, origin, own or licence)
             lines.append((*what, ", ".join(spans), " ".join(task.languages), note, words))
     for name in [name for name in TEXTS if name in rows]:
         table = TEXTS[name].SOURCES
-        source = next(source for source in sources if source in table)
+        of = of_task(sources, FOLDER_OF[TEXTS[name]])
+        source = next(source for source in of if source in table)
         origin, licence, note = TEXTS[name].CARD[source]
         what = (name, "text", "pairs" if name == "pairs" else "sentences")
         origin = origin if source == "fixture" else f"{source}: {origin}"
@@ -204,7 +221,24 @@ def data_card(
         counted = f"{rows[name]:,}", " ".join(table[source]), note
         lines.append((*what, origin, own or licence, *counted, words))
     card = pd.DataFrame(lines, columns=[*CARD, "provenance"])
-    return card if "files" in sources else card[list(CARD)]
+    return card if from_files else card[list(CARD)]
+
+
+def training_notes(
+    target: str, intermediate: Iterable[str], train_from: Mapping[str, str]
+) -> list[str]:
+    """What must be known of a target's scores: that it is trained as another one (`train_from`, as
+    in the study file), and which of the study's intermediate tasks have the same data.
+    """
+    source = train_from.get(target, "")
+    notes = []
+    if source:
+        same = shares_model(find_task(target, "target"), find_task(source, "target"))
+        notes.append(f"trained on {source if same else f'question and answer pairs of {source}'}")
+    for name in intermediate:
+        if shared := same_data([name], target, source):
+            notes.append(f"same data as {name}: {', '.join(shared)}")
+    return notes
 
 
 def task_table() -> str:

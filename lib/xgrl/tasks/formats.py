@@ -60,6 +60,7 @@ class Task:
     # candidates in that language, and those of all languages are searched together
     candidates: str = "shared"
     trained: bool = False  # retrieval: a dual encoder is trained on English pairs first
+    answers: bool = False  # retrieval of the sentence that answers a question, or made of span QA
     head: str = ""  # tasks of one mixture that name the same head share it; "" means one of its own
     # English intermediate task that is fine-tuned on before this target's own training rows
     first: str = ""

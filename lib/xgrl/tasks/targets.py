@@ -129,7 +129,8 @@ BENCHMARKS = (
         note="no training; 1,000 pairs a language or fewer, each language with its own English "
             "sentences"),
     published("lareqa", "retrieval", languages=codes("en ar de el es hi ru th tr vi zh"),
-        metric="map", candidates="pooled", trained=True, parallel=True, max_length=256,
+        metric="map", candidates="pooled", trained=True, answers=True, parallel=True,
+        max_length=256,
         origin="LAReQA (XQuAD-R)", licence="CC BY-SA 4.0",
         note="from the user's own files only: candidates are sentences, and the hub's xquad_r has "
             f"lost the sentence breaks; {SQUAD_DEV}, {OVERLAP}"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.torch import load_model
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -24,6 +25,7 @@ from xgrl.tasks import find_task
 from xgrl.training.batches import ArmTexts, JointBatches, arm_labels
 from xgrl.training.trainer import generators, initialised, new_head
 
+MODEL = "model.safetensors"  # what a target run has trained, for other targets
 Job = Mapping[str, Any]
 Streams = Mapping[str, np.random.Generator]
 
@@ -114,7 +116,8 @@ def build_target(job: Job, prepared: Prepared) -> Run:
     encoder = prepared.encoder(checkpoint)
     streams = generators(job["master_seed"], job["intermediate"], job["target"], seed=job["seed"])
     stages = target_batches(job, prepared, encoder, streams)
-    model = target_model(job, prepared, encoder, streams, trained=bool(stages))
+    source = fine_tuned(job, prepared)
+    model = target_model(job, prepared, encoder, streams, trained=bool(stages), source=source)
     return Run(encoder, model, stages, streams)
 
 
@@ -132,6 +135,25 @@ def starting_point(job: Job, prepared: Prepared) -> tuple[Prepared, Path | None]
     return prepared.uncached() if changed else prepared, run / "checkpoint"
 
 
+def fine_tuned(job: Job, prepared: Prepared) -> Path | None:
+    """The finished run of another target (``train_from``) with whose model this one is tested, None
+    where it is trained itself. ValueError where that run is not there, or of other prepared data.
+    """
+    source, target = job.get("train_from", ""), job["target"]
+    asked = prepared.record["parameters"].get("train_from", {}).get(target, "")
+    if source != asked:
+        prepared_with = f"01 has prepared {target!r} with train_from={asked!r}; run it again"
+        raise ValueError(f"train_from={source!r}: {prepared_with}")
+    if not source or prepared.has(f"target/{target}/train"):
+        return None
+    names = {name: job[name] for name in ("intermediate", "arm", "seed")}
+    run = records.run_folder(job["outputs"], job["study"], "target", **names, target=source)
+    prepared.verify_run(run)
+    if not (run / MODEL).exists():
+        raise ValueError(f"{run}: no {MODEL}; run 03_target for {source!r} with keep_model = True")
+    return run
+
+
 def target_batches(
     job: Job, prepared: Prepared, encoder: PreTrainedModel, streams: Streams
 ) -> dict[str, JointBatches]:
@@ -147,11 +169,17 @@ def target_batches(
 
 
 def target_model(
-    job: Job, prepared: Prepared, encoder: PreTrainedModel, streams: Streams, trained: bool = True
-) -> TaskModel:
-    """Encoder and a fresh head for a target, no head where it is not `trained`."""
+    job: Job, prepared: Prepared, encoder: PreTrainedModel, streams: Streams, trained: bool = True,
+    source: Path | None = None,
+) -> TaskModel:  # fmt: skip
+    """Encoder and a fresh head for a target, no head where it is not `trained`; with the weights of
+    the run `source` (`fine_tuned`) where there is one, whose encoder shares them.
+    """
     head = nn.Identity()
-    if trained:
+    if trained or source:
         heads = {"": prepared.head(job["target"])}
         head = new_head(encoder.config.hidden_size, heads, streams["head"])
-    return TaskModel(prepared.trainable(encoder), head, Standard())
+    model = TaskModel(prepared.trainable(encoder), head, Standard())
+    if source:
+        load_model(model.eval(), source / MODEL)
+    return model

@@ -54,6 +54,10 @@ def card(
     diverged, if it did.
     """
     base, target = prepared.record["parameters"]["encoder"], job.get("target")
+    source = job.get("train_from", "")  # and tested as that one was trained, or trained on its rows
+    shared = source and not prepared.has(f"target/{target}/train")
+    before = ", and the run of notebook 02 before it" if target and job["arm"] != "none" else ""
+    before += f", and that of notebook 03 on {source}" if shared else ""
     task, arm, seed, study = job["intermediate"], job["arm"], job["seed"], job["study"]
     of_hub = base.count("/") == 1 and not base.startswith((".", "/"))
     hub = HUB_NAMES.get(base, base if of_hub else None)
@@ -70,17 +74,21 @@ def card(
     if target:
         trained = metrics.get("dev_accuracy") is not None
         then = "fine-tuned in English" if trained else "tested without further training"
-        stages += f", then {then} on *{target}*"
+        if shared:
+            stages += f", then {then} on *{source}* and tested on *{target}*"
+        else:
+            stages += f", then {then} on *{target}*"
+            stages += f" (question and answer pairs of {source})" if source else ""
     parameters = {key: value for key, value in job.items() if key != "outputs"}
     return ModelCard.from_template(
         data, template_path=str(TEMPLATE), name=name, base=hub or base, note=NOTES.get(base, "."),
         run=" | ".join(map(str, (study, task, arm, seed, target or "–"))), stages=stages,
         diverged=diverged, measured=_measured(target, metrics),
         rows=f"{len(np.load(prepared.folder / 'encoder' / 'kept_ids.npy')):,}",
-        trained_on=_trained_on(prepared, task, arm, target),
+        trained_on=_trained_on(prepared, task, arm, source or target),
         notebook="03_target" if target else "02_intermediate",
         command=shlex.quote(json.dumps(parameters, ensure_ascii=False)),
-        before=", and the run of notebook 02 before it" if target and arm != "none" else "",
+        before=before,
     )  # fmt: skip
 
 
