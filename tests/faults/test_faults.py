@@ -335,7 +335,8 @@ def test_a_second_make_study_refuses(tmp_path):
         shutil.copy(ROOT / name, tmp_path / name)
     venv = tmp_path / ".venv"
     venv.mkdir()
-    (venv / "bin").symlink_to(Path(sys.executable).parent)
+    for name in ("bin", "lib", "pyvenv.cfg"):  # without the last it would have no packages
+        (venv / name).symlink_to(Path(sys.prefix) / name)
     (venv / ".ready").touch()
     command = ["make", "-C", str(tmp_path), "study", "STUDY=smoke", "VENV=.venv"]
     place = Path(tempfile.mkdtemp(prefix="xf"))
