@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -194,3 +195,24 @@ def test_the_page_s_table_names_the_groups_where_the_average_is_over_them():
     assert "Mean over groups of targets (classification +4.00 [" in text
     assert "retrieval -8.00 [" in text and "without retrieval +2.00 [" in text
     assert "question answering" not in text
+
+
+def test_plain_retrieval_from_other_layers_stands_beside_and_counts_nowhere():
+    study = made()
+    assert "retrieval_layers" not in averages.further_averages(study, "standard", "dann", 1.0)
+    study.runs["retrieval_layer"] = 10
+    own = study.predictions[study.predictions.target == "tatoeba"]
+    last = own.assign(layer=-1)
+    last["score"] -= 5.0 * (last.arm == "dann")
+    untrained = own[(own.arm == "dann") & (own.seed == 0)].assign(arm="none", intermediate="none")
+    untrained["score"] = untrained.language.map({"en": 0.0, "de": 70.0, "sw": 50.0})
+    last = pd.concat([last, untrained.assign(layer=-1)], ignore_index=True)
+    study = dataclasses.replace(study, further_layers=last)
+    tables = averages.further_averages(study, "standard", "dann", 1.0)
+    table = tables["retrieval_layers"].set_index("layer")
+    assert table.counts.to_dict() == {10: True, -1: False} and list(table.index) == [10, -1]
+    assert table.theta.to_dict() == pytest.approx({10: -6.0, -1: -11.0})
+    assert table.none[-1] == pytest.approx(60.0) and np.isnan(table.none[10])
+    assert table.p_holm.to_numpy() == pytest.approx(stats.holm(table.p))
+    planned = stats.compare(study.predictions, plan={"weights": averages.weigher(study, None)})
+    assert planned.theta == pytest.approx((4 + 0 - 8) / 3)

@@ -232,11 +232,14 @@ def cell_defaults(notebook: str) -> dict:
     }
 
 
+UNSET = ("train_from", "keep_model", "further_retrieval_layers")  # recorded where they are used
+
+
 @pytest.mark.parametrize("notebook", params.JOBS)
 def test_parameters_cell_equals_model_and_smoke_study(notebook):
     found = cell_defaults(notebook)
     assert found == {k: field.default for k, field in params.JOBS[notebook].model_fields.items()}
-    found = {k: v for k, v in found.items() if v or k not in ("train_from", "keep_model")}
+    found = {k: v for k, v in found.items() if v or k not in UNSET}
     assert found == params.JOBS[notebook]().model_dump()
     study = params.load_study(merged("smoke"))
     keys = {
@@ -272,3 +275,15 @@ def test_a_variant_has_values_of_its_own_else_its_method_s_else_the_default():
         "02_intermediate", "dann", intermediate="sarcasm", arm="dann-strong", seed=0
     )
     assert job["lambda_max"] == 0.3 and job["domains"] == "languages"
+
+
+def test_further_retrieval_layers_are_others_and_each_once():
+    config = merged("smoke")
+    config["fixed"] |= {"retrieval_layer": 3, "further_retrieval_layers": [-1, 4]}
+    study = params.load_study(config)
+    job = study.job("03_target", target="emoji-names", intermediate="sarcasm", arm="dann", seed=0)
+    assert (job["retrieval_layer"], job["further_retrieval_layers"]) == (3, [-1, 4])
+    for wrong, said in (([3], "is retrieval_layer itself"), ([4, 4], "names one twice")):
+        config["fixed"]["further_retrieval_layers"] = wrong
+        with pytest.raises(ValueError, match=f"further_retrieval_layers: .*{said}"):
+            params.load_study(config)

@@ -65,11 +65,12 @@ def further_averages(
     study: Study, baseline: str, treatment: str, margin: float, stated: Stated | None = None
 ) -> dict[str, pd.DataFrame]:
     """What stands beside the planned average, by the name of the function that makes it: means,
-    groups, xtreme_r, published; what a study has no use for is not there.
+    groups, xtreme_r, published, retrieval_layers; what a study has no use for is not there.
     """
     tables = {
         "xtreme_r": xtreme_r(study, stated or {}),
         "published": published(study, stated or {}),
+        "retrieval_layers": retrieval_layers(study, (baseline, treatment), margin),
     }
     if study.average == "groups":
         tables = by_group(study, (baseline, treatment), margin) | tables
@@ -101,6 +102,29 @@ def by_group(study: Study, arms: tuple[str, str], margin: float) -> dict[str, pd
         ]
         tables[name] = table
     return tables | {"means": tables["means"].drop(columns="p_holm")}
+
+
+def retrieval_layers(study: Study, arms: tuple[str, str], margin: float) -> pd.DataFrame:
+    """Two arms compared on plain retrieval, read from each layer that the study reads.
+
+    A row a layer, those trained last at the end: layer (-1: the last), what counts in the averages,
+    then `stats.family`'s columns (Holm over the layers) and none's percent. Empty where retrieval
+    is read from one layer only.
+    """
+    further = study.further_layers
+    if not len(further):
+        return pd.DataFrame()
+    own = study.of_phase("target").set_index("target").retrieval_layer
+    counted = study.predictions[study.predictions.target.isin(further.target.unique())]
+    counted = counted.assign(layer=counted.target.map(own[~own.index.duplicated()]).astype(int))
+    rows = pd.concat([counted.astype({"target": str}), further], ignore_index=True)
+    layers = sorted(rows.layer.unique(), key=lambda layer: (layer == -1, layer))
+    table = stats.family(rows, arms, {n: (rows.layer == n).to_numpy() for n in layers}, margin)
+    none = rows[(rows.arm == "none") & (rows.language != "en")]
+    macro = none.groupby(["layer", "target", "language"], observed=True).score.mean()
+    macro = macro.groupby(["layer", "target"], observed=True).mean().groupby("layer").mean()
+    table.insert(1, "counts", table.part.isin(counted.layer.unique()))
+    return table.rename(columns={"part": "layer"}).assign(none=table.part.map(macro))
 
 
 def _missing(group: str, groups: Mapping[str, str]) -> list[str]:

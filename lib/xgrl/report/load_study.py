@@ -40,6 +40,7 @@ class Study:
     check, found, ok). beside: folders of runs that the study file does not ask for, not counted.
     average: what the study file has the primary average weigh the same, targets or groups.
     provenance: what data from files are, by corpus (01's record); {} where none are.
+    further_layers: predictions of plain retrieval from other layers, with their layer.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Study:
     beside: tuple[str, ...] = ()
     average: str = "targets"
     provenance: dict[str, str] = field(default_factory=dict)
+    further_layers: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def seen(self) -> dict[str, bool]:
@@ -125,7 +127,7 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     planned = load_study(design) if design else None
     asked = parameters_of_runs(planned) if planned else {}
     _refuse_other_parameters(folder, asked)
-    runs, predictions = [], []
+    runs, predictions, further = [], [], []
     tables: dict[str, list[pd.DataFrame]] = {"curves": [], "layers": [], "map": [], "parallel": []}
     phases = ("intermediate", "target", "probe")
     paths = [path for name in phases for path in sorted(folder.glob(f"{name}/*/*/seed-*/"))]
@@ -147,6 +149,10 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
             table = _predictions(path / "predictions.parquet", row)
             row |= _facts(table, row.get("metric", "accuracy"))
             predictions.append(_keyed(table.drop_columns("gold"), row))
+            for file in sorted(path.glob("predictions-layer-*.parquet")):
+                records.verify_hashes(path, file.name)
+                layer = {"layer": int(file.stem.removeprefix("predictions-layer-"))}
+                further.append(_keyed(_predictions(file, row), row).to_pandas().assign(**layer))
     if not predictions:
         missing = f"{folder}: no finished target run with predictions. {records.FIRST}"
         raise records.NotFinished(missing)
@@ -173,7 +179,9 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     cells = [tuple(job[key] for key in KEYS) for job in asked.values() if "target" in job]
     found = audit(frame, unfinished, cells, beside, lost)
     average = planned.scientific.average if planned else "targets"
-    return Study(folder.name, folder, *tidy, found, tuple(beside), average, provenance)
+    layers_beside = pd.concat(further, ignore_index=True) if further else pd.DataFrame()
+    last = tuple(beside), average, provenance, layers_beside
+    return Study(folder.name, folder, *tidy, found, *last)
 
 
 def _refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> None:
@@ -212,7 +220,7 @@ def _run(path: Path, folder: Path) -> dict[str, Any]:
     own = records.run_folder("", "", row["phase"], **{key: row[key] for key in KEYS})
     if path.relative_to(folder) != own:
         raise ValueError(f"{path}: holds the run of {own}; a run's folder says which run it is")
-    row |= {key: given[key] for key in (*BY_ARM, "train_from") if key in given}
+    row |= {key: given[key] for key in (*BY_ARM, "train_from", "retrieval_layer") if key in given}
     row["versions"] = json.dumps(record["versions"], sort_keys=True)
     return row | record["metrics"]
 

@@ -75,6 +75,7 @@ Languages = _by(ByTask, Names)
 TrainFrom = Annotated[dict[Name, Name], Field(exclude_if=lambda value: not value)]
 Rows, TestRows = _by(ByTask, Count), _by(ByTask, Items)
 Layer = Annotated[int, Field(ge=-1)]
+Layers = Annotated[list[Layer], Field(exclude_if=lambda value: not value)]
 Weight = Annotated[float, Field(ge=0, le=100)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -174,6 +175,7 @@ class Fixed(Closed):
     trained_layers: Layer  # top layers that are trained; -1 = all
     # layer whose mean pool searches where no dual encoder is trained; -1 = last
     retrieval_layer: Layer
+    further_retrieval_layers: Layers = []  # from which the same is read once more, beside it
     mixture_cap: Count  # largest size at which a task counts in the multi-task mixture
     max_length: Length
     train_rows: Rows
@@ -265,6 +267,7 @@ class TargetJob(TrainingJob):
     keep_model: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
     first_steps: Parts = 0
     retrieval_layer: Layer = -1
+    further_retrieval_layers: Layers = []
     keep_encoder: bool = True
 
     @model_validator(mode="after")
@@ -323,6 +326,8 @@ class Study(Closed):
     def _contradictions(self) -> Iterator[str]:
         """What no type says: one sentence for each value that does not go with the others."""
         s, n, f = self.scientific, self.nuisance, self.fixed
+        if len({*f.further_retrieval_layers}) != len(f.further_retrieval_layers):
+            yield f"fixed.further_retrieval_layers: {f.further_retrieval_layers} names one twice"
         distinct = "intermediate arms targets languages unlabelled_languages seeds probe_arms"
         for key, values in ((k, v) for k in distinct.split() for v in each(getattr(s, k))):
             if len(set(values)) != len(values):
@@ -344,6 +349,8 @@ class Study(Closed):
                 given = getattr(getattr(n, stage), key)
                 if missing := [t for t in tasks if t not in given and "default" not in given]:
                     yield f"nuisance.{stage}.{key}: nothing for {missing} and no 'default'"
+        if f.retrieval_layer in f.further_retrieval_layers:
+            yield f"fixed.further_retrieval_layers: {f.retrieval_layer} is retrieval_layer itself"
         if f.path and not any("files" in sources for sources in each(f.sources)):
             reason = "only source 'files' reads a folder; name it among fixed.sources"
             yield f"fixed.path={f.path!r}: {reason}"
@@ -360,6 +367,7 @@ class Study(Closed):
         values: dict[str, Any] = self.model_dump() | n.model_dump() | s.model_dump()
         values |= f.model_dump() | {"workers": f.prepare_workers, "arms": [], "design": {}}
         values |= {"train_from": f.train_from}
+        values |= {"further_retrieval_layers": f.further_retrieval_layers}
         values |= wildcards  # the arms of 01: `xgrl.execution.grid.arms_with_texts`
         if notebook == "02_intermediate":
             values |= n.intermediate.flat(values["intermediate"])

@@ -272,8 +272,10 @@ def _seal(record: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
 
-def write_predictions(folder: str | Path, frame: "pd.DataFrame") -> Path:
+def write_predictions(folder: str | Path, frame: "pd.DataFrame", beside: str = "") -> Path:
     """Check and write ``predictions.parquet``, one row per (run, language, example).
+
+    beside: what these are beside the run's own (``layer-10``); the file's name ends in it.
 
     Raises ValueError: missing or further columns, no rows, a duplicated (language, example_id), a
     score that is not finite.
@@ -289,7 +291,8 @@ def write_predictions(folder: str | Path, frame: "pd.DataFrame") -> Path:
     if not np.isfinite(frame["score"]).all():
         raise ValueError("predictions hold a score that is not finite")
     typed = frame.astype(types)
-    return write(Path(folder) / "predictions.parquet", lambda p: typed.to_parquet(p, index=False))
+    name = f"predictions-{beside}.parquet" if beside else "predictions.parquet"
+    return write(Path(folder) / name, lambda p: typed.to_parquet(p, index=False))
 
 
 def peak_memory_mb() -> float:
