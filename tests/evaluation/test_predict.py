@@ -12,14 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from transformers import ModernBertConfig, ModernBertModel, XLMRobertaConfig, XLMRobertaModel
 
+from small_encoders import encoder_folder
 from small_study import prepare
 from xgrl.arms import arm_spec
 from xgrl.arms.base import Standard
 from xgrl.evaluation import predict, readout
 from xgrl.evaluation.metrics.official import f1_of
-from xgrl.models.encoder import load_encoder
 from xgrl.models.task_model import TaskModel
 from xgrl.models.tokens import Tokens
 from xgrl.prepare.corpus import Corpus
@@ -41,31 +40,6 @@ STUDY = {
     "max_length": 48,
     "trained_layers": -1,
 }
-SIZES = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-}
-IDS = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
-
-
-def encoder_folder(kind: str, folder) -> str:
-    """A random encoder of another architecture over the fixture's words, as a folder that AutoModel
-    loads.
-    """
-    _, tokenizer = load_encoder("tiny")
-    torch.manual_seed(0)
-    sizes = SIZES | IDS | {"vocab_size": len(tokenizer)}
-    if kind == "xlm-r":
-        model = XLMRobertaModel(XLMRobertaConfig(**sizes, max_position_embeddings=132))
-    else:
-        model = ModernBertModel(
-            ModernBertConfig(**sizes, cls_token_id=0, sep_token_id=2, local_attention=8)
-        )
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture(scope="module")

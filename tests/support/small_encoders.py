@@ -20,6 +20,7 @@ from transformers import (
     XLMRobertaModel,
 )
 
+from xgrl.models.encoder import load_encoder
 from xgrl.models.tokens import Tokens
 
 SIZES = {
@@ -107,3 +108,21 @@ def folding_tokenizer(removed: bool) -> PreTrainedTokenizerFast:
         special_tokens=[("<s>", 0), ("</s>", 2)],
     )
     return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=64, **NAMES)
+
+
+def encoder_folder(kind: str, folder, positions: int = 132, layers: int = 2) -> str:
+    """A random encoder of another architecture ("xlm-r" or "modernbert") over the fixture's words,
+    as a folder that AutoModel loads; positions: of XLM-R, two more than it takes tokens.
+    """
+    _, tokenizer = load_encoder("tiny")
+    torch.manual_seed(0)
+    sizes = SIZES | IDS | {"vocab_size": len(tokenizer), "num_hidden_layers": layers}
+    if kind == "xlm-r":
+        model = XLMRobertaModel(XLMRobertaConfig(**sizes, max_position_embeddings=positions))
+    else:
+        model = ModernBertModel(
+            ModernBertConfig(**sizes, cls_token_id=0, sep_token_id=2, local_attention=8)
+        )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
