@@ -82,7 +82,7 @@ def test_a_study_s_price_by_hand():
     given["scientific"]["languages"] = {"tydiqa": ["en", "fi"], "xquad": ["en", "de", "el"]}
     given["scientific"]["probe_seeds"] = [0]
     given["fixed"]["sources"] = ["files"]
-    given["fixed"] |= {"train_from": {"xquad": "tydiqa"}, "test_rows": 100}
+    given["fixed"] |= {"train_from": {"xquad": "tydiqa"}, "test_rows": 100, "train_rows": 2000}
     found = {stage.name: stage for stage in estimate.stages(check_study(given))}
     layer = 2 * (4 * 384 * 384 + 2 * 384 * 1536)
     trained = 250 * 16 * 3 * 40  # steps, texts, choices, tokens
