@@ -6,13 +6,14 @@
 # parameters and the code of its notebook: both are `params` here, so that changing either reruns what depends on it, and
 # saving a notebook with outputs in it does not.
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
 
 from xgrl.arms import arm_spec, method_of
 from xgrl.execution.execute import check_dates, check_notebook, check_study
-from xgrl.execution.grid import arms_with_texts, grid, shared_models
+from xgrl.execution.grid import arms_with_texts, grid, runs_of_part, shared_models
 from xgrl.execution.placement import check_cores
 from xgrl.prepare.parts import input_parts
 from xgrl.runs.code import cells_hash
@@ -26,6 +27,8 @@ try:
     if workflow.is_main_process:
         read_study(*workflow.overwrite_configfiles)  # they are merged in config; here their YAML and their names are checked
     study = check_study(dict(config))
+    asked = os.environ.get("XGRL_PART") if workflow.is_main_process else ""  # make study PART=..; no config: that is read as YAML
+    PART = runs_of_part(study, asked) if asked else []
     S = study.scientific
     OWN_FILES = [str(file) for name in [*S.intermediate, *S.targets] if name in OWN for file in OWN[name].files]
     PLANS = [str(plan) for name in (f".{study.study}", "") if (plan := Path(f"params/analysis_plan{name}.md")).exists()]
@@ -123,6 +126,14 @@ localrules:
 rule all:
     input:
         f"{ROOT}/analysis/report.html",
+
+
+if PART:
+
+    rule part:  # some of the study's checkpoints with their targets and probes, no analysis
+        localrule: True
+        input:
+            [f"{ROOT}/{run}/run.json" for run in PART],
 
 
 rule prepare:
