@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # what a run's folder holds and what it is called; 1: before the library's rooms
 SCHEMA = 2
 STATUSES = ("finished", "diverged")
+# `gold` and `prediction` hold no text of the data: names or numbers of classes, ids, spans
 PREDICTION_COLUMNS = {
     **dict.fromkeys(("study", "intermediate", "arm", "target"), str),
     "seed": int,
@@ -40,6 +41,7 @@ PREDICTION_COLUMNS = {
 }
 # further columns where the metric is an F1 over all examples
 COUNTS = ("matched", "predicted", "expected")
+SHOWS_TEXTS = "shows-texts"  # tag of a notebook's cells whose outputs hold texts of the data
 LATER = (".ipynb", ".html")  # what others add to a finished run: the executed notebook, the report
 FIRST = (
     "First run the notebook that writes it (01: prepared, 02: intermediate, 03: target, 04: "
@@ -99,6 +101,18 @@ def replace_folder(path: str | Path, writer: Callable[[Path], Any]) -> Path:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return path
+
+
+def published_notebook(executed: str | Path) -> bytes:
+    """An executed notebook as it may leave its study's folder: without the outputs of cells tagged
+    `SHOWS_TEXTS`, whose licences may forbid that, and without the folder it was executed in.
+    """
+    notebook = json.loads(Path(executed).read_bytes())
+    for cell in notebook["cells"]:
+        if SHOWS_TEXTS in cell["metadata"].get("tags", []):
+            cell["outputs"] = []
+    text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True)  # as nbformat does
+    return text.replace(f"{Path.cwd()}/", "").encode()
 
 
 def _plain(value: Any) -> Any:

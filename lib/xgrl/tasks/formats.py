@@ -15,6 +15,7 @@ candidate_pair.
 
 import hashlib
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ Loader = Callable[[str, str, Path | None], Iterable[Row]]
 FORMATS = ("classification", "multiple_choice", "span_qa", "tagging", "retrieval")
 TRAINED = ("train", "dev", "test")
 TEXTS = ("id", "text", "prompt", "question", "context", "candidate")  # columns of text, never empty
+UNNAMED = "unknown label, which is no short name"
+NAME = re.compile("[!-~]{1,20}")  # what a label that is unknown may be called by: no sentence
 CHUNK = 5000  # rows that are Python objects at a time
 
 
@@ -149,8 +152,9 @@ def validate(
     """Keep the rows that obey a canonical format (or "pairs") and count the reasons for which
     others are dropped, in bounded memory.
 
-    Reasons: "missing <field>", "empty <field>", "duplicate id", "unknown label <name>", "label out
-    of range", "too few choices", "answer not at its offset", "tokens and tags differ in number". A
+    Reasons: "missing <field>", "empty <field>", "duplicate id", "unknown label <name>" (the name
+    only where it is one: reasons are published, sentences of the data are not), "label out of
+    range", "too few choices", "answer not at its offset", "tokens and tags differ in number". A
     row is counted once, under the first reason that holds. Keys that are no columns of the format
     are dropped. A span question without answers (unanswerable) is legal. Labels and tags may be
     given by name, one of `labels`; without `labels` any index from 0 is legal. In retrieval a
@@ -184,7 +188,9 @@ def _kept(
     names, seen = {name: i for i, name in enumerate(labels)}, set()
 
     def index(label: str | int) -> str | int:
-        return names.get(label, f"unknown label {label!r}") if isinstance(label, str) else label
+        if not isinstance(label, str):
+            return label
+        return names.get(label, f"unknown label {label!r}" if NAME.fullmatch(label) else UNNAMED)
 
     for row in rows:
         if format == "retrieval":
