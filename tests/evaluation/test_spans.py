@@ -28,7 +28,9 @@ def test_the_words_of_a_span(span, text):
     assert text_at("Ann met Bob.", span) == text
 
 
-@pytest.mark.parametrize("span", ["Ann", "0:13", "3:2", "-1:2", "0:3 8:11", "0:3\n", "1.0:2", "٠:٣"])
+@pytest.mark.parametrize(
+    "span", ["Ann", "0:13", "3:2", "-1:2", "0:3 8:11", "0:3\n", "1.0:2", "٠:٣"]
+)
 def test_what_is_no_span_of_the_context_is_refused(span):
     with pytest.raises(ValueError, match="expected start:end within the 12 characters") as error:
         text_at("Ann met Bob.", span)

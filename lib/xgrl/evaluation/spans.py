@@ -45,5 +45,7 @@ def in_words(rows: pd.DataFrame, prepared: Prepared) -> pd.DataFrame:
         contexts = [context_of[example] for example in own["example_id"]]
         golds = [" | ".join(text_at(c, span) for span in spans.split())
                  for c, spans in zip(contexts, own["gold"], strict=True)]  # fmt: skip
-        parts.append(own.assign(gold=golds, prediction=[*map(text_at, contexts, own["prediction"])]))
+        parts.append(
+            own.assign(gold=golds, prediction=[*map(text_at, contexts, own["prediction"])])
+        )
     return pd.concat(parts)
