@@ -154,7 +154,7 @@ def _answers(model: TaskModel, corpus: Corpus, task: str) -> Readout:
     unanswerable = not all(map(any, golds))  # some have no gold answer, or only ""
     found = answer(model, corpus, task, may_be_empty=unanswerable)
     starts = (zip(each["answer_start"], each["text"], strict=True) for each in answers)
-    right = [[f"{start}:{start + len(text)}" for start, text in each] for each in starts]
+    right = [[f"{a}:{a + len(text)}" for a, text in each] for each in starts]
     return Readout([*map(text_at, contexts, found)], golds, spans=(found, right))
 
 

@@ -33,19 +33,19 @@ def text_at(context: str, span: str) -> str:
 
 
 def in_words(rows: pd.DataFrame, prepared: Prepared) -> pd.DataFrame:
-    """Rows of one target's predictions with answers in words, several golds joined by " | ";
-    other formats as they are. prepared: the study's data, which alone hold the texts.
+    """Rows of one target's predictions with answers in words, several golds joined by " | "; other
+    formats as they are. prepared: the study's data, which alone hold the texts.
     """
-    target, parts = rows["target"].iloc[0], []
+    target = rows["target"].iloc[0]
     if find_task(target, "target").format != "span_qa":
         return rows
-    for language, own in rows.groupby("language", sort=False):
+    known = {}
+    for language in rows["language"].unique():
         corpus = prepared.corpus(f"target/{target}/test-{language}")
-        context_of = dict(zip(corpus.ids, corpus.column("context"), strict=True))
-        contexts = [context_of[example] for example in own["example_id"]]
-        golds = [" | ".join(text_at(c, span) for span in spans.split())
-                 for c, spans in zip(contexts, own["gold"], strict=True)]  # fmt: skip
-        parts.append(
-            own.assign(gold=golds, prediction=[*map(text_at, contexts, own["prediction"])])
+        known |= dict(
+            zip([(language, i) for i in corpus.ids], corpus.column("context"), strict=True)
         )
-    return pd.concat(parts)
+    contexts = [known[key] for key in zip(rows["language"], rows["example_id"], strict=True)]
+    golds = zip(contexts, rows["gold"].str.split(), strict=True)
+    golds = [" | ".join(text_at(context, span) for span in gold) for context, gold in golds]
+    return rows.assign(gold=golds, prediction=[*map(text_at, contexts, rows["prediction"])])

@@ -20,8 +20,8 @@ LAReQA is left out: the script reads no file for it. Source: Hu et al. 2020, arX
 et al. 2021, arXiv 2104.07412; their repository's README, scripts and mock submission.
 
 Lines have no ids, so they are all of the task's test examples, in the order of the source that the
-study was prepared from, which is read again, and with it the words of the answers, of which
-predictions hold the places only; Tatoeba's English sentences are sorted by their text, as in the
+study was prepared from, which is read again (and with it the words of answers, of which predictions
+hold spans only); Tatoeba's English sentences are sorted by their text, as in the
 benchmark's files. The source must hold what the benchmark tests on: its script prepares
 UDPOS with multi-word tokens, which treebanks in CoNLL-U split, so that a submission from the latter
 does not fit its labels.
@@ -137,10 +137,7 @@ def _in_order(
                 raise ValueError(f"sentence {example} has {tags} tags for {len(words)} words")
     if TASKS[task].format == "span_qa":
         for example, context in zip(ids, examples["context"], strict=True):
-            try:
-                predictions[example] = text_at(context, predictions[example])
-            except ValueError as error:
-                raise ValueError(f"question {example} has {error}") from None
+            predictions[example] = text_at(context, predictions[example])
     return {example: predictions[example] for example in ids}
 
 
