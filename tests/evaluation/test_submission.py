@@ -230,7 +230,7 @@ def test_tags_must_fit_the_words(study, tmp_path):
 @pytest.mark.parametrize("answer", ["Ann", "5", "0:100000", "7:3", "-1:3", "1: 2", "²:³"])
 def test_answers_must_be_spans_of_their_context(study, tmp_path, answer):
     put(study, "xquad", rows_of("xquad", "de", lambda _: answer))
-    message = rf"xquad.*de.*the answer '{answer}', expected start:end within the \d+ characters"
+    message = rf"xquad.*de.*the answer '{answer}', expected start:end, \d+ at most"
     with pytest.raises(ValueError, match=message):
         write_submission(study, tmp_path / "sent", **RUN)
     assert not (tmp_path / "sent" / "predictions").exists()
@@ -277,7 +277,14 @@ def test_runs_that_are_not_there_or_not_finished_are_refused(study, tmp_path):
     put(study, "xnli", rows, status="diverged")
     with pytest.raises(ValueError, match="the run is diverged"):
         write_submission(study, tmp_path / "sent", **RUN)
-    (run_folder(study.parent, study.name, "target", target="xnli", **RUN) / "run.json").unlink()
+    run = run_folder(study.parent, study.name, "target", target="xnli", **RUN)
+    (run / "predictions.parquet").write_bytes(b"other")
+    with pytest.raises(ValueError, match=r"predictions\.parquet is damaged"):
+        write_submission(study, tmp_path / "sent", **RUN)
+    (run / "predictions.parquet").unlink()
+    with pytest.raises(ValueError, match=r"predictions\.parquet: not there"):
+        write_submission(study, tmp_path / "sent", **RUN)
+    (run / "run.json").unlink()
     with pytest.raises(ValueError, match=r"run\.json: not there; this run has not finished"):
         write_submission(study, tmp_path / "sent", **RUN)
 

@@ -42,18 +42,16 @@ def predict(
     task that was prepared. For retrieval layer: as in `xgrl.evaluation.readout.features`; change:
     what is done to the pooled vectors (n, H) of a language's queries or candidates.
 
-    Returns language, example_id, gold, prediction (names of classes or tags, numbers of choices,
-    ids, in span QA spans of the context: never text), score and, for an F1 over all examples, the
-    counts `records.COUNTS`; the official scores by language, in percent; and the calibration error
-    by language, where there are classes or choices.
+    Returns language, example_id, gold, prediction (names, numbers, ids, spans: never text), score
+    and, for an F1 over all examples, the counts `records.COUNTS`; the official scores by language,
+    in percent; and the calibration error by language, where there are classes or choices.
     """
     task = find_task(target, "target")
     search = Search(model, prepared, target, layer, change)
     frames, scores, errors = [], {}, {}
     for language in watch(prepared.languages(target), "language"):
-        spans = None
         if task.format == "retrieval":
-            ids, predictions, references = SEARCHES[task.metric](search, language)
+            (ids, predictions, references), spans = SEARCHES[task.metric](search, language), None
         else:
             corpus = prepared.corpus(f"target/{target}/test-{language}")
             *sides, confidence, spans = read_out(model, corpus)

@@ -95,8 +95,7 @@ def token_scores(
 
 
 def answer(model: TaskModel, corpus: Corpus, task: str = "", may_be_empty=False) -> list[str]:
-    """Predicted answer to each question, the best over all windows of its context, as a span of
-    the context (`xgrl.evaluation.spans`).
+    """Span of the predicted answer to each question: the best over all windows of its context.
 
     task: name of the head in a mixture. may_be_empty: "" where no span scores above <s> in any
     window (SQuAD v2.0; Devlin et al. 2019, section 4.3).

@@ -1,7 +1,4 @@
-"""Answers as spans of their context: "start:end" in its characters, "" for no answer.
-
-Records name answers so, and hold no text; whoever has the contexts has the words (`text_at`).
-"""
+"""Answers as spans "start:end" of their context, "" for none: what records hold of them."""
 
 import re
 
@@ -9,8 +6,6 @@ import pandas as pd
 
 from xgrl.prepare.folder import Prepared
 from xgrl.tasks import find_task
-
-SPAN = re.compile(r"([0-9]+):([0-9]+)")
 
 
 def span_of(context: str, start: int, end: int) -> str:
@@ -22,30 +17,21 @@ def span_of(context: str, start: int, end: int) -> str:
 
 def text_at(context: str, span: str) -> str:
     """The words of a span; ValueError where it is none of this context."""
-    if not span:
-        return ""
-    found = SPAN.fullmatch(span)
+    found = re.fullmatch("([0-9]+):([0-9]+)", span or "0:0")
     start, end = map(int, found.groups()) if found else (1, 0)
     if not start <= end <= len(context):
-        expected = f"start:end within the {len(context)} characters of its context"
-        raise ValueError(f"the answer {span!r}, expected {expected}")
+        raise ValueError(f"the answer {span!r}, expected start:end, {len(context)} at most")
     return context[start:end]
 
 
 def in_words(rows: pd.DataFrame, prepared: Prepared) -> pd.DataFrame:
-    """Rows of one target's predictions with answers in words, several golds joined by " | "; other
-    formats as they are. prepared: the study's data, which alone hold the texts.
-    """
-    target = rows["target"].iloc[0]
+    """A few of one target's predictions, answers in words (several golds joined by " | ")."""
+    target, words = rows["target"].iloc[0], []
     if find_task(target, "target").format != "span_qa":
         return rows
-    known = {}
-    for language in rows["language"].unique():
-        corpus = prepared.corpus(f"target/{target}/test-{language}")
-        known |= dict(
-            zip([(language, i) for i in corpus.ids], corpus.column("context"), strict=True)
-        )
-    contexts = [known[key] for key in zip(rows["language"], rows["example_id"], strict=True)]
-    golds = zip(contexts, rows["gold"].str.split(), strict=True)
-    golds = [" | ".join(text_at(context, span) for span in gold) for context, gold in golds]
-    return rows.assign(gold=golds, prediction=[*map(text_at, contexts, rows["prediction"])])
+    for row in rows.itertuples():
+        corpus = prepared.corpus(f"target/{target}/test-{row.language}")
+        context = corpus.column("context")[corpus.ids.index(row.example_id)]
+        cut = ([text_at(context, x) for x in cell.split()] for cell in (row.gold, row.prediction))
+        words.append([*map(" | ".join, cut)])
+    return rows.assign(**pd.DataFrame(words, rows.index, ["gold", "prediction"]))

@@ -36,10 +36,10 @@ def html(executed: str | Path, output: str | Path, lead: str = "") -> Path:
     """One HTML file of an executed notebook: contents, figures inside, code folded away.
 
     executed: notebook with outputs. output: the page. lead: a sentence to put above everything,
-    such as the verdict. Cells tagged "navigation" (links between notebooks) are left out, and the
-    cell of default parameters where papermill put the run's own after it; so are outputs that show
-    texts of the data. Raises ValueError where the notebook was not executed, a cell failed, or the
-    page would fetch something when opened.
+    such as the verdict. Left out are cells tagged "navigation" (links between notebooks), the cell
+    of default parameters where papermill put the run's own after it, and outputs that show texts.
+    Raises ValueError where the notebook was not executed, a cell failed, or the page would fetch
+    something when opened.
     """
     import nbformat
     from jinja2 import DictLoader

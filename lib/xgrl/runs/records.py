@@ -32,15 +32,13 @@ if TYPE_CHECKING:
 # what a run's folder holds and what it is called; 1: before the library's rooms
 SCHEMA = 2
 STATUSES = ("finished", "diverged")
-# `gold` and `prediction` hold no text of the data: names or numbers of classes, ids, spans
-PREDICTION_COLUMNS = {
+PREDICTION_COLUMNS = {  # none holds text of the data: `gold` and `prediction` are names, ids, spans
     **dict.fromkeys(("study", "intermediate", "arm", "target"), str),
     "seed": int,
     **dict.fromkeys(("language", "example_id", "gold", "prediction"), str),
     "score": float,
 }
-# further columns where the metric is an F1 over all examples
-COUNTS = ("matched", "predicted", "expected")
+COUNTS = ("matched", "predicted", "expected")  # further columns of an F1 over all examples
 SHOWS_TEXTS = "shows-texts"  # tag of a notebook's cells whose outputs hold texts of the data
 LATER = (".ipynb", ".html")  # what others add to a finished run: the executed notebook, the report
 FIRST = (
@@ -104,9 +102,7 @@ def replace_folder(path: str | Path, writer: Callable[[Path], Any]) -> Path:
 
 
 def published_notebook(executed: str | Path) -> bytes:
-    """An executed notebook as it may leave its study's folder: without the outputs of cells tagged
-    `SHOWS_TEXTS`, whose licences may forbid that, and without the folder it was executed in.
-    """
+    """An executed notebook without outputs tagged `SHOWS_TEXTS`, or the folder's name it was in."""
     notebook = json.loads(Path(executed).read_bytes())
     for cell in notebook["cells"]:
         if SHOWS_TEXTS in cell["metadata"].get("tags", []):

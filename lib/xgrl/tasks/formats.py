@@ -38,7 +38,7 @@ Loader = Callable[[str, str, Path | None], Iterable[Row]]
 FORMATS = ("classification", "multiple_choice", "span_qa", "tagging", "retrieval")
 TRAINED = ("train", "dev", "test")
 TEXTS = ("id", "text", "prompt", "question", "context", "candidate")  # columns of text, never empty
-NAME = re.compile("[!-~]{1,20}")  # an unknown label that is named in records: no sentence
+NAME = re.compile("[!-~]{1,20}")  # an unknown label that reasons, which are published, may name
 CHUNK = 5000  # rows that are Python objects at a time
 
 
@@ -151,14 +151,13 @@ def validate(
     """Keep the rows that obey a canonical format (or "pairs") and count the reasons for which
     others are dropped, in bounded memory.
 
-    Reasons: "missing <field>", "empty <field>", "duplicate id", "unknown label <name>" (a name that
-    is short: reasons are published, sentences are not), "label out of range", "too few choices",
-    "answer not at its offset", "tokens and tags differ in number". A row is counted once, under the
-    first reason that holds. Keys that are no columns of the format are dropped. A span question
-    without answers (unanswerable) is legal. Labels and tags may be given by name, one of `labels`;
-    without `labels` any index from 0 is legal. In retrieval a missing ``text_pair`` is "", a
-    missing ``gold`` the row's own id. In classification either no row has a second text or all
-    have: if `pairs`, or if any row has one, those without are dropped.
+    Reasons: "missing <field>", "empty <field>", "duplicate id", "unknown label <name>", "label out
+    of range", "too few choices", "answer not at its offset", "tokens and tags differ in number". A
+    row is counted once, under the first reason that holds. Keys that are no columns of the format
+    are dropped. A span question without answers (unanswerable) is legal. Labels and tags may be
+    given by name, one of `labels`; without `labels` any index from 0 is legal. In retrieval a
+    missing ``text_pair`` is "", a missing ``gold`` the row's own id. In classification either no
+    row has a second text or all have: if `pairs`, or if any row has one, those without are dropped.
     """
     schema = features(format, labels).arrow_schema
     dropped: Counter[str] = Counter()
@@ -187,10 +186,8 @@ def _kept(
     names, seen = {name: i for i, name in enumerate(labels)}, set()
 
     def index(label: str | int) -> str | int:
-        if not isinstance(label, str):
-            return label
-        called = f" {label!r}" if NAME.fullmatch(label) else ""
-        return names.get(label, f"unknown label{called}")
+        name = f" {label!r}" if NAME.fullmatch(str(label)) else ""
+        return names.get(label, f"unknown label{name}") if isinstance(label, str) else label
 
     for row in rows:
         if format == "retrieval":
