@@ -19,6 +19,7 @@ from xgrl.arms import arm_spec
 from xgrl.arms.base import Standard
 from xgrl.evaluation import predict, readout
 from xgrl.evaluation.metrics.official import f1_of
+from xgrl.evaluation.spans import text_at
 from xgrl.models.task_model import TaskModel
 from xgrl.models.tokens import Tokens
 from xgrl.prepare.corpus import Corpus
@@ -246,10 +247,16 @@ def test_calibration_error():
 def test_answers_are_cut_out_of_the_context(bert, monkeypatch):
     model = untrained(bert, "xquad")
     corpus = bert.corpus("target/xquad/test-de")
-    texts = readout.answer(model, corpus)
-    assert all(
-        text in context for text, context in zip(texts, corpus.column("context"), strict=True)
-    )
+    contexts, answers = corpus.column("context"), corpus.column("answers")
+    texts, golds, _, (found, right) = readout.read_out(model, corpus)
+    assert found == readout.answer(model, corpus)
+    assert texts == [text_at(*each) for each in zip(contexts, found, strict=True)]
+    assert all(text and text == text.strip() for text in texts)
+    assert golds == [each["text"] for each in answers] and all(golds)
+    assert golds == [
+        [text_at(context, span) for span in spans]
+        for context, spans in zip(contexts, right, strict=True)
+    ]
     # every span scores 0, and so does no answer: only what is better than none is given
     with torch.no_grad():
         model.head.linear.weight.zero_()

@@ -92,6 +92,9 @@ def test_mock_predictions_come_back(shared, study, tmp_path, monkeypatch, task):
             # a sentence without a partner
             known[language]["id"] = ids = [*ids, f"{language}-000000000"]
             found = [*found, ""]
+        if TASKS[task].format == "span_qa":  # an answer stands somewhere in its context
+            known[language]["context"] = [f"\N{OLD ITALIC LETTER A} {text}." for text in found]
+            found = [f"2:{2 + len(text)}" if text else "" for text in found]
         if task == "pawsx":
             found = [TASKS["pawsx"].labels[int(label)] for label in found]
         rows = pd.DataFrame(
@@ -133,7 +136,7 @@ def test_all_tasks_of_the_benchmark_end_up_in_one_folder(study, tmp_path):
     answers = {
         "xnli": lambda _: "neutral",
         "udpos": lambda row: " ".join(["NOUN"] * len(row["tokens"])),
-        "xquad": lambda row: f'"{row["id"]}" — ответ\n',
+        "xquad": lambda row: "3:11" if row["id"].endswith("7") else "",
         "bucc2018": lambda row: row["id"] if row["gold"] else "",
         "xcopa": lambda row: str(row["label"] % 2),
         "mewslix": lambda row: " ".join(row["gold"]),
@@ -163,7 +166,8 @@ def test_all_tasks_of_the_benchmark_end_up_in_one_folder(study, tmp_path):
                 len(tokens) for tokens in rows["tokens"]
             ]
         elif task == "xquad":
-            assert json.loads(text) == {row["id"]: answers["xquad"](row) for row in rows}
+            said = {row["id"]: row["context"][3:11] * row["id"].endswith("7") for row in rows}
+            assert json.loads(text) == said and len(set(said.values())) > 5
         elif task == "bucc2018":
             assert text.splitlines() == [f"{row['id']}\t{row['id']}" for row in rows if row["gold"]]
         elif task == "xcopa":
@@ -223,6 +227,15 @@ def test_tags_must_fit_the_words(study, tmp_path):
         write_submission(study, tmp_path / "sent", **RUN)
 
 
+@pytest.mark.parametrize("answer", ["Ann", "5", "0:100000", "7:3", "-1:3", "1: 2", "²:³"])
+def test_answers_must_be_spans_of_their_context(study, tmp_path, answer):
+    put(study, "xquad", rows_of("xquad", "de", lambda _: answer))
+    message = rf"xquad.*de.*the answer '{answer}', expected start:end, \d+ at most"
+    with pytest.raises(ValueError, match=message):
+        write_submission(study, tmp_path / "sent", **RUN)
+    assert not (tmp_path / "sent" / "predictions").exists()
+
+
 def test_found_sentences_must_have_line_numbers(study, tmp_path):
     ids = load_task("tatoeba", "de", "candidates", source="fixture")["id"]
     rows = pd.DataFrame(
@@ -264,7 +277,14 @@ def test_runs_that_are_not_there_or_not_finished_are_refused(study, tmp_path):
     put(study, "xnli", rows, status="diverged")
     with pytest.raises(ValueError, match="the run is diverged"):
         write_submission(study, tmp_path / "sent", **RUN)
-    (run_folder(study.parent, study.name, "target", target="xnli", **RUN) / "run.json").unlink()
+    run = run_folder(study.parent, study.name, "target", target="xnli", **RUN)
+    (run / "predictions.parquet").write_bytes(b"other")
+    with pytest.raises(ValueError, match=r"predictions\.parquet is damaged"):
+        write_submission(study, tmp_path / "sent", **RUN)
+    (run / "predictions.parquet").unlink()
+    with pytest.raises(ValueError, match=r"predictions\.parquet: not there"):
+        write_submission(study, tmp_path / "sent", **RUN)
+    (run / "run.json").unlink()
     with pytest.raises(ValueError, match=r"run\.json: not there; this run has not finished"):
         write_submission(study, tmp_path / "sent", **RUN)
 

@@ -54,6 +54,13 @@ def test_columns_of_numbers_are_set_right_and_text_left(tmp_path):
     assert "&lt;0.0001" in tables[0] and "&lt;b" in tables[0] and ">0</th>" not in tables[0]
 
 
+def test_outputs_that_show_texts_are_left_out(tmp_path):
+    shown, hidden = (cell(name, "stream", name="stdout", text=f"of {name}") for name in "ab")
+    hidden.metadata["tags"] = ["shows-texts"]
+    page = html(write_notebook(tmp_path, HEAD, shown, hidden), tmp_path / "report.html").read_text()
+    assert "of a" in page and "of b" not in page and page.count("<details>") == 2
+
+
 def test_default_parameters_give_way_to_those_of_the_run(tmp_path):
     default, own = (cell(f"study = {name!r}", "stream", **TEXT) for name in ("smoke", "laptop"))
     default.metadata["tags"], own.metadata["tags"] = ["parameters"], ["injected-parameters"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from small_report import write_analysis
+from small_report import cell, write_analysis, write_notebook
 from xgrl.report import reference, summary
 from xgrl.runs import records
 
@@ -103,7 +103,11 @@ def test_publish_copies_the_analysis_and_every_record_and_verify_compares_bytes(
     run = study / "target" / "t" / "none" / "seed-0"
     records.write_json(run / "run.json", {"schema": 1})
     (run / "predictions.parquet").write_bytes(b"one")
+    texts = cell("shown", "stream", name="stdout", text="a text of the data")
+    texts.metadata["tags"] = ["shows-texts"]
+    write_notebook(study / "analysis", texts)
     reference.publish(study, tmp_path / "reference")
+    assert "a text" not in (tmp_path / "reference/analysis/05_analysis.ipynb").read_text()
     assert (tmp_path / "reference/analysis/report.html").read_text() == "<p>report"
     assert list(json.loads((tmp_path / "reference/runs.json").read_text())) == [
         "target/t/none/seed-0"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -152,6 +154,27 @@ def test_bad_predictions_are_refused(tmp_path, bad, word):
     with pytest.raises(ValueError, match=word):
         records.write_predictions(tmp_path, bad)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_published_notebook_lacks_what_shows_texts_and_where_it_was(tmp_path):
+    cells = [
+        nbformat.v4.new_code_cell(source, outputs=[nbformat.v4.new_output("stream", text=text)])
+        for source, text in (("one", "kept é"), ("two", "a text"), ("three", f"{Path.cwd()}/x"))
+    ]
+    cells.insert(1, nbformat.v4.new_markdown_cell("a page"))
+    book, path = nbformat.v4.new_notebook(cells=cells), tmp_path / "a.ipynb"
+    nbformat.write(book, path)
+    plain = path.read_bytes().strip().replace(f"{Path.cwd()}/".encode(), b"")
+    assert records.published_notebook(path) == plain and b"a text" in plain
+    book.cells[2].metadata["tags"] = ["shows-texts"]
+    book.cells[2].execution_count = 7
+    nbformat.write(book, path)
+    found = nbformat.reads(records.published_notebook(path).decode(), as_version=4)
+    assert [cell.get("outputs") and cell.outputs[0].text for cell in found.cells] == [
+        "kept é", None, [], "x"
+    ]  # fmt: skip
+    assert [cell.source for cell in found.cells] == ["one", "a page", "two", "three"]
+    assert b"a text" in path.read_bytes(), "the study's own stays as it is"
 
 
 def test_run_folders_are_one_a_run():

@@ -50,6 +50,15 @@ def test_a_bad_row_is_counted_under_its_reason(format, change, reason):
     assert checked.table.to_pylist() == [other] and checked.dropped == {reason: 1}
 
 
+@pytest.mark.parametrize("label", ["She left early", "x" * 21, "犬が鳴く", "", " ", "a\nb"])
+def test_a_sentence_in_the_place_of_a_label_is_counted_without_its_words(label):
+    words = {"tokens": ["a"], "tags": [label]}
+    rows = [GOOD["classification"] | {"label": label}, GOOD["tagging"] | words]
+    for format, row in zip(LABELLED, rows, strict=True):
+        assert validate([row], format, ["x", "y"]).dropped == {"unknown label": 1}
+    assert validate(rows[:1], "classification", ["x", label]).dropped == {}
+
+
 def test_an_id_counts_once_and_a_question_may_have_no_answer():
     unanswerable = GOOD["span_qa"] | {"answers": {"text": [], "answer_start": []}}
     checked = validate([unanswerable, unanswerable], "span_qa")

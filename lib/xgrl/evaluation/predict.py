@@ -42,19 +42,19 @@ def predict(
     task that was prepared. For retrieval layer: as in `xgrl.evaluation.readout.features`; change:
     what is done to the pooled vectors (n, H) of a language's queries or candidates.
 
-    Returns language, example_id, gold, prediction, score and, for an F1 over all examples, the
-    counts `records.COUNTS`; the official scores by language, in percent; and the calibration error
-    by language, where there are classes or choices.
+    Returns language, example_id, gold, prediction (names, numbers, ids, spans: never text), score
+    and, for an F1 over all examples, the counts `records.COUNTS`; the official scores by language,
+    in percent; and the calibration error by language, where there are classes or choices.
     """
     task = find_task(target, "target")
     search = Search(model, prepared, target, layer, change)
     frames, scores, errors = [], {}, {}
     for language in watch(prepared.languages(target), "language"):
         if task.format == "retrieval":
-            ids, predictions, references = SEARCHES[task.metric](search, language)
+            (ids, predictions, references), spans = SEARCHES[task.metric](search, language), None
         else:
             corpus = prepared.corpus(f"target/{target}/test-{language}")
-            *sides, confidence = read_out(model, corpus)
+            *sides, confidence, spans = read_out(model, corpus)
             ids, names = corpus.ids, np.array(prepared.labels(target))
             if len(names):  # classes, or arrays of tags
                 sides = [[names[value].tolist() for value in side] for side in sides]
@@ -63,7 +63,7 @@ def predict(
                 right = np.array(predictions) == np.array(references)
                 errors[language] = calibration_error(right, confidence)
         scores[language] = score(target, predictions, references, language=language)
-        frame = _frame(task.metric, language, ids, predictions, references)
+        frame = _frame(task.metric, language, ids, predictions, references, spans)
         frames.append(frame)
         # the benchmark's own number is one direction, ours the mean of both
         if task.metric == "retrieval_accuracy":
@@ -182,7 +182,7 @@ SEARCHES: dict[str, Callable[[Search, str], Examples]] = {  # by metric
 }
 
 
-def _frame(metric: str, language: str, ids: list, predictions: list, references: list):
+def _frame(metric: str, language: str, ids: list, predictions: list, references: list, spans=None):
     counts = contributions(metric, predictions, references, language=language)
     if metric == "mined_f1":  # a row a source sentence
         golds: dict[str, list[str]] = {name: [] for name in ids}
@@ -190,6 +190,7 @@ def _frame(metric: str, language: str, ids: list, predictions: list, references:
             golds[source].append(target)
         predictions = [pair.partition("\t")[2] for pair in predictions]
         references = list(golds.values())
+    predictions, references = spans or (predictions, references)  # what is recorded
     columns = {"language": language, "example_id": list(ids), "gold": list(map(_text, references))}
     frame = pd.DataFrame(columns | {"prediction": list(map(_text, predictions))})
     if counts.shape[1] == 1:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from xgrl.evaluation.retrieval import nearest
 from xgrl.evaluation.scoring import contributions
+from xgrl.evaluation.spans import span_of, text_at
 from xgrl.models.heads import mean_pool
 from xgrl.models.task_model import TaskModel, mixed_precision
 from xgrl.prepare.corpus import Corpus
@@ -33,11 +34,13 @@ class Readout(NamedTuple):
 
     predictions, references: class or choice numbers; arrays of tag numbers; answers and lists of
     gold answers. confidence: (n,) probability of each prediction, empty where there is none.
+    spans: in span QA predictions and references once more, as spans of their contexts.
     """
 
     predictions: list
     references: list
     confidence: np.ndarray = np.empty(0, np.float32)
+    spans: tuple[list[str], list[list[str]]] | None = None
 
 
 @torch.inference_mode()
@@ -92,24 +95,24 @@ def token_scores(
 
 
 def answer(model: TaskModel, corpus: Corpus, task: str = "", may_be_empty=False) -> list[str]:
-    """Predicted answer to each question: the best span over all windows of its context.
+    """Span of the predicted answer to each question: the best over all windows of its context.
 
     task: name of the head in a mixture. may_be_empty: "" where no span scores above <s> in any
     window (SQuAD v2.0; Devlin et al. 2019, section 4.3).
     """
     scores = token_scores(model, corpus, lambda scores: scores, task)
-    texts = []
+    spans = []
     windows = itertools.pairwise(corpus.first)
     for context, (start, end) in zip(corpus.column("context"), windows, strict=True):
-        best, text, null = -np.inf, "", np.inf
+        best, answered, null = -np.inf, "", np.inf
         for window in range(start, end):
             a, b = corpus.tokens.offsets[window : window + 2]
             null = min(null, float(scores[a].sum()))
-            value, span = _best_span(scores[a:b], corpus.origin[a:b])
+            value, characters = _best_span(scores[a:b], corpus.origin[a:b])
             if value > best:
-                best, text = value, context[span[0] : span[1]].strip()
-        texts.append("" if may_be_empty and null > best else text)
-    return texts
+                best, answered = value, span_of(context, *characters)
+        spans.append("" if may_be_empty and null > best else answered)
+    return spans
 
 
 def _best_span(scores: np.ndarray, origin: np.ndarray) -> tuple[float, tuple[int, int]]:
@@ -145,9 +148,13 @@ def _tags(model: TaskModel, corpus: Corpus, task: str) -> Readout:
 
 
 def _answers(model: TaskModel, corpus: Corpus, task: str) -> Readout:
-    golds = [answers["text"] for answers in corpus.column("answers")]
+    contexts, answers = corpus.column("context"), corpus.column("answers")
+    golds = [each["text"] for each in answers]
     unanswerable = not all(map(any, golds))  # some have no gold answer, or only ""
-    return Readout(answer(model, corpus, task, may_be_empty=unanswerable), golds)
+    found = answer(model, corpus, task, may_be_empty=unanswerable)
+    starts = (zip(each["answer_start"], each["text"], strict=True) for each in answers)
+    right = [[f"{a}:{a + len(text)}" for a, text in each] for each in starts]
+    return Readout([*map(text_at, contexts, found)], golds, spans=(found, right))
 
 
 def _partners(model: TaskModel, corpus: Corpus, task: str) -> Readout:
@@ -182,7 +189,7 @@ def dev_accuracy(model: TaskModel, corpus: Corpus, task: str = "") -> tuple[int,
     their candidate among all of the corpus. Without looking: always the most frequent class, place,
     tag or answer (perhaps none); one of all candidates.
     """
-    predictions, golds, _ = read_out(model, corpus, task)
+    predictions, golds, *_ = read_out(model, corpus, task)
     if corpus.format == "span_qa":
         right = contributions("squad", predictions, golds)[:, 0] == 100
         golds = [(gold or [""])[0] for gold in golds]

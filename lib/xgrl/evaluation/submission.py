@@ -20,10 +20,10 @@ LAReQA is left out: the script reads no file for it. Source: Hu et al. 2020, arX
 et al. 2021, arXiv 2104.07412; their repository's README, scripts and mock submission.
 
 Lines have no ids, so they are all of the task's test examples, in the order of the source that the
-study was prepared from, which is read again; Tatoeba's English sentences are sorted by their text,
-as in the benchmark's files. The source must hold what the benchmark tests on: its script prepares
-UDPOS with multi-word tokens, which treebanks in CoNLL-U split, so that a submission from the latter
-does not fit its labels.
+study was prepared from, which is read again, and with it the words of answers; Tatoeba's English
+sentences are sorted by their text, as in the benchmark's files. The source must hold what the
+benchmark tests on: its script prepares UDPOS with multi-word tokens, which treebanks in CoNLL-U
+split, so that a submission from the latter does not fit its labels.
 """
 
 import argparse
@@ -38,8 +38,9 @@ from typing import Any
 
 import pandas as pd
 
+from xgrl.evaluation.spans import text_at
 from xgrl.prepare.select_rows import load_rows
-from xgrl.runs.records import read, replace_folder, run_folder
+from xgrl.runs.records import read, replace_folder, run_folder, verify_hashes
 from xgrl.tasks import TASKS
 from xgrl.tasks.sources import SourceError
 
@@ -85,12 +86,9 @@ def write_submission(
 
 def _files(run: Path, task: str, prepared: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
     """language -> number of examples and the file's text; errors name the run."""
-    if (status := read(run)["status"]) != "finished":
+    table, files = run / "predictions.parquet", {}
+    if (status := verify_hashes(run, table.name)["status"]) != "finished":
         raise ValueError(f"{run}: the run is {status}, there is nothing to submit")
-    table = run / "predictions.parquet"
-    if not table.exists():
-        raise ValueError(f"{run}: no predictions.parquet")
-    files = {}
     for language, rows in pd.read_parquet(table).groupby("language", sort=False):
         try:
             predictions = _in_order(rows, task, str(language), prepared)
@@ -133,6 +131,9 @@ def _in_order(
             tags = len(predictions[example].split())
             if tags != len(words):
                 raise ValueError(f"sentence {example} has {tags} tags for {len(words)} words")
+    if TASKS[task].format == "span_qa":
+        for example, context in zip(ids, examples["context"], strict=True):
+            predictions[example] = text_at(context, predictions[example])
     return {example: predictions[example] for example in ids}
 
 

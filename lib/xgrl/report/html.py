@@ -36,9 +36,10 @@ def html(executed: str | Path, output: str | Path, lead: str = "") -> Path:
     """One HTML file of an executed notebook: contents, figures inside, code folded away.
 
     executed: notebook with outputs. output: the page. lead: a sentence to put above everything,
-    such as the verdict. Cells tagged "navigation" (links between notebooks) are left out, and the
-    cell of default parameters where papermill put the run's own after it. Raises ValueError where
-    the notebook was not executed, a cell failed, or the page would fetch something when opened.
+    such as the verdict. Left out are cells tagged "navigation" (links between notebooks), the cell
+    of default parameters where papermill put the run's own after it, and outputs that show texts.
+    Raises ValueError where the notebook was not executed, a cell failed, or the page would fetch
+    something when opened.
     """
     import nbformat
     from jinja2 import DictLoader
@@ -55,7 +56,8 @@ def html(executed: str | Path, output: str | Path, lead: str = "") -> Path:
     loader = DictLoader({"folded": TEMPLATE})
     exporter = HTMLExporter(template_file="folded", extra_loaders=[loader])
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
-    remover = TagRemovePreprocessor(remove_cell_tags=left_out, enabled=True)
+    removed = {"remove_cell_tags": left_out, "remove_all_outputs_tags": {records.SHOWS_TEXTS}}
+    remover = TagRemovePreprocessor(**removed, enabled=True)
     exporter.register_preprocessor(remover, enabled=True)
     sources = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     heading = re.search(r"^# (.+)$", sources, re.M)

@@ -84,9 +84,8 @@ def publish(study_dir: str | Path, reference_dir: str | Path) -> None:
     target, skip = Path(reference_dir) / "analysis", shutil.ignore_patterns(".*")
     copy = partial(shutil.copytree, analysis, dirs_exist_ok=True, ignore=skip)
     records.replace_folder(target, copy)
-    # papermill notes where the notebook was: on whose machine is nobody's business
     for book in target.glob("*.ipynb"):
-        records.write_bytes(book, book.read_bytes().replace(f"{Path.cwd()}/".encode(), b""))
+        records.write_bytes(book, records.published_notebook(book))
     left = json.loads((analysis / "summary.json").read_bytes()).get("beside", [])
     runs = {name: run for name, run in run_records(study_dir).items() if name not in left}
     records.write_json(Path(reference_dir) / "runs.json", runs)

@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 # what a run's folder holds and what it is called; 1: before the library's rooms
 SCHEMA = 2
 STATUSES = ("finished", "diverged")
-PREDICTION_COLUMNS = {
+PREDICTION_COLUMNS = {  # none holds text of the data: `gold` and `prediction` are names, ids, spans
     **dict.fromkeys(("study", "intermediate", "arm", "target"), str),
     "seed": int,
     **dict.fromkeys(("language", "example_id", "gold", "prediction"), str),
     "score": float,
 }
-# further columns where the metric is an F1 over all examples
-COUNTS = ("matched", "predicted", "expected")
+COUNTS = ("matched", "predicted", "expected")  # further columns of an F1 over all examples
+SHOWS_TEXTS = "shows-texts"  # tag of a notebook's cells whose outputs hold texts of the data
 LATER = (".ipynb", ".html")  # what others add to a finished run: the executed notebook, the report
 FIRST = (
     "First run the notebook that writes it (01: prepared, 02: intermediate, 03: target, 04: "
@@ -101,6 +101,16 @@ def replace_folder(path: str | Path, writer: Callable[[Path], Any]) -> Path:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return path
+
+
+def published_notebook(executed: str | Path) -> bytes:
+    """An executed notebook without outputs tagged `SHOWS_TEXTS`, or the folder's name it was in."""
+    notebook = json.loads(Path(executed).read_bytes())
+    for cell in notebook["cells"]:
+        if SHOWS_TEXTS in cell["metadata"].get("tags", []):
+            cell["outputs"] = []
+    text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True)  # as nbformat does
+    return text.replace(f"{Path.cwd()}/", "").encode()
 
 
 def _plain(value: Any) -> Any:

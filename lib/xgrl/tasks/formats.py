@@ -15,6 +15,7 @@ candidate_pair.
 
 import hashlib
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ Loader = Callable[[str, str, Path | None], Iterable[Row]]
 FORMATS = ("classification", "multiple_choice", "span_qa", "tagging", "retrieval")
 TRAINED = ("train", "dev", "test")
 TEXTS = ("id", "text", "prompt", "question", "context", "candidate")  # columns of text, never empty
+NAME = re.compile("[!-~]{1,20}")  # an unknown label that reasons, which are published, may name
 CHUNK = 5000  # rows that are Python objects at a time
 
 
@@ -184,7 +186,8 @@ def _kept(
     names, seen = {name: i for i, name in enumerate(labels)}, set()
 
     def index(label: str | int) -> str | int:
-        return names.get(label, f"unknown label {label!r}") if isinstance(label, str) else label
+        name = f" {label!r}" if NAME.fullmatch(str(label)) else ""
+        return names.get(label, f"unknown label{name}") if isinstance(label, str) else label
 
     for row in rows:
         if format == "retrieval":
