@@ -102,7 +102,9 @@ class WarmProvisioner(LocalProvisioner):
     """
 
     folder = ""
-    # exit status of the kernel of this process that ended last, negative for a signal
+    # of this process: the kernel that started last, the exit status (negative for a signal) of the
+    # one that ended last
+    last: int | None = None
     ended: int | None = None
 
     async def poll(self) -> int | None:
@@ -129,10 +131,13 @@ class WarmProvisioner(LocalProvisioner):
             self.process = await asyncio.to_thread(start_warm, cmd, self.folder, **kwargs)
         except (WarmUnavailable, OSError) as reason:
             print(f"xgrl: cold kernel start: {reason}", file=sys.stderr, flush=True)
-            return await super().launch_kernel(cmd, **kwargs)
-        self.pid = self.pgid = self.process.pid
-        self.cwd = kwargs.get("cwd") or os.getcwd()
-        return self.connection_info
+            information = await super().launch_kernel(cmd, **kwargs)
+        else:
+            self.pid = self.pgid = self.process.pid
+            self.cwd = kwargs.get("cwd") or os.getcwd()
+            information = self.connection_info
+        WarmProvisioner.last = self.pid
+        return information
 
     async def cleanup(self, restart: bool = False) -> None:
         """Remove the kernel's folder, unless the kernel is to be restarted."""

@@ -42,6 +42,7 @@ PREDICTION_COLUMNS = {  # none holds text of the data: `gold` and `prediction` a
 }
 COUNTS = ("matched", "predicted", "expected")  # further columns of an F1 over all examples
 SHOWS_TEXTS = "shows-texts"  # tag of a notebook's cells whose outputs hold texts of the data
+CHECKPOINTS = ".checkpoints"  # folder of an unfinished run: `xgrl.training.checkpoints`
 LATER = (".ipynb", ".html")  # what others add to a finished run: the executed notebook, the report
 FIRST = (
     "First run the notebook that writes it (01: prepared, 02: intermediate, 03: target, 04: "
@@ -143,7 +144,8 @@ def run_folder(
 
 
 def start(folder: str | Path, study: str) -> float:
-    """Begin a run in a folder without ``run.json`` and what a killed run left; returns the second.
+    """Begin a run in a folder without ``run.json`` and what a killed run left, but for its
+    checkpoints; returns the second.
 
     Raises ValueError if the folder holds a run of another study.
     """
@@ -156,7 +158,8 @@ def start(folder: str | Path, study: str) -> float:
             raise ValueError(f"{folder} holds a run of study {other!r}, not {study!r}; {todo}")
         path.unlink()
     # temporary files of `write`
-    for left_over in [path for path in folder.rglob(".*") if path.name != ".ipynb_checkpoints"]:
+    kept = (".ipynb_checkpoints", CHECKPOINTS)
+    for left_over in [path for path in folder.rglob(".*") if path.name not in kept]:
         if left_over.is_dir() and not left_over.is_symlink():
             shutil.rmtree(left_over, ignore_errors=True)
         else:
@@ -169,7 +172,7 @@ def finish(
     started: float, status: str = "finished", inputs: dict[str, str] | None = None,
     warnings: list[str] | None = None,
 ) -> Path:  # fmt: skip
-    """Write ``run.json``, the last act of a run.
+    """Write ``run.json``, the last act of a run, which needs no checkpoints any more.
 
     folder: the run's folder. phase: prepare, intermediate, target, probe or analysis. parameters:
     the job's complete parameters. metrics: what was measured, JSON-ready; a non-finite number is
@@ -190,7 +193,9 @@ def finish(
         "metrics": metrics, "warnings": warnings or [], "files": _files(Path(folder)),
     }  # fmt: skip
     record = json.loads(json.dumps(record, default=_plain))  # as it will be read
-    return write_json(Path(folder) / "run.json", record | {"sha256": _seal(record)})
+    path = write_json(Path(folder) / "run.json", record | {"sha256": _seal(record)})
+    shutil.rmtree(Path(folder) / CHECKPOINTS, ignore_errors=True)
+    return path
 
 
 class NotFinished(ValueError):
