@@ -20,7 +20,6 @@ from transformers import TrainerCallback
 from small_study import prepare
 from tiers import slow_except
 from tiny_runs import corpus, encoder, tiny_run
-from xgrl.models.heads import ClassificationHead
 from xgrl.runs import params, records
 from xgrl.training import batches, build, checkpoints, trainer
 
@@ -133,7 +132,8 @@ def test_a_short_run_writes_none(tmp_path):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    return prepare(tmp_path_factory.mktemp("mixture"), intermediate=["sarcasm", "question-type", "multitask"])  # fmt: skip
+    tasks = ["sarcasm", "question-type", "multitask"]
+    return prepare(tmp_path_factory.mktemp("mixture"), intermediate=tasks)
 
 
 def test_a_mixture_of_tasks(prepared, at, capsys):
@@ -235,7 +235,7 @@ def test_two_are_kept_and_none_is_left_by_a_finished_run(tmp_path, at):
 
 def test_a_damaged_one_is_said_and_the_one_before_is_used(tmp_path, at, capsys):
     expected = run(tmp_path / "whole")
-    first, last = stopped(tmp_path / "killed", at)
+    _, last = stopped(tmp_path / "killed", at)
     data = bytearray(last.read_bytes())
     data[len(data) // 2] ^= 1
     last.write_bytes(data)
@@ -368,7 +368,8 @@ def test_curves_are_shown_while_a_run_goes_on(tmp_path, monkeypatch):
         def on_log(self, args, state, control, logs=None, **_):
             logged.append((state.global_step, dict(logs)))
 
-    monkeypatch.setattr("transformers.trainer.get_reporting_integration_callbacks", lambda names: [Shown] if names == ["tensorboard"] else [])  # fmt: skip
+    callbacks = "transformers.trainer.get_reporting_integration_callbacks"
+    monkeypatch.setattr(callbacks, lambda names: [Shown] if names == ["tensorboard"] else [])
     found = run(tmp_path, report_to=["tensorboard"], checkpoint_minutes=0)
     assert_equal(found, run(tmp_path / "unseen", checkpoint_minutes=0))
     steps = [step for step, logs in logged if "loss" in logs]

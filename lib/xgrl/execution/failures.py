@@ -80,10 +80,11 @@ def end_on_signal() -> None:
     """
 
     def ask(number: int, _frame: Any) -> None:
+        ASKED.append(number)
         kernels = sys.modules.get("xgrl.execution.kernels")
         if not (kernel := kernels and kernels.WarmProvisioner.last):
+            print(to_be_continued(SystemExit()), file=sys.stderr)
             sys.exit(CONTINUED)
-        ASKED.append(number)
         signal.alarm(GRACE)  # which ends this process, and with it its kernel
         with suppress(ProcessLookupError):
             os.kill(kernel, signal.SIGUSR1)
