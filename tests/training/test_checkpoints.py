@@ -388,3 +388,16 @@ def test_curves_are_shown_while_a_run_goes_on(tmp_path, monkeypatch):
     assert os.environ["TENSORBOARD_LOGGING_DIR"] == str(
         tmp_path / "tiny/tensorboard/intermediate/task/dann/seed-0/train"
     )
+
+
+def test_tensorboard_has_the_curves_in_the_study_s_folder(tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    found = run(tmp_path, report_to=["tensorboard"], checkpoint_minutes=0)
+    folder = tmp_path / "tiny/tensorboard/intermediate/task/dann/seed-0/train"
+    events = accumulator.EventAccumulator(str(folder))
+    events.Reload()
+    shown = events.Scalars("train/task_loss")
+    assert [event.step for event in shown] == list(range(1, STEPS + 1))
+    np.testing.assert_allclose([event.value for event in shown], found.fit.curves.task_loss)
+    names = {"discriminator_accuracy", "domain_loss", "learning_rate_arm", "steps_per_second"}
+    assert {f"train/{name}" for name in names | {"minutes_left"}} <= {*events.Tags()["scalars"]}
