@@ -1,15 +1,21 @@
 """What is made of a finished study outside its notebooks: page, verdict, tables, comparison."""
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
+from xgrl.report import packs
 from xgrl.report import reference as published
 from xgrl.report.html import html
 from xgrl.report.summary import mark, write_tables
+from xgrl.runs import params
+from xgrl.runs.study_files import find_study
 
 app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
 
@@ -50,6 +56,52 @@ def summary(study: Path) -> None:
     effects = ", ".join(f"{row['target']}{mark(row)} {row['theta']:+.2f}" for row in targets)
     print(f"by target, points: {effects}")
     print(f"report: {study / 'analysis' / 'report.html'}")
+
+
+def _design(study: Path) -> dict[str, Any]:
+    """The merged study file of outputs/STUDY; ValueError where there is none."""
+    if not (design := find_study(study.name)):
+        raise ValueError(f"params/{study.name}.yaml: no such study file")
+    return design
+
+
+@app.command()
+def pack(study: Path) -> None:
+    """Write what is finished of outputs/STUDY, a file a checkpoint, to outputs/STUDY/packs."""
+    said, large = packs.pack(study, _design(study))
+    print("\n".join([*said, *large]))
+    if large:
+        raise typer.Exit(1)
+
+
+@app.command()
+def unpack(study: Path, files: list[Path]) -> None:
+    """Verify packs and take their runs into outputs/STUDY."""
+    print("\n".join(packs.unpack(files, study, _design(study))))
+
+
+@app.command()
+def report(study: Path, reference: Path) -> None:
+    """Analyse what is there of outputs/STUDY, with packs in the reference folder, and say what is
+    missing. Of an incomplete study no run.json is left in analysis/: `make study` does it again.
+    """
+    design, analysis = _design(study), study / "analysis"
+    given = {reference / "packs" / packs.file_name(p) for p in packs.missing_runs(study, design)}
+    if files := sorted(path for path in given if path.exists()):
+        unpack(study, files)
+    checked = params.load_study(design)
+    job = checked.job("05_analysis", design=checked.model_dump())
+    command = [sys.executable, "-m", "xgrl.execution.execute", "notebooks/05_analysis.ipynb"]
+    command += [str(analysis / "05_analysis.ipynb"), "--json", json.dumps(job)]
+    threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
+    if code := subprocess.run(command, env=os.environ | threads).returncode:
+        raise typer.Exit(code)
+    html_page(analysis)
+    summary(study)
+    for sentence in (missing := list(packs.describe_missing(study, design))):
+        print(f"missing: {sentence}")
+    if missing:
+        (analysis / "run.json").unlink()
 
 
 @app.command()

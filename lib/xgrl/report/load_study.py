@@ -124,7 +124,8 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     folder = Path(study_dir)
     planned = load_study(design) if design else None
     asked = parameters_of_runs(planned) if planned else {}
-    _refuse_other_parameters(folder, asked)
+    refuse_other_parameters(folder, asked)
+    _refuse_other_data(folder)
     runs, predictions = [], []
     tables: dict[str, list[pd.DataFrame]] = {"curves": [], "layers": [], "map": [], "parallel": []}
     phases = ("intermediate", "target", "probe")
@@ -132,7 +133,9 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     there = {str(path.relative_to(folder)): path for path in paths}
     beside = [name for name in there if asked and name not in asked]
     needed = asked or [name for name in there if not name.startswith("probe")]
-    unfinished = [name for name in needed if not (folder / name / "run.json").exists()]
+    prepared = records.prepared_folder(folder)
+    homes = {name: prepared if name == "prepared" else folder / name for name in needed}
+    unfinished = [name for name, home in homes.items() if not (home / "run.json").exists()]
     for path in (path for name, path in there.items() if name not in beside):
         row = {}
         if (path / "run.json").exists():
@@ -162,7 +165,7 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     layers["stage"] = layers["stage"].astype(object).fillna("intermediate")
     scores = pa.concat_tables(predictions, promote_options="default").unify_dictionaries()
     scores = scores.to_pandas(self_destruct=True, split_blocks=True)
-    prepared, lost, provenance = folder / "prepared", [], {}
+    lost, provenance = [], {}
     if (prepared / "run.json").exists():
         said = records.verify_hashes(prepared, "languages.csv")
         lost = [sentence for sentence in said["warnings"] if sentence.endswith(LOST)]
@@ -176,23 +179,47 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     return Study(folder.name, folder, *tidy, found, tuple(beside), average, provenance)
 
 
-def _refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> None:
+def refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> None:
     """ValueError where finished runs have other parameters than the study file asks for."""
-    other = []
-    for name in (name for name in asked if (folder / name / "run.json").exists()):
-        given = records.read(folder / name)["parameters"]
-        wanted = asked[name] | {"train_from": asked[name].get("train_from")}  # where one is used
-        differ = [
-            f"{key} {given.get(key)!r} instead of {value!r}"
-            for key, value in wanted.items()
-            if key not in NO_RESULT and given.get(key) != value
-        ]
-        if differ:
-            other.append(f"{name} ({', '.join(differ)})")
-    if other:
+    homes = {name: folder / name for name in asked} | {"prepared": records.prepared_folder(folder)}
+    finished = [name for name in asked if (homes[name] / "run.json").exists()]
+    differ = {
+        name: other_parameters(records.read(homes[name])["parameters"], asked[name])
+        for name in finished
+    }
+    if other := [f"{name} ({', '.join(found)})" for name, found in differ.items() if found]:
         first = "; ".join(other[:3]) + (f"; and {len(other) - 3} more" if other[3:] else "")
         found = f"{folder}: found runs with other parameters than the study file's: {first}"
         raise ValueError(f"{found}; delete their run.json and say make study again")
+
+
+def other_parameters(given: dict[str, Any], asked: dict[str, Any]) -> list[str]:
+    """What differs between a run's parameters and those that the study file asks for."""
+    wanted = asked | {"train_from": asked.get("train_from")}  # where one is used
+    return [
+        f"{key} {given.get(key)!r} instead of {value!r}"
+        for key, value in wanted.items()
+        if key not in NO_RESULT and given.get(key) != value
+    ]
+
+
+def data_hashes(record: dict[str, Any]) -> dict[str, str]:
+    """What of 01's files is the same on every machine: not the stored output of frozen layers,
+    whose last bits depend on the processor.
+    """
+    files = record["files"].items()
+    own = ("contents/", "encoder/README")
+    return {n: h for n, h in files if not n.startswith(own) and not n.endswith("hidden.npy")}
+
+
+def _refuse_other_data(folder: Path) -> None:
+    """ValueError where packs and this folder's 01 have other data."""
+    homes = folder / "prepared", folder / "unpacked" / "prepared"
+    if all((home / "run.json").exists() for home in homes):
+        one, other = (data_hashes(records.read(home)) for home in homes)
+        if differ := sorted(n for n in {*one, *other} if one.get(n) != other.get(n)):
+            found = f"{homes[0]} holds other data than the packs: {', '.join(differ[:3])}"
+            raise ValueError(f"{found}; remove {homes[0]}, or all that was unpacked")
 
 
 def _csv(path: Path) -> pd.DataFrame:
@@ -202,9 +229,8 @@ def _csv(path: Path) -> pd.DataFrame:
 
 def _run(path: Path, folder: Path) -> dict[str, Any]:
     """One run.json as a flat row; the files that are read of the run are verified against it."""
-    large = ("curves.csv", "predictions.parquet")  # of a probe all files are small
-    probed = path.relative_to(folder).parts[0] == "probe"
-    record = records.verify_hashes(path, *(() if probed else large))
+    read = ("curves.csv", "predictions.parquet", "layers.csv", "map.csv", "parallel.csv")
+    record = records.verify_hashes(path, *read)
     given = record["parameters"]
     row = {key: record[key] for key in KEPT}
     row |= {key: given[key] for key in ("intermediate", "arm", "seed")}
