@@ -54,7 +54,7 @@ def summary(study: Path) -> None:
     p_values = ", ".join(f"{name} p {p}" for name, p in p_format.items())
     print(f"zero-shot macro, %: {', '.join(scores)}; {p_values}")
     effects = ", ".join(f"{row['target']}{mark(row)} {row['theta']:+.2f}" for row in targets)
-    print(f"by target, points: {effects}")
+    print(f"by target, points: {effects or 'nothing is compared'}")
     print(f"report: {study / 'analysis' / 'report.html'}")
 
 

@@ -158,7 +158,8 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
         studies = ", ".join(sorted(frame.study.unique()))
         raise ValueError(f"{folder} mixes studies: found {studies}, need {folder.name} only")
     curves, layers, maps, parallel = (
-        pd.concat(read, ignore_index=True) if read else pd.DataFrame() for read in tables.values()
+        pd.concat(read, ignore_index=True) if read else pd.DataFrame(columns=KEYS)
+        for read in tables.values()
     )
     layers = layers.reindex(columns=[*dict.fromkeys([*layers.columns, "stage"])])
     # a run of before fine-tuned checkpoints were probed

@@ -34,7 +34,7 @@ def summarise(
     # trained to be probed, on one target: no column of its own
     if "control" in macro and macro["control"].isna().any():
         macro = macro.drop(columns="control")
-    average = macro.mul(c.weights, axis=0).sum(min_count=len(macro))
+    average = macro.mul(c.weights, axis=0).sum(min_count=max(1, len(macro)))
     whole = {"theta": c.theta, "low": c.ci[0], "high": c.ci[1], "p": c.p}
     rows = [{"target": "all targets", "scores": average.to_dict()} | whole]
     marked, notes = study.data_marks, study.notes
