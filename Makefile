@@ -14,7 +14,10 @@ CORES := $(shell $(firstword $(wildcard $(BIN)/python) $(PYTHON)) -I lib/xgrl/ex
 JOBS ?= $(if $(filter 1,$(CORES)),1,2)
 # Jobs x threads as --cores, or the reason why not; on a cluster the profile says how many jobs it may hold.
 PLACEMENT = $(if $(filter local,$(PROFILE)),$(BIN)/python -m xgrl.execution.placement "$(JOBS)" params/base.yaml params/$(STUDY).yaml,true)
-SNAKEMAKE = $(BIN)/snakemake --configfile params/base.yaml params/$(STUDY).yaml --workflow-profile profiles/$(PROFILE) $$($(PLACEMENT))
+# Some of the study's checkpoints, each with its targets and probes, and no report; the Snakefile reads and checks it.
+PART :=
+export XGRL_PART = $(PART)
+SNAKEMAKE = $(BIN)/snakemake $(if $(PART),part) --configfile params/base.yaml params/$(STUDY).yaml --workflow-profile profiles/$(PROFILE) $$($(PLACEMENT))
 GRID = --logger rich
 # Where the study's outputs are: `outputs` of its file, or else of base.yaml.
 HASH := \#
@@ -86,13 +89,14 @@ check-jobs:
 check-data: $(READY) check-jobs  ## is all there that STUDY reads from files of yours, and where can the rest be had?
 	@$(CHECK_DATA)
 
-study: $(READY) check-jobs check-disk  ## the whole study and its report [STUDY=laptop] [JOBS=2]; call again to resume
+study: $(READY) check-jobs check-disk  ## the whole study and its report, or some checkpoints [STUDY=laptop] [JOBS=2] [PART="sarcasm.dann:0 none:0"]; call again to resume
 	@{ [ -f $(PREPARED) ] && ! $(OVERTAKEN); } || $(CHECK_DATA) >/dev/null
 	@! $(OVERTAKEN) || $(LOCKED) $(SNAKEMAKE) $(GRID) $(if $(FLOCK),--nolock) --until prepare || $(BUSY)
 	@$(LOCKED) $(SNAKEMAKE) $(GRID) $(if $(FLOCK),--nolock) || $(BUSY)
-	@$(BIN)/python -m xgrl.report.cli summary $(FOLDER)
-	@echo "next: open $(REPORT) in a browser;" $(if $(wildcard outputs/reference/$(STUDY)),"make verify STUDY=$(STUDY) compares it with the published one",\
-	"make study runs the real one; make lab opens the notebooks")
+	@$(if $(PART),true,$(BIN)/python -m xgrl.report.cli summary $(FOLDER))
+	@echo "next:" $(if $(PART),"make pack STUDY=$(STUDY) packs what is finished; make report STUDY=$(STUDY) shows what is there",\
+	"open $(REPORT) in a browser;" $(if $(wildcard outputs/reference/$(STUDY)),"make verify STUDY=$(STUDY) compares it with the published one",\
+	"make study runs the real one; make lab opens the notebooks"))
 
 report: $(READY) check-jobs  ## tables, figures and page of what is there of STUDY, complete or not, published packs included; in 2 minutes
 	@$(LOCKED) $(BIN)/python -m xgrl.report.cli report $(FOLDER) outputs/reference/$(STUDY) || $(BUSY)
@@ -107,7 +111,7 @@ unpack: $(READY) check-jobs  ## verify packs of STUDY and take them in, FILE="a.
 smoke:  ## the whole grid on a tiny random encoder and synthetic data, in two minutes, no download
 	@$(MAKE) --no-print-directory study STUDY=smoke
 
-dry-run: $(READY) check-jobs  ## list the jobs of STUDY that would run
+dry-run: $(READY) check-jobs  ## list the jobs of STUDY, or of PART of it, that would run
 	$(SNAKEMAKE) -n --quiet rules
 
 unlock: $(READY)  ## after a crash, where flock is missing: release Snakemake's lock

@@ -5,28 +5,31 @@
 # Rules call `python -m xgrl.execution.execute` in the shell; the executed notebook is a log, so that it survives a failure. A job is its
 # parameters and the code of its notebook: both are `params` here, so that changing either reruns what depends on it, and
 # saving a notebook with outputs in it does not.
-import hashlib
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
 
 from xgrl.arms import arm_spec, method_of
 from xgrl.execution.execute import check_dates, check_notebook, check_study
-from xgrl.execution.grid import arms_with_texts, grid, lacking_weights, shared_models
+from xgrl.execution.grid import arms_with_texts, grid, lacking_weights, runs_of_part, shared_models
 from xgrl.execution.placement import check_cores
 from xgrl.prepare.parts import input_parts
 from xgrl.runs import records
+from xgrl.runs.code import cells_hash
 from xgrl.runs.params import JOBS
 from xgrl.runs.study_files import read_study
 from xgrl.tasks import OWN, mixture_parts
 
 NOTEBOOKS = Path(workflow.basedir) / "notebooks"
 try:
-    CELLS = {name: check_notebook(NOTEBOOKS / f"{name}.ipynb") for name in JOBS}
+    CODE = {name: cells_hash(check_notebook(NOTEBOOKS / f"{name}.ipynb")) for name in JOBS}
     if workflow.is_main_process:
         read_study(*workflow.overwrite_configfiles)  # they are merged in config; here their YAML and their names are checked
     study = check_study(dict(config))
+    asked = os.environ.get("XGRL_PART") if workflow.is_main_process else ""  # make study PART=..; no config: that is read as YAML
+    PART = runs_of_part(study, asked) if asked else []
     S = study.scientific
     OWN_FILES = [str(file) for name in [*S.intermediate, *S.targets] if name in OWN for file in OWN[name].files]
     PLANS = [str(plan) for name in (f".{study.study}", "") if (plan := Path(f"params/analysis_plan{name}.md")).exists()]
@@ -60,13 +63,6 @@ def parameters(notebook):
         return json.dumps(study.job(notebook, method, **keys))
 
     return of
-
-
-def code(notebook):
-    """What identifies the notebook's code: not its outputs, not its prose, no parameters."""
-    given = {"parameters", "injected-parameters"}
-    source = "\n".join(c.source for c in CELLS[notebook] if c.cell_type == "code" and not given & {*c.metadata.get("tags", [])})
-    return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
 def run_of(phase, *names, seed):
@@ -108,8 +104,8 @@ PROBE = [run_of("probe", task, arm, seed=seed) for task, arm, seed in RUNS.probe
 # A run that came in a pack is no job: its marker stands for it, which no rule makes, so that neither times nor weights count.
 ASKED = [*INTERMEDIATE, *TARGET, *PROBE]
 PACKED = {run: f"{Path(run).parent}/{records.UNPACKED}" for run in ASKED if records.is_unpacked(Path(run).parent)}
-names = [str(Path(run).parent.relative_to(ROOT)) for run in ASKED]
-if workflow.is_main_process and (lacking := lacking_weights(study, names)):
+wanted = PART or [str(Path(run).parent.relative_to(ROOT)) for run in ASKED]
+if workflow.is_main_process and (lacking := lacking_weights(study, wanted)):
     sys.exit(f"refused: {lacking}")
 COMPLETE = all(Path(run).exists() for run in ASKED)
 PREPARED = f"{records.prepared_folder(ROOT) if COMPLETE else f'{ROOT}/prepared'}/run.json"
@@ -141,6 +137,14 @@ rule all:
         f"{ROOT}/analysis/report.html",
 
 
+if PART:
+
+    rule part:  # some of the study's checkpoints with their targets and probes, no analysis
+        localrule: True
+        input:
+            [PACKED.get(run, run) for run in (f"{ROOT}/{name}/run.json" for name in PART)],
+
+
 rule prepare:
     input:
         OWN_FILES,
@@ -151,7 +155,7 @@ rule prepare:
         f"{ROOT}/prepared/01_prepare.ipynb",
     params:
         job=parameters("01_prepare"),
-        code=code("01_prepare"),
+        code=CODE["01_prepare"],
     threads: study.fixed.prepare_workers
     resources:
         mem_mb=study.fixed.memory_mb * 3 // 2,
@@ -169,7 +173,7 @@ rule intermediate:
         f"{ROOT}/intermediate/{{intermediate}}/{{arm}}/seed-{{seed}}/02_intermediate.ipynb",
     params:
         job=parameters("02_intermediate"),
-        code=code("02_intermediate"),
+        code=CODE["02_intermediate"],
     threads: study.fixed.threads
     resources:
         mem_mb=study.fixed.memory_mb,
@@ -190,7 +194,7 @@ rule target:
         f"{ROOT}/target/{{target}}/{{checkpoint}}/seed-{{seed}}/03_target.ipynb",
     params:
         job=parameters("03_target"),
-        code=code("03_target"),
+        code=CODE["03_target"],
     threads: study.fixed.threads
     resources:
         mem_mb=study.fixed.memory_mb,
@@ -211,7 +215,7 @@ rule probe:
         f"{ROOT}/probe/{{intermediate}}/{{arm}}/seed-{{seed}}/04_probe.ipynb",
     params:
         job=parameters("04_probe"),
-        code=code("04_probe"),
+        code=CODE["04_probe"],
     threads: study.fixed.threads
     resources:
         mem_mb=study.fixed.memory_mb,
@@ -231,7 +235,7 @@ rule analysis:
         f"{ROOT}/analysis/05_analysis.ipynb",
     params:
         job=parameters("05_analysis"),
-        code=code("05_analysis"),
+        code=CODE["05_analysis"],
     threads: study.fixed.threads
     resources:
         mem_mb=study.fixed.memory_mb,

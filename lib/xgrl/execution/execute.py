@@ -26,6 +26,7 @@ from xgrl.execution import failures, placement
 from xgrl.execution.grid import check_arms
 from xgrl.prepare.needed_files import not_official, wrong_files
 from xgrl.runs import params, records
+from xgrl.runs.code import NOTEBOOK
 from xgrl.runs.params import each, nearest_names, of_task
 from xgrl.runs.study_files import parse
 from xgrl.tasks import LOST, OWN, TABLES, TASKS, UNREADABLE, find_task, mixture_parts
@@ -346,6 +347,7 @@ def run(
     output.parent.mkdir(parents=True, exist_ok=True)
     if not warm:
         os.environ["XGRL_WARM"] = "0"
+    os.environ[NOTEBOOK] = str(notebook.resolve())
     kernels.install()
     execute = partial(
         papermill.execute_notebook, str(notebook), str(output), parameters=values,

@@ -169,6 +169,46 @@ def parameters_of_runs(study: Study) -> dict[str, dict[str, Any]]:
     return asked
 
 
+def runs_of_part(study: Study, part: str) -> list[str]:
+    """The runs of some checkpoints of a study, each with all its targets and probes: folders below
+    the study's own, some of those of `parameters_of_runs`.
+
+    part: checkpoints, separated by blanks: ``qa.dann:0`` is the one of an arm, ``qa:0`` those of
+    all arms of a block, ``none:0`` the public encoder, whose retrieval without training, one run
+    for all seeds, belongs to its first. ValueError for whatever in it names none.
+    """
+    folders: dict[str, dict[str, list[str]]] = {}  # of a name's runs, by seed
+    for folder, job in parameters_of_runs(study).items():
+        if "seed" in job:
+            task, arm, seed = job["intermediate"], job["arm"], str(job["seed"])
+            for name in {task, "none" if arm == "none" else f"{task}.{arm}"}:
+                folders.setdefault(name, {}).setdefault(seed, []).append(folder)
+    pieces = part.split()
+    wrong = dict.fromkeys(filter(None, (_wrong_checkpoint(folders, piece) for piece in pieces)))
+    if wrong or not pieces:
+        todo = "write task.arm:seed, task:seed for all its arms, or none:seed, separated by blanks"
+        raise ValueError(f"PART={part!r}: {'; '.join(wrong) or 'it is empty'}; {todo}")
+    named = [piece.rpartition(":") for piece in pieces]
+    return _once([folder for name, _, seed in named for folder in folders[name][seed]])
+
+
+def _wrong_checkpoint(folders: dict[str, dict[str, list[str]]], piece: str) -> str:
+    """Why a piece of a part names no checkpoint of a study; "" where it does."""
+    name, _, seed = piece.rpartition(":")
+    task, _, arm = name.partition(".")
+    if not name or not seed:
+        return f"{piece!r} is no name and seed"
+    if task not in folders:
+        near = nearest_names(task, [other for other in folders if "." not in other])
+        return f"{task!r} is no intermediate task of this study; {near}"
+    if name not in folders:
+        arms = [other.partition(".")[2] for other in folders if other.startswith(f"{task}.")]
+        return f"{task!r} has no arm {arm!r} in this study; {nearest_names(arm, arms)}"
+    if seed not in folders[name]:
+        return f"{name!r} has no seed {seed!r}; allowed: {', '.join(folders[name])}"
+    return ""
+
+
 def lacking_weights(study: Study, runs: Iterable[str]) -> str:
     """What to do where some of these runs (folders below the study's) are missing and read the
     weights of one that came in a pack; "" where none does.

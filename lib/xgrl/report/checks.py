@@ -101,7 +101,8 @@ def planned_comparison(
     except ValueError as error:
         if study.audit.set_index("check").ok[FINISHED]:
             raise
-        reason = f"runs are missing, and of those that are there: {error}"
+        absent = [arm for arm in (baseline, treatment) if arm not in {*study.predictions.arm}]
+        reason = f"no target runs of {' and '.join(absent)}" if absent else str(error)
         return stats.not_compared(baseline, treatment, margin, reason, plan)
 
 

@@ -16,13 +16,15 @@ def audit(
     asked: Sequence[tuple] = (),
     beside: Sequence[str] = (),
     lost: Sequence[str] = (),
+    differing: Sequence[str] = (),
 ) -> pd.DataFrame:
     """What is missing, doubled, unequal between arms, diverged or mixed: check, found, ok.
 
     runs: as in `xgrl.report.load_study.Study`. unfinished: folders without run.json. asked: the
     target runs (`KEYS`) of the study file; where it is not known, an arm may have some targets,
     intermediate tasks or seeds only, of these every combination. beside: folders of runs that are
-    not counted. lost: what 01 says of rows that it left out.
+    not counted. lost: what 01 says of rows that it left out. differing: in what the runs' records
+    differ (`xgrl.runs.differences`).
     """
     target = runs[runs.phase == "target"]
     paired, alone = target[target.arm != "none"], target[target.arm == "none"]
@@ -60,7 +62,12 @@ def audit(
         ("no run diverged (a diverged run is kept)", f"{diverged} diverged", not diverged),
         ("arms of a block on the same device", *same_device(runs)),
     ]
-    for column in ("versions", "device", "threads"):
+    said = "; ".join(differing[:3]) + (f"; and {len(differing) - 3} more" if differing[3:] else "")
+    same = "the same code, versions and parameters in all runs"
+    rows.append((same, said or f"{len(runs)} runs", not said))
+    kinds = [f"{kind} in {n} runs" for kind, n in runs.processor.value_counts().items()]
+    rows.append(("processors (one kind in a block)", ", ".join(kinds), True))
+    for column in ("device", "threads"):
         kinds = runs[column].nunique()
         rows.append((f"the same {column} in all runs", f"{kinds} found", kinds == 1))
     rows += [("rows that are not used (over 5 %)", sentence, True) for sentence in lost]

@@ -4,7 +4,6 @@ Every table keeps the keys of its run. Predictions, by far the largest, are read
 few bytes a key and row.
 """
 
-import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,13 +18,12 @@ import pyarrow.parquet as pq
 from xgrl.execution.grid import parameters_of_runs
 from xgrl.report.completeness import KEYS, audit
 from xgrl.runs import records
+from xgrl.runs.differences import BLOCK, NO_RESULT, differences, processor
 from xgrl.runs.params import BY_ARM, load_study
 from xgrl.tasks import LOST, training_notes
 from xgrl.tasks.files.provenance import OFFICIAL, SHORT
 
 KEPT = ("study", "phase", "status", "wall_seconds", "peak_memory_mb", "device", "threads")
-# parameters that no result depends on
-NO_RESULT = ("outputs", "workers", "keep_encoder", "keep_model")
 
 
 @dataclass(frozen=True)
@@ -119,14 +117,15 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
 
     design: the study's merged files; without, every run that is there counts. Raises ValueError for
     no finished target run, a run of another study, with other parameters than the design's or of
-    another cell than its folder's, or predictions that carry other keys than their run.
+    another cell than its folder's, a block on two kinds of processor, or predictions that carry
+    other keys than their run.
     """
     folder = Path(study_dir)
     planned = load_study(design) if design else None
     asked = parameters_of_runs(planned) if planned else {}
     refuse_other_parameters(folder, asked)
     _refuse_other_data(folder)
-    runs, predictions = [], []
+    runs, read_records, predictions = [], [], []
     tables: dict[str, list[pd.DataFrame]] = {"curves": [], "layers": [], "map": [], "parallel": []}
     phases = ("intermediate", "target", "probe")
     paths = [path for name in phases for path in sorted(folder.glob(f"{name}/*/*/seed-*/"))]
@@ -139,8 +138,9 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     for path in (path for name, path in there.items() if name not in beside):
         row = {}
         if (path / "run.json").exists():
-            row = _run(path, folder)
+            row, record = _run(path, folder)
             runs.append(row)
+            read_records.append((str(path.relative_to(folder)), record))
         keys = {key: row.get(key) for key in ("intermediate", "arm", "seed")}
         for name, read in tables.items():
             wanted = row.get("phase") == ("intermediate" if name == "curves" else "probe")
@@ -157,6 +157,10 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     if set(frame.study) != {folder.name}:
         studies = ", ".join(sorted(frame.study.unique()))
         raise ValueError(f"{folder} mixes studies: found {studies}, need {folder.name} only")
+    differing = differences(read_records)
+    if mixed := [sentence for sentence in differing if sentence.startswith(BLOCK)]:
+        todo = "delete the run.json of one kind and say make study again on the other"
+        raise ValueError(f"{folder}: {'; '.join(mixed)}; {todo}")
     curves, layers, maps, parallel = (
         pd.concat(read, ignore_index=True) if read else pd.DataFrame(columns=KEYS)
         for read in tables.values()
@@ -175,7 +179,7 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     languages = _csv(prepared / "languages.csv") if known else pd.DataFrame()
     tidy = frame, curves, scores, layers, maps, parallel, languages
     cells = [tuple(job[key] for key in KEYS) for job in asked.values() if "target" in job]
-    found = audit(frame, unfinished, cells, beside, lost)
+    found = audit(frame, unfinished, cells, beside, lost, differing)
     average = planned.scientific.average if planned else "targets"
     return Study(folder.name, folder, *tidy, found, tuple(beside), average, provenance)
 
@@ -228,8 +232,10 @@ def _csv(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
-def _run(path: Path, folder: Path) -> dict[str, Any]:
-    """One run.json as a flat row; the files that are read of the run are verified against it."""
+def _run(path: Path, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One run.json as a flat row, and as it is; the files that are read of the run are verified
+    against it.
+    """
     read = ("curves.csv", "predictions.parquet", "layers.csv", "map.csv", "parallel.csv")
     record = records.verify_hashes(path, *read)
     given = record["parameters"]
@@ -240,8 +246,8 @@ def _run(path: Path, folder: Path) -> dict[str, Any]:
     if path.relative_to(folder) != own:
         raise ValueError(f"{path}: holds the run of {own}; a run's folder says which run it is")
     row |= {key: given[key] for key in (*BY_ARM, "train_from") if key in given}
-    row["versions"] = json.dumps(record["versions"], sort_keys=True)
-    return row | record["metrics"]
+    row["processor"] = processor(record)
+    return row | record["metrics"], record
 
 
 def _predictions(path: Path, row: dict[str, Any]) -> pa.Table:

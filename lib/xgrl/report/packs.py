@@ -28,6 +28,7 @@ from typing import Any
 from xgrl.execution.grid import parameters_of_runs
 from xgrl.report.load_study import data_hashes, other_parameters, refuse_other_parameters
 from xgrl.runs import records
+from xgrl.runs.differences import differences
 from xgrl.runs.params import load_study
 
 FORMAT, MANIFEST, SUFFIX = 1, "manifest.json", ".tar.gz"
@@ -113,7 +114,7 @@ def pack(study_dir: Path, design: dict[str, Any]) -> tuple[list[str], list[str]]
     complete = {part: names for part, names in parts.items() if part not in missing}
     wanted = [name for names in complete.values() for name in names] + ["prepared"]
     found = {name: records.read(homes[name]) for name in wanted if complete}
-    if wrong := _differences(found):
+    if wrong := differences(found.items()):
         raise ValueError(f"{study_dir}: runs that do not belong together: {'; '.join(wrong)}")
     for part, names in complete.items():
         if stale := [n for n in names if _other_data(found[n], found["prepared"])]:
@@ -288,7 +289,9 @@ def _contradictions(runs: list[Run], study_dir: Path, design: dict[str, Any]) ->
         if run.name != "prepared" and _results(run.record) != _results(record):
             yield f"{run.name}: not the same results in {run.pack} and in {origin}"
     named = {f"{name} in {study_dir}": record for name, record in held.items()}
-    yield from _differences(named | {f"{run.name} of {run.pack}": run.record for run in runs})
+    named |= {f"{run.name} of {run.pack}": run.record for run in runs}
+    yield from differences(named.items())
+    yield from _other_copies(named)
 
 
 def _results(record: Record) -> dict[str, Any]:
@@ -304,25 +307,9 @@ def _other_data(record: Record, prepared: Record) -> bool:
     return any(contents.get(part) != h for part, h in of_01.items())
 
 
-def _differences(named: Mapping[str, Record]) -> list[str]:
-    """What may not differ between runs that are analysed together and does: the first two of each
-    kind (code of a phase, package versions, prepared data) by name.
-    """
-    first: dict[tuple, tuple[str, Any]] = {}
-    wrong: dict[tuple, str] = {}
-    for name, record in named.items():
-        kinds = {("code", record["phase"]): record.get("code"), ("versions",): record["versions"]}
-        if record["phase"] == "prepare":
-            kinds["data",] = data_hashes(record)
-        for kind, value in kinds.items():
-            other, known = first.setdefault(kind, (name, value))
-            if value != known:
-                what = f" ({_unequal(known, value)})"
-                wrong.setdefault(kind, f"other {' of '.join(kind)} in {name} than in {other}{what}")
-    return list(wrong.values())
-
-
-def _unequal(one: Any, other: Any) -> str:
-    """Names under which two mappings differ, the first three."""
-    one, other = (value if isinstance(value, dict) else {} for value in (one, other))
-    return ", ".join([key for key in {**one, **other} if one.get(key) != other.get(key)][:3])
+def _other_copies(named: Mapping[str, Record]) -> Iterator[str]:
+    """A sentence where two of these records of 01 hold other data: their names, and files."""
+    copies = [(name, data_hashes(r)) for name, r in named.items() if r["phase"] == "prepare"]
+    for (one, first), (other, files) in zip(copies, copies[1:], strict=False):
+        if differ := sorted(n for n in {*first, *files} if first.get(n) != files.get(n)):
+            yield f"other data in {other} than in {one}: {', '.join(differ[:3])}"

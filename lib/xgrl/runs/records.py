@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xgrl.runs.code import code_of
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -184,7 +186,7 @@ def finish(
         raise ValueError(f"status={status!r}: allowed: {', '.join(STATUSES)}")
     record = {
         "schema": SCHEMA, "study": parameters["study"], "phase": phase, "status": status,
-        "parameters": parameters, "versions": _versions(),
+        "parameters": parameters, "versions": _versions(), "code": code_of(phase),
         "environment": {"processor": _processor(), "packages_sha256": _installed()},
         "inputs": inputs or {},
         "wall_seconds": round(time.monotonic() - started, 3),
