@@ -90,7 +90,7 @@ def report(study: Path, reference: Path) -> None:
     if files := sorted(path for path in given if path.exists()):
         unpack(study, files)
     checked = params.load_study(design)
-    job = checked.job("05_analysis", design=checked.model_dump())
+    job = checked.job("05_analysis", design=checked.model_dump(), outputs=str(study.parent))
     command = [sys.executable, "-m", "xgrl.execution.execute", "notebooks/05_analysis.ipynb"]
     command += [str(analysis / "05_analysis.ipynb"), "--json", json.dumps(job)]
     threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}

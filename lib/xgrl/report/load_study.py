@@ -6,7 +6,9 @@ few bytes a key and row.
 
 import re
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +126,10 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     planned = load_study(design) if design else None
     asked = parameters_of_runs(planned) if planned else {}
     refuse_other_parameters(folder, asked)
-    _refuse_other_data(folder)
+    copies = [folder / name for name in ("prepared", "unpacked/prepared")]
+    copies = {str(home): records.read(home) for home in copies if (home / "run.json").exists()}
+    if other := next(differing_data(copies), ""):
+        raise ValueError(f"{other}; remove one of the two")
     runs, read_records, predictions = [], [], []
     tables: dict[str, list[pd.DataFrame]] = {"curves": [], "layers": [], "map": [], "parallel": []}
     phases = ("intermediate", "target", "probe")
@@ -208,23 +213,20 @@ def other_parameters(given: dict[str, Any], asked: dict[str, Any]) -> list[str]:
     ]
 
 
-def data_hashes(record: dict[str, Any]) -> dict[str, str]:
-    """What of 01's files is the same on every machine: not the stored output of frozen layers,
-    whose last bits depend on the processor.
+def differing_data(copies: Mapping[str, dict[str, Any]]) -> Iterator[str]:
+    """A sentence where two records of 01, by name, hold other data. Not compared is the stored
+    output of frozen layers, whose last bits depend on the processor.
     """
-    files = record["files"].items()
-    own = ("contents/", "encoder/README")
-    return {n: h for n, h in files if not n.startswith(own) and not n.endswith("hidden.npy")}
-
-
-def _refuse_other_data(folder: Path) -> None:
-    """ValueError where packs and this folder's 01 have other data."""
-    homes = folder / "prepared", folder / "unpacked" / "prepared"
-    if all((home / "run.json").exists() for home in homes):
-        one, other = (data_hashes(records.read(home)) for home in homes)
-        if differ := sorted(n for n in {*one, *other} if one.get(n) != other.get(n)):
-            found = f"{homes[0]} holds other data than the packs: {', '.join(differ[:3])}"
-            raise ValueError(f"{found}; remove {homes[0]}, or all that was unpacked")
+    files = {
+        name: {
+            f: h for f, h in record["files"].items() if f"/{f}".rpartition("/")[2] != "hidden.npy"
+        }
+        for name, record in copies.items()
+    }
+    for one, other in pairwise(files):
+        names = sorted(dict(files[one].items() ^ files[other].items()))
+        if names := [name for name in names if not name.startswith("contents/")]:
+            yield f"other data in {other} than in {one}: {', '.join(names[:3])}"
 
 
 def _csv(path: Path) -> pd.DataFrame:

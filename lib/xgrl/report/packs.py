@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from xgrl.execution.grid import parameters_of_runs
-from xgrl.report.load_study import data_hashes, other_parameters, refuse_other_parameters
+from xgrl.report.load_study import differing_data, other_parameters, refuse_other_parameters
 from xgrl.runs import records
 from xgrl.runs.differences import differences
 from xgrl.runs.params import load_study
@@ -291,7 +291,7 @@ def _contradictions(runs: list[Run], study_dir: Path, design: dict[str, Any]) ->
     named = {f"{name} in {study_dir}": record for name, record in held.items()}
     named |= {f"{run.name} of {run.pack}": run.record for run in runs}
     yield from differences(named.items())
-    yield from _other_copies(named)
+    yield from differing_data({n: r for n, r in named.items() if r["phase"] == "prepare"})
 
 
 def _results(record: Record) -> dict[str, Any]:
@@ -305,11 +305,3 @@ def _other_data(record: Record, prepared: Record) -> bool:
     contents = {f"prepared/{part}": h for part, h in prepared["metrics"]["contents"].items()}
     of_01 = {part: h for part, h in record["inputs"].items() if part.startswith("prepared/")}
     return any(contents.get(part) != h for part, h in of_01.items())
-
-
-def _other_copies(named: Mapping[str, Record]) -> Iterator[str]:
-    """A sentence where two of these records of 01 hold other data: their names, and files."""
-    copies = [(name, data_hashes(r)) for name, r in named.items() if r["phase"] == "prepare"]
-    for (one, first), (other, files) in zip(copies, copies[1:], strict=False):
-        if differ := sorted(n for n in {*first, *files} if first.get(n) != files.get(n)):
-            yield f"other data in {other} than in {one}: {', '.join(differ[:3])}"
