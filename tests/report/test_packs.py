@@ -283,6 +283,10 @@ DEVICE.type = tarfile.CHRTYPE
         (lambda p: other(p, "intent/none/seed-0/run.json", b"{}"), "schema None"),
         (lambda p: other(p, "intent/none/seed-0/run.json", b"\xff"), "not readable as JSON"),
         (lambda p: lifted(p, "intent/none/seed-0/run.json"), "damaged: its own sha256 is another"),
+        (
+            lambda p: write(p, members(p) | {"probe": b""} | {"probe/a.csv": b""}),
+            "cannot be written",
+        ),
         (lambda p: moved(p), "none/seed-9 holds the run of target/.*/none/seed-0, part none:0"),
     ],
 )
@@ -388,7 +392,7 @@ def test_other_data_are_refused_and_another_processor_s_last_bits_are_not(
     changed = {"files": files | {"target/intent/train/tokens.npy": "0" * 64}}
     change(here / "prepared", **changed)
     with pytest.raises(
-        ValueError, match="other data in .*/unpacked/prepared than in .*: target/intent"
+        ValueError, match=r"other data in .*/unpacked/prepared than in .*: target/intent"
     ):
         load_study.collect(here, DESIGN)
 

@@ -123,7 +123,7 @@ def pack(study_dir: Path, design: dict[str, Any]) -> tuple[list[str], list[str]]
         files = {}
         for name in ("prepared", *names):
             listed = packed_files(found[name])
-            records.verify_hashes(homes[name], *listed, record=found[name])
+            records.verify_hashes(homes[name], "run.json", *listed, record=found[name])
             for file in ("run.json", *listed):
                 files[f"{name}/{file}"] = (homes[name] / file).read_bytes()
         path = study_dir / "packs" / file_name(part)
@@ -164,7 +164,7 @@ def _read(path: Path) -> tuple[Record, dict[str, bytes]]:
     that may be in such a file.
     """
     try:
-        with gzip.open(path) as stream:
+        with gzip.GzipFile(path) as stream:
             data = stream.read(MOST + 1)
         if len(data) > MOST:
             raise ValueError(f"holds more than {MOST:,} bytes")
@@ -183,9 +183,7 @@ def _read(path: Path) -> tuple[Record, dict[str, bytes]]:
         given = manifest.get("files")
         if given != hashes:
             given = given if isinstance(given, dict) else {}
-            wrong = sorted(
-                name for name in {*given, *hashes} if given.get(name) != hashes.get(name)
-            )
+            wrong = sorted(n for n in {*given, *hashes} if given.get(n) != hashes.get(n))
             raise ValueError(f"other files than its manifest says: {', '.join(wrong[:3])}")
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
@@ -201,9 +199,12 @@ def _verified(path: Path, study: str, folder: Path) -> list[Run]:
     manifest, files = _read(path)
     if manifest.get("study") != study:
         raise ValueError(f"{path}: a pack of study {manifest.get('study')!r}, not {study!r}")
-    for name, data in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
+    try:
+        for name, data in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+    except OSError as error:  # a file where another one needs a folder, a name that is too long
+        raise ValueError(f"{path}: {name} cannot be written ({error.strerror})") from None
     found, expected = [], set()
     for name in (file.removesuffix("/run.json") for file in files if file.endswith("/run.json")):
         try:
@@ -215,7 +216,7 @@ def _verified(path: Path, study: str, folder: Path) -> list[Run]:
             if (str(own), part, record["study"]) != (name, manifest["part"], study):
                 raise ValueError(f"{name} holds the run of {own}, part {part}, {record['study']}")
             listed = packed_files(record)
-            records.verify_hashes(folder / name, *listed, record=record)
+            records.verify_hashes(folder / name, "run.json", *listed, record=record)
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path}: {name}: not the record of a run ({error!r})") from None
         except ValueError as error:
