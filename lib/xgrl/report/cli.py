@@ -94,7 +94,8 @@ def report(study: Path, reference: Path) -> None:
     command = [sys.executable, "-m", "xgrl.execution.execute", "notebooks/05_analysis.ipynb"]
     command += [str(analysis / "05_analysis.ipynb"), "--json", json.dumps(job)]
     threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
-    if code := subprocess.run(command, env=os.environ | threads).returncode:
+    quiet = {"env": os.environ | threads, "stdout": subprocess.DEVNULL}
+    if code := subprocess.run(command, **quiet).returncode:
         raise typer.Exit(code)
     html_page(analysis)
     summary(study)

@@ -86,7 +86,8 @@ def latex(summary: Mapping[str, Any]) -> str:
     known = table.low.notna() & table.high.notna()
     intervals = [f"$[{row.low:+.2f}, {row.high:+.2f}]$" for row in table.itertuples()]
     p = table.p.map(stats.p_format)
-    texts["difference"] = table.theta.map("${:+.2f}$".format)
+    differences = table.theta.map("${:+.2f}$".format)
+    texts["difference"] = differences.where(table.theta.notna(), UNKNOWN)
     texts["95 % interval"] = pd.Series(intervals).where(known, UNKNOWN)
     texts["$p$"] = p.where(table.p.isna(), "$" + p + "$")
     style = texts.style.hide(axis="index").format(escape="latex-math")
