@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from xgrl.execution import execute, kernels, placement
 from xgrl.runs import params, records
+from xgrl.runs.code import cells_hash
 
 
 def notebook(folder: Path, *cells: str) -> Path:
@@ -71,7 +72,11 @@ def record(tmp_path) -> Path:
 def test_a_finished_job(tmp_path, record):
     done = call(tmp_path, notebook(tmp_path, RECORD), "-p", "seed", "3")
     assert done.returncode == 0, done.stderr
-    assert json.loads(record.read_text())["parameters"]["seed"] == 3
+    written = json.loads(record.read_text())
+    assert written["parameters"]["seed"] == 3
+    assert written["code"]["notebook"] == cells_hash(
+        [{"cell_type": "code", "source": RECORD, "metadata": {}}]
+    )
     assert str(record) in done.stdout
 
 

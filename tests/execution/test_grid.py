@@ -11,7 +11,13 @@ import yaml
 from snakemake.utils import update_config
 
 from xgrl.execution.execute import Refused, check_job, check_study
-from xgrl.execution.grid import arms_with_texts, grid, parameters_of_runs, shared_models
+from xgrl.execution.grid import (
+    arms_with_texts,
+    grid,
+    parameters_of_runs,
+    runs_of_part,
+    shared_models,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -229,3 +235,94 @@ def test_01_changes_only_with_arms_that_need_texts_of_their_own():
     assert arms_with_texts(
         study(scientific=with_text, nuisance={"lambda_max": {"mlm-0.3": 0.3}})
     ) == ["mlm", "lexical"]
+
+
+def test_a_part_of_a_study_is_a_checkpoint_with_its_targets_and_probes():
+    smoke = study()
+    dann = [
+        "intermediate/sarcasm/dann/seed-0",
+        "target/intent/sarcasm.dann/seed-0",
+        "target/emoji-names/sarcasm.dann/seed-0",
+        "probe/sarcasm/dann/seed-0",
+    ]
+    assert runs_of_part(smoke, "sarcasm.dann:0") == dann
+    # probed on seed 0 only
+    assert runs_of_part(smoke, "sarcasm.dann:1") == [
+        name.replace("seed-0", "seed-1") for name in dann[:3]
+    ]
+    # plain retrieval is one run for all seeds, the first one's
+    alone = ["target/intent/none/seed-0", "target/emoji-names/none/seed-0"]
+    assert runs_of_part(smoke, "none:0") == alone
+    assert runs_of_part(smoke, "none:1") == ["target/intent/none/seed-1"]
+    # control is there to be probed, and that after its fine-tuning
+    control = ["intermediate/sarcasm/control/seed-0", "target/intent/sarcasm.control/seed-0"]
+    assert runs_of_part(smoke, "sarcasm.control:0") == [*control, "probe/sarcasm/control/seed-0"]
+    block = runs_of_part(smoke, "sarcasm:0")
+    arms = [runs_of_part(smoke, f"sarcasm.{arm}:0") for arm in ("standard", "dann", "control")]
+    assert sorted(block) == sorted(name for own in arms for name in own)
+    assert runs_of_part(smoke, " none:0  sarcasm.dann:0 none:0") == [*alone, *dann]
+    whole = runs_of_part(smoke, "sarcasm:0 sarcasm:1 question-type:0 question-type:1 none:0 none:1")
+    assert sorted(["prepared", *whole]) == sorted(parameters_of_runs(smoke))
+
+
+def test_parts_with_seeds_by_arm_arms_without_training_and_targets_without_their_own():
+    arms = ["none", "standard", "dann", "dann-0.01", "centring"]
+    seeds = {"default": [0, 1], "none": [2, 1, 0], "dann": [0, 1, 3]}
+    asked = study(
+        scientific=BORROWED["scientific"]
+        | {"targets": ["tydiqa", "xquad", "emoji-names"], "probe_arms": ["dann"]}
+        | {"arms": arms, "seeds": seeds},
+        fixed={"train_from": {"xquad": "tydiqa"}},
+        nuisance={"lambda_max": {"dann-0.01": 0.01}},
+    )
+    part = runs_of_part(asked, "sarcasm.dann-0.01:3")
+    targets = [f"target/{name}/sarcasm.dann-0.01/seed-3" for name in asked.scientific.targets]
+    assert part == ["intermediate/sarcasm/dann-0.01/seed-3", *targets]
+    assert runs_of_part(asked, "sarcasm.centring:1") == [
+        "target/emoji-names/sarcasm.centring/seed-1"
+    ]
+    names = {name.split("/")[-2] for name in runs_of_part(asked, "sarcasm:3")}
+    assert names == {"sarcasm.dann", "sarcasm.dann-0.01", "dann", "dann-0.01"}
+    assert "target/emoji-names/none/seed-2" in runs_of_part(asked, "none:2")
+    assert not any("emoji-names" in name for name in runs_of_part(asked, "none:0 none:1"))
+    with pytest.raises(ValueError, match=r"'sarcasm.standard' has no seed '3'; allowed: 0, 1;"):
+        runs_of_part(asked, "sarcasm.standard:3")
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("sarcsm.dann:0", "'sarcsm' is no intermediate task of this study; did you mean 'sarcasm'"),
+        ("intent:0", "allowed: sarcasm, question-type, none"),
+        ("sarcasm.dan:0", "'sarcasm' has no arm 'dan' in this study; did you mean 'dann'? allowed: "
+         "standard, dann, control"),
+        ("sarcasm.none:0", "'sarcasm' has no arm 'none'"),
+        ("none.dann:0", "'none' has no arm 'dann' in this study; allowed: nothing"),
+        ("sarcasm.dann:2", "'sarcasm.dann' has no seed '2'; allowed: 0, 1"),
+        ("sarcasm.control:1", "'sarcasm.control' has no seed '1'; allowed: 0"),
+        ("none:-1", "'none' has no seed '-1'"),
+        ("sarcasm.dann:00", "has no seed '00'"),
+        ("sarcasm", "'sarcasm' is no name and seed"),
+        ("sarcasm.dann:", "'sarcasm.dann:' is no name and seed"),
+        ("sarcasm.:0", "'sarcasm' has no arm ''"),
+        (":0", "':0' is no name and seed"),
+        (":", "':' is no name and seed"),
+        ("", "it is empty"),
+        (" ", "it is empty"),
+    ],
+)  # fmt: skip
+def test_a_part_that_a_study_lacks_is_refused_with_what_it_has(part, said):
+    with pytest.raises(ValueError) as refused:
+        runs_of_part(study(), part)
+    assert said in str(refused.value) and f"PART={part!r}: " in str(refused.value)
+
+
+def test_all_that_is_wrong_in_a_part_is_said_at_once():
+    with pytest.raises(ValueError) as refused:
+        runs_of_part(study(), "none:0 x:0 sarcasm.cdan:1 x:0 none:5")
+    said = str(refused.value).partition(": ")[2].split("; ")
+    assert [part for part in said if " no " in part] == [
+        "'x' is no intermediate task of this study",
+        "'sarcasm' has no arm 'cdan' in this study",
+        "'none' has no seed '5'",
+    ]

@@ -114,6 +114,23 @@ def test_make_looks_where_the_study_file_puts_its_outputs(line, folder, tmp_path
 
 
 @needs_make
+@pytest.mark.parametrize("part", ["", "sarcasm.dann:0 none:0", "it's; $$(touch mark)"])
+def test_make_asks_for_a_part_of_a_study_and_then_for_no_report(part, monkeypatch):
+    monkeypatch.setenv("PART", "of somebody else's")
+    show = ["--eval", 'show: ; @echo "$$XGRL_PART"', "show"]
+    command = ["make", "--no-print-directory", *([f"PART={part}"] if part else [])]
+    done = subprocess.run([*command, *show], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"{part.replace('$$', '$')}\n", done.stderr
+    command += ["-n", "study", "STUDY=smoke"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    last = [line for line in done.stdout.splitlines() if "snakemake" in line][-1]
+    assert ("snakemake part --configfile" in last) == bool(part)
+    assert ("xgrl.report.cli summary" in done.stdout) != bool(part)
+    said = "make report STUDY=smoke" if part else "analysis/report.html in a browser"
+    assert said in done.stdout.splitlines()[-1] and "$(touch" not in done.stdout
+
+
+@needs_make
 def test_a_study_file_in_a_folder_is_refused(tools):
     done = make(tools, "check-jobs", "STUDY=./smoke")
     assert done.returncode and "STUDY=./smoke: no params/./smoke.yaml; allowed" in done.stdout

@@ -178,6 +178,34 @@ def planned(done: subprocess.CompletedProcess) -> dict[str, int]:
     return {rule: int(number) for rule, number in found if rule not in ("all", "total")}
 
 
+def of_part(folder: Path, part: str, *arguments: str) -> subprocess.CompletedProcess:
+    """What make study PART=.. calls, with an outputs folder that a shell would take apart."""
+    environment = os.environ | {"PYTHONHASHSEED": "0", "XGRL_PART": part}
+    called = command(folder, "part", *arguments, outputs="./o ut'p\"u $(touch mark)")
+    return subprocess.run(called, capture_output=True, text=True, env=environment, timeout=900)
+
+
+@pytest.mark.parametrize(
+    ("part", "jobs"),
+    [
+        ("sarcasm.dann:0", {"intermediate": 1, "target": 2, "probe": 1}),
+        ("sarcasm.dann:1 none:1", {"intermediate": 1, "target": 3}),
+        ("none:0 none:0", {"target": 2}),
+        ("sarcasm:0", {"intermediate": 3, "target": 5, "probe": 2}),
+    ],
+)
+def test_a_part_of_a_study_has_its_own_jobs_and_no_analysis(tmp_path, part, jobs):
+    assert planned(of_part(tmp_path, part, "-n")) == {"prepare": 1, "part": 1} | jobs
+
+
+def test_a_part_that_the_study_lacks_is_refused_before_anything_runs(tmp_path):
+    done = of_part(tmp_path, "sarcasm.dan:0 sarcasm.dann:7 $(touch mark)")
+    assert done.returncode and not (tmp_path / "mark").exists() and not (ROOT / "mark").exists()
+    refused = (done.stdout + done.stderr).partition("refused: ")[2]
+    assert "did you mean 'dann'" in refused and "'sarcasm.dann' has no seed '7'" in refused
+    assert not list(tmp_path.glob("o*"))
+
+
 LANGUAGES = ["en", "de", "es", "fr", "ja", "ru"]
 
 

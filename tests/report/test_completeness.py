@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pandas as pd
+import pytest
 
 from simulate import simulate
 from xgrl.report import load_study, tables
@@ -91,3 +92,54 @@ def test_control_that_was_probed_but_not_carried_to_targets_is_no_gap(copy):
     for path in copy.glob("target/*/*.control"):
         shutil.rmtree(path)
     assert not failing(copy)
+
+
+CODE = {"notebook": "59e6f12453c0a104", "library": "72b39da3cfc437de"}
+
+
+def change(folder, pattern, **values):
+    for path in folder.glob(f"{pattern}/run.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_runs_of_other_code_or_versions_are_named_and_nothing_installed_counts(copy):
+    """The simulated runs have versions that nobody has installed."""
+    assert not failing(copy)
+    same = "the same code, versions and parameters in all runs"
+    change(copy, "target/*/*/*", code=CODE)
+    assert not failing(copy)
+    change(copy, "target/intent/sarcasm.dann/*", code=CODE | {"library": "0123456789abcdef"})
+    assert failing(copy) == {
+        same: "code of target: notebook 59e6f12453c0a104 and library 72b39da3cfc437de in 40 (first "
+        "target/emoji-names/none/seed-0), notebook 59e6f12453c0a104 and library 0123456789abcdef "
+        "in 2 (first target/intent/sarcasm.dann/seed-0)"
+    }
+    versions = {"python": "3.12.0", "torch": "2.14.0", "xgrl": "0.2.0"}
+    change(copy, "probe/none/none/seed-0", versions=versions)
+    change(copy, "target/intent/none/seed-0", code={})
+    found = failing(copy)[same]
+    assert "version of python: 3.11.0 in " in found and ", 3.12.0 in 1 (first probe/none" in found
+    assert found.count("; ") == 3 and found.endswith("; and 1 more")
+
+
+def test_a_block_on_two_kinds_of_processor_is_refused_and_blocks_on_two_are_said(copy):
+    for seed, kind in ((0, "EPYC 7763"), (1, "Xeon 8375C")):
+        change(copy, f"*/*/*/seed-{seed}", environment={"processor": kind})
+    audit = load_study.collect(copy).audit.set_index("check")
+    count = len(list(copy.glob("*/*/*/seed-0")))
+    row = audit.loc["processors (one kind in a block)"]
+    assert row.found == f"EPYC 7763 in {count} runs, Xeon 8375C in {count} runs"
+    assert audit.ok.all()
+    change(copy, "target/intent/sarcasm.dann/seed-1", environment={"processor": "EPYC 7763"})
+    with pytest.raises(ValueError) as refused:
+        load_study.collect(copy)
+    said = str(refused.value)
+    assert "processor of block sarcasm:1: Xeon 8375C in " in said and "sarcasm:0" not in said
+    assert "EPYC 7763 in 1 (first target/intent/sarcasm.dann/seed-1); delete the run.json" in said
+    change(copy, "*/*/*/seed-1", environment={})  # an old record does not say
+    assert (
+        "unknown in "
+        in load_study.collect(copy)
+        .audit.set_index("check")
+        .found["processors (one kind in a block)"]
+    )

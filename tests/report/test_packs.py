@@ -465,24 +465,25 @@ def test_a_study_whose_runs_are_all_there_needs_no_data(monkeypatch, tmp_path, c
 
 @pytest.mark.slow
 def test_a_report_is_made_of_what_is_there_and_says_what_is_missing(
-    packed, here, tmp_path, monkeypatch, capsys
+    packed, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(ROOT)
-    published = tmp_path / "reference" / "packs"
+    folder = tmp_path / "clone" / "outputs" / "smoke"
+    analysis, published = folder / "analysis", tmp_path / "reference" / "packs"
     published.mkdir(parents=True)
     for path in of(packed, "sarcasm.standard:0", "sarcasm.standard:1", "none:0"):
         shutil.copy(path, published)
-    assert cli.main(["report", str(here), str(published.parent)]) == 0
+    assert cli.main(["report", str(folder), str(published.parent)]) == 0
     said = capsys.readouterr().out
-    assert "missing: none:1: " not in said and "9 of 12 parts have no runs: " in said
-    page = (here / "analysis" / "report.html").read_text()
+    assert "missing: 9 of 12 parts have no runs: " in said and f"{analysis}/incomplete.html" in said
+    page = (analysis / "incomplete.html").read_text()
     assert "dann and standard are not compared: no target runs of dann." in page
     assert "no figure forest: nothing to draw" in page
     assert "intermediate/sarcasm/dann/seed-0 has no run.json" in page
-    assert not (here / "analysis" / "run.json").exists()  # make study does it again
-    for path in of(packed):
-        shutil.copy(path, published)
-    assert cli.main(["report", str(here), str(published.parent)]) == 0
-    assert (here / "analysis" / "run.json").exists() and "missing" not in capsys.readouterr().out
-    summary = json.loads((here / "analysis" / "summary.json").read_bytes())
+    unpack(of(packed), folder)
+    assert dry_run(tmp_path / "clone")[0] == {"analysis 1", "report 1", "all 1"}
+    assert cli.main(["report", str(folder), str(published.parent)]) == 0
+    assert "missing" not in capsys.readouterr().out and (analysis / "run.json").exists()
+    assert (analysis / "report.html").exists() and not (analysis / "incomplete.html").exists()
+    summary = json.loads((analysis / "summary.json").read_bytes())
     assert summary["blocks"] == 4 and summary["runs"] == len(RUNS) - 1

@@ -17,6 +17,7 @@ from xgrl.report.summary import mark, write_tables
 from xgrl.runs import params
 from xgrl.runs.study_files import find_study
 
+REPORT, INCOMPLETE = "report.html", "incomplete.html"  # pages: of a study, of a part of it
 app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -32,10 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @app.command("html")
-def html_page(analysis: Path) -> None:
+def html_page(analysis: Path, page: str = REPORT) -> None:
     """Turn the executed notebook in outputs/STUDY/analysis into report.html, for offline use."""
     verdict = json.loads((analysis / "summary.json").read_bytes())["verdict"]
-    print(html(analysis / "05_analysis.ipynb", analysis / "report.html", verdict))
+    html(analysis / "05_analysis.ipynb", analysis / page, verdict)
+    (analysis / (INCOMPLETE if page == REPORT else REPORT)).unlink(missing_ok=True)
+    print(analysis / page)
 
 
 @app.command()
@@ -55,7 +58,8 @@ def summary(study: Path) -> None:
     print(f"zero-shot macro, %: {', '.join(scores)}; {p_values}")
     effects = ", ".join(f"{row['target']}{mark(row)} {row['theta']:+.2f}" for row in targets)
     print(f"by target, points: {effects or 'nothing is compared'}")
-    print(f"report: {study / 'analysis' / 'report.html'}")
+    pages = [study / "analysis" / name for name in (INCOMPLETE, REPORT)]
+    print(f"report: {next(filter(Path.exists, pages), pages[-1])}")
 
 
 def _design(study: Path) -> dict[str, Any]:
@@ -83,7 +87,8 @@ def unpack(study: Path, files: list[Path]) -> None:
 @app.command()
 def report(study: Path, reference: Path) -> None:
     """Analyse what is there of outputs/STUDY, with packs in the reference folder, and say what is
-    missing. Of an incomplete study no run.json is left in analysis/: `make study` does it again.
+    missing. An incomplete study has no report.html, and no run.json in analysis/, so that `make
+    study` does it again; its page is incomplete.html.
     """
     design, analysis = _design(study), study / "analysis"
     given = {reference / "packs" / packs.file_name(p) for p in packs.missing_runs(study, design)}
@@ -97,12 +102,12 @@ def report(study: Path, reference: Path) -> None:
     quiet = {"env": os.environ | threads, "stdout": subprocess.DEVNULL}
     if code := subprocess.run(command, **quiet).returncode:
         raise typer.Exit(code)
-    html_page(analysis)
-    summary(study)
-    for sentence in (missing := list(packs.describe_missing(study, design))):
-        print(f"missing: {sentence}")
-    if missing:
+    if missing := list(packs.describe_missing(study, design)):
         (analysis / "run.json").unlink()
+    html_page(analysis, INCOMPLETE if missing else REPORT)
+    summary(study)
+    for sentence in missing:
+        print(f"missing: {sentence}")
 
 
 @app.command()

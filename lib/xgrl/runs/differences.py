@@ -32,8 +32,7 @@ def differences(records: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
         for what, value in (facts | dict(_facts(record))).items():
             found.setdefault(what, {}).setdefault(value, []).append(run)
     return [
-        f"{what}: "
-        + ", ".join(f"{value} in {len(r)} runs (first {r[0]})" for value, r in kinds.items())
+        f"{what}: " + ", ".join(f"{value} in {len(r)} (first {r[0]})" for value, r in kinds.items())
         for what, kinds in found.items()
         if len(kinds) > 1
     ]
