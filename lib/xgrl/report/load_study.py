@@ -213,7 +213,8 @@ def refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> N
 
 def other_parameters(given: dict[str, Any], asked: dict[str, Any]) -> list[str]:
     """What differs between a run's parameters and those that the study file asks for."""
-    wanted = asked | {"train_from": asked.get("train_from")}  # where one is used
+    where_used = ("train_from", "further_retrieval_layers")  # recorded
+    wanted = asked | {key: asked.get(key) for key in where_used}
     return [
         f"{key} {given.get(key)!r} instead of {value!r}"
         for key, value in wanted.items()

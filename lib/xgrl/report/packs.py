@@ -38,7 +38,7 @@ NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.A)  # of a fil
 TABLES = {  # what is packed of a run, beside its run.json
     "prepare": ("languages.csv", "data_card.csv", "contents/*.sha256"),
     "intermediate": ("curves.csv",),
-    "target": ("predictions.parquet", "*curves.csv"),
+    "target": ("predictions*.parquet", "*curves.csv"),
     "probe": ("layers.csv", "map.csv", "parallel.csv"),
 }
 RESULTS = (".csv", ".parquet", ".safetensors")  # files of equal bits where a run was done twice
