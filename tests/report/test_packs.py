@@ -349,7 +349,7 @@ TRAINED = "intermediate/sarcasm/dann/seed-0"
             {"code": {"notebook": "a", "library": "b"}},
             "code of intermediate: .*notebook a",
         ),
-        (DANN, {"versions": {"torch": "1.0"}}, "version of torch: .*1.0 in 1 runs"),
+        (DANN, {"versions": {"torch": "1.0"}}, "version of torch: .*1.0 in 1 "),
         (DANN, {"environment": {"processor": "Z80"}}, "processor of block sarcasm:0: .*Z80"),
         (
             DANN,
@@ -361,6 +361,9 @@ TRAINED = "intermediate/sarcasm/dann/seed-0"
             {"files": {"checkpoint/model.safetensors": "0" * 64}},
             "not the same results in .*sarcasm.dann.seed-0.tar.gz and in",
         ),
+        (DANN, {"versions": None}, "holds what is no record of a run .TypeError"),
+        (DANN, {"metrics": {}, "parameters": {}}, "holds what is no record of a run .KeyError"),
+        ("prepared", {"metrics": {}}, "holds what is no record of a run .KeyError.*contents"),
         (TRAINED, {"study": "laptop"}, "holds the run of .*, laptop"),
     ],
 )

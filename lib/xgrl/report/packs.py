@@ -216,9 +216,8 @@ def _verified(path: Path, study: str, folder: Path) -> list[Run]:
             if (str(own), part, record["study"]) != (name, manifest["part"], study):
                 raise ValueError(f"{name} holds the run of {own}, part {part}, {record['study']}")
             listed = packed_files(record)
+            differences([(name, record)])  # it has all that it will be compared by
             records.verify_hashes(folder / name, "run.json", *listed, record=record)
-        except (KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"{path}: {name}: not the record of a run ({error!r})") from None
         except ValueError as error:
             reason = str(error).replace(f"{folder}/", "").partition("; delete")[0]
             raise ValueError(f"{path}: {reason}") from None
@@ -253,6 +252,8 @@ def unpack(paths: Sequence[Path], study_dir: Path, design: dict[str, Any]) -> It
                 runs += _verified(path, design["study"], Path(temporary, str(number)))
             except ValueError as error:
                 wrong.append(str(error))
+            except (KeyError, TypeError, AttributeError, RecursionError) as error:
+                wrong.append(f"{path}: holds what is no record of a run ({error!r})")
         wrong += _contradictions(runs, study_dir, design)
         if wrong:
             raise ValueError(f"nothing was unpacked: {'; '.join(dict.fromkeys(wrong))}")
