@@ -55,7 +55,7 @@ export TOKENIZERS_PARALLELISM ?= false
 export PYTHONUTF8 ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check-jobs check-disk check-data check-hub study smoke dry-run unlock test test-rest test-all lint lab watch bench verify publish lock clean
+.PHONY: help setup check-jobs check-disk check-data check-hub study report pack unpack smoke dry-run unlock test test-rest test-all lint lab watch bench verify publish lock clean
 
 help:  ## this list
 	@echo "xgrl: does adversarial training on English change zero-shot transfer to other languages?"
@@ -97,6 +97,16 @@ study: $(READY) check-jobs check-disk  ## the whole study and its report, or som
 	@echo "next:" $(if $(PART),"make pack STUDY=$(STUDY) packs what is finished; make report STUDY=$(STUDY) shows what is there",\
 	"open $(REPORT) in a browser;" $(if $(wildcard outputs/reference/$(STUDY)),"make verify STUDY=$(STUDY) compares it with the published one",\
 	"make study runs the real one; make lab opens the notebooks"))
+
+report: $(READY) check-jobs  ## tables, figures and page of what is there of STUDY, complete or not, published packs included; in 2 minutes
+	@$(LOCKED) $(BIN)/python -m xgrl.report.cli report $(FOLDER) outputs/reference/$(STUDY) || $(BUSY)
+
+pack: $(READY) check-jobs  ## what is finished of STUDY, a file a checkpoint without weights and texts, in outputs/STUDY/packs
+	@$(BIN)/python -m xgrl.report.cli pack $(FOLDER)
+
+unpack: $(READY) check-jobs  ## verify packs of STUDY and take them in, FILE="a.tar.gz b.tar.gz": make study runs what is missing then
+	@[ -n "$(FILE)" ] || { echo "name the packs: make unpack STUDY=$(STUDY) FILE=\"a.tar.gz b.tar.gz\""; exit 2; }
+	@$(LOCKED) $(BIN)/python -m xgrl.report.cli unpack $(FOLDER) $(FILE) || $(BUSY)
 
 smoke:  ## the whole grid on a tiny random encoder and synthetic data, in two minutes, no download
 	@$(MAKE) --no-print-directory study STUDY=smoke

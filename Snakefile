@@ -14,9 +14,10 @@ from pathlib import Path
 
 from xgrl.arms import arm_spec, method_of
 from xgrl.execution.execute import check_dates, check_notebook, check_study
-from xgrl.execution.grid import arms_with_texts, grid, runs_of_part, shared_models
+from xgrl.execution.grid import arms_with_texts, grid, lacking_weights, runs_of_part, shared_models
 from xgrl.execution.placement import check_cores
 from xgrl.prepare.parts import input_parts
+from xgrl.runs import records
 from xgrl.runs.code import cells_hash
 from xgrl.runs.params import JOBS, OPTIONS
 from xgrl.runs.study_files import read_study
@@ -105,6 +106,14 @@ RUNS, SHARED_MODELS = grid(study), shared_models(study)
 INTERMEDIATE = [run_of("intermediate", task, arm, seed=seed) for task, arm, seed in RUNS.intermediate]
 TARGET = [run_of("target", name, "none" if arm == "none" else f"{task}.{arm}", seed=seed) for name, task, arm, seed in RUNS.target]
 PROBE = [run_of("probe", task, arm, seed=seed) for task, arm, seed in RUNS.probe]
+# A run that came in a pack is no job: its marker stands for it, which no rule makes, so that neither times nor weights count.
+ASKED = [*INTERMEDIATE, *TARGET, *PROBE]
+PACKED = {run: f"{Path(run).parent}/{records.UNPACKED}" for run in ASKED if records.is_unpacked(Path(run).parent)}
+wanted = PART or [str(Path(run).parent.relative_to(ROOT)) for run in ASKED]
+if workflow.is_main_process and (lacking := lacking_weights(study, wanted)):
+    sys.exit(f"refused: {lacking}")
+COMPLETE = all(Path(run).exists() for run in ASKED)
+PREPARED = f"{records.prepared_folder(ROOT) if COMPLETE else f'{ROOT}/prepared'}/run.json"
 CONTENTS = {
     file
     for task, arm, _ in RUNS.intermediate
@@ -138,7 +147,7 @@ if PART:
     rule part:  # some of the study's checkpoints with their targets and probes, no analysis
         localrule: True
         input:
-            [f"{ROOT}/{run}/run.json" for run in PART],
+            [PACKED.get(run, run) for run in (f"{ROOT}/{name}/run.json" for name in PART)],
 
 
 rule prepare:
@@ -223,10 +232,8 @@ rule probe:
 rule analysis:
     input:
         PLANS,
-        f"{ROOT}/prepared/run.json",
-        INTERMEDIATE,
-        TARGET,
-        PROBE,
+        PREPARED,
+        [PACKED.get(run, run) for run in ASKED],
     output:
         f"{ROOT}/analysis/run.json",
     log:

@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 
 from xgrl.runs import records
+from xgrl.tasks import load_task
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.grid
@@ -152,6 +153,29 @@ def test_the_report_stands_alone(study):
     assert "<script src=" not in html and 'href="http' not in html.split("<body")[0]
     assert json.loads((analysis / "summary.json").read_text())
     assert len(pd.read_csv(analysis / "results.csv")) > 80
+
+
+def test_no_cell_shows_a_text_of_the_data_without_its_tag(study):
+    """What is published leaves out the outputs of cells that are tagged."""
+    folder = study / "outputs/smoke"
+    texts = pd.read_parquet(folder / "prepared/probe_texts.parquet").text.tolist()
+    for name, language, split in (
+        ("sarcasm", "en", "train"), ("intent", "en", "train"), ("intent", "de", "test"),
+        ("emoji-names", "de", "queries"), ("emoji-names", "en", "candidates"),
+    ):  # fmt: skip
+        texts += load_task(name, language, split, "fixture")["text"][:]
+    beginnings = {text[:25] for text in texts}  # 01 cuts what it shows
+    shown, executed = set(), sorted(folder.rglob("*.ipynb"))
+    assert len({path.name for path in executed}) == 5
+    for path in executed:
+        for cell in json.loads(path.read_bytes())["cells"]:
+            held = json.dumps(cell.get("outputs", []), ensure_ascii=False)
+            if any(text in held for text in beginnings):
+                assert records.SHOWS_TEXTS in cell["metadata"].get("tags", []), (path, cell["id"])
+                shown.add(path.name)
+    assert shown == {"01_prepare.ipynb"}
+    page = (folder / "analysis/report.html").read_text(encoding="utf-8")
+    assert not [text for text in beginnings if text in page]
 
 
 def test_intermediate_tasks_are_learned_and_transfer_is_between_chance_and_english(study):

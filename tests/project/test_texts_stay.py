@@ -163,30 +163,3 @@ def test_published_notebooks_of_a_study_show_no_text_of_the_data(tmp_path):
         assert outputs(kept, tagged=True) == "" and len(outputs(kept, tagged=False)) > 200
         page = html(executed, tmp_path / "page.html").read_text(encoding="utf-8")
         assert not [text for text in texts if text in page], name
-
-
-@pytest.mark.grid
-def test_no_cell_of_the_smoke_study_shows_a_text_without_its_tag():
-    study = ROOT / "outputs/smoke"
-    if not (study / "analysis/report.html").exists():
-        pytest.skip("the smoke study is not here: make smoke")
-    texts = pd.read_parquet(study / "prepared/probe_texts.parquet").text.tolist()
-    tasks = [
-        ("sarcasm", "train"),
-        ("intent", "train"),
-        ("intent", "test"),
-        ("emoji-names", "queries"),
-    ]
-    for name, split in tasks:
-        language = "en" if split == "train" else "de"
-        texts += load_task(name, language, split, "fixture")["text"][:]
-    executed = sorted(study.rglob("*.ipynb"))
-    assert len({path.name for path in executed}) == 5
-    for path in [*executed, study / "analysis/report.html"]:
-        page = path.suffix == ".html"
-        held = (
-            path.read_text(encoding="utf-8")
-            if page
-            else outputs(json.loads(path.read_bytes()), False)
-        )
-        assert held and not [text for text in texts if text in held], path

@@ -7,7 +7,9 @@ import shutil
 
 import pytest
 
+from xgrl import stats
 from xgrl.report import checks, load_study
+from xgrl.report.summary import latex, summarise
 
 TRAINED = "intermediate/sarcasm"
 OWN = "adversary acted (own discriminator)"
@@ -76,3 +78,48 @@ def test_fresh_probe_check_fails_where_language_is_as_plain_as_before(copy):
         shutil.copy(str(path / "layers.csv").replace("dann", "control"), path / "layers.csv")
     checked = checks.manipulation_checks(load_study.collect(copy), "standard", "dann")
     assert checked.question[~checked.ok].tolist() == ["adversary acted (fresh probe, last layer)"]
+
+
+def gone(folder, *patterns):
+    for path in (path for pattern in patterns for path in folder.glob(f"{pattern}/run.json")):
+        path.unlink()
+        path.with_name("predictions.parquet").unlink()
+    return load_study.collect(folder)
+
+
+def test_a_complete_study_is_compared_as_it_is(study):
+    assert checks.on_whole_blocks(study, "standard", "dann") is study
+
+
+def test_an_incomplete_study_is_compared_on_the_blocks_that_both_arms_have_whole(copy, study):
+    data = gone(copy, "target/intent/sarcasm.dann/seed-1")
+    with pytest.raises(ValueError, match="target 'intent': found no rows"):
+        stats.compare(data.predictions)
+    kept = checks.on_whole_blocks(data, "standard", "dann")
+    line = kept.audit.set_index("check").found["blocks that both arms have whole (compared)"]
+    # the tasks need the same seeds
+    assert line == "2 of 4 blocks; left out: question-type seed 1, sarcasm seed 1"
+    compared = checks.planned_comparison(kept, "standard", "dann", 1.0, {})
+    rows = study.predictions
+    alone = stats.compare(rows[(rows.seed == 0) | (rows.arm == "none")])
+    assert compared.n_blocks == 2 and compared.theta == alone.theta and compared.p == alone.p
+    assert (kept.predictions.arm == "none").sum() == (rows.arm == "none").sum()
+    assert set(kept.predictions.seed[kept.predictions.arm == "control"]) == {0}
+
+
+def test_where_no_block_is_whole_nothing_is_compared_and_the_sentence_says_why(copy, study):
+    data = gone(copy, "target/*/*.dann/seed-*")
+    assert checks.on_whole_blocks(data, "standard", "dann") is data
+    plan = {"failed_checks": ["data audit"]}
+    nothing = checks.planned_comparison(data, "standard", "dann", 1.0, plan)
+    assert nothing.n_blocks == 0 and nothing.verdict == "not compared"
+    assert str(nothing) == (
+        "Manipulation checks failed (data audit); the following rests on them. "
+        "dann and standard are not compared: no target runs of dann."
+    )
+    checked = checks.manipulation_checks(data, "standard", "dann")
+    values = summarise(data, nothing, checked)
+    assert values["table"][0]["theta"] is None and values["comparison"]["p"] is None
+    assert "nan" not in latex(values)
+    with pytest.raises(ValueError, match="need two arms"):  # in a complete study it is an error
+        checks.planned_comparison(study, "standard", "standard", 1.0, {})

@@ -7,6 +7,7 @@ where it can be had; exit code 2 then.
 """
 
 import sys
+from pathlib import Path
 
 from xgrl.execution.placement import answer
 from xgrl.runs.study_files import read_study
@@ -20,10 +21,13 @@ def check(files: list[str]) -> str:
         return f"study {config.get('study')} reads no files of yours"
     # a second to import
     from xgrl.execution.execute import check_study
-    from xgrl.execution.grid import arms_with_texts
+    from xgrl.execution.grid import arms_with_texts, parameters_of_runs
     from xgrl.prepare.needed_files import COLUMNS, folder_of, needed, wrong_files
 
     study = check_study(config)
+    runs = (name for name in parameters_of_runs(study) if name != "prepared")
+    if all(Path(study.outputs, study.study, name, "run.json").exists() for name in runs):
+        return f"study {study.study}: all of its runs have finished, none reads any more"
     job = study.job("01_prepare", arms=arms_with_texts(study))
     folder, wrong = folder_of(job), wrong_files(job)
     if wrong:

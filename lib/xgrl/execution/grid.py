@@ -6,14 +6,15 @@ ones there are not (`Grid.left_out`); an arm that would have no cell at all is r
 and treatment must serve everything.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from xgrl.arms import ARMS, arm_spec, is_arm, method_of, refusal
 from xgrl.runs.params import BY_ARM, Study, nearest_names, of_task
-from xgrl.runs.records import run_folder
+from xgrl.runs.records import is_unpacked, run_folder
 from xgrl.tasks import find_task, translation_languages
 from xgrl.tasks.descent import shares_model
 from xgrl.tasks.formats import Task
@@ -206,6 +207,28 @@ def _wrong_checkpoint(folders: dict[str, dict[str, list[str]]], piece: str) -> s
     if seed not in folders[name]:
         return f"{name!r} has no seed {seed!r}; allowed: {', '.join(folders[name])}"
     return ""
+
+
+def lacking_weights(study: Study, runs: Iterable[str]) -> str:
+    """What to do where some of these runs (folders below the study's) are missing and read the
+    weights of one that came in a pack; "" where none does.
+    """
+    root, jobs, needed = Path(study.outputs, study.study), parameters_of_runs(study), {}
+    for name in (name for name in runs if not (root / name / "run.json").exists()):
+        keys = {key: jobs[name][key] for key in ("intermediate", "arm", "seed")}
+        reads = []
+        if keys["arm"] != "none" and not name.startswith("intermediate"):
+            trained = arm_spec(keys["arm"]).checkpoint or keys["arm"]
+            reads = [run_folder(root.parent, root.name, "intermediate", **keys | {"arm": trained})]
+        tested = shared_models(study).get(jobs[name].get("target"))
+        if other := tested or jobs[name].get("probe_target"):
+            reads.append(run_folder(root.parent, root.name, "target", **keys, target=other))
+        needed |= {folder / "run.json": name for folder in reads if is_unpacked(folder)}
+    if not needed:
+        return ""
+    first, weights = next(iter(needed.values())), "came in packs, which hold no weights"
+    todo = "delete these, and they are made again, with the same bits on the same kind of processor"
+    return f"{first} is missing and reads runs that {weights}; {todo}: {' '.join(map(str, needed))}"
 
 
 def _once(cells: list) -> list:

@@ -43,7 +43,7 @@ def language_effects(study: Study, baseline: str, treatment: str) -> LanguageEff
     rows = study.predictions[study.predictions.language != "en"]
     keys = ["intermediate", "seed", "arm", "target", "language"]
     cells = rows.groupby(keys, observed=True).score.mean()
-    pair = cells[cells.index.get_level_values("arm").isin([baseline, treatment])].unstack("arm")
+    pair = cells.unstack("arm").reindex(columns=[baseline, treatment]).dropna()
     by_block = _moved((pair[treatment] - pair[baseline]).unstack(["target", "language"]))
     strata = by_block.index.get_level_values("intermediate").to_numpy()
     effects = [_over_blocks(by_block[name].to_numpy(), strata) for name in by_block]
@@ -53,7 +53,7 @@ def language_effects(study: Study, baseline: str, treatment: str) -> LanguageEff
     table["public"] = np.nan
     if "none" in cells.index.get_level_values("arm"):
         public = cells.xs("none", level="arm").groupby(["target", "language"]).mean()
-        table["public"] = _moved(public.to_frame().T).iloc[0]
+        table["public"] = _moved(public.to_frame().T).iloc[0].reindex(table.index)
     facts = study.languages.set_index("language") if len(study.languages) else pd.DataFrame()
     facts = facts.reindex(index=table.index, columns=["seen", "pieces", *DISTANCES])
     facts = facts.astype(dict.fromkeys(("pieces", *DISTANCES), float))

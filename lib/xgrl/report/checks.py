@@ -5,9 +5,15 @@ intermediate task was not learned, the adversary did nothing, or a target had no
 (Phang et al. 2020 report the first at full size).
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
+from xgrl import stats
+from xgrl.report.completeness import FINISHED
 from xgrl.report.load_study import Study
 
 CEILING = 95.0  # percent; above it a target cannot show an effect of a few points
@@ -21,7 +27,8 @@ def manipulation_checks(study: Study, baseline: str, treatment: str) -> pd.DataF
     adversary is held against.
     """
     runs, rows = study.runs, []
-    trained = runs[runs.phase == "intermediate"]
+    recorded = "discriminator_accuracy", "discriminator_chance"
+    trained = study.of_phase("intermediate", *recorded)
     for task, own in trained[trained.arm.isin([baseline, treatment])].groupby("intermediate"):
         low = own.loc[own.dev_low.idxmin()]
         lowest = f"{low.dev_accuracy:.1f} % [{low.dev_low:.1f}, {low.dev_high:.1f}]"
@@ -58,6 +65,45 @@ def manipulation_checks(study: Study, baseline: str, treatment: str) -> pd.DataF
         found = f"{macro:.1f} % without intermediate training; guessing {guess:.1f} %"
         rows.append(("room to move", study.shown(target), found, guess < macro < CEILING))
     return pd.DataFrame(rows, columns=["question", "subject", "found", "ok"])
+
+
+def on_whole_blocks(study: Study, baseline: str, treatment: str) -> Study:
+    """The study with predictions of those blocks (intermediate task, seed) alone that both arms
+    have with every target, of seeds that all their intermediate tasks share; arm none stays.
+
+    What is left out by that is a line of the audit. The study as it is where no such block is.
+    """
+    rows, block = study.predictions, ["intermediate", "seed"]
+    own = rows[rows.arm.isin([baseline, treatment])]
+    cells = own[[*block, "arm", "target"]].drop_duplicates().astype({"intermediate": str})
+    size = cells.groupby(block).size()
+    whole = size[size == 2 * cells.target.nunique()].index
+    tasks = whole.get_level_values(0).nunique()
+    seeds = whole.get_level_values(1).value_counts()
+    whole = whole[whole.get_level_values(1).isin(seeds.index[seeds == tasks])]
+    left = [f"{task} seed {seed}" for task, seed in size.index.difference(whole)]
+    if not left or not len(whole):
+        return study
+    kept = pd.MultiIndex.from_frame(rows[block].astype({"intermediate": str})).isin(whole)
+    found = f"{len(whole)} of {len(size)} blocks; left out: {', '.join(left)}"
+    line = pd.DataFrame([("blocks that both arms have whole (compared)", found, True)])
+    line.columns = study.audit.columns
+    audit = pd.concat([study.audit, line], ignore_index=True)
+    return replace(study, predictions=rows[kept | (rows.arm == "none")], audit=audit)
+
+
+def planned_comparison(
+    study: Study, baseline: str, treatment: str, margin: float, plan: Mapping[str, Any]
+) -> stats.Comparison:
+    """`stats.compare`, or what stands for it (no block) where runs are missing and it refuses."""
+    try:
+        return stats.compare(study.predictions, baseline, treatment, margin, plan)
+    except ValueError as error:
+        if study.audit.set_index("check").ok[FINISHED]:
+            raise
+        absent = [arm for arm in (baseline, treatment) if arm not in {*study.predictions.arm}]
+        reason = f"no target runs of {' and '.join(absent)}" if absent else str(error)
+        return stats.not_compared(baseline, treatment, margin, reason, plan)
 
 
 def _differences(runs: pd.DataFrame, value: str, reference: str, treatment: str) -> np.ndarray:

@@ -1,16 +1,23 @@
 """What is made of a finished study outside its notebooks: page, verdict, tables, comparison."""
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
+from xgrl.report import packs
 from xgrl.report import reference as published
 from xgrl.report.html import html
 from xgrl.report.summary import mark, write_tables
+from xgrl.runs import params
+from xgrl.runs.study_files import find_study
 
+REPORT, INCOMPLETE = "report.html", "incomplete.html"  # pages: of a study, of a part of it
 app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -26,10 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @app.command("html")
-def html_page(analysis: Path) -> None:
+def html_page(analysis: Path, page: str = REPORT) -> None:
     """Turn the executed notebook in outputs/STUDY/analysis into report.html, for offline use."""
     verdict = json.loads((analysis / "summary.json").read_bytes())["verdict"]
-    print(html(analysis / "05_analysis.ipynb", analysis / "report.html", verdict))
+    html(analysis / "05_analysis.ipynb", analysis / page, verdict)
+    (analysis / (INCOMPLETE if page == REPORT else REPORT)).unlink(missing_ok=True)
+    print(analysis / page)
 
 
 @app.command()
@@ -48,8 +57,57 @@ def summary(study: Path) -> None:
     p_values = ", ".join(f"{name} p {p}" for name, p in p_format.items())
     print(f"zero-shot macro, %: {', '.join(scores)}; {p_values}")
     effects = ", ".join(f"{row['target']}{mark(row)} {row['theta']:+.2f}" for row in targets)
-    print(f"by target, points: {effects}")
-    print(f"report: {study / 'analysis' / 'report.html'}")
+    print(f"by target, points: {effects or 'nothing is compared'}")
+    pages = [study / "analysis" / name for name in (INCOMPLETE, REPORT)]
+    print(f"report: {next(filter(Path.exists, pages), pages[-1])}")
+
+
+def _design(study: Path) -> dict[str, Any]:
+    """The merged study file of outputs/STUDY; ValueError where there is none."""
+    if not (design := find_study(study.name)):
+        raise ValueError(f"params/{study.name}.yaml: no such study file")
+    return design
+
+
+@app.command()
+def pack(study: Path) -> None:
+    """Write what is finished of outputs/STUDY, a file a checkpoint, to outputs/STUDY/packs."""
+    said, large = packs.pack(study, _design(study))
+    print("\n".join([*said, *large]))
+    if large:
+        raise typer.Exit(1)
+
+
+@app.command()
+def unpack(study: Path, files: list[Path]) -> None:
+    """Verify packs and take their runs into outputs/STUDY."""
+    print("\n".join(packs.unpack(files, study, _design(study))))
+
+
+@app.command()
+def report(study: Path, reference: Path) -> None:
+    """Analyse what is there of outputs/STUDY, with packs in the reference folder, and say what is
+    missing. An incomplete study has no report.html, and no run.json in analysis/, so that `make
+    study` does it again; its page is incomplete.html.
+    """
+    design, analysis = _design(study), study / "analysis"
+    given = {reference / "packs" / packs.file_name(p) for p in packs.missing_runs(study, design)}
+    if files := sorted(path for path in given if path.exists()):
+        unpack(study, files)
+    checked = params.load_study(design)
+    job = checked.job("05_analysis", design=checked.model_dump(), outputs=str(study.parent))
+    command = [sys.executable, "-m", "xgrl.execution.execute", "notebooks/05_analysis.ipynb"]
+    command += [str(analysis / "05_analysis.ipynb"), "--json", json.dumps(job)]
+    threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
+    quiet = {"env": os.environ | threads, "stdout": subprocess.DEVNULL}
+    if code := subprocess.run(command, **quiet).returncode:
+        raise typer.Exit(code)
+    if missing := list(packs.describe_missing(study, design)):
+        (analysis / "run.json").unlink()
+    html_page(analysis, INCOMPLETE if missing else REPORT)
+    summary(study)
+    for sentence in missing:
+        print(f"missing: {sentence}")
 
 
 @app.command()

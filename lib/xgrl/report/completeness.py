@@ -6,6 +6,7 @@ import pandas as pd
 
 from xgrl.arms import arms_in_order
 
+FINISHED = "every run finished"
 KEYS = ["intermediate", "arm", "target", "seed"]
 
 
@@ -50,7 +51,7 @@ def audit(
     same = f"differ in {', '.join(mixed)}" if mixed else f"{target.target.nunique()} targets"
     diverged = int((runs.status != "finished").sum())
     rows = [
-        ("every run finished", without or f"{len(runs)} runs", not unfinished),
+        (FINISHED, without or f"{len(runs)} runs", not unfinished),
         ("every cell of the grid", f"{absent}{first}", not len(missing)),
         ("runs that the study file does not ask for (not counted)", left, True),
         ("arms on a part of the grid (compared there only)", some, True),

@@ -6,7 +6,9 @@ few bytes a key and row.
 
 import re
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +127,11 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     folder = Path(study_dir)
     planned = load_study(design) if design else None
     asked = parameters_of_runs(planned) if planned else {}
-    _refuse_other_parameters(folder, asked)
+    refuse_other_parameters(folder, asked)
+    copies = [folder / name for name in ("prepared", "unpacked/prepared")]
+    copies = {str(home): records.read(home) for home in copies if (home / "run.json").exists()}
+    if other := next(differing_data(copies), ""):
+        raise ValueError(f"{other}; remove one of the two")
     runs, read_records, predictions, further = [], [], [], []
     tables: dict[str, list[pd.DataFrame]] = {"curves": [], "layers": [], "map": [], "parallel": []}
     phases = ("intermediate", "target", "probe")
@@ -133,7 +139,9 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     there = {str(path.relative_to(folder)): path for path in paths}
     beside = [name for name in there if asked and name not in asked]
     needed = asked or [name for name in there if not name.startswith("probe")]
-    unfinished = [name for name in needed if not (folder / name / "run.json").exists()]
+    prepared = records.prepared_folder(folder)
+    homes = {name: prepared if name == "prepared" else folder / name for name in needed}
+    unfinished = [name for name, home in homes.items() if not (home / "run.json").exists()]
     for path in (path for name, path in there.items() if name not in beside):
         row = {}
         if (path / "run.json").exists():
@@ -165,14 +173,15 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
         todo = "delete the run.json of one kind and say make study again on the other"
         raise ValueError(f"{folder}: {'; '.join(mixed)}; {todo}")
     curves, layers, maps, parallel = (
-        pd.concat(read, ignore_index=True) if read else pd.DataFrame() for read in tables.values()
+        pd.concat(read, ignore_index=True) if read else pd.DataFrame(columns=KEYS)
+        for read in tables.values()
     )
     layers = layers.reindex(columns=[*dict.fromkeys([*layers.columns, "stage"])])
     # a run of before fine-tuned checkpoints were probed
     layers["stage"] = layers["stage"].astype(object).fillna("intermediate")
     scores = pa.concat_tables(predictions, promote_options="default").unify_dictionaries()
     scores = scores.to_pandas(self_destruct=True, split_blocks=True)
-    prepared, lost, provenance = folder / "prepared", [], {}
+    lost, provenance = [], {}
     if (prepared / "run.json").exists():
         said = records.verify_hashes(prepared, "languages.csv")
         lost = [sentence for sentence in said["warnings"] if sentence.endswith(LOST)]
@@ -188,23 +197,40 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     return Study(folder.name, folder, *tidy, found, *last)
 
 
-def _refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> None:
+def refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> None:
     """ValueError where finished runs have other parameters than the study file asks for."""
-    other = []
-    for name in (name for name in asked if (folder / name / "run.json").exists()):
-        given = records.read(folder / name)["parameters"]
-        wanted = asked[name] | {"train_from": asked[name].get("train_from")}  # where one is used
-        differ = [
-            f"{key} {given.get(key)!r} instead of {value!r}"
-            for key, value in wanted.items()
-            if key not in NO_RESULT and given.get(key) != value
-        ]
-        if differ:
-            other.append(f"{name} ({', '.join(differ)})")
-    if other:
+    homes = {name: folder / name for name in asked} | {"prepared": records.prepared_folder(folder)}
+    finished = [name for name in asked if (homes[name] / "run.json").exists()]
+    differ = {
+        name: other_parameters(records.read(homes[name])["parameters"], asked[name])
+        for name in finished
+    }
+    if other := [f"{name} ({', '.join(found)})" for name, found in differ.items() if found]:
         first = "; ".join(other[:3]) + (f"; and {len(other) - 3} more" if other[3:] else "")
         found = f"{folder}: found runs with other parameters than the study file's: {first}"
         raise ValueError(f"{found}; delete their run.json and say make study again")
+
+
+def other_parameters(given: dict[str, Any], asked: dict[str, Any]) -> list[str]:
+    """What differs between a run's parameters and those that the study file asks for."""
+    where_used = ("train_from", "further_retrieval_layers")  # recorded
+    wanted = asked | {key: asked.get(key) for key in where_used}
+    return [
+        f"{key} {given.get(key)!r} instead of {value!r}"
+        for key, value in wanted.items()
+        if key not in NO_RESULT and given.get(key) != value
+    ]
+
+
+def differing_data(copies: Mapping[str, dict[str, Any]]) -> Iterator[str]:
+    """A sentence where two records of 01, by name, hold other data. Not compared is the stored
+    output of frozen layers, whose last bits depend on the processor.
+    """
+    for one, other in pairwise(copies):
+        first, files = (copies[name].get("files", {}).items() for name in (one, other))
+        names = sorted(dict(first ^ files))
+        if names := [n for n in names if not n.startswith("contents/") and "hidden.npy" not in n]:
+            yield f"other data in {other} than in {one}: {', '.join(names[:3])}"
 
 
 def _csv(path: Path) -> pd.DataFrame:
@@ -216,9 +242,8 @@ def _run(path: Path, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """One run.json as a flat row, and as it is; the files that are read of the run are verified
     against it.
     """
-    large = ("curves.csv", "predictions.parquet")  # of a probe all files are small
-    probed = path.relative_to(folder).parts[0] == "probe"
-    record = records.verify_hashes(path, *(() if probed else large))
+    read = ("curves.csv", "predictions.parquet", "layers.csv", "map.csv", "parallel.csv")
+    record = records.verify_hashes(path, *read)
     given = record["parameters"]
     row = {key: record[key] for key in KEPT}
     row |= {key: given[key] for key in ("intermediate", "arm", "seed")}

@@ -28,6 +28,7 @@ def leave_one_out(
     kept = predictions[predictions.arm.isin([baseline, treatment]) & (predictions.language != "en")]
     keys = ["intermediate", "seed", "target", "language", "arm"]
     cells = kept.groupby(keys, observed=True).score.mean().unstack("arm")
+    cells = cells.reindex(columns=[baseline, treatment]).dropna()
     cells = (cells[treatment] - cells[baseline]).rename("difference").reset_index()
     cells["block"] = cells.intermediate.astype(str) + " seed " + cells.seed.astype(str)
 
@@ -39,7 +40,7 @@ def leave_one_out(
         blocks = by_target.to_numpy() @ (w / w.sum())
         return kind, name, blocks.mean(), stats.sign_flip(blocks) if len(blocks) > 1 else np.nan
 
-    rows = [row("nothing", "", cells)]
+    rows = [row("nothing", "", cells)] if len(cells) else []
     for kind in ("intermediate", "target", "language", "block"):
         names = sorted(cells[kind].unique())
         rows += [row(kind, name, cells[cells[kind] != name]) for name in names if len(names) > 1]
@@ -85,12 +86,13 @@ def bootstrap_check(study: Study, comparison: stats.Comparison, draws=2000, seed
         metric = "F1 of counts" if counts else "mean over items"
         crossed = row.theta, row.low, row.high
         rows.append((row.target, metric, *crossed, drawn.se, *drawn.interval))
-    items = list(comparison.items.values())
+    columns = ["target", "metric", "theta", "low", "high"]
+    columns += [f"bootstrap_{name}" for name in ("se", "low", "high")]
+    if not (items := list(comparison.items.values())):
+        return pd.DataFrame(columns=columns)
     drawn = stats.bootstrap(items, comparison.weights, strata, draws, seed=seed)
     crossed = comparison.theta, *comparison.ci
     rows.append(("all", "weighted mean", *crossed, drawn.se, *drawn.interval))
-    columns = ["target", "metric", "theta", "low", "high"]
-    columns += [f"bootstrap_{name}" for name in ("se", "low", "high")]
     return pd.DataFrame(rows, columns=columns)
 
 

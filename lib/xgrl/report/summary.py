@@ -34,7 +34,7 @@ def summarise(
     # trained to be probed, on one target: no column of its own
     if "control" in macro and macro["control"].isna().any():
         macro = macro.drop(columns="control")
-    average = macro.mul(c.weights, axis=0).sum(min_count=len(macro))
+    average = macro.mul(c.weights, axis=0).sum(min_count=max(1, len(macro)))
     whole = {"theta": c.theta, "low": c.ci[0], "high": c.ci[1], "p": c.p}
     rows = [{"target": "all targets", "scores": average.to_dict()} | whole]
     marked, notes = study.data_marks, study.notes
@@ -86,7 +86,8 @@ def latex(summary: Mapping[str, Any]) -> str:
     known = table.low.notna() & table.high.notna()
     intervals = [f"$[{row.low:+.2f}, {row.high:+.2f}]$" for row in table.itertuples()]
     p = table.p.map(stats.p_format)
-    texts["difference"] = table.theta.map("${:+.2f}$".format)
+    differences = table.theta.map("${:+.2f}$".format)
+    texts["difference"] = differences.where(table.theta.notna(), UNKNOWN)
     texts["95 % interval"] = pd.Series(intervals).where(known, UNKNOWN)
     texts["$p$"] = p.where(table.p.isna(), "$" + p + "$")
     style = texts.style.hide(axis="index").format(escape="latex-math")

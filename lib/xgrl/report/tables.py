@@ -214,7 +214,8 @@ def costs(study: Study, baseline: str) -> pd.DataFrame:
             rows[arm] |= dict(zip(names, values.tolist(), strict=True))
         rows[arm] |= {"flops_a_step": total.flops / steps, "seconds_a_step": total.seconds / steps}
         rows[arm]["flops_a_token"] = total.flops / total.tokens
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+    return frame if rows else frame.reindex(columns=["runs", "steps", *COSTS])
 
 
 def _with_interval(values: pd.Series) -> str:

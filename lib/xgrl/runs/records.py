@@ -44,6 +44,8 @@ COUNTS = ("matched", "predicted", "expected")  # further columns of an F1 over a
 SHOWS_TEXTS = "shows-texts"  # tag of a notebook's cells whose outputs hold texts of the data
 CHECKPOINTS = ".checkpoints"  # folder of an unfinished run: `xgrl.training.checkpoints`
 LATER = (".ipynb", ".html")  # what others add to a finished run: the executed notebook, the report
+# beside the run.json of a run that came in a pack, without its weights (`xgrl.report.packs`)
+UNPACKED = "unpacked.json"
 FIRST = (
     "First run the notebook that writes it (01: prepared, 02: intermediate, 03: target, 04: "
     "probe), or the whole study: make smoke for the study smoke, else make study STUDY=its-name"
@@ -143,6 +145,18 @@ def run_folder(
     raise ValueError(f"phase={phase!r}: allowed: prepare, intermediate, target, probe, analysis")
 
 
+def is_unpacked(folder: str | Path) -> bool:
+    """Whether a finished run came in a pack: what its record lists beside tables is not there."""
+    return all((Path(folder) / name).exists() for name in ("run.json", UNPACKED))
+
+
+def prepared_folder(study_dir: str | Path) -> Path:
+    """The folder with 01's record: prepared, or where 01 has not finished here that of packs."""
+    own, packed = Path(study_dir) / "prepared", Path(study_dir) / "unpacked" / "prepared"
+    unfinished = not (own / "run.json").exists()
+    return packed if unfinished and (packed / "run.json").exists() else own
+
+
 def start(folder: str | Path, study: str) -> float:
     """Begin a run in a folder without ``run.json`` and what a killed run left, but for its
     checkpoints; returns the second.
@@ -157,6 +171,7 @@ def start(folder: str | Path, study: str) -> float:
             todo = "give the study another name or folder"
             raise ValueError(f"{folder} holds a run of study {other!r}, not {study!r}; {todo}")
         path.unlink()
+    (folder / UNPACKED).unlink(missing_ok=True)
     # temporary files of `write`
     kept = (".ipynb_checkpoints", CHECKPOINTS)
     for left_over in [path for path in folder.rglob(".*") if path.name not in kept]:

@@ -86,6 +86,8 @@ class Comparison:
         return before + self._verdict_sentence()
 
     def _verdict_sentence(self) -> str:
+        if not self.n_blocks:
+            return f"{self.treatment} and {self.baseline} are not compared: {self.notes[0]}."
         low, high = self.ci
         estimable = low == low
         interval = f"95 % CI {low:+.2f} to {high:+.2f}" if estimable else "interval not estimable"
@@ -153,6 +155,31 @@ def _weights(plan: Plan, targets: Sequence[Target], notes: list[str]) -> np.ndar
     shares = ", ".join(f"{name} {share:.3g}" for name, share in zip(names, w, strict=True))
     notes.append(f"targets weighted as planned: {shares}")
     return w
+
+
+def not_compared(
+    baseline: str, treatment: str, margin: float, reason: str, plan: Plan | None = None
+) -> Comparison:
+    """What stands for a comparison that an incomplete study cannot have: no block, all NaN."""
+    names, ends = ["baseline", "treatment"], ["theta", "low", "high"]
+    empty = {
+        name: pd.DataFrame(columns=columns)
+        for name, columns in {
+            "per_task": ["target", *names, *ends, "p_raw", "p_holm"],
+            "per_language": ["target", "language", *names, *ends, "p"],
+            "per_intermediate": ["intermediate", *names, *ends, "p_raw", "p_holm", "n_blocks"],
+            "blocks": ["intermediate", "seed", *names, "m_b"],
+        }.items()
+    }
+    numbers = ("theta", "se", "df", "p", "p_signflip", "p_crossed", "tost_p", "minimal_effect")
+    components = {"target": "all"} | dict.fromkeys(("block", "item", "residual", "n_items"), NAN)
+    return Comparison(
+        baseline, treatment, **dict.fromkeys(numbers, NAN), **empty, ci=(NAN, NAN),
+        rope=(NAN, NAN, NAN), margin=margin, verdict="not compared", trivial=False, gate=False,
+        replicated={}, effects=EffectSizes(*[NAN] * 4, (NAN, NAN)), blocks_needed={},
+        components=pd.DataFrame([components]), sensitivity={}, notes=(reason,), items={},
+        failed_checks=tuple((plan or {}).get("failed_checks", ())), weights=np.empty(0),
+    )  # fmt: skip
 
 
 def compare(

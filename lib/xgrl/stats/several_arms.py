@@ -23,10 +23,11 @@ Weigh = Callable[[Sequence[str]], Mapping[str, float]] | None
 
 
 def _shared_cells(frame: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
-    """The two arms' zero-shot rows for the targets and intermediate tasks that both have.
+    """The two arms' zero-shot rows for the targets, intermediate tasks and blocks that both have.
 
-    An arm may exist for some targets or some intermediate tasks only; seeds, languages and examples
-    are not trimmed, so that what is missing there is still refused. Raises ValueError for an
+    An arm may exist for some targets, intermediate tasks or seeds only; a target that misses in one
+    block, languages and examples are not trimmed, so that what is missing there is still refused
+    (and whole runs are, by the study file, in `xgrl.report.completeness`). Raises ValueError for an
     unknown arm and where the two share nothing.
     """
     arms = [baseline, treatment]
@@ -39,13 +40,16 @@ def _shared_cells(frame: pd.DataFrame, baseline: str, treatment: str) -> pd.Data
     targets = both.columns[both.all(axis=0)]
     if not len(both) or not len(targets):
         raise ValueError(f"arms {baseline!r} and {treatment!r} have no target in common")
-    return rows[rows["intermediate"].isin(both.index) & rows["target"].isin(targets)]
+    rows = rows[rows["intermediate"].isin(both.index) & rows["target"].isin(targets)]
+    has = rows.groupby(["intermediate", "seed", "arm"], observed=True).size().unstack("arm")
+    blocks = has.index[has.notna().all(axis=1)]
+    return rows[pd.MultiIndex.from_frame(rows[["intermediate", "seed"]]).isin(blocks)]
 
 
 def _contrast(
     frame: pd.DataFrame, baseline: str, treatment: str, margin: float, weigh: Weigh
-) -> tuple[dict, np.ndarray]:
-    """One difference, tested like the primary one, and both arms' block means (2, B).
+) -> tuple[dict, np.ndarray, tuple]:
+    """One difference, tested like the primary one, both arms' block means (2, B), its cells.
 
     What cannot be compared comes back as a row of NaN with the reason as its note, and an empty
     table.
@@ -56,7 +60,7 @@ def _contrast(
         paired, targets = align(shared, baseline, treatment)
         blocks, _, strata = independent_units(paired, "block", notes=[])
     except ValueError as error:
-        return row | {"verdict": "not comparable", "note": str(error)}, np.empty((2, 0))
+        return row | {"verdict": "not comparable", "note": str(error)}, np.empty((2, 0)), ()
     names = [target.name for target in targets]
     given = weigh(names) if weigh else dict.fromkeys(names, 1.0)
     w = np.array([given[name] for name in names])
@@ -71,7 +75,7 @@ def _contrast(
     row["theta"], (row["low"], row["high"]), row["p"] = estimate.mean, estimate.interval, p
     row["verdict"], _, row["tost_p"] = decide(estimate, p, margin)
     row["note"] = "no variance, so no interval" if tested.flat else ""
-    return row, arms
+    return row, arms, (row["targets"], *blocks)
 
 
 def against_baseline(
@@ -86,8 +90,11 @@ def against_baseline(
     adjustment take them as drawn: a claim needs both.
     """
     contrasts = [_contrast(frame, baseline, arm, margin, weigh) for arm in arms]
-    table = pd.DataFrame([row for row, _ in contrasts], columns=COLUMNS).assign(p_max_t=np.nan)
-    groups = table[table["theta"].notna()].groupby(["targets", "intermediate", "blocks"]).groups
+    table = pd.DataFrame([row for row, *_ in contrasts], columns=COLUMNS).assign(p_max_t=np.nan)
+    groups: dict[tuple, list[int]] = {}
+    for number, (*_, cells) in enumerate(contrasts):
+        if cells:
+            groups.setdefault(cells, []).append(number)
     for rows in groups.values():
         Y = np.column_stack([contrasts[rows[0]][1][0], *(contrasts[k][1][1] for k in rows)])
         table.loc[rows, "p_max_t"] = np.minimum(1.0, len(groups) * max_t(Y, seed=seed))

@@ -16,7 +16,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
-from IPython.display import Image
+from IPython.display import Image, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -82,6 +82,25 @@ def show(figure: Figure, alt: str) -> Image:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return Image(buffer.getvalue(), alt=alt)
+
+
+def draw(
+    folder: Path,
+    name: str,
+    alt: str,
+    figure: Callable[..., Figure],
+    table: pd.DataFrame,
+    *more: Any,
+) -> None:
+    """Draw, save and display a figure of a table, or say that the table has no rows.
+
+    figure: a function of the table and of what else is given.
+    """
+    if not len(table):
+        return print(f"no figure {name}: nothing to draw")
+    drawn = figure(table, *more)
+    save(drawn, folder, name)
+    display(show(drawn, alt))
 
 
 def new_axes(width: float, height: float, rows=1, columns=1, **grid: Any) -> tuple[Figure, Any]:

@@ -23,6 +23,8 @@ def manipulation_check(runs: pd.DataFrame) -> Figure:
     runs: one row a run, as `xgrl.report.load_study.collect` makes them: keys and the metrics of
     `run.json`, in percent.
     """
+    recorded = ["dev_accuracy", "majority_accuracy", "discriminator_accuracy"]
+    runs = runs.reindex(columns=[*dict.fromkeys([*runs.columns, *recorded])])
     trained = runs[runs.phase == "intermediate"]
     untrained = runs[(runs.phase == "target") & (runs.arm == "none")]
     wide = trained.arm.nunique() > 4
