@@ -427,7 +427,6 @@ def main() -> int:
     arguments = _arguments()
     notebook, output = arguments.notebook, arguments.output
     warm, minutes = not arguments.cold, arguments.minutes
-    failures.end_on_signal()
     if arguments.with_parent:
         failures.end_with_parent()
     try:
@@ -453,4 +452,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    failures.end_on_signal()
     sys.exit(main())
