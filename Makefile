@@ -55,7 +55,7 @@ export TOKENIZERS_PARALLELISM ?= false
 export PYTHONUTF8 ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check-jobs check-disk check-data check-hub study report pack unpack smoke dry-run unlock test test-rest test-all lint lab bench verify publish lock clean
+.PHONY: help setup check-jobs check-disk check-data check-hub study report pack unpack smoke dry-run unlock test test-rest test-all lint lab watch bench verify publish lock clean
 
 help:  ## this list
 	@echo "xgrl: does adversarial training on English change zero-shot transfer to other languages?"
@@ -133,6 +133,11 @@ test-all: test  ## all tests
 
 lab: $(READY) smoke  ## JupyterLab, opened at notebooks/00_start_here.ipynb, with the smoke study at hand
 	PYTHONWARNINGS="ignore:IProgress not found" $(BIN)/jupyter lab --notebook-dir=. notebooks/00_start_here.ipynb
+
+watch: $(READY) check-jobs  ## TensorBoard on STUDY's curves while it runs, where its file says report_to: [tensorboard]; installs it
+	@$(BIN)/python -c "import tensorboard" 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-watch.txt -c requirements.lock
+	@mkdir -p $(FOLDER)/tensorboard
+	$(BIN)/tensorboard --logdir $(FOLDER)/tensorboard
 
 bench: $(READY)  ## speed side by side with a plain Trainer configuration
 	$(BIN)/python -m benchmarks

@@ -8,6 +8,7 @@
 import json
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from xgrl.execution.placement import check_cores
 from xgrl.prepare.parts import input_parts
 from xgrl.runs import records
 from xgrl.runs.code import cells_hash
-from xgrl.runs.params import JOBS
+from xgrl.runs.params import JOBS, OPTIONS
 from xgrl.runs.study_files import read_study
 from xgrl.tasks import OWN, mixture_parts
 
@@ -40,6 +41,10 @@ try:
 except ValueError as error:
     sys.exit(f"refused: {error}")
 
+# Options are no part of what a job is: jobs read them from here, and to set one reruns nothing.
+os.environ["XGRL_OPTIONS"] = json.dumps(study.fixed.model_dump(include={*OPTIONS}))
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # Slurm's warning is for the job, which ends by itself
+
 ROOT = f"{study.outputs}/{study.study}"
 LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
 THREADS = " ".join(f"{name}_NUM_THREADS={study.fixed.threads}" for name in LIBRARIES)  # a process, however many a job has
@@ -59,8 +64,8 @@ def parameters(notebook):
         if notebook == "01_prepare":
             keys["arms"] = arms_with_texts(study)
         if notebook == "05_analysis":
-            keys["design"] = study.model_dump()
-        return json.dumps(study.job(notebook, method, **keys))
+            keys["design"] = study.model_dump(exclude={"fixed": {*OPTIONS}})
+        return json.dumps({k: v for k, v in study.job(notebook, method, **keys).items() if k not in OPTIONS})
 
     return of
 

@@ -424,3 +424,21 @@ def test_installing_twice_changes_nothing(tmp_path):
     first = kernels.install(tmp_path)
     before = first.stat().st_mtime_ns
     assert kernels.install(tmp_path) == first and first.stat().st_mtime_ns == before
+
+
+def test_a_signal_to_the_whole_job_leaves_the_end_to_the_kernels(monkeypatch):
+    """As a batch system sends it: to every process of a job, the server too."""
+    monkeypatch.setenv("XGRL_WARM_TEST", "signals")  # a server of its own
+    with kernel() as (manager, evaluate):
+        server = evaluate("__import__('os').getppid()")
+        assert alive(server) and server != os.getpid()
+        for number in (signal.SIGUSR1, signal.SIGTERM):
+            assert evaluate(f"__import__('signal').getsignal({int(number)}).value") == 0  # default
+            os.kill(server, number)
+        time.sleep(1)
+        assert evaluate("6 * 7") == 42 and alive(server)
+    assert until(lambda: not alive(server)), "it ends with its last kernel"
+    with kernel() as (manager, _):
+        os.kill(manager.provisioner.pid, signal.SIGUSR1)
+        assert until(lambda: manager.provisioner.process.poll() == -signal.SIGUSR1)
+        assert kernels.WarmProvisioner.last == manager.provisioner.pid

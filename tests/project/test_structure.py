@@ -24,7 +24,7 @@ ROOMS = (
     "report",
 )
 OPENERS = ("os", "tarfile")  # their `open` decodes nothing
-MOST_LINES = 19_600
+MOST_LINES = 20_000
 
 
 def module_name(path: Path) -> str:

@@ -12,7 +12,7 @@ import yaml
 from snakemake.utils import update_config
 
 from xgrl.execution import execute
-from xgrl.runs import params
+from xgrl.runs import differences, params
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,6 +60,10 @@ def changed(path: str, value: object) -> dict:
         ("nuisance.domains", {"default": "language"}, ["domains", "'languages'"]),
         ("nuisance.lambda_max", {"dann": 0.1}, ["lambda_max", "no 'default'"]),
         ("fixed.device", "gpu", ["device", "'cuda'"]),
+        ("fixed.checkpoint_minutes", -1, ["checkpoint_minutes=-1", "greater than or equal to 0"]),
+        ("fixed.checkpoint_minutes", "off", ["checkpoint_minutes='off' (str)"]),
+        ("fixed.report_to", ["tensorbord"], ["report_to.0='tensorbord'", "'tensorboard'"]),
+        ("fixed.report_to", ["mlflow"], ["mlflow not installed", "allowed: tensorboard, wandb"]),
         ("scientific.arms", ["standard", "dan"], ["dan", "dann"]),
         ("scientific.treatment", "control", ["treatment", "control"]),
         ("scientific.treatment", "standard", ["baseline"]),
@@ -239,7 +243,7 @@ UNSET = ("train_from", "keep_model", "further_retrieval_layers")  # recorded whe
 def test_parameters_cell_equals_model_and_smoke_study(notebook):
     found = cell_defaults(notebook)
     assert found == {k: field.default for k, field in params.JOBS[notebook].model_fields.items()}
-    found = {k: v for k, v in found.items() if v or k not in UNSET}
+    found = {k: v for k, v in found.items() if k not in params.OPTIONS and (v or k not in UNSET)}
     assert found == params.JOBS[notebook]().model_dump()
     study = params.load_study(merged("smoke"))
     keys = {
@@ -287,3 +291,19 @@ def test_further_retrieval_layers_are_others_and_each_once():
         config["fixed"]["further_retrieval_layers"] = wrong
         with pytest.raises(ValueError, match=f"further_retrieval_layers: .*{said}"):
             params.load_study(config)
+
+
+def test_options_are_no_part_of_what_a_run_is():
+    """Where they have their default, no run says so; and the report compares runs without them."""
+    plain = params.load_study(merged("smoke"))
+    config = merged("smoke")
+    config["fixed"] |= {"checkpoint_minutes": 3, "report_to": ["tensorboard"]}
+    other = params.load_study(config)
+    for notebook in ("02_intermediate", "03_target"):
+        keys = {"intermediate": "sarcasm", "arm": "dann", "seed": 1}
+        keys |= {"target": "intent"} if notebook == "03_target" else {}
+        before, after = (study.job(notebook, "dann", **keys) for study in (plain, other))
+        assert not {*params.OPTIONS} & {*before}
+        assert after == before | {"checkpoint_minutes": 3.0, "report_to": ["tensorboard"]}
+    assert {*params.OPTIONS} <= {*differences.NO_RESULT}
+    assert not {*params.OPTIONS} & {*plain.fixed.model_dump()}

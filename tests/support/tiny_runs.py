@@ -112,5 +112,11 @@ def tiny_run(
         weight_decay=0.01,
         warmup=0.1,
         max_grad_norm=1.0,
+        # which run it is, where it is one: with outputs
+        study="tiny",
+        intermediate="task",
+        arm=arm,
+        seed=seed,
+        steps=steps,
     )
     return Run(model, trainer.fit(model, data, optimisation | rates, streams["dropout"]), data)

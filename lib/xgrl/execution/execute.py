@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,11 @@ def check_names(values: dict[str, Any]) -> None:
             if not is_arm(name):
                 raise Refused(f"{key}={name!r}: unknown arm; {nearest_names(name, ARMS)}")
     wrong = [sentence for key in BY_TASK for sentence in _wrong_tasks(values, key)]
+    if lacking := [name for name in values.get("report_to", []) if not find_spec(name)]:
+        there = ", ".join(filter(find_spec, params.REPORTS)) or "none"
+        named = f"allowed: {', '.join(params.REPORTS)}; installed: {there}"
+        todo = "make watch installs tensorboard; the others: .venv/bin/python -m pip install NAME"
+        wrong.append(f"report_to: {', '.join(lacking)} not installed; {named}; {todo}")
     if wrong := wrong + list(_wrong_training(values)):
         raise Refused("; ".join(wrong))
     if "sources" in values:
@@ -362,7 +368,8 @@ def run(
                 execute()
                 break
             except RuntimeError as error:
-                if not left or "kernel_info" not in str(error):  # a cell has run
+                # not where a cell has run
+                if not left or failures.ASKED or "kernel_info" not in str(error):
                     raise
     if not record.exists():
         reason = f"the kernel ended without writing {record}; it was killed, or ran out of memory"
@@ -400,6 +407,10 @@ def _values(arguments: argparse.Namespace) -> dict[str, Any]:
         raise Refused(f"{given}: not JSON ({error})") from None
     if not isinstance(values, dict):
         raise Refused(f"{given}: expected one object of names and values")
+    # from the Snakefile: to set one is no reason to run a job again
+    fields = getattr(params.JOBS.get(arguments.notebook.stem), "model_fields", ())
+    options = json.loads(os.environ.get("XGRL_OPTIONS", "{}"))
+    values = {key: value for key, value in options.items() if key in fields} | values
     for name, text in arguments.parameter:
         try:
             values[name] = parse(text)
@@ -410,7 +421,9 @@ def _values(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Command line: 0 finished, 1 the notebook failed, 2 refused before it started."""
+    """Command line: 0 finished, 1 the notebook failed, 2 refused before it started, 75 stopped by a
+    signal, to be continued.
+    """
     arguments = _arguments()
     notebook, output = arguments.notebook, arguments.output
     warm, minutes = not arguments.cold, arguments.minutes
@@ -429,6 +442,9 @@ def main() -> int:
         return 2
     # a failed job must exit 1 whatever went wrong in its kernel; the traceback is in the notebook
     except Exception as error:
+        if sentence := failures.to_be_continued(error):
+            print(sentence, file=sys.stderr)
+            return failures.CONTINUED
         reason = failures.explain(error, minutes)
         print(f"failed: {reason}\nthe executed notebook: {output}", file=sys.stderr)
         return 1
@@ -436,4 +452,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    failures.end_on_signal()
     sys.exit(main())

@@ -8,9 +8,15 @@ person would look for: memory, disk, time, damage.
 
 import os
 import signal
+import sys
 import threading
 import time
+from contextlib import suppress
+from typing import Any
 
+CONTINUED = os.EX_TEMPFAIL  # exit status of a job that was asked to end and goes on when run again
+GRACE = 60  # seconds that a job has to write a checkpoint and end
+ASKED: list[int] = []  # signals that asked this process to end
 ROOM = "make room, then say the same command again: what has finished is kept"
 OTHER = "or name another with `outputs:`"
 SMALLER = "a smaller batch_size or max_length"
@@ -68,11 +74,40 @@ def killed(status: int | None) -> str:
     return f"the kernel was killed by signal {-status} ({name}){SIGNALS.get(-status, '')}"
 
 
+def end_on_signal() -> None:
+    """On SIGTERM, Ctrl-C or SIGUSR1 (Slurm's warning) ask the kernel to write a checkpoint and end,
+    which it does at once where it trains nothing, and so ends this process (`to_be_continued`).
+    """
+
+    def ask(number: int, _frame: Any) -> None:
+        ASKED.append(number)
+        kernels = sys.modules.get("xgrl.execution.kernels")
+        if not (kernel := kernels and kernels.WarmProvisioner.last):
+            print(to_be_continued(SystemExit()), file=sys.stderr)
+            sys.exit(CONTINUED)
+        signal.alarm(GRACE)  # which ends this process, and with it its kernel
+        with suppress(ProcessLookupError):
+            os.kill(kernel, signal.SIGUSR1)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        # Ctrl-C is not for a job in a shell's background
+        if number != signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, ask)
+
+
+def to_be_continued(error: BaseException) -> str:
+    """What ended a job that only has to be run again, "" where `error` is a failure."""
+    if getattr(error, "ename", "") == "ToBeContinued":
+        return error.evalue
+    names = ", ".join(signal.Signals(number).name for number in ASKED)
+    return names and f"to be continued: {names} came; run it again, its checkpoints are kept"
+
+
 def end_with_parent(every: float = 0.5) -> None:
     """End this process when its parent has ended: a killed Snakemake leaves no job that writes.
 
-    Looked at every so many seconds by a thread; ended first as gently as Ctrl-C, so that the kernel
-    is shut down, then at once.
+    Looked at every so many seconds by a thread; ended first as gently as by a signal, so that a
+    checkpoint is written and the kernel is shut down, then at once.
     """
     parent = os.getppid()
 
@@ -80,7 +115,7 @@ def end_with_parent(every: float = 0.5) -> None:
         while os.getppid() == parent:
             time.sleep(every)
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(5)
+        time.sleep(GRACE)
         os._exit(1)  # its kernel ends with it, see `xgrl.execution.kernels`
 
     threading.Thread(target=watch, daemon=True).start()

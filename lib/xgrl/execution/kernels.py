@@ -102,7 +102,9 @@ class WarmProvisioner(LocalProvisioner):
     """
 
     folder = ""
-    # exit status of the kernel of this process that ended last, negative for a signal
+    # of this process: the kernel that started last, the exit status (negative for a signal) of the
+    # one that ended last
+    last: int | None = None
     ended: int | None = None
 
     async def poll(self) -> int | None:
@@ -129,10 +131,13 @@ class WarmProvisioner(LocalProvisioner):
             self.process = await asyncio.to_thread(start_warm, cmd, self.folder, **kwargs)
         except (WarmUnavailable, OSError) as reason:
             print(f"xgrl: cold kernel start: {reason}", file=sys.stderr, flush=True)
-            return await super().launch_kernel(cmd, **kwargs)
-        self.pid = self.pgid = self.process.pid
-        self.cwd = kwargs.get("cwd") or os.getcwd()
-        return self.connection_info
+            information = await super().launch_kernel(cmd, **kwargs)
+        else:
+            self.pid = self.pgid = self.process.pid
+            self.cwd = kwargs.get("cwd") or os.getcwd()
+            information = self.connection_info
+        WarmProvisioner.last = self.pid
+        return information
 
     async def cleanup(self, restart: bool = False) -> None:
         """Remove the kernel's folder, unless the kernel is to be restarted."""
@@ -334,6 +339,10 @@ def serve(folder: Path) -> dict[str, Any] | None:
     listener.listen(64)
     born = address.stat().st_ctime_ns
     patience = float(os.environ.get("XGRL_WARM_IDLE", IDLE_SECONDS))
+    # a batch system signals whole jobs: the kernels end by themselves, and then the server
+    told: list[int] = []
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _frame: told.append(number))
     # pidfd (readable at its end): process id, client, folder
     kernels: dict[int, tuple[int, socket.socket, str]] = {}
     idle_since = time.monotonic()
@@ -343,7 +352,7 @@ def serve(folder: Path) -> dict[str, Any] | None:
             return address.stat().st_ctime_ns == born
         return False
 
-    while kernels or (ours() and time.monotonic() - idle_since < patience):
+    while kernels or (ours() and not told and time.monotonic() - idle_since < patience):
         clients = [client for _, client, _ in kernels.values()]
         ready = select.select([listener, *kernels, *clients], [], [], 0.5)[0]
         for pidfd, (pid, client, sockets) in list(kernels.items()):
@@ -365,6 +374,8 @@ def serve(folder: Path) -> dict[str, Any] | None:
                 continue
             if (pid := os.fork()) == 0:
                 os.setsid()
+                for number in (signal.SIGUSR1, signal.SIGTERM):
+                    signal.signal(number, signal.SIG_DFL)
                 # else the server's end of a connection would outlive the server
                 sockets = [listener, client, *(other for _, other, _ in kernels.values())]
                 for descriptor in [*kernels, *(each.detach() for each in sockets)]:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from xgrl.runs.code import KINDS, UNKNOWN
-from xgrl.runs.params import BY_ARM
+from xgrl.runs.params import BY_ARM, OPTIONS
 
 BLOCK = "processor of block "  # so begins a sentence on one; runs of a block are compared
 # parameters that no result depends on, that say which run it is, that a task has of its own
-NO_RESULT = ("outputs", "workers", "keep_encoder", "keep_model")
+NO_RESULT = ("outputs", "workers", "keep_encoder", "keep_model", *OPTIONS)
 CELL = ("intermediate", "arm", "seed", "target")
 BY_TASK = ("steps", "batch_size", "first_steps", "train_from")
 

@@ -83,6 +83,11 @@ Length = Annotated[int, Field(ge=8, le=8192)]  # tokens
 Workers = Annotated[int, Field(ge=1, le=64)]
 Draws = Annotated[int, Field(ge=0, le=100_000)]
 Device = Literal["cpu", "cuda"]
+# of a running job; no result depends on them, and where they are not set no run says so
+OPTIONS, MINUTES = ("checkpoint_minutes", "report_to"), 10.0
+REPORTS = ("tensorboard", "wandb", "mlflow")
+Minutes = Annotated[float, Field(ge=0, exclude_if=lambda given: given == MINUTES)]
+Reports = Annotated[list[Literal[REPORTS]], Field(exclude_if=lambda given: not given)]
 NameOrNone = Annotated[str, StringConstraints(pattern=NAME_OR_NONE)]
 
 # settings that an arm may have of its own
@@ -191,6 +196,8 @@ class Fixed(Closed):
     micro_batch_size: Parts
     memory_mb: Count  # what a job asks a cluster for; 01 asks for half as much again
     runtime_minutes: Count  # longest time a job asks a cluster for
+    checkpoint_minutes: Minutes = MINUTES  # between two checkpoints inside a run; 0 = none
+    report_to: Reports = []  # where a running job's curves are shown
     master_seed: Seed
 
 
@@ -239,6 +246,8 @@ class TrainingJob(Job):
     threads: Workers = 1
     device: Device = "cpu"
     micro_batch_size: Parts = 0
+    checkpoint_minutes: Minutes = MINUTES
+    report_to: Reports = []
     master_seed: Seed = 2005
 
 
@@ -367,7 +376,7 @@ class Study(Closed):
         values: dict[str, Any] = self.model_dump() | n.model_dump() | s.model_dump()
         values |= f.model_dump() | {"workers": f.prepare_workers, "arms": [], "design": {}}
         values |= {"train_from": f.train_from}
-        values |= {"further_retrieval_layers": f.further_retrieval_layers}
+        values |= {key: getattr(f, key) for key in ("further_retrieval_layers", *OPTIONS)}
         values |= wildcards  # the arms of 01: `xgrl.execution.grid.arms_with_texts`
         if notebook == "02_intermediate":
             values |= n.intermediate.flat(values["intermediate"])

@@ -42,6 +42,7 @@ PREDICTION_COLUMNS = {  # none holds text of the data: `gold` and `prediction` a
 }
 COUNTS = ("matched", "predicted", "expected")  # further columns of an F1 over all examples
 SHOWS_TEXTS = "shows-texts"  # tag of a notebook's cells whose outputs hold texts of the data
+CHECKPOINTS = ".checkpoints"  # folder of an unfinished run: `xgrl.training.checkpoints`
 LATER = (".ipynb", ".html")  # what others add to a finished run: the executed notebook, the report
 # beside the run.json of a run that came in a pack, without its weights (`xgrl.report.packs`)
 UNPACKED = "unpacked.json"
@@ -157,7 +158,8 @@ def prepared_folder(study_dir: str | Path) -> Path:
 
 
 def start(folder: str | Path, study: str) -> float:
-    """Begin a run in a folder without ``run.json`` and what a killed run left; returns the second.
+    """Begin a run in a folder without ``run.json`` and what a killed run left, but for its
+    checkpoints; returns the second.
 
     Raises ValueError if the folder holds a run of another study.
     """
@@ -171,7 +173,8 @@ def start(folder: str | Path, study: str) -> float:
         path.unlink()
     (folder / UNPACKED).unlink(missing_ok=True)
     # temporary files of `write`
-    for left_over in [path for path in folder.rglob(".*") if path.name != ".ipynb_checkpoints"]:
+    kept = (".ipynb_checkpoints", CHECKPOINTS)
+    for left_over in [path for path in folder.rglob(".*") if path.name not in kept]:
         if left_over.is_dir() and not left_over.is_symlink():
             shutil.rmtree(left_over, ignore_errors=True)
         else:
@@ -184,7 +187,7 @@ def finish(
     started: float, status: str = "finished", inputs: dict[str, str] | None = None,
     warnings: list[str] | None = None,
 ) -> Path:  # fmt: skip
-    """Write ``run.json``, the last act of a run.
+    """Write ``run.json``, the last act of a run, which needs no checkpoints any more.
 
     folder: the run's folder. phase: prepare, intermediate, target, probe or analysis. parameters:
     the job's complete parameters. metrics: what was measured, JSON-ready; a non-finite number is
@@ -205,7 +208,9 @@ def finish(
         "metrics": metrics, "warnings": warnings or [], "files": _files(Path(folder)),
     }  # fmt: skip
     record = json.loads(json.dumps(record, default=_plain))  # as it will be read
-    return write_json(Path(folder) / "run.json", record | {"sha256": _seal(record)})
+    path = write_json(Path(folder) / "run.json", record | {"sha256": _seal(record)})
+    shutil.rmtree(Path(folder) / CHECKPOINTS, ignore_errors=True)
+    return path
 
 
 class NotFinished(ValueError):

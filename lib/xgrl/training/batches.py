@@ -163,15 +163,17 @@ class JointBatches(Dataset):
     (`mixture`); steps: number of optimiser steps; batch_size: labelled examples a step (windows,
     where examples are cut into them); order: generator of the labelled order; arm_texts: the texts
     beside the labelled ones, None for arms that need none; pad_id: what fills up ``input_ids``;
-    cap: largest size at which a corpus counts in a mixture. Its ``tasks``, ``rows`` and
-    ``arm_rows`` are of each step the task's name, the units of the labelled corpus, and those of
-    the arm's (an empty list where it has no texts).
+    cap: largest size at which a corpus counts in a mixture; stage: of the run, by name. Its
+    ``tasks``, ``rows`` and ``arm_rows`` are of each step the task's name, the units of the labelled
+    corpus, and those of the arm's (an empty list where it has no texts).
     """
 
     def __init__(
         self, labelled: Corpus | Mapping[str, Corpus], steps: int, batch_size: int,
         order: Generator, arm_texts: ArmTexts | None = None, pad_id: int = 0, cap: int = 131_072,
+        stage: str = "train",
     ):  # fmt: skip
+        self.stage = stage
         self.labelled = {"": labelled} if isinstance(labelled, Corpus) else dict(labelled)
         self.arm_texts, self.pad_id, self.arm_rows = arm_texts, pad_id, []
         sizes = {name: len(corpus.ids) for name, corpus in self.labelled.items()}

@@ -162,7 +162,9 @@ def target_batches(
     names = {stage: f"target/{job['target']}/{stage}" for stage in steps}
     size, order, pad_id = job["batch_size"], streams["order"], encoder.config.pad_token_id
     return {
-        stage: JointBatches(prepared.corpus(name), steps[stage], size, order, pad_id=pad_id)
+        stage: JointBatches(
+            prepared.corpus(name), steps[stage], size, order, pad_id=pad_id, stage=stage
+        )
         for stage, name in names.items()
         if steps[stage] and prepared.has(name)
     }

@@ -9,13 +9,18 @@ The loop, the schedule and the devices are `transformers.Trainer`'s. What is add
   discriminator must not shrink the encoder's step;
 * at a few steps the gradients of task and arm are compared (`xgrl.training.diagnostics`);
 * a batch too large for the memory goes through the encoder in parts (`TaskModel.states`), its loss
-  is still that of the whole.
+  is still that of the whole;
+* a long run writes checkpoints of its own and goes on from them (`xgrl.training.checkpoints`).
 """
 
+import math
+import os
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -28,7 +33,9 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from xgrl.models.heads import HEADS
 from xgrl.models.task_model import TaskModel, mixed_precision
+from xgrl.runs import params, records
 from xgrl.training.batches import JointBatches
+from xgrl.training.checkpoints import Checkpoints, ToBeContinued, belonging
 from xgrl.training.diagnostics import gradients
 
 STREAMS = ("head", "order", "dropout", "unlabelled", "arm")
@@ -37,6 +44,7 @@ CURVES = (
     "feature_norm", "task_gradient_norm", "arm_gradient_norm", "gradient_cosine",
 )  # fmt: skip
 MEASURED = 8  # steps of a run at which the gradients of both losses are compared
+SHOWN = 500  # times that a run's curves are shown while it runs, where a study wants that
 
 
 def generators(master_seed: int, *stage: str, seed: int) -> dict[str, np.random.Generator]:
@@ -80,7 +88,11 @@ class Diverged(RuntimeError):
 
 
 class JointTrainer(Trainer):
-    """`transformers.Trainer` on ready-made batches; keeps curves, stops at infinite loss."""
+    """`transformers.Trainer` on ready-made batches from `start` on; keeps curves, stops at infinite
+    loss.
+    """
+
+    start = 0
 
     def __init__(self, *args, clip: float, learning_rates: dict[str, float], **kwargs):
         super().__init__(*args, **kwargs)
@@ -90,7 +102,8 @@ class JointTrainer(Trainer):
         self.measured = set(measured)
 
     def get_train_dataloader(self) -> DataLoader:
-        return DataLoader(self.train_dataset, batch_size=None, shuffle=False)
+        rest = range(self.start, len(self.train_dataset))
+        return DataLoader(self.train_dataset, batch_size=None, sampler=rest)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         rates = {name: lr for name, lr in self.learning_rates.items() if self.weights[name]}
@@ -123,6 +136,18 @@ class JointTrainer(Trainer):
                 raise Diverged(f"the gradient's norm is {norm.item()} at step {step}")
         return loss
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Show also what the last step's curves say, all rates, steps a second, time left."""
+        done = self.state.global_step - self.start
+        if start_time and done:
+            rates = zip(self.learning_rates, self.optimizer.param_groups, strict=False)
+            logs |= {f"learning_rate_{name}": group["lr"] for name, group in rates}
+            logs |= {k: v for k, v in self.curves[-1].items() if k != "step" and math.isfinite(v)}
+            speed = done / (time.time() - start_time)
+            logs["steps_per_second"] = speed
+            logs["minutes_left"] = (self.state.max_steps - self.state.global_step) / speed / 60
+        super().log(logs, start_time)
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -144,7 +169,8 @@ def fit(
     ``warmup`` (share of the steps with rising rate), ``max_grad_norm`` (clipping of encoder and
     head together, and of the arm's modules), ``device`` ("cpu", the default, or "cuda", there with
     bfloat16 where that loses nothing) and ``micro_batch_size`` (see `TaskModel.states`; 0, the
-    default, for all).
+    default, for all). Where it is the job of a run (``outputs``), also ``checkpoint_minutes`` and
+    ``report_to``. Raises `ToBeContinued` after a signal that asked for a checkpoint and an end.
     """
     device = job.get("device", "cpu")
     if device == "cuda" and not torch.cuda.is_available():
@@ -152,14 +178,15 @@ def fit(
     model.micro_batch_size = job.get("micro_batch_size", 0)
     rates = {"encoder": job["learning_rate"], "head": job["head_learning_rate"]}
     rates["arm"] = job.get("discriminator_learning_rate", 0.0)
+    stage = getattr(data, "items", data).stage  # also of batches that are watched
+    reports = _shown(job, stage)
     with tempfile.TemporaryDirectory() as folder:
         seed = int(dropout.integers(2**63 - 1)) % 2**32
         arguments = TrainingArguments(  # `JointTrainer` clips
             output_dir=folder, max_steps=len(data), weight_decay=job["weight_decay"], seed=seed,
             warmup_steps=round(job["warmup"] * len(data)), lr_scheduler_type="linear",
             max_grad_norm=0.0, use_cpu=device == "cpu", dataloader_pin_memory=device != "cpu",
-            report_to="none", save_strategy="no", logging_strategy="no", disable_tqdm=True,
-            remove_unused_columns=False,
+            save_strategy="no", disable_tqdm=True, remove_unused_columns=False, **reports,
         )  # fmt: skip
         limits = {"clip": job["max_grad_norm"], "learning_rates": rates}
         trainer = JointTrainer(model=model, args=arguments, train_dataset=data, **limits)
@@ -167,11 +194,45 @@ def fit(
         # one GPU a job: a batch is one, not to be split over several
         trainer.args._n_gpu = min(1, trainer.args.n_gpu)
         torch.manual_seed(seed)
-        diverged, started = None, time.perf_counter()
+        diverged, earlier, started = None, 0.0, time.perf_counter()
+        minutes, kept = job.get("checkpoint_minutes", params.MINUTES), None
+        if minutes and "outputs" in job:
+            belongs = belonging(model, getattr(data, "items", data), job, seed)
+            folder = _folder(job) / records.CHECKPOINTS
+            kept = Checkpoints(folder, stage, minutes, belongs, trainer.curves)
+            trainer.start, earlier = kept.step, kept.seconds
+            trainer.add_callback(kept)
         try:
-            trainer.train()
+            with kept.listening() if kept else nullcontext():
+                trainer.train()
         except Diverged as error:
             diverged = str(error)
     model.eval()
-    seconds = time.perf_counter() - started
+    if kept and kept.asked and not diverged:
+        after = f"{kept.asked} came, training ended after step {len(trainer.curves)} of {len(data)}"
+        raise ToBeContinued(f"to be continued: {after}; run it again to go on from there")
+    seconds = earlier + time.perf_counter() - started
     return Fit(pd.DataFrame(trainer.curves).reindex(columns=CURVES), diverged, seconds)
+
+
+def _folder(job: Mapping[str, Any]) -> Path:
+    """The folder of the run that a job of 02 or 03 is."""
+    keys = {key: job[key] for key in ("intermediate", "arm", "seed", "target") if key in job}
+    phase = "target" if "target" in job else "intermediate"
+    return records.run_folder(job["outputs"], job["study"], phase, **keys)
+
+
+def _shown(job: Mapping[str, Any], stage: str) -> dict[str, Any]:
+    """Arguments that have a stage's curves shown where the study wants them, in
+    ``outputs/<study>/tensorboard`` or by the run's name.
+    """
+    if not job.get("report_to"):
+        return {"report_to": "none", "logging_strategy": "no"}
+    root = Path(job["outputs"], job["study"])
+    name = (_folder(job) / stage).relative_to(root)
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(root / "tensorboard" / name)
+    for project in ("WANDB_PROJECT", "MLFLOW_EXPERIMENT_NAME"):
+        os.environ.setdefault(project, job["study"])
+    every = max(1, job["steps"] // SHOWN)
+    about = {"run_name": str(name), "logging_steps": every, "logging_first_step": True}
+    return about | {"report_to": job["report_to"], "logging_strategy": "steps"}
