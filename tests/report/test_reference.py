@@ -120,5 +120,15 @@ def test_publish_copies_the_analysis_and_every_record_and_verify_compares_bytes(
     reference.publish(study, tmp_path / "again")
     published = (tmp_path / "reference/runs.json").read_bytes()
     assert (tmp_path / "again/runs.json").read_bytes() == published
+    # packs are, and of 01 what they hold of it where it has not run here
+    records.write_json(study / "unpacked/prepared/run.json", {"schema": 3})
+    records.write_bytes(study / "packs/t.none.seed-0.tar.gz", b"packed")
+    reference.publish(study, tmp_path / "packs")
+    assert (tmp_path / "packs/packs/t.none.seed-0.tar.gz").read_bytes() == b"packed"
+    published = json.loads((tmp_path / "packs/runs.json").read_text())
+    assert published["prepared"] == {"schema": 3} and len(published) == 2
+    records.write_json(study / "prepared/run.json", {"schema": 4})
+    assert reference.run_records(study)["prepared"] == {"schema": 4}
+    assert len(reference.run_records(study)) == 3  # with the run beside
     (run / "predictions.parquet").write_bytes(b"two")
     assert reference.verify_predictions(study, tmp_path / "reference") == (0, 1)

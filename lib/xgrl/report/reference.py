@@ -54,10 +54,16 @@ def verify_verdict(study_dir: str | Path, reference_dir: str | Path) -> pd.DataF
 
 
 def run_records(study_dir: str | Path) -> dict[str, dict[str, Any]]:
-    """Every ``run.json`` by the run's folder, with the sha256 of its predictions, if any."""
-    runs = {}
+    """Every ``run.json`` by the run's folder, with the sha256 of its predictions, if any; where 01
+    has not run here, what packs hold of it.
+    """
+    runs, home = {}, records.prepared_folder(Path(study_dir))
     for path in sorted(Path(study_dir).rglob("run.json")):
-        run = runs[str(path.parent.relative_to(study_dir))] = json.loads(path.read_bytes())
+        folder = path.parent.relative_to(study_dir)
+        if folder.parts[0] == "unpacked" and path.parent != home:
+            continue
+        name = "prepared" if path.parent == home else str(folder)
+        run = runs[name] = json.loads(path.read_bytes())
         predictions = path.with_name("predictions.parquet")
         if predictions.exists():
             run[DIGEST] = records.hash_file(predictions)
@@ -74,7 +80,8 @@ def verify_predictions(study_dir: str | Path, reference_dir: str | Path) -> tupl
 
 
 def publish(study_dir: str | Path, reference_dir: str | Path) -> None:
-    """Copy the analysis (notebook, report, results, figures) and runs.json as the reference.
+    """Copy the analysis (notebook, report, results, figures), runs.json and the packs, if there are
+    some, as the reference.
 
     Raises ValueError where the study has no finished report.
     """
@@ -89,3 +96,5 @@ def publish(study_dir: str | Path, reference_dir: str | Path) -> None:
     left = json.loads((analysis / "summary.json").read_bytes()).get("beside", [])
     runs = {name: run for name, run in run_records(study_dir).items() if name not in left}
     records.write_json(Path(reference_dir) / "runs.json", runs)
+    for pack in sorted((Path(study_dir) / "packs").glob("*.tar.gz")):
+        records.write_bytes(Path(reference_dir) / "packs" / pack.name, pack.read_bytes())
