@@ -36,9 +36,8 @@ def locked() -> dict[str, str]:
 def test_conda_and_make_install_the_same():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     (pip,) = [d["pip"] for d in conda if isinstance(d, dict)]
-    (recipe,) = [
-        line for line in (ROOT / "Makefile").read_text().splitlines() if "pip install" in line
-    ]
+    lines = (ROOT / "Makefile").read_text().splitlines()
+    (recipe,) = [line for line in lines if line.startswith("INSTALL") and "pip install" in line]
     assert pip == ["-r requirements.txt", "-c requirements.lock", "-e ."]
     assert recipe.strip().endswith(" ".join(pip))
     assert not [
