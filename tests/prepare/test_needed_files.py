@@ -158,7 +158,13 @@ fixed: {sources: [files]}
 def test_the_command_prints_one_table_and_ends_with_2(folder, root, tmp_path, monkeypatch, capsys):
     (tmp_path / "mine.yaml").write_text(STUDY)
     files = [str(root / "params/base.yaml"), str(tmp_path / "mine.yaml")]
-    assert check_data.main(files) == 2 and "XGRL_DATA" in capsys.readouterr().err
+    assert check_data.main(files) == 2
+    said = capsys.readouterr().err
+    assert "XGRL_DATA; it holds for study mine:" in said
+    rows = [line.split("  ") for line in said.splitlines()]
+    (panx,) = [row for row in rows if row[0] == "panx" and "test" in row]
+    assert panx[-1].strip() == "en de" and any("mmner" in cell for cell in panx)
+    assert "unlabelled" in said and "tatoeba.deu-eng.deu" in said
     monkeypatch.setenv("XGRL_DATA", str(folder))
     assert check_data.main(files) == 0
     assert "study mine: all 10 splits and languages" in capsys.readouterr().out

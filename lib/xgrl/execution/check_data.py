@@ -22,19 +22,26 @@ def check(files: list[str]) -> str:
     # a second to import
     from xgrl.execution.execute import check_study
     from xgrl.execution.grid import arms_with_texts, parameters_of_runs
-    from xgrl.prepare.needed_files import COLUMNS, folder_of, needed, wrong_files
+    from xgrl.prepare.needed_files import COLUMNS, all_files, folder_of, needed, wrong_files
 
     study = check_study(config)
     runs = (name for name in parameters_of_runs(study) if name != "prepared")
     if all(Path(study.outputs, study.study, name, "run.json").exists() for name in runs):
         return f"study {study.study}: all of its runs have finished, none reads any more"
     job = study.job("01_prepare", arms=arms_with_texts(study))
-    folder, wrong = folder_of(job), wrong_files(job)
-    if wrong:
-        rows = [COLUMNS, *wrong]
+    try:
+        folder, rows = folder_of(job), []
+    except ValueError as error:
+        heading, rows = f"{error}; it holds for study {study.study}:", [*all_files(job)]
+        columns = ("task", "split", COLUMNS[3], "files of the first language", "languages")
+    if not rows:
+        heading, rows = f"files of study {study.study} in {folder}:", wrong_files(job)
+        columns = COLUMNS
+    if rows:
+        rows = [columns, *rows]
         widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
         lines = ["  ".join(map(str.ljust, row, (*widths, 0))) for row in rows]
-        raise ValueError("\n".join([f"files of study {study.study} in {folder}:", *lines]))
+        raise ValueError("\n".join([heading, *lines]))
     there = sum(what.task != "parallel" for what in needed(job))
     return f"study {study.study}: all {there} splits and languages are in {folder}"
 

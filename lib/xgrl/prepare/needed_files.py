@@ -79,6 +79,18 @@ def _needed(job: Job) -> Iterator[Needed]:
                 yield Needed(text, "train", language)
 
 
+def all_files(job: Job) -> Iterator[tuple[str, ...]]:
+    """A row for each split of a task that the folder must hold: task, split, where it can be had,
+    the files of its first language, and its languages.
+    """
+    splits: dict[tuple[str, str], list[str]] = {}
+    for what in needed(job):
+        splits.setdefault((what.task, what.split), []).append(what.language)
+    for (task, split), languages in splits.items():
+        names = [" or ".join(names) for _, names in wanted_files(task, languages[0], split)]
+        yield task, split, WHERE.get(task, ""), ", ".join(names), " ".join(languages)
+
+
 def folder_of(job: Job) -> Path:
     """The folder of the "files" source; ValueError where none is named or it is not there."""
     folder = data_folder(job["path"])
