@@ -47,6 +47,8 @@ class Job:
         return subprocess.Popen(
             command, cwd=ROOT, env=self.environment | options, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            # in a shell's background job it is ignored, and whatever is started inherits that
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
     def until_checkpoint(self, process: subprocess.Popen) -> None:
