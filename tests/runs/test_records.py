@@ -226,3 +226,27 @@ def test_a_notebook_shows_what_is_missing_without_a_traceback(tmp_path, capsys):
     assert (
         shown.count("make smoke") == 2 and "Traceback" not in shown and len(shown.splitlines()) == 2
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "flags", "kind"),
+    [
+        ("1", "fpu avx avx2 bmi1", "AMD EPYC (family 25, model 1, vectors avx2)"),
+        ("17", "avx2 avx512f avx512dq", "AMD EPYC (family 25, model 17, vectors avx512f)"),
+    ],
+)
+def test_processors_of_one_name_are_told_apart(monkeypatch, model, flags, kind):
+    lines = (
+        "cpu family\t: 25",
+        f"model\t\t: {model}",
+        "model name\t: AMD EPYC",
+        f"flags\t\t: {flags}",
+    )
+
+    def information(path, name):
+        return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
+
+    monkeypatch.setattr(records, "_proc", information)
+    assert records._processor() == kind
+    lines = ()
+    assert "(" not in records._processor() and records._processor()

@@ -356,8 +356,15 @@ def _versions() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The processor's name: equal bits are promised on one kind of it only."""
-    return _proc("/proc/cpuinfo", "model name") or platform.processor() or "unknown"
+    """The processor's kind: equal bits are promised on one only. A virtual machine may have the
+    same name ("AMD EPYC") on two, so that model and widest vectors stand beside it.
+    """
+    info = functools.partial(_proc, "/proc/cpuinfo")
+    widest = [name for name in ("avx512f", "avx2") if name in info("flags").split()][:1]
+    beside = {"family": info("cpu family"), "model": info("model\t"), "vectors": "".join(widest)}
+    kind = ", ".join(f"{key} {value}" for key, value in beside.items() if value)
+    name = info("model name") or platform.processor() or "unknown"
+    return f"{name} ({kind})" if kind else name
 
 
 def _installed() -> str:
