@@ -80,9 +80,7 @@ def _needed(job: Job) -> Iterator[Needed]:
 
 
 def all_files(job: Job) -> Iterator[tuple[str, ...]]:
-    """A row for each split of a task that the folder must hold: task, split, where it can be had,
-    the files of its first language, and its languages.
-    """
+    """By task and split of what the folder must hold: where, the first language's files, all."""
     splits: dict[tuple[str, str], list[str]] = {}
     for what in needed(job):
         splits.setdefault((what.task, what.split), []).append(what.language)

@@ -193,8 +193,8 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     found = audit(frame, unfinished, cells, beside, lost, differing)
     average = planned.scientific.average if planned else "targets"
     layers_beside = pd.concat(further, ignore_index=True) if further else pd.DataFrame()
-    last = tuple(beside), average, provenance, layers_beside
-    return Study(folder.name, folder, *tidy, found, *last)
+    tidy = (*tidy, found, tuple(beside), average, provenance, layers_beside)
+    return Study(folder.name, folder, *tidy)
 
 
 def refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> None:

@@ -335,8 +335,6 @@ class Study(Closed):
     def _contradictions(self) -> Iterator[str]:
         """What no type says: one sentence for each value that does not go with the others."""
         s, n, f = self.scientific, self.nuisance, self.fixed
-        if len({*f.further_retrieval_layers}) != len(f.further_retrieval_layers):
-            yield f"fixed.further_retrieval_layers: {f.further_retrieval_layers} names one twice"
         distinct = "intermediate arms targets languages unlabelled_languages seeds probe_arms"
         for key, values in ((k, v) for k in distinct.split() for v in each(getattr(s, k))):
             if len(set(values)) != len(values):
@@ -358,8 +356,8 @@ class Study(Closed):
                 given = getattr(getattr(n, stage), key)
                 if missing := [t for t in tasks if t not in given and "default" not in given]:
                     yield f"nuisance.{stage}.{key}: nothing for {missing} and no 'default'"
-        if f.retrieval_layer in f.further_retrieval_layers:
-            yield f"fixed.further_retrieval_layers: {f.retrieval_layer} is retrieval_layer itself"
+        if len({f.retrieval_layer, *(beside := f.further_retrieval_layers)}) <= len(beside):
+            yield f"fixed.further_retrieval_layers: {beside} names one twice, or retrieval_layer"
         if f.path and not any("files" in sources for sources in each(f.sources)):
             reason = "only source 'files' reads a folder; name it among fixed.sources"
             yield f"fixed.path={f.path!r}: {reason}"

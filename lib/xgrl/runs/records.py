@@ -356,9 +356,7 @@ def _versions() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The processor's kind: equal bits are promised on one only. A virtual machine may have the
-    same name ("AMD EPYC") on two, so that model and widest vectors stand beside it.
-    """
+    """The processor's kind: equal bits are promised on one only, and two may have one name."""
     info = functools.partial(_proc, "/proc/cpuinfo")
     widest = [name for name in ("avx512f", "avx2") if name in info("flags").split()][:1]
     beside = {"family": info("cpu family"), "model": info("model\t"), "vectors": "".join(widest)}
