@@ -30,15 +30,14 @@ def check(files: list[str]) -> str:
         return f"study {study.study}: all of its runs have finished, none reads any more"
     job = study.job("01_prepare", arms=arms_with_texts(study))
     try:
-        folder, rows = folder_of(job), []
+        folder = folder_of(job)
     except ValueError as error:
-        heading, rows = f"{error}; it holds for study {study.study}:", [*all_files(job)]
         columns = ("task", "split", COLUMNS[3], "files of the first language", "languages")
-    if not rows:
-        heading, rows = f"files of study {study.study} in {folder}:", wrong_files(job)
-        columns = COLUMNS
-    if rows:
-        rows = [columns, *rows]
+        heading, rows = f"{error}; it holds for study {study.study}:", [columns, *all_files(job)]
+    else:
+        heading = f"files of study {study.study} in {folder}:"
+        rows = [COLUMNS, *wrong_files(job)]
+    if rows[1:]:
         widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
         lines = ["  ".join(map(str.ljust, row, (*widths, 0))) for row in rows]
         raise ValueError("\n".join([heading, *lines]))

@@ -107,9 +107,8 @@ def by_group(study: Study, arms: tuple[str, str], margin: float) -> dict[str, pd
 def retrieval_layers(study: Study, arms: tuple[str, str], margin: float) -> pd.DataFrame:
     """Two arms compared on plain retrieval, read from each layer that the study reads.
 
-    A row a layer, those trained last at the end: layer (-1: the last), what counts in the averages,
-    then `stats.family`'s columns (Holm over the layers) and none's percent. Empty where retrieval
-    is read from one layer only.
+    A row a layer (-1: the last): whether it counts in the averages, `stats.family`'s columns (Holm
+    over the layers), none's percent. Empty where retrieval is read from one layer only.
     """
     further = study.further_layers
     if not len(further):

@@ -10,6 +10,11 @@ FINISHED = "every run finished"
 KEYS = ["intermediate", "arm", "target", "seed"]
 
 
+def first_three(sentences: Sequence[str]) -> str:
+    """The first three sentences in one, and how many more there are."""
+    return "; ".join(sentences[:3]) + (f"; and {len(sentences) - 3} more" if sentences[3:] else "")
+
+
 def audit(
     runs: pd.DataFrame,
     unfinished: list[str],
@@ -62,9 +67,8 @@ def audit(
         ("no run diverged (a diverged run is kept)", f"{diverged} diverged", not diverged),
         ("arms of a block on the same device", *same_device(runs)),
     ]
-    said = "; ".join(differing[:3]) + (f"; and {len(differing) - 3} more" if differing[3:] else "")
     same = "the same code, versions and parameters in all runs"
-    rows.append((same, said or f"{len(runs)} runs", not said))
+    rows.append((same, first_three(differing) or f"{len(runs)} runs", not differing))
     kinds = [f"{kind} in {n} runs" for kind, n in runs.processor.value_counts().items()]
     rows.append(("processors (one kind in a block)", ", ".join(kinds), True))
     for column in ("device", "threads"):

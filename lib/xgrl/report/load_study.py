@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xgrl.execution.grid import parameters_of_runs
-from xgrl.report.completeness import KEYS, audit
+from xgrl.report.completeness import KEYS, audit, first_three
 from xgrl.runs import records
 from xgrl.runs.differences import BLOCK, NO_RESULT, differences, processor
 from xgrl.runs.params import BY_ARM, load_study
@@ -206,7 +206,7 @@ def refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> N
         for name in finished
     }
     if other := [f"{name} ({', '.join(found)})" for name, found in differ.items() if found]:
-        first = "; ".join(other[:3]) + (f"; and {len(other) - 3} more" if other[3:] else "")
+        first = first_three(other)
         found = f"{folder}: found runs with other parameters than the study file's: {first}"
         raise ValueError(f"{found}; delete their run.json and say make study again")
 

@@ -372,9 +372,8 @@ class Study(Closed):
         """
         s, n, f = self.scientific, self.nuisance, self.fixed
         values: dict[str, Any] = self.model_dump() | n.model_dump() | s.model_dump()
-        values |= f.model_dump() | {"workers": f.prepare_workers, "arms": [], "design": {}}
-        values |= {"train_from": f.train_from}
-        values |= {key: getattr(f, key) for key in ("further_retrieval_layers", *OPTIONS)}
+        # whole, also what a dump leaves out where it is not set
+        values |= dict(f) | {"workers": f.prepare_workers, "arms": [], "design": {}}
         values |= wildcards  # the arms of 01: `xgrl.execution.grid.arms_with_texts`
         if notebook == "02_intermediate":
             values |= n.intermediate.flat(values["intermediate"])
