@@ -17,7 +17,8 @@ language back, and 04 measures how much of it. Heads that read a text's mean get
 heads that read tokens that of tokens, each with its text's label. Retrieval without training: the
 map of the means of the layer that searches.
 
-Hyperparameters: none. S is estimated without shrinkage (texts far outnumber H or tokens do).
+Hyperparameters: none. S is estimated without shrinkage: Ledoit and Wolf's changes nothing at 2,700
+texts. What is left on other texts is the sampling error of the languages' means.
 
 Source: Belrose et al. 2023, "LEACE: Perfect linear concept erasure in closed form" (NeurIPS, arXiv
 2306.03819), theorem 4.3; `concept-erasure` is the authors' code.

@@ -28,6 +28,7 @@ the same sentences, and seen: is it one of the languages that discriminators wer
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -105,13 +106,12 @@ def erased(
     """
     if arm_spec(job["arm"]).erases:
         start, checkpoint = starting_point(job, prepared)
-        encoder = start.encoder(checkpoint)
-        for stage in ("intermediate", "fine-tuned")[: len(features) - 1]:
-            tokens = False
-            if stage == "fine-tuned":
-                tokens = not HEADS[prepared.head(job["probe_target"])[0]].pooled
-            x = features[stage][-1]
-            x[:] = fit_erasure(start, encoder, tokens=tokens).vectors(x)
+        fit = cache(partial(fit_erasure, start, start.encoder(checkpoint), -1))  # once for both
+        pooled = {"intermediate": True}
+        if target := job["probe_target"]:
+            pooled["fine-tuned"] = HEADS[prepared.head(target)[0]].pooled
+        for stage, means in pooled.items():
+            features[stage][-1] = fit(not means).vectors(features[stage][-1])
     return features
 
 
