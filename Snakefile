@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from xgrl.arms import arm_spec, method_of
+from xgrl.arms import checkpoint_of, method_of
 from xgrl.execution.execute import check_dates, check_notebook, check_study
 from xgrl.execution.grid import arms_with_texts, grid, lacking_weights, runs_of_part, shared_models
 from xgrl.execution.placement import check_cores
@@ -87,7 +87,7 @@ def read_in_training(wildcards):
 def checkpoint_run(wildcards):
     """The run whose checkpoint a target starts from; none for the public encoder."""
     task, _, arm = wildcards.checkpoint.partition(".")
-    return run_of("intermediate", task, arm_spec(arm).checkpoint or arm, seed=wildcards.seed) if arm else []
+    return run_of("intermediate", task, checkpoint_of(arm), seed=wildcards.seed) if arm else []
 
 
 def tested_run(wildcards):
@@ -119,7 +119,8 @@ CONTENTS = {
     for task, arm, _ in RUNS.intermediate
     for file in contents("intermediate", tasks=mixture_parts(task, S.intermediate), arm=arm)
 }
-CONTENTS = sorted(CONTENTS.union(contents("probe"), *(contents("target", target=name) for name in S.targets)))
+CONTENTS |= {file for name, _, arm, _ in RUNS.target for file in contents("target", target=name, arm=arm)}
+CONTENTS = sorted(CONTENTS.union(contents("probe")))
 for sentence in RUNS.left_out:
     print(f"left out: {sentence}", file=sys.stderr)
 
@@ -190,7 +191,7 @@ rule intermediate:
 
 rule target:
     input:
-        lambda w: contents("target", target=w.target),
+        lambda w: contents("target", target=w.target, arm=w.checkpoint.partition(".")[2] or "none"),
         checkpoint_run,
         tested_run,
     output:
@@ -211,8 +212,8 @@ rule target:
 
 rule probe:
     input:
-        contents("probe"),
-        f"{ROOT}/intermediate/{{intermediate}}/{{arm}}/seed-{{seed}}/run.json",
+        lambda w: contents("probe", arm=w.arm),
+        lambda w: run_of("intermediate", w.intermediate, checkpoint_of(w.arm), seed=w.seed),
         fine_tuned,
     output:
         f"{ROOT}/probe/{{intermediate}}/{{arm}}/seed-{{seed}}/run.json",

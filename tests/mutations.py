@@ -137,6 +137,18 @@ FAULTS = {
         "vectors - vectors.mean(1, keepdims=True)",
         ("arms/test_arms.py",),
     ),
+    "language erased without whitening back": Fault(
+        "arms/leace.py",
+        "basis.T * root @ vectors.T",
+        "basis.T / root @ vectors.T",
+        ("arms/test_leace.py",),
+    ),
+    "the most likely translation is any but its own": Fault(
+        "arms/alignment.py",
+        "repeated & (own[:, None] != own)",
+        "repeated | (own[:, None] == own)",
+        ("arms/test_alignment.py",),
+    ),
     "right and wrong translations swapped": Fault(
         "arms/lexical.py",
         "relu(margin + negative - right)",

@@ -25,6 +25,7 @@ from xgrl.arms import (
     arm_spec,
     arms_in_order,
     check_encoder,
+    checkpoint_of,
     method_of,
     refusal,
     robust,
@@ -361,7 +362,7 @@ def test_centring_takes_the_languages_mean_away():
 # The table
 
 
-@pytest.mark.parametrize("name", ["none", "centring"])
+@pytest.mark.parametrize("name", ["none", "centring", "leace-dann"])
 def test_arms_that_train_nothing(name):
     with pytest.raises(ValueError, match="allowed: standard"):
         arm_class(name)
@@ -381,6 +382,17 @@ def test_variants_belong_to_the_longest_name_that_fits():
     assert arm_spec("dann-tokens") is ARMS["dann"] and arm_class("dann-tokens") is arm_class("dann")
 
 
+@pytest.mark.parametrize(
+    ("arm", "checkpoint"),
+    [
+        ("dann", "dann"), ("dann-0.01", "dann-0.01"), ("none", "none"), ("leace", "standard"),
+        ("leace-dann", "dann"), ("centring-dann-0.01", "dann-0.01"),
+    ],
+)  # fmt: skip
+def test_an_arm_that_trains_nothing_takes_the_checkpoint_that_it_names(arm, checkpoint):
+    assert checkpoint_of(arm) == checkpoint
+
+
 def test_every_arm_of_the_table_exists_and_explains_itself():
     assert list(arm_classes()) == TRAINED
     for name, spec in ARMS.items():
@@ -388,7 +400,7 @@ def test_every_arm_of_the_table_exists_and_explains_itself():
             assert issubclass(arm_class(name), Arm)
         if made := arm_class(name) if spec.trains else spec.vectors:
             assert "Source" in sys.modules[made.__module__].__doc__ or name == "standard"
-        assert bool(spec.vectors) == bool(spec.checkpoint)
+        assert (bool(spec.vectors) or spec.erases) == bool(spec.checkpoint)
 
 
 def test_arms_are_refused_for_what_they_cannot_serve():

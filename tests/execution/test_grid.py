@@ -146,6 +146,24 @@ def test_seeds_by_arm_ask_for_a_part_of_the_grid():
     }
 
 
+def test_arms_that_train_nothing_take_the_checkpoints_that_they_name():
+    arms = ["standard", "dann", "leace", "leace-dann", "centring-dann"]
+    s = {"arms": arms, "probe_arms": ["leace-dann"], "probe_seeds": [0], "probe_target": "intent"}
+    found = grid(study(scientific=s | {"targets": ["intent", "emoji-names"]}))
+    assert {arm for _, arm, _ in found.intermediate} == {"standard", "dann"}
+    assert {arm for _, arm, _ in found.probe} == {"leace-dann"}
+    reached = {arm: {name for name, _, a, _ in found.target if a == arm} for arm in arms}
+    assert reached.pop("centring-dann") == {"emoji-names"}
+    assert all(names == {"intent", "emoji-names"} for names in reached.values())
+
+
+def test_an_arm_serves_no_task_that_the_arm_of_its_checkpoint_cannot_serve():
+    both = {"intermediate": ["qa", "sarcasm"], "targets": ["qa", "intent"], "languages": []}
+    arms = {"arms": ["standard", "dann", "cdan", "leace-cdan"], "probe_arms": []}
+    found = grid(study("laptop", scientific=both | arms))
+    assert {task for _, task, arm, _ in found.target if arm == "leace-cdan"} == {"sarcasm"}
+
+
 def test_an_arm_has_no_seed_that_its_checkpoints_lack():
     arms = {"arms": ["standard", "dann", "centring"], "probe_arms": []}
     seeds = {"default": [0, 1], "centring": [0, 1, 2]}
@@ -174,6 +192,21 @@ def test_an_arm_has_no_seed_that_its_checkpoints_lack():
         (
             {"scientific": {"arms": ["standard", "centring"], "treatment": "centring"}},
             "'intent' has none",
+        ),
+        (
+            {"scientific": {"arms": ["standard", "dann", "leace-dan"]}},
+            "checkpoints of 'dan', which is not among the arms that train; these are: standard",
+        ),
+        ({"scientific": {"arms": ["standard", "dann", "leace-leace", "leace"]}}, "that train"),
+        (
+            {
+                "scientific": {
+                    "arms": ["standard", "dann", "centring"],
+                    "targets": ["intent", "emoji-names"],
+                    "probe_arms": ["centring"],
+                }
+            },
+            "has the features of 'standard'",
         ),
         ({"nuisance": {"lambda_max": {"dan": 0.1}}}, "unknown arm 'dan'; did you mean 'dann'"),
         ({"nuisance": {"domains": {"dann": "both"}}}, "binary"),

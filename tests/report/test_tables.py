@@ -192,6 +192,28 @@ def test_the_last_layer_is_that_of_unfinished_encoders_and_maps_are_of_one_seed_
     assert not len(tables.last_layer(bare)) and not len(tables.first_maps(bare, ["dann"]))
 
 
+def test_relearned_language_is_the_mean_change_over_blocks_that_were_probed_twice(study):
+    before = study.probes[(study.probes.stage == "intermediate") & (study.probes.arm != "none")]
+    last = before.layer == before.layer.max()
+    changes = before[last & (before.arm == "dann")].reset_index(drop=True).index + 1.0
+    after = before[before.arm == "dann"].assign(stage="fine-tuned")
+    after.loc[last, "accuracy"] += changes.to_numpy()  # 1, 2, ... in the last layer alone
+    after.loc[~last, "accuracy"] += 50
+    public = before[before.arm == "dann"].assign(stage="public", accuracy=0.0)
+    probes = pd.concat([before, after, public], ignore_index=True)
+    table = tables.relearned(dataclasses.replace(study, probes=probes))
+    assert list(table.index) == ["dann"]  # no other arm was probed after fine-tuning
+    row, n = table.loc["dann"], len(changes)
+    assert n > 1 and row.blocks == n and row.change == pytest.approx((n + 1) / 2)
+    assert row.after - row.before == pytest.approx(row.change)
+    expected = stats.t_interval(changes.to_numpy())
+    assert (row.change, row.low, row.high) == pytest.approx(expected)
+    shown = tables.formatted(table, missing="not estimable").data
+    assert "dann" in shown and "blocks" in shown
+    for probes in (before, before[:0]):  # nothing was probed after fine-tuning
+        assert not len(tables.relearned(dataclasses.replace(study, probes=probes)))
+
+
 # What a data folder says of its test sets stands beside every number of theirs
 
 

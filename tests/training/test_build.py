@@ -8,11 +8,12 @@ import torch
 from safetensors.torch import save_model
 
 from small_study import prepare
-from xgrl.evaluation import predict
+from xgrl.evaluation import predict, readout
 from xgrl.models.split import Chain
 from xgrl.prepare.folder import Prepared
 from xgrl.runs import params, records
-from xgrl.training import build
+from xgrl.training import build, erasure, trainer
+from xgrl.training.batches import hidden_batches
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +134,42 @@ def test_a_target_starts_from_its_arm_s_checkpoint(prepared):
         own, checkpoint = build.starting_point(job | {"arm": "centring"}, prepared)
         assert checkpoint == run / "checkpoint" and own.cached is not changed
     assert build.starting_point(target(prepared, "intent"), prepared) == (prepared, None)
+
+
+def test_language_is_erased_between_encoder_and_head(prepared, monkeypatch):
+    """By a map that is fitted before training and does not move in it; other arms have none."""
+    monkeypatch.setattr(build, "starting_point", lambda job, prepared: (prepared, None))
+    names = {"intermediate": "sarcasm", "seed": 3}
+    jobs = {a: target(prepared, "intent", arm=a, **names) for a in ("standard", "leace")}
+    standard, leace = (build.build_target(job, prepared) for job in jobs.values())
+    extra = set(leace.model.state_dict()) - set(standard.model.state_dict())
+    assert extra == {"erasure.mean", "erasure.down", "erasure.up"}
+    heads = zip(standard.model.head.parameters(), leace.model.head.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in heads)
+    unlabelled = prepared.corpus("unlabelled")
+
+    def between_means(model):
+        x, y = readout.features(model, unlabelled).astype(float), unlabelled.labels
+        return np.abs([x[y == k].mean(0) - x.mean(0) for k in range(4)]).max()
+
+    assert between_means(leace.model) < 1e-4 < 0.01 < between_means(standard.model)
+    change = erasure.retrieval_change("leace", prepared, leace.encoder)
+    found = change(readout.features(standard.model, unlabelled))
+    np.testing.assert_allclose(found, readout.features(leace.model, unlabelled), atol=1e-4)
+    before = leace.model.erasure.down.clone()
+    trainer.fit(leace.model, leace.stages["train"], jobs["leace"], leace.streams["dropout"])
+    assert torch.equal(leace.model.erasure.down, before)
+    assert between_means(leace.model) > 1e-4  # the encoder has moved
+
+
+def test_heads_that_read_tokens_get_the_map_of_tokens(prepared, monkeypatch):
+    monkeypatch.setattr(Prepared, "head", lambda self, task: ("tagging", 3))
+    job = target(prepared, "intent", arm="leace", intermediate="sarcasm")
+    streams = trainer.generators(2005, "sarcasm", "intent", seed=0)
+    model = build.target_model(job, prepared, prepared.encoder(), streams)
+    unlabelled, x, y = prepared.corpus("unlabelled"), [], []
+    for rows, hidden, mask in hidden_batches(model, unlabelled):
+        x.append(hidden[mask == 1].numpy())
+        y.append(np.repeat(unlabelled.labels[rows], mask.sum(1)))
+    x, y = np.concatenate(x).astype(float), np.concatenate(y)
+    assert np.abs([x[y == k].mean(0) - x.mean(0) for k in range(4)]).max() < 1e-4

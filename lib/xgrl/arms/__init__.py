@@ -5,7 +5,9 @@ An arm is an object that adds a term to the loss. To add one, write a file with 
 
 A *variant* of an arm is the arm's name, a hyphen and anything ("dann-0.01", "dann-tokens"): the
 same method with settings of its own in the study file (``nuisance.lambda_max``, ``domains``,
-``discriminator_features``, ``discriminator_layer``).
+``discriminator_features``, ``discriminator_layer``). An arm that trains nothing takes the
+checkpoint of another one: that of the table, or as a variant the one after the hyphen
+("centring-dann").
 """
 
 from collections.abc import Callable, Iterable
@@ -26,10 +28,11 @@ TRAINABLE = ("classification", "multiple_choice", "span_qa", "tagging", "mixture
 class ArmSpec:
     """One line of the table of arms.
 
-    text: the prepared corpus that its batches hold beside the labelled texts: "unlabelled",
-    "language-modelling" (text that may be used for it), "pairs" (translations) or "translated" (of
-    the task's own rows). cached: whether it trains on the stored output of the frozen layers; not
-    where it changes what they read or compute.
+    text: the prepared corpus that its batches hold beside the labelled texts, or where it trains
+    nothing, that it reads at the target stage: "unlabelled", "language-modelling" (text that may be
+    used for it), "pairs" (translations) or "translated" (of the task's own rows). cached: whether
+    it trains on the stored output of the frozen layers; not where it changes what they read or
+    compute.
     """
 
     text: str = ""
@@ -39,6 +42,7 @@ class ArmSpec:
     cached: bool = True
     checkpoint: str = ""  # the arm whose checkpoint it takes as it is, where it trains nothing
     vectors: Callable | None = None  # applied to vectors (n, H) of retrieval, all that it serves
+    erases: bool = False  # language from what heads read and retrieval searches (`xgrl.arms.leace`)
 
 
 ARMS = {
@@ -55,12 +59,15 @@ ARMS = {
     "robust-adversarial": ArmSpec(),
     "robust-smoothing": ArmSpec(),
     "lexical": ArmSpec("pairs", cached=False),
+    "alignment": ArmSpec("pairs"),
     "centring": ArmSpec(trains=False, checkpoint="standard", vectors=centre),
+    "leace": ArmSpec("unlabelled", trains=False, checkpoint="standard", erases=True),
 }
 
 
 def arm_classes() -> "dict[str, type[Arm]]":
     """The class of every arm that trains. They need torch; who only looks at `ARMS` does not."""
+    from xgrl.arms.alignment import Alignment
     from xgrl.arms.base import Standard
     from xgrl.arms.cdan import CDAN
     from xgrl.arms.dann import DANN, Control, Shuffled
@@ -74,6 +81,7 @@ def arm_classes() -> "dict[str, type[Arm]]":
         "standard": Standard, "control": Control, "dann": DANN, "shuffled": Shuffled,
         "cdan": CDAN, "wdgrl": WDGRL, "mlm": MLM, "translated": Translated,
         "robust-adversarial": Adversarial, "robust-smoothing": Smoothing, "lexical": Lexical,
+        "alignment": Alignment,
     }  # fmt: skip
 
 
@@ -108,6 +116,12 @@ def arms_in_order(arms: Iterable[str]) -> list[str]:
 def arm_spec(arm: str) -> ArmSpec:
     """An arm's line of the table; ValueError where it has none."""
     return ARMS[method_of(arm)]
+
+
+def checkpoint_of(arm: str) -> str:
+    """The arm whose checkpoint an arm's targets start from: itself, where it trains."""
+    method = method_of(arm)
+    return arm[len(method) + 1 :] or ARMS[method].checkpoint if ARMS[method].checkpoint else arm
 
 
 def arm_class(arm: str) -> "type[Arm]":

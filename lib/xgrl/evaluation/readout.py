@@ -6,7 +6,7 @@ what is counted on English development data (`dev_accuracy`) both come from it.
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -17,12 +17,11 @@ from xgrl.evaluation.retrieval import nearest
 from xgrl.evaluation.scoring import contributions
 from xgrl.evaluation.spans import span_of, text_at
 from xgrl.models.heads import mean_pool
-from xgrl.models.task_model import TaskModel, mixed_precision
+from xgrl.models.task_model import TaskModel
 from xgrl.prepare.corpus import Corpus
 from xgrl.stats import exact_binomial
-from xgrl.training.batches import collate
+from xgrl.training.batches import hidden_batches
 
-BATCH = 64
 BEST = 20  # first and last tokens that are looked at for an answer
 LONGEST_ANSWER = 30  # tokens
 
@@ -44,20 +43,6 @@ class Readout(NamedTuple):
 
 
 @torch.inference_mode()
-def _hidden(model: TaskModel, corpus: Corpus, layer=-1) -> Iterator[tuple]:
-    """Batches of similar length, dropout off: sequences (B,), states (B, L, H), mask (B, L)."""
-    model.eval()
-    device, pad_id = next(model.parameters()).device, model.encoder.config.pad_token_id
-    order = np.argsort(corpus.tokens.lengths, kind="stable")
-    for first in range(0, len(order), BATCH):
-        rows = order[first : first + BATCH]
-        inputs = {k: v.to(device) for k, v in collate([(corpus, rows)], pad_id).items()}
-        with mixed_precision(device):
-            hidden = model.hidden(layer, **inputs)
-        yield rows, hidden.float(), inputs["attention_mask"]
-
-
-@torch.inference_mode()
 def features(model: TaskModel, corpus: Corpus, layer: int = -1) -> np.ndarray:
     """Pooled features (m, H) float32 of a corpus's m sequences, in its order.
 
@@ -65,7 +50,7 @@ def features(model: TaskModel, corpus: Corpus, layer: int = -1) -> np.ndarray:
     0 is what goes in, -1 the last.
     """
     pooled = np.empty((len(corpus.tokens), model.encoder.config.hidden_size), np.float32)
-    for rows, hidden, mask in _hidden(model, corpus, layer):
+    for rows, hidden, mask in hidden_batches(model, corpus, layer):
         pooled[rows] = mean_pool(hidden, mask).float().cpu().numpy()
     return pooled
 
@@ -84,7 +69,7 @@ def token_scores(
 ) -> np.ndarray:
     """What `read` makes of each token's scores (B, L, outputs), in the corpus's order: (T, ...)."""
     result = None
-    for rows, hidden, _ in _hidden(model, corpus):
+    for rows, hidden, _ in hidden_batches(model, corpus):
         batch = read(model.head_of(task)(hidden).float()).cpu().numpy()
         if result is None:
             result = np.empty((len(corpus.tokens.ids), *batch.shape[2:]), batch.dtype)

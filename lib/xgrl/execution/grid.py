@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from xgrl.arms import ARMS, arm_spec, is_arm, method_of, refusal
+from xgrl.arms import ARMS, arm_spec, checkpoint_of, is_arm, method_of, refusal
 from xgrl.runs.params import BY_ARM, Study, nearest_names, of_task
 from xgrl.runs.records import is_unpacked, run_folder
 from xgrl.tasks import find_task, translation_languages
@@ -38,10 +38,13 @@ class Grid:
 
 
 def serves(study: Study, arm: str, task: Task) -> str:
-    """Why an arm of a study cannot serve one of its tasks, "" where it can."""
+    """Why an arm of a study, or the one whose checkpoint it takes, cannot serve one of its tasks;
+    "" where they can.
+    """
     translations = translation_languages(task, of_task(study.fixed.sources, task.name, task.role))
     domains = study.nuisance.of_arm(arm, method_of(arm))["domains"]
-    return refusal(arm, task, translations=translations, domains=domains)
+    reason, of = refusal(arm, task, translations=translations, domains=domains), checkpoint_of(arm)
+    return reason or (serves(study, of, task) if of != arm else "")
 
 
 def arms_with_texts(study: Study) -> list[str]:
@@ -106,8 +109,8 @@ def _wrong_seeds(study: Study) -> Iterator[str]:
             given = f"scientific.probe_seeds: {s.probe_seeds}"
             yield f"{given} are not all among the seeds {own} of {arm!r}"
     for arm in s.arms:
-        of = arm_spec(arm).checkpoint
-        if of and (lacking := set(seeds_of(study, arm)) - set(seeds_of(study, of))):
+        of = checkpoint_of(arm)
+        if is_arm(of) and (lacking := set(seeds_of(study, arm)) - set(seeds_of(study, of))):
             takes = f"{arm!r} takes the checkpoints of {of!r}"
             yield f"scientific.seeds: {takes}, which has no seeds {sorted(lacking)}"
 
@@ -115,11 +118,17 @@ def _wrong_seeds(study: Study) -> Iterator[str]:
 def _unusable(study: Study, arm: str) -> Iterator[str]:
     """Why a study cannot have an arm."""
     s, spec, method = study.scientific, arm_spec(arm), method_of(arm)
-    if arm != method and not any(arm in getattr(study.nuisance, key) for key in BY_ARM):
+    own, of = any(arm in getattr(study.nuisance, key) for key in BY_ARM), checkpoint_of(arm)
+    if arm != method and not own and not spec.checkpoint:
         keys = ", ".join(BY_ARM)
         yield f"the same as {method!r}, because none of nuisance.{keys} has a value for {arm!r}"
-    if spec.checkpoint and spec.checkpoint not in s.arms:
-        yield f"takes the checkpoints of {spec.checkpoint!r}, which is not among the arms"
+    if of != arm and not (of in s.arms and arm_spec(of).trains):
+        trained = ", ".join(other for other in s.arms if arm_spec(other).trains)
+        takes = f"takes the checkpoints of {of!r}, which is not among the arms that train"
+        yield f"{takes}; these are: {trained}"
+        return
+    if spec.vectors and arm in s.probe_arms:
+        yield f"has the features of {of!r}: name that among scientific.probe_arms instead"
     if spec.text == "pairs" and not set(of_task(study.fixed.sources, "parallel")) & set(PARALLEL):
         yield f"needs translation pairs; sources that have some: {', '.join(PARALLEL)}"
     for role, names in (("intermediate", s.intermediate), ("target", s.targets)):
@@ -153,7 +162,8 @@ def grid(study: Study) -> Grid:
         probed += product(names, [arm], s.probe_seeds)
     reached = [shared_models(study).get(s.probe_target), s.probe_target]
     fine_tuned = [(name, *cell) for name in reached if name for cell in probed]
-    return Grid(_once(trained + probed), _once(applied + fine_tuned), probed, left_out)
+    read = [(name, checkpoint_of(arm), seed) for name, arm, seed in probed]
+    return Grid(_once(trained + read), _once(applied + fine_tuned), probed, left_out)
 
 
 def parameters_of_runs(study: Study) -> dict[str, dict[str, Any]]:
@@ -218,8 +228,8 @@ def lacking_weights(study: Study, runs: Iterable[str]) -> str:
         keys = {key: jobs[name][key] for key in ("intermediate", "arm", "seed")}
         reads = []
         if keys["arm"] != "none" and not name.startswith("intermediate"):
-            trained = arm_spec(keys["arm"]).checkpoint or keys["arm"]
-            reads = [run_folder(root.parent, root.name, "intermediate", **keys | {"arm": trained})]
+            trained = keys | {"arm": checkpoint_of(keys["arm"])}
+            reads = [run_folder(root.parent, root.name, "intermediate", **trained)]
         tested = shared_models(study).get(jobs[name].get("target"))
         if other := tested or jobs[name].get("probe_target"):
             reads.append(run_folder(root.parent, root.name, "target", **keys, target=other))

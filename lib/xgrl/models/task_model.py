@@ -56,7 +56,8 @@ class TaskModel(nn.Module):
     encoder: the trainable part, called with ``inputs_embeds`` (B, T, H) or ``input_ids`` (B, T) and
     ``attention_mask``; head: see `xgrl.models.heads`, a `ModuleDict` of them for a mixture of
     tasks; arm: adds a term to the loss (`xgrl.arms.base.Arm`), `Standard` at the target stage;
-    shared: name of the head of each task of a mixture.
+    shared: name of the head of each task of a mixture. Between encoder and head lies `erasure`,
+    which only the arm leace replaces; it is part of the last layer's hidden states.
     """
 
     micro_batch_size = 0  # sequences that go through the encoder at once in training; 0 for all
@@ -66,6 +67,7 @@ class TaskModel(nn.Module):
     ):
         super().__init__()
         self.encoder, self.head, self.arm, self.shared = encoder, head, arm, dict(shared)
+        self.erasure = nn.Identity()
 
     def head_of(self, task: str = "") -> nn.Module:
         """The head that serves a task; a model of one task has one, without a name."""
@@ -95,7 +97,8 @@ class TaskModel(nn.Module):
 
     def _states(self, layers: Sequence[int], inputs: Inputs) -> list[Tensor]:
         out = self.encoder(**inputs, output_hidden_states=max(layers) >= 0)
-        return [out.hidden_states[k] if k >= 0 else out.last_hidden_state for k in layers]
+        last = self.erasure(out.last_hidden_state)
+        return [out.hidden_states[k] if k >= 0 else last for k in layers]
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """What is trained, by part; what an arm trains inside the encoder is the arm's."""

@@ -6,7 +6,8 @@ corpus                          what                                            
 ==============================  ======================================================  ===========
 language-modelling              `unlabelled`, or other text where no language model     mlm
                                 may see that
-pairs                           English sentences and their translations                lexical
+pairs                           English sentences and their translations                lexical,
+                                                                                        alignment
 intermediate/<task>/translated  the task's training rows, each in one of the languages  translated
 ==============================  ======================================================  ===========
 

@@ -27,7 +27,8 @@ def input_parts(
     those of a mixture; arm, target: of the run, where it has them.
     """
     parts = ["encoder", *(f"intermediate/{task}" for task in tasks)]
-    text = arm_spec(arm).text if phase == "intermediate" else ""
+    spec = arm_spec(arm)
+    text = spec.text if phase == "intermediate" or not spec.trains else ""
     if text == "translated":
         parts += [f"intermediate/{task}/{text}" for task in tasks]
     elif text:

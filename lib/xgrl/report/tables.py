@@ -298,6 +298,28 @@ def last_layer(study: Study) -> pd.DataFrame:
     return last[[name for name in PROBED if name in last]].reset_index(drop=True)
 
 
+def relearned(study: Study) -> pd.DataFrame:
+    """What a fresh linear probe reads of the last layer before and after the target's fine-tuning,
+    percent right, by arm: mean over blocks, the change with its 95 % t interval.
+
+    Index arm; blocks, chance, before, after, change, low, high. Only blocks that were probed at
+    both times count; none: the public encoder. Empty where there are none.
+    """
+    probes = study.probes[study.probes.stage != "public"]
+    probes = probes[probes.layer == probes.layer.max()] if len(probes) else probes
+    stages, rows = ["intermediate", "fine-tuned"], {}
+    for arm, own in probes.groupby("arm"):
+        read = own.pivot(index=["intermediate", "seed"], columns="stage", values="accuracy")
+        before, after = read.reindex(columns=stages).dropna().to_numpy(float).T
+        if len(before):
+            change, low, high = stats.t_interval(after - before)
+            rows[arm] = {"blocks": len(before), "chance": own.chance.mean()}
+            rows[arm] |= {"before": before.mean(), "after": after.mean()}
+            rows[arm] |= {"change": change, "low": low, "high": high}
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+    return table.loc[arms_in_order(rows)]
+
+
 def first_maps(study: Study, arms: Sequence[str]) -> pd.DataFrame:
     """Maps of the public encoder and these arms, of the first seed and one intermediate task."""
     if not len(study.maps):

@@ -17,9 +17,12 @@ from numpy.random import Generator
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from xgrl.models.task_model import TaskModel, mixed_precision
 from xgrl.models.tokens import encoder_inputs, pad
 from xgrl.prepare.corpus import Corpus
 from xgrl.prepare.encode import IGNORED
+
+BATCH = 64  # sequences at once where nothing is trained
 
 
 def collate(parts: Sequence[tuple[Corpus, Sequence[int]]], pad_id: int = 0) -> dict[str, Tensor]:
@@ -35,6 +38,20 @@ def collate(parts: Sequence[tuple[Corpus, Sequence[int]]], pad_id: int = 0) -> d
     spans = [(c, *c.tokens.offsets[i : i + 2]) for c, rows in parts for i in rows]
     values, mask = pad([c.hidden[start:end] for c, start, end in spans])
     return {"inputs_embeds": values, "attention_mask": mask}
+
+
+@torch.inference_mode()
+def hidden_batches(model: TaskModel, corpus: Corpus, layer=-1) -> Iterator[tuple]:
+    """Batches of similar length, dropout off: sequences (B,), states (B, L, H), mask (B, L)."""
+    model.eval()
+    device, pad_id = next(model.parameters()).device, model.encoder.config.pad_token_id
+    order = np.argsort(corpus.tokens.lengths, kind="stable")
+    for first in range(0, len(order), BATCH):
+        rows = order[first : first + BATCH]
+        inputs = {k: v.to(device) for k, v in collate([(corpus, rows)], pad_id).items()}
+        with mixed_precision(device):
+            hidden = model.hidden(layer, **inputs)
+        yield rows, hidden.float(), inputs["attention_mask"]
 
 
 def _taker(n: int, rng: Generator) -> Callable[[int], np.ndarray]:

@@ -15,7 +15,7 @@ from safetensors.torch import load_model
 from torch import nn
 from transformers import PreTrainedModel
 
-from xgrl.arms import arm_class, arm_spec
+from xgrl.arms import arm_class, arm_spec, checkpoint_of
 from xgrl.arms.base import ArmSettings, Standard
 from xgrl.models.task_model import TaskModel
 from xgrl.prepare.corpus import Corpus
@@ -23,6 +23,7 @@ from xgrl.prepare.folder import Prepared
 from xgrl.runs import records
 from xgrl.tasks import find_task
 from xgrl.training.batches import ArmTexts, JointBatches, arm_labels
+from xgrl.training.erasure import fit_erasure
 from xgrl.training.trainer import generators, initialised, new_head
 
 MODEL = "model.safetensors"  # what a target run has trained, for other targets
@@ -125,11 +126,10 @@ def starting_point(job: Job, prepared: Prepared) -> tuple[Prepared, Path | None]
     """The checkpoint that a target run starts from (None: the public encoder), and the prepared
     folder as it reads it: without the stored output of frozen layers that an arm has changed.
     """
-    arm = job["arm"]
-    if arm == "none":
+    if job["arm"] == "none":
         return prepared, None
     names = {"intermediate": job["intermediate"], "seed": job["seed"]}
-    names["arm"] = arm_spec(arm).checkpoint or arm
+    names["arm"] = checkpoint_of(job["arm"])
     run = records.run_folder(job["outputs"], job["study"], "intermediate", **names)
     changed = prepared.verify_run(run)["metrics"]["lower_layers_changed"]
     return prepared.uncached() if changed else prepared, run / "checkpoint"
@@ -175,13 +175,18 @@ def target_model(
     source: Path | None = None,
 ) -> TaskModel:  # fmt: skip
     """Encoder and a fresh head for a target, no head where it is not `trained`; with the weights of
-    the run `source` (`fine_tuned`) where there is one, whose encoder shares them.
+    the run `source` (`fine_tuned`) where there is one, whose encoder shares them. Of an arm that
+    erases language the map for this head lies between them, fitted on `encoder` as it is given.
     """
-    head = nn.Identity()
+    head, erasure = nn.Identity(), nn.Identity()
     if trained or source:
         heads = {"": prepared.head(job["target"])}
         head = new_head(encoder.config.hidden_size, heads, streams["head"])
+        if arm_spec(job["arm"]).erases:
+            encoder.to(job["device"])
+            erasure = fit_erasure(prepared, encoder, tokens=not head.pooled)
     model = TaskModel(prepared.trainable(encoder), head, Standard())
+    model.erasure = erasure
     if source:
         load_model(model.eval(), source / MODEL)
     return model

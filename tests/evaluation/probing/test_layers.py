@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -233,3 +235,30 @@ def test_translations_refuse_what_cannot_be_paired():
         layers.measure_translations({"public": x}, texts.iloc[5:-1], [])
     with pytest.raises(ValueError, match="twice"):
         layers.measure_translations({"public": x}, pd.concat([texts, texts[:1]]), [])
+
+
+@pytest.mark.parametrize(("target", "format"), [("", ""), ("intent", "classification"),
+                                                ("panx", "tagging")])  # fmt: skip
+def test_the_last_layer_is_as_an_arm_that_erases_language_hands_it_on(monkeypatch, target, format):
+    """Before fine-tuning as for retrieval, after it as the target's head gets it."""
+    fitted = []
+
+    def fit(prepared, encoder, layer, tokens):
+        fitted.append(tokens)
+        return SimpleNamespace(vectors=lambda x: x + (200 if tokens else 100))
+
+    monkeypatch.setattr(layers, "fit_erasure", fit)
+    start = SimpleNamespace(encoder=lambda checkpoint: checkpoint)
+    monkeypatch.setattr(layers, "starting_point", lambda job, prepared: (start, "checkpoint"))
+    prepared = SimpleNamespace(head=lambda name: (format, 3))
+    stages = ["public", "intermediate"] + ["fine-tuned"] * bool(target)
+    job = {"arm": "leace-dann", "probe_target": target}
+    features = {stage: np.zeros((3, 4, 2)) for stage in stages}
+    assert layers.erased(features, job | {"arm": "dann"}, prepared) is features and not fitted
+    assert not any(x.any() for x in features.values())
+    found = layers.erased(features, job, prepared)
+    assert not any(x[:-1].any() for x in found.values()) and not found["public"].any()
+    assert (found["intermediate"][-1] == 100).all()
+    assert sorted(fitted) == ([False, True] if format == "tagging" else [False])
+    if target:
+        assert (found["fine-tuned"][-1] == (200 if format == "tagging" else 100)).all()

@@ -28,18 +28,21 @@ the same sentences, and seen: is it one of the languages that discriminators wer
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from transformers import PreTrainedModel
 
+from xgrl.arms import arm_spec, checkpoint_of
 from xgrl.evaluation.probing.geometry import jackknife_interval, mean_geometry
 from xgrl.evaluation.probing.probes import a_distance, language_probe
 from xgrl.evaluation.probing.similarity import Translation, cka, translation_similarity
 from xgrl.models.encoder import load_encoder
-from xgrl.models.heads import mean_pool
+from xgrl.models.heads import HEADS, mean_pool
 from xgrl.models.split import top
 from xgrl.models.tokens import tokenise
 from xgrl.prepare.corpus import Corpus
@@ -47,7 +50,9 @@ from xgrl.prepare.folder import Prepared
 from xgrl.runs import records
 from xgrl.runs.progress import watch
 from xgrl.training.batches import collate
+from xgrl.training.build import starting_point
 from xgrl.training.diagnostics import effective_rank, rounding
+from xgrl.training.erasure import fit_erasure
 
 LONGEST = 128  # subword tokens of a text
 TRANSLATION = [field.name for field in fields(Translation)]
@@ -65,7 +70,8 @@ def stage_folders(
     """
     folders = {"intermediate" if run["arm"] == "none" else "public": prepared.folder / "encoder"}
     if run["arm"] != "none":
-        origin = records.run_folder(outputs, study, "intermediate", **run)
+        trained = run | {"arm": checkpoint_of(run["arm"])}
+        origin = records.run_folder(outputs, study, "intermediate", **trained)
         folders["intermediate"] = origin / "checkpoint"
     if target:
         origin = records.run_folder(outputs, study, "target", target=target, **run)
@@ -89,6 +95,24 @@ def load_features(
         whole = prepared.encoder(folders[stage]) if frozen else load_encoder(folders[stage])[0]
         stages[stage] = top(whole, frozen)
     return stage_features(texts, stages, tokenizer, frozen), frozen
+
+
+def erased(
+    features: Mapping[str, np.ndarray], job: Mapping[str, Any], prepared: Prepared
+) -> Mapping[str, np.ndarray]:
+    """Features (layers + 1, n, d) by stage as the arm hands them on: with leace language is erased
+    from the last layer, before fine-tuning as for retrieval, after it by the fixed map that lay
+    between encoder and head. Changed in place. job: the complete parameters of 04.
+    """
+    if arm_spec(job["arm"]).erases:
+        start, checkpoint = starting_point(job, prepared)
+        fit = cache(partial(fit_erasure, start, start.encoder(checkpoint), -1))  # once for both
+        pooled = {"intermediate": True}
+        if target := job["probe_target"]:
+            pooled["fine-tuned"] = HEADS[prepared.head(target)[0]].pooled
+        for stage, means in pooled.items():
+            features[stage][-1] = fit(not means).vectors(features[stage][-1])
+    return features
 
 
 @torch.inference_mode()
