@@ -41,7 +41,7 @@ class Plan:
     path: Path
     data: bytes
     fields: Mapping[str, Any]
-    versions: list[plans.Version] | None
+    versions: list[plans.Version] | None = None
 
     @property
     def sha256(self) -> str:

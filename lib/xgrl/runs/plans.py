@@ -54,7 +54,7 @@ def versions(path: Path) -> list[Version] | None:
     try:
         if git("rev-parse", "--is-shallow-repository").strip() != b"false":
             return None
-        log = git("log", "--reverse", "--diff-filter=d", "--format=%H %cI", "--", path.name)
+        log = git("log", "--reverse", "--diff-filter=AM", "--format=%H %cI", "--", path.name)
         commits = [line.split() for line in log.decode().splitlines()]
         return [Version(git("show", f"{c}:./{path.name}"), c, date) for c, date in commits]
     except (OSError, subprocess.CalledProcessError):
