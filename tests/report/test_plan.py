@@ -165,24 +165,6 @@ def under(study, *hashes):
     return replace(study, runs=study.runs.assign(plan=carried))
 
 
-def test_a_plan_s_versions_are_its_commits_oldest_first(repository):
-    path = repository / "analysis_plan.simulated.md"
-    first, second = versions(path)
-    assert first.data == PLAN.encode() and second.data == path.read_bytes()
-    assert first.sha256 == hashlib.sha256(PLAN.encode()).hexdigest()
-    assert second.sha256 == plan_hash("simulated", repository)
-    assert first.commit.encode() == git(repository, "rev-parse", "HEAD~1").strip()
-    (repository / "analysis_plan.other.md").write_text("another")
-    assert versions(repository / "analysis_plan.other.md") == []
-    assert plan_hash("a study without", repository) is None
-
-
-def test_a_common_plan_is_the_plan_of_the_study_that_it_names(tmp_path):
-    (tmp_path / "analysis_plan.md").write_text(PLAN)
-    digest = hashlib.sha256(PLAN.encode()).hexdigest()
-    assert plan_hash("simulated", tmp_path) == digest and plan_hash("other", tmp_path) is None
-
-
 def test_runs_under_any_committed_version_count_and_the_oldest_is_held(repository, planned):
     first, second = versions(repository / "analysis_plan.simulated.md")
     both = under(planned, second.sha256, first.sha256)

@@ -134,7 +134,7 @@ def history(plan: Plan, study: Study) -> Iterator[str]:
         none = "no commit holds it" if plan.versions == [] else "no history of it is here"
         yield f"{none}: when it was written is not known"
     if unsaid:
-        yield "run before plans were recorded: that it came before the runs, no record says"
+        yield "run before plans were recorded: no record says that the plan came before the runs"
     else:
         counts = study.runs["plan"].value_counts()
         yield "runs by plan: " + ", ".join(f"{n} under {name[:12]}" for name, n in counts.items())
