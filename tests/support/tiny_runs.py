@@ -94,7 +94,10 @@ def tiny_run(
     beside = corpora.get(text, unlabelled)
     if beside is not None:
         labels = batches.arm_labels(text, beside, np.arange(2))
-        beside = batches.ArmTexts(beside, labels, 8, streams["unlabelled"], text == "translated")
+        asked = arm_spec(arm).asks, labels, 0, beside.lengths, streams["labels"]
+        labels, groups = batches.other_labels(*asked)
+        draw = streams["unlabelled"]
+        beside = batches.ArmTexts(beside, labels, 8, draw, text == "translated", groups)
     data = batches.JointBatches(labelled, steps, 8, streams["order"], beside, pad_id=1)
     head = trainer.new_head(base.config.hidden_size, {"": ("classification", 2)}, streams["head"])
     arm_settings = (

@@ -4,8 +4,7 @@ An arm is an object that adds a term to the loss. To add one, write a file with 
 `xgrl.arms.base.Arm` and give it a line in `ARMS` and one in `arm_classes`.
 
 A *variant* of an arm is the arm's name, a hyphen and anything ("dann-0.01", "dann-tokens"): the
-same method with settings of its own in the study file (``nuisance.lambda_max``, ``domains``,
-``discriminator_features``, ``discriminator_layer``).
+same method with settings of its own in the study file (`xgrl.runs.params.BY_ARM`, and steps).
 """
 
 from collections.abc import Callable, Iterable
@@ -28,7 +27,8 @@ class ArmSpec:
 
     text: the prepared corpus that its batches hold beside the labelled texts: "unlabelled",
     "language-modelling" (text that may be used for it), "pairs" (translations) or "translated" (of
-    the task's own rows). cached: whether it trains on the stored output of the frozen layers; not
+    the task's own rows). asks: what its discriminator is to tell apart where that is not the texts'
+    domains (`xgrl.training.batches.other_labels`). cached: whether it trains on the stored output of the frozen layers; not
     where it changes what they read or compute.
     """
 
@@ -36,6 +36,7 @@ class ArmSpec:
     trains: bool = True  # an encoder; then its class stands in `arm_classes`
     formats: tuple[str, ...] = TRAINABLE  # of the intermediate tasks that it can serve
     domains: str = ""  # how its discriminator must divide the languages, if it must: "binary"
+    asks: str = ""  # "genre", "pseudo-domains" or "length"
     cached: bool = True
     checkpoint: str = ""  # the arm whose checkpoint it takes as it is, where it trains nothing
     vectors: Callable | None = None  # applied to vectors (n, H) of retrieval, all that it serves
@@ -47,7 +48,12 @@ ARMS = {
     "standard": ArmSpec(),
     "control": ArmSpec("unlabelled"),
     "dann": ArmSpec("unlabelled"),
+    "dann-source": ArmSpec("unlabelled"),
+    "dann-source-genre": ArmSpec("unlabelled", asks="genre"),
     "shuffled": ArmSpec("unlabelled"),
+    "noise": ArmSpec("unlabelled"),
+    "pseudo-domains": ArmSpec("unlabelled", asks="pseudo-domains"),
+    "length-adversary": ArmSpec("unlabelled", asks="length"),
     "cdan": ArmSpec("unlabelled", formats=("classification",)),
     "wdgrl": ArmSpec("unlabelled", domains="binary"),
     "mlm": ArmSpec("language-modelling", cached=False),
@@ -63,17 +69,20 @@ def arm_classes() -> "dict[str, type[Arm]]":
     """The class of every arm that trains. They need torch; who only looks at `ARMS` does not."""
     from xgrl.arms.base import Standard
     from xgrl.arms.cdan import CDAN
-    from xgrl.arms.dann import DANN, Control, Shuffled
+    from xgrl.arms.dann import DANN, Control, Noise, Shuffled
     from xgrl.arms.lexical import Lexical
     from xgrl.arms.mlm import MLM
     from xgrl.arms.robust import Adversarial, Smoothing
+    from xgrl.arms.source import Source
     from xgrl.arms.translated import Translated
     from xgrl.arms.wdgrl import WDGRL
 
     return {
-        "standard": Standard, "control": Control, "dann": DANN, "shuffled": Shuffled,
-        "cdan": CDAN, "wdgrl": WDGRL, "mlm": MLM, "translated": Translated,
-        "robust-adversarial": Adversarial, "robust-smoothing": Smoothing, "lexical": Lexical,
+        "standard": Standard, "control": Control, "dann": DANN, "dann-source": Source,
+        "dann-source-genre": Source, "shuffled": Shuffled, "noise": Noise, "pseudo-domains": DANN,
+        "length-adversary": DANN, "cdan": CDAN, "wdgrl": WDGRL, "mlm": MLM,
+        "translated": Translated, "robust-adversarial": Adversarial, "robust-smoothing": Smoothing,
+        "lexical": Lexical,
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The domain-adversarial arm, its A/A control, and its control with meaningless labels.
+"""The domain-adversarial arm, and its controls.
 
 With features f of texts without labels, their domains d (languages, or English against the rest),
 discriminator D:
@@ -6,6 +6,7 @@ discriminator D:
     DANN:      L_arm = CE(D(R_lambda(f)), d)       R: gradient reversal (`xgrl.models.grl`)
     Control:   L_arm = CE(D(stop_gradient(f)), d)
     Shuffled:  L_arm = CE(D(R_lambda(f)), pi(d))   pi: a new permutation inside every batch
+    Noise:     L_arm = CE(D(N(f)), d)              N: identity, backwards Gaussian noise
 
 In all of them the discriminator descends its own loss at full weight. In DANN the encoder ascends
 it, weighted by lambda(p), p the share of training done (`xgrl.models.grl.lambda_at`):
@@ -13,19 +14,42 @@ it, weighted by lambda(p), p the share of training done (`xgrl.models.grl.lambda
     dL/dtheta_encoder = dL_task/dtheta_encoder - lambda * dL_arm/df * df/dtheta_encoder
 
 In Control nothing reaches the encoder, at the same compute: what an unopposed discriminator
-achieves is read there, and DANN with lambda_max 0 equals it bit for bit. Shuffled keeps everything,
-reversed gradient included, except that the labels say nothing about language: what dann does and
-shuffled does as well is regularisation, not the hiding of languages.
+achieves is read there, and DANN with lambda_max 0 equals it bit for bit.
 
-What D sees of a text (settings `tokens`, `layer`): the mean f = (1/T) sum_t h_t over its tokens, or
-each h_t by itself with the text's label, so that position and word order cannot average out; of the
-last trained layer or of one below it.
+What dann does and one of these does as well is not the hiding of languages:
+
+* Noise: a gradient of the same norm in a random direction, one for each thing that D reads (text or
+  token): under the dose "ratio" the norm is dann's by construction, under "lambda" it is what its
+  own, unopposed D would send.
+* pseudo-domains: DANN on labels that say nothing about language, dealt to the texts once a run, as
+  many and as frequent as the domains: an adversary that has something to learn, by heart.
+* length-adversary: DANN on which quantile a text's length lies in, as many as there are domains.
+  Texts of one batch are near in length: bins differ mostly between batches.
+* Shuffled: labels at random in every batch. Nothing can be learned of them, so that D stays near
+  its prior and its gradient is small, about a tenth of dann's: no control for the perturbation.
+
+*Dose.* The same lambda is another dose for every task and learning rate. With the dose "ratio" the
+reversed gradient at the hidden states h of each layer that is read is scaled to the norm
+
+    lambda(p) * m,    m <- 0.9 m + 0.1 ||dL_task/dh||
+
+in every step, so that lambda_max is its share of the task's (running mean as in GradNorm).
+
+*Keeping up.* D may take several steps for one of the encoder (all but the last on detached features
+of the same batch, by the trainer's own AdamW), learn for a while before it is opposed (warmup), be
+larger, be several from other first weights (mean of their losses), or be replaced by a fresh one,
+of several one in turn, every n steps. Curves show what D makes of a batch before it learns from it.
+
+What D sees of a text (settings `tokens`, `layers`): the mean f = (1/T) sum_t h_t over its tokens,
+or each h_t by itself with the text's label, so that position and word order cannot average out; of
+the last trained layer, of one below it, or on each a D of its own (the mean of their losses).
 
 Hyperparameters: lambda_max, of which 0.005 to 0.1 has been used with transformers; number of
 domains; learning rate of D, which must be larger than the encoder's or the encoder outpaces it.
 
 Source: Ganin et al. 2016, "Domain-Adversarial Training of Neural Networks" (JMLR 17), sections 4
-and 5; labels at random as a control after Hewitt and Liang 2019 (EMNLP).
+and 5; Chen et al. 2018, "GradNorm" (ICML, arXiv 1711.02257) for the dose; labels at random as a
+control after Hewitt and Liang 2019 (EMNLP).
 """
 
 import torch
@@ -157,3 +181,19 @@ class Shuffled(DANN):
     def asked(self, step: Step) -> Asked:
         order = torch.randperm(len(step.domains), generator=self.generator)
         return step.domains[order.to(step.domains.device)], None
+
+
+class Noise(DANN):
+    """Gaussian noise of its own generator in the place of the reversed gradient."""
+
+    def __init__(self, settings: ArmSettings):
+        super().__init__(settings)
+        self.generator = own_generator()
+
+    def opposed(self, step: Step, layer: int, states: Tensor, weight: float) -> Tensor:
+        mask, one = step.mask[self.rows(step)].unsqueeze(-1), not self.settings.tokens
+        size = (len(states), 1 if one else states.shape[1], states.shape[2])
+        noise = torch.randn(size, generator=self.generator).to(states) * mask
+        noise = noise / mask.sum(1, keepdim=True) if one else noise  # as a mean sends it back
+        norm = self.task_norm(step, layer) if self.settings.dose == "ratio" else None
+        return self.features(step, steered(states, weight, norm, noise))

@@ -5,7 +5,7 @@ R has no such plateau: with E English and F foreign features its loss is
 
     W(f) = mean_E c(f) - mean_F c(f),
     L_arm = -W(R_lambda(f)) + gamma * mean (||dc/dx|| - 1)^2,
-    x = f_E + u (f_F - f_E), u ~ U(0, 1), f detached there
+    x = f_E, f_F and f_E + u (f_F - f_E), u ~ U(0, 1), f detached there
 
 The critic ascends W, held 1-Lipschitz by the penalty, so that W comes near the Wasserstein-1
 distance between English and the rest; the encoder, behind the gradient reversal R
@@ -13,9 +13,10 @@ distance between English and the rest; the encoder, behind the gradient reversal
 must be "binary", which also makes half of each batch English.
 
 Deviation from the paper: one critic step an encoder step, at the discriminator's larger learning
-rate, instead of several at the encoder's, so that all adversarial arms take the same steps.
+rate, instead of several at the encoder's, so that all adversarial arms take the same steps; the
+setting ``discriminator_updates`` makes it several.
 
-Hyperparameters: lambda_max, gamma = 10, one hidden layer of 256. `domain_loss` in the curves is -W.
+Hyperparameters: lambda_max, gamma = 10, the critic's size. `domain_loss` in the curves is -W.
 
 Source: Shen et al. 2018, "Wasserstein Distance Guided Representation Learning for Domain
 Adaptation" (AAAI), equations 2 to 5; the penalty of Gulrajani et al. 2017 (NeurIPS).
@@ -46,14 +47,17 @@ class WDGRL(DANN):
         return perceptron(self.settings.features, 1, self.settings.width, self.settings.depth)
 
     def penalty(self, critic: nn.Module, features: Tensor, domains: Tensor) -> Tensor:
-        """How far the critic's slope is from 1 between English and foreign features, squared."""
+        """How far the critic's slope is from 1 at English and foreign features and between them,
+        squared.
+        """
         english, foreign = features[domains == 0], features[domains == 1]
         count = max(len(english), len(foreign))
         index = torch.arange(count, device=features.device)
         english, foreign = english[index % len(english)], foreign[index % len(foreign)]
         share = torch.rand(count, 1, generator=self.generator).to(features)
-        between = (english + share * (foreign - english)).requires_grad_()
-        slope = torch.autograd.grad(critic(between).sum(), between, create_graph=True)[0]
+        places = [english, foreign, english + share * (foreign - english)]
+        places = torch.cat(places).requires_grad_()
+        slope = torch.autograd.grad(critic(places).sum(), places, create_graph=True)[0]
         return ((slope.norm(dim=-1) - 1) ** 2).mean()
 
     def judge(self, read: list[Tensor], asked: Asked) -> Term:

@@ -18,7 +18,7 @@ from pandas.io.formats.style import Styler
 
 from xgrl import stats
 from xgrl.arms import arms_in_order
-from xgrl.report.checks import BELOW_CHANCE
+from xgrl.report.checks import BELOW_CHANCE, OUTPACED, ahead_of_own
 from xgrl.report.completeness import KEYS
 from xgrl.report.load_study import Study
 from xgrl.tasks import mixture_parts
@@ -309,7 +309,7 @@ def first_maps(study: Study, arms: Sequence[str]) -> pd.DataFrame:
 
 def warnings(study: Study) -> pd.DataFrame:
     """Runs that need a second look, one row a warning: phase, the run's keys, warning."""
-    rows = []
+    rows, ahead = [], ahead_of_own(study)
     for run in study.runs.to_dict("records"):
         texts, nan = list(run["warnings"]), float("nan")
         if run["status"] != "finished":
@@ -318,6 +318,10 @@ def warnings(study: Study) -> pd.DataFrame:
         if accuracy < BELOW_CHANCE * run.get("discriminator_chance", nan):
             below = f"discriminator at {accuracy:.1f} %, well below chance"
             texts.append(f"{below}: outpaced, not confused")
+        more = ahead.get(tuple(run[key] for key in ahead.index.names), nan)
+        if run["phase"] == "intermediate" and more > OUTPACED:
+            fresh = f"a fresh MLP reads the language {more:.1f} points better"
+            texts.append(f"{fresh} than the discriminator at its end: outpaced")
         if run.get("feature_norm_last", nan) < 0.5 * run.get("feature_norm_first", nan):
             texts.append("features shrank to less than half their norm: collapse?")
         if run["phase"] == "intermediate" and run.get("learned") is False:

@@ -22,7 +22,7 @@ from xgrl.prepare.corpus import Corpus
 from xgrl.prepare.folder import Prepared
 from xgrl.runs import params, records
 from xgrl.tasks import find_task
-from xgrl.training.batches import ArmTexts, JointBatches, arm_labels
+from xgrl.training.batches import ArmTexts, JointBatches, arm_labels, other_labels
 from xgrl.training.trainer import generators, initialised, new_head
 
 MODEL = "model.safetensors"  # what a target run has trained, for other targets
@@ -75,7 +75,13 @@ def domain_of_languages(job: Job, prepared: Prepared) -> np.ndarray:
 
 def domain_count(job: Job, prepared: Prepared) -> int:
     """How many domains the arm's discriminator tells apart."""
-    return len(set(domain_of_languages(job, prepared)))
+    genre = arm_spec(job["arm"]).asks == "genre"
+    return 2 if genre else len(set(domain_of_languages(job, prepared)))
+
+
+def english_domain(job: Job, prepared: Prepared) -> int:
+    """The domain of the discriminator's English text."""
+    return int(domain_of_languages(job, prepared)[prepared.unlabelled_languages.index("en")])
 
 
 def layers_read(job: Job, prepared: Prepared, encoder: PreTrainedModel) -> tuple[int, ...]:
@@ -91,12 +97,14 @@ def intermediate_batches(
     job: Job, prepared: Prepared, encoder: PreTrainedModel, streams: Streams
 ) -> JointBatches:
     """The batches of intermediate training: labelled texts, and those of the arm beside them."""
-    text, corpus = arm_spec(job["arm"]).text, prepared.text(job["arm"], job["intermediate"])
+    spec, corpus = arm_spec(job["arm"]), prepared.text(job["arm"], job["intermediate"])
     texts = None
     if corpus is not None:
-        labels = arm_labels(text, corpus, domain_of_languages(job, prepared))
+        labels = arm_labels(spec.text, corpus, domain_of_languages(job, prepared))
+        english, lengths = english_domain(job, prepared), corpus.lengths
+        labels, groups = other_labels(spec.asks, labels, english, lengths, streams["labels"])
         size, draw = job["unlabelled_batch_size"], streams["unlabelled"]
-        texts = ArmTexts(corpus, labels, size, draw, translations=text == "translated")
+        texts = ArmTexts(corpus, labels, size, draw, spec.text == "translated", groups)
     labelled = labelled_corpora(prepared, job["intermediate"], "train")
     sizes = job["steps"], job["batch_size"]
     padding, cap = encoder.config.pad_token_id, job["mixture_cap"]
@@ -116,12 +124,11 @@ def intermediate_model(
         key.removeprefix("discriminator_"): job.get(key, fields[key].default)
         for key in params.ADVERSARY
     }
-    domain_of = domain_of_languages(job, prepared)
     settings = ArmSettings(
         features=size, domains=domain_count(job, prepared), lambda_max=job["lambda_max"],
         tokens=job["discriminator_features"] == "tokens",
         layers=layers_read(job, prepared, encoder),
-        english=int(domain_of[prepared.unlabelled_languages.index("en")]),
+        english=0 if arm_spec(job["arm"]).asks == "genre" else english_domain(job, prepared),
         classes=heads[shared[tasks[0]]][1], **prepared.special_ids, **adversary,
     )  # fmt: skip
     head = new_head(size, heads, streams["head"])

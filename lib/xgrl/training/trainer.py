@@ -38,7 +38,7 @@ from xgrl.training.batches import JointBatches
 from xgrl.training.checkpoints import Checkpoints, ToBeContinued, belonging
 from xgrl.training.diagnostics import GRADIENTS, gradients
 
-STREAMS = ("head", "order", "dropout", "unlabelled", "arm")
+STREAMS = ("head", "order", "dropout", "unlabelled", "arm", "labels")
 CURVES = (
     "step", "task_loss", "arm_loss", "domain_loss", "discriminator_accuracy", "lambda",
     "feature_norm", *GRADIENTS,
@@ -49,7 +49,8 @@ SHOWN = 500  # times that a run's curves are shown while it runs, where a study 
 
 def generators(master_seed: int, *stage: str, seed: int) -> dict[str, np.random.Generator]:
     """Independent random streams of one run, equal in all arms of a block and in no two blocks: for
-    head initialisation, labelled order, dropout, unlabelled batches, the arm's own weights.
+    head initialisation, labelled order, dropout, unlabelled batches, the arm's own weights, labels
+    of unlabelled text that are drawn.
 
     master_seed: the study's; stage: the intermediate task, and for the target stage the target too;
     seed: the block's.
@@ -106,10 +107,13 @@ class JointTrainer(Trainer):
         return DataLoader(self.train_dataset, batch_size=None, sampler=rest)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        rates = {name: lr for name, lr in self.learning_rates.items() if self.weights[name]}
-        groups = [{"params": self.weights[name], "lr": lr} for name, lr in rates.items()]
-        decay = self.args.weight_decay
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=decay, eps=1e-8, fused=True)
+        groups = []
+        for name, rate in self.learning_rates.items():
+            for dims, decay in ((range(2), 0.0), (range(2, 9), self.args.weight_decay)):
+                # vectors are biases and weights of normalisation
+                if own := [weight for weight in self.weights[name] if weight.ndim in dims]:
+                    groups.append({"params": own, "lr": rate, "weight_decay": decay, "name": name})
+        self.optimizer = torch.optim.AdamW(groups, eps=1e-8, fused=True)
         self.adamw, self.model.arm.descend = self.optimizer, self.descend
         return self.optimizer
 
@@ -158,8 +162,8 @@ class JointTrainer(Trainer):
         """Show also what the last step's curves say, all rates, steps a second, time left."""
         done = self.state.global_step - self.start
         if start_time and done:
-            rates = zip(self.learning_rates, self.optimizer.param_groups, strict=False)
-            logs |= {f"learning_rate_{name}": group["lr"] for name, group in rates}
+            groups = self.optimizer.param_groups
+            logs |= {f"learning_rate_{group['name']}": group["lr"] for group in groups}
             logs |= {k: v for k, v in self.curves[-1].items() if k != "step" and math.isfinite(v)}
             speed = done / (time.time() - start_time)
             logs["steps_per_second"] = speed
@@ -183,8 +187,8 @@ def fit(
 
     `dropout` seeds torch for the whole run. Of the parameters of 02 or 03 these count:
     ``learning_rate``, ``head_learning_rate``, ``discriminator_learning_rate`` (peak rates of
-    encoder, head, and the arm's modules), ``weight_decay`` (of AdamW, on all parameters),
-    ``warmup`` (share of the steps with rising rate), ``max_grad_norm`` (clipping of encoder and
+    encoder, head, and the arm's modules), ``weight_decay`` (of AdamW, on all parameters but biases
+    and those of layer normalisation), ``warmup`` (share of the steps with rising rate), ``max_grad_norm`` (clipping of encoder and
     head together, and of the arm's modules), ``device`` ("cpu", the default, or "cuda", there with
     bfloat16 where that loses nothing) and ``micro_batch_size`` (see `TaskModel.states`; 0, the
     default, for all). Where it is the job of a run (``outputs``), also ``checkpoint_minutes`` and
