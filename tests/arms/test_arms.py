@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 import sys
 from importlib import import_module
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from torch.nn.functional import cross_entropy, normalize
 from transformers import AutoModel
 
 from small_encoders import build
-from tiny_runs import corpus, encoder, tiny_run
+from tiny_runs import corpus, encoder, step_of, tiny_run, weights
 from xgrl import arms
 from xgrl.arms import (
     ARMS,
@@ -32,14 +31,10 @@ from xgrl.arms import (
 from xgrl.arms.base import Arm, ArmSettings, Step
 from xgrl.arms.lexical import triplet_loss
 from xgrl.models.encoder import load_encoder, save_checkpoint
-from xgrl.models.heads import ClassificationHead, mean_pool
+from xgrl.models.heads import mean_pool
 from xgrl.tasks import find_task
 
 TRAINED = [name for name, spec in ARMS.items() if spec.trains]
-
-
-def weights(model):
-    return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 def test_dann_with_lambda_zero_equals_control_bit_for_bit():
@@ -98,17 +93,6 @@ def test_every_arm_trains_every_layer_too(arm, kind):
 
 # The gradient of every adversary: what the encoder feels is -lambda times the slope of the
 # discriminator's own loss, which finite differences give without autograd.
-
-
-def step_of(read, domains, progress=1.0, classes=2):
-    """A step of unlabelled texts only, (U, T, H), whose task head is a fixed linear layer."""
-    torch.manual_seed(5)
-    head = ClassificationHead(read.shape[-1], classes, dropout=0.0).to(read.dtype).eval()
-    model = SimpleNamespace(head_of=lambda task: head)
-    inputs = {"attention_mask": torch.ones(read.shape[:2], dtype=torch.long)}
-    return Step(
-        model, inputs, read, [read], 0, torch.empty(0), domains, "", torch.tensor(0.0), progress
-    )
 
 
 @pytest.mark.parametrize(

@@ -229,3 +229,19 @@ def test_what_a_run_sees_is_counted():
     assert seen["labelled_examples"] == 40
     masks = sum(int(run.data[i]["attention_mask"].sum()) for i in range(5))
     assert seen["labelled_tokens"] + seen["unlabelled_tokens"] == masks
+
+
+def test_weight_decay_is_on_matrices_only(monkeypatch):
+    made, AdamW = [], torch.optim.AdamW
+    monkeypatch.setattr(torch.optim, "AdamW", lambda groups, **k: made.append(AdamW(groups, **k))
+                        or made[-1])  # fmt: skip
+    model = tiny_run("dann", steps=1, weight_decay=0.3).model
+    groups = {(g["name"], g["weight_decay"]): g["params"] for g in made[0].param_groups}
+    parts = model.groups()
+    assert set(groups) == {(part, decay) for part in parts for decay in (0.0, 0.3)}
+    for (part, decay), own in groups.items():
+        wanted = {id(w) for w in parts[part] if (w.ndim > 1) == (decay > 0)}
+        assert {id(w) for w in own} == wanted
+    names = {n for n, w in model.named_parameters() if any(w is o for o in groups["encoder", 0.0])}
+    assert names == {n for n, _ in model.named_parameters() if n.startswith("encoder")
+                     and ("LayerNorm" in n or n.endswith("bias"))}  # fmt: skip

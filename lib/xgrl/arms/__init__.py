@@ -27,9 +27,9 @@ class ArmSpec:
 
     text: the prepared corpus that its batches hold beside the labelled texts: "unlabelled",
     "language-modelling" (text that may be used for it), "pairs" (translations) or "translated" (of
-    the task's own rows). asks: what its discriminator is to tell apart where that is not the texts'
-    domains (`xgrl.training.batches.other_labels`). cached: whether it trains on the stored output of the frozen layers; not
-    where it changes what they read or compute.
+    the task's own rows). asks: what its discriminator is to tell apart, "" for the texts' domains
+    (`xgrl.training.batches.other_labels`). cached: whether it trains on the stored output of the
+    frozen layers; not where it changes what they read or compute.
     """
 
     text: str = ""

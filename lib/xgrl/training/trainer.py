@@ -187,12 +187,13 @@ def fit(
 
     `dropout` seeds torch for the whole run. Of the parameters of 02 or 03 these count:
     ``learning_rate``, ``head_learning_rate``, ``discriminator_learning_rate`` (peak rates of
-    encoder, head, and the arm's modules), ``weight_decay`` (of AdamW, on all parameters but biases
-    and those of layer normalisation), ``warmup`` (share of the steps with rising rate), ``max_grad_norm`` (clipping of encoder and
-    head together, and of the arm's modules), ``device`` ("cpu", the default, or "cuda", there with
-    bfloat16 where that loses nothing) and ``micro_batch_size`` (see `TaskModel.states`; 0, the
-    default, for all). Where it is the job of a run (``outputs``), also ``checkpoint_minutes`` and
-    ``report_to``. Raises `ToBeContinued` after a signal that asked for a checkpoint and an end.
+    encoder, head, and the arm's modules), ``weight_decay`` (of AdamW, on matrices only: none on
+    biases and on what layer normalisation learns), ``warmup`` (share of the steps with rising
+    rate), ``max_grad_norm`` (clipping of encoder and head together, and of the arm's modules),
+    ``device`` ("cpu", the default, or "cuda", there with bfloat16 where that loses nothing) and
+    ``micro_batch_size`` (see `TaskModel.states`; 0, the default, for all). Where it is the job of a
+    run (``outputs``), also ``checkpoint_minutes`` and ``report_to``. Raises `ToBeContinued` after a
+    signal that asked for a checkpoint and an end.
     """
     device = job.get("device", "cpu")
     if device == "cuda" and not torch.cuda.is_available():
