@@ -12,7 +12,7 @@ from xgrl.evaluation import predict
 from xgrl.models.split import Chain
 from xgrl.prepare.folder import Prepared
 from xgrl.runs import params, records
-from xgrl.training import build
+from xgrl.training import build, diagnostics, trainer
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,24 @@ def test_the_source_and_its_genre(prepared):
     data, english = genre.stages["train"], prepared.unlabelled_languages.index("en")
     languages = data.arm_texts.corpus.labels[np.concatenate(data.arm_rows)]
     assert (languages == english).all() and (data[0]["domains"] == 1).all()
+
+
+NEW = ("dann-source", "dann-source-genre", "noise", "pseudo-domains", "length-adversary")
+
+
+@pytest.mark.parametrize("arm", NEW)
+@pytest.mark.parametrize("dose", ["lambda", "ratio"])
+def test_an_arm_trains_on_a_prepared_study(prepared, arm, dose):
+    job = intermediate(arm, steps=6, dose=dose, discriminator_updates=2, lambda_max=0.3)
+    run = build.build_intermediate(job, prepared)
+    fit = trainer.fit(run.model, run.stages["train"], job, run.streams["dropout"])
+    assert fit.diverged is None and fit.curves.discriminator_accuracy.between(0, 100).all()
+    felt = fit.curves.dropna(subset=["gradient_ratio"]).set_index("step")
+    assert len(felt) and (felt.arm_feature_gradient[felt.index > 0] > 0).all()
+    chance = 100 / build.domain_count(job, prepared)
+    metrics, _ = diagnostics.diagnose(fit.curves, chance, 16)
+    assert metrics["gradient_ratio"] == pytest.approx(felt.gradient_ratio.mean())
+    assert diagnostics.training_flops(run.model, run.stages["train"]) > 0
 
 
 def test_a_discriminator_as_its_job_says(prepared):

@@ -33,7 +33,7 @@ COSTS = {  # of a training run, by what the record holds
 }
 MEASURES = (
     "feature_norm_last", "effective_rank_last", "task_gradient_norm", "arm_gradient_norm",
-    "gradient_cosine",
+    "gradient_cosine", "gradient_ratio",
 )  # fmt: skip
 PROBED = [
     "intermediate", "arm", "seed", "accuracy", "low", "high", "chance", "selectivity", "a_distance",
@@ -232,7 +232,7 @@ def inside_training(study: Study) -> pd.DataFrame:
     Returns intermediate, arm; discriminator (percent right), chance, below chance (runs whose exact
     interval lies below it; without a recorded interval runs under 0.8 of it), then `MEASURES`:
     norms and effective rank of the features at the end, norms and cosine of the task's and the
-    arm's gradient in the encoder.
+    arm's gradient in the encoder, and the arm's share of the task's at the features.
     """
     names = ["discriminator_accuracy", "discriminator_chance", "discriminator_high"]
     runs, rows = study.of_phase("intermediate", *names, *MEASURES), []
