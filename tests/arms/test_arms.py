@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 import sys
 from importlib import import_module
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from torch.nn.functional import cross_entropy, normalize
 from transformers import AutoModel
 
 from small_encoders import build
-from tiny_runs import corpus, encoder, tiny_run
+from tiny_runs import corpus, encoder, step_of, tiny_run, weights
 from xgrl import arms
 from xgrl.arms import (
     ARMS,
@@ -33,14 +32,10 @@ from xgrl.arms import (
 from xgrl.arms.base import Arm, ArmSettings, Step
 from xgrl.arms.lexical import triplet_loss
 from xgrl.models.encoder import load_encoder, save_checkpoint
-from xgrl.models.heads import ClassificationHead, mean_pool
+from xgrl.models.heads import mean_pool
 from xgrl.tasks import find_task
 
 TRAINED = [name for name, spec in ARMS.items() if spec.trains]
-
-
-def weights(model):
-    return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 def test_dann_with_lambda_zero_equals_control_bit_for_bit():
@@ -101,17 +96,6 @@ def test_every_arm_trains_every_layer_too(arm, kind):
 # discriminator's own loss, which finite differences give without autograd.
 
 
-def step_of(read, domains, progress=1.0, classes=2):
-    """A step of unlabelled texts only, (U, T, H), whose task head is a fixed linear layer."""
-    torch.manual_seed(5)
-    head = ClassificationHead(read.shape[-1], classes, dropout=0.0).to(read.dtype).eval()
-    model = SimpleNamespace(head_of=lambda task: head)
-    inputs = {"attention_mask": torch.ones(read.shape[:2], dtype=torch.long)}
-    return Step(
-        model, inputs, read, read, 0, torch.empty(0), domains, "", torch.tensor(0.0), progress
-    )
-
-
 @pytest.mark.parametrize(
     ("name", "tokens"),
     [(name, tokens) for name in ("dann", "shuffled", "wdgrl") for tokens in (False, True)],
@@ -157,7 +141,8 @@ def test_cdans_gradient_at_fixed_predictions():  # none passes through them
 
     def loss(values):
         return cross_entropy(
-            arm.discriminator(torch.einsum("nh,nc->nhc", values, predictions).flatten(1)), domains
+            arm.discriminators[0](torch.einsum("nh,nc->nhc", values, predictions).flatten(1)),
+            domains,
         ).item()
 
     for place in [(0, 0), (5, 3)]:
@@ -178,7 +163,7 @@ def test_the_discriminator_descends_its_own_loss_at_full_weight():
         torch.manual_seed(3)
         arm = arm_class("dann")(ArmSettings(6, 2, lambda_max))
         arm(step_of(read, domains))[0].backward()
-        gradients.append(torch.cat([p.grad.flatten() for p in arm.discriminator.parameters()]))
+        gradients.append(torch.cat([p.grad.flatten() for p in arm.discriminators.parameters()]))
     assert torch.equal(*gradients)
 
 
@@ -207,7 +192,7 @@ def test_the_worst_perturbation_has_the_radius_and_is_worse_than_a_random_one():
     hidden = model.hidden(**inputs)
     pooled, mask = mean_pool(hidden, inputs["attention_mask"]), inputs["attention_mask"]
     loss = model.head.loss(model.head(pooled), labels, mask)
-    step = Step(model, inputs, hidden, hidden, len(labels), labels, torch.empty(0), "", loss, 1.0)
+    step = Step(model, inputs, hidden, [hidden], len(labels), labels, torch.empty(0), "", loss, 1.0)
     delta = model.arm.perturbation(step)
     x = inputs["inputs_embeds"].detach()
     real = mask.unsqueeze(-1)

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from xgrl.models.grl import Discriminator, gradient_reversal, lambda_at
+from xgrl.models.grl import Discriminator, gradient_reversal, lambda_at, steered
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.05, 1.0, 7.5])
@@ -49,6 +49,35 @@ def test_second_order_gradients_exist():
     (gradient,) = torch.autograd.grad((gradient_reversal(x, 2.0) ** 2).sum(), x, create_graph=True)
     gradient.sum().backward()
     assert torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_steered_gradient_has_the_norm_and_the_direction_that_are_asked_for(dtype):
+    plain = torch.randn(4, 6, dtype=dtype).requires_grad_()
+    (plain**3).sum().backward()
+    along = torch.randn(4, 6).to(dtype)
+    own = plain.grad.norm()
+    for norm, direction, size in [
+        (None, None, 0.5 * own), (torch.tensor(8.0), None, 4.0), (None, along, 0.5 * own),
+        (torch.tensor(8.0), along, 4.0), (torch.tensor(0.0), along, 0.0),
+    ]:  # fmt: skip
+        x = plain.detach().clone().requires_grad_()
+        out = steered(x, 0.5, norm, direction)
+        assert torch.equal(out, x)
+        (out**3).sum().backward()
+        wanted = -plain.grad if direction is None else direction
+        wanted = wanted * (size / wanted.norm())
+        torch.testing.assert_close(x.grad, wanted, rtol=2e-2 if dtype is torch.bfloat16 else 1e-5,
+                                   atol=1e-6)  # fmt: skip
+    x = torch.zeros(3, requires_grad=True)
+    (steered(x, 0.5) ** 2).sum().backward()
+    assert (x.grad == 0).all(), "no gradient, no direction"
+
+
+def test_the_ramp_takes_what_the_warm_up_leaves():
+    values = [lambda_at(p / 10, 0.3, 0.5) for p in range(11)]
+    assert values[:6] == [0] * 6
+    assert values[5:] == pytest.approx([lambda_at(p / 5, 0.3) for p in range(6)])
 
 
 def test_lambda_ramp():

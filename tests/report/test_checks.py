@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from xgrl import stats
 from xgrl.report import checks, load_study
 from xgrl.report.summary import latex, summarise
+from xgrl.report.tables import warnings
 
 TRAINED = "intermediate/sarcasm"
 OWN = "adversary acted (own discriminator)"
@@ -71,6 +74,29 @@ def test_each_manipulation_check_can_fail(copy, path, metrics, question, subject
         [question, subject]
     ]
     assert checks.failures(checked, data.audit) == [f"{question}: {subject}"]
+
+
+@pytest.mark.parametrize(
+    ("arm", "more", "chance", "ok"),
+    [("dann", 9.0, 25.0, True), ("dann", 11.0, 25.0, False),
+     ("dann", 40.0, 11.0, True),  # another question than the discriminator's
+     ("control", 40.0, 25.0, True)],
+)  # fmt: skip
+def test_a_discriminator_that_a_fresh_one_beats_was_outpaced(copy, arm, more, chance, ok):
+    (path,) = copy.glob(f"probe/sarcasm/{arm}/seed-0/layers.csv")
+    table = pd.read_csv(path)
+    own = json.loads((copy / f"{TRAINED}/{arm}/seed-0/run.json").read_text())["metrics"]
+    before = (table.stage == "intermediate") & (table.layer == table.layer.max())
+    mlp = np.where(before, own["discriminator_accuracy"] + more, 99.0)  # elsewhere it may be plain
+    table.assign(mlp_accuracy=mlp, chance=chance).to_csv(path, index=False)
+    data = load_study.collect(copy)
+    row = checks.manipulation_checks(data, "standard", "dann").set_index("question")
+    row = row.loc["discriminator not outpaced"]
+    assert row.ok == ok
+    compared = arm == "dann" and chance == 25.0
+    assert (f"{more:+.1f} points more" in row.found) == compared
+    said = warnings(data).query("arm == 'dann' and phase == 'intermediate'").warning
+    assert any("fresh MLP reads the language 11.0 points better" in x for x in said) != ok
 
 
 def test_fresh_probe_check_fails_where_language_is_as_plain_as_before(copy):

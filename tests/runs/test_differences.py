@@ -54,6 +54,12 @@ def test_a_study_s_own_runs_belong_together(runs):
          "train_from of target, intent: "),
         ("intermediate/sarcasm/dann/seed-0", "parameters", {"lambda_max": 1.0},
          "lambda_max of intermediate, dann: "),
+        ("intermediate/sarcasm/dann/seed-0", "parameters", {"learning_rate": 0.1},
+         "learning_rate of intermediate, dann: "),
+        ("intermediate/sarcasm/dann/seed-0", "parameters", {"steps": 7},
+         "steps of intermediate, sarcasm, dann: "),
+        ("target/intent/none/seed-0", "parameters", {"learning_rate": 0.1},
+         "learning_rate of target, all runs: "),
         # the run's block has others; arm none has no block but its seed
         ("target/intent/sarcasm.dann/seed-1", "environment", {"processor": "B"},
          "processor of block sarcasm:1: "),

@@ -59,6 +59,28 @@ def changed(path: str, value: object) -> dict:
         ("nuisance.target.batch_size", {"intents": 8}, ["batch_size", "emoji-names", "default"]),
         ("nuisance.domains", {"default": "language"}, ["domains", "'languages'"]),
         ("nuisance.lambda_max", {"dann": 0.1}, ["lambda_max", "no 'default'"]),
+        ("nuisance.discriminator_layer", {"default": "al"}, ["layer.default='al'", "'all'"]),
+        ("nuisance.discriminator_layer", {"default": -2}, ["layer.default=-2", "equal to -1"]),
+        ("nuisance.discriminator_warmup", {"default": 1.0}, ["warmup.default=1.0", "less than 1"]),
+        ("nuisance.discriminator_updates", {"default": 0}, ["updates.default=0", "equal to 1"]),
+        ("nuisance.discriminators", {"default": 1, "dan": 2}, ["discriminators", "'dann'"]),
+        ("nuisance.dose", {"default": "share"}, ["dose.default='share'", "'lambda' or 'ratio'"]),
+        ("nuisance.intermediate.learning_rate", {"dann": 0.1}, ["learning_rate: no 'default'"]),
+        ("nuisance.intermediate.learning_rate", {"default": 2.0}, ["learning_rate.default=2.0"]),
+        ("nuisance.target.learning_rate", {"default": 0.1}, ["target.learning_rate={'default'"]),
+        (
+            "nuisance.intermediate.steps",
+            {"default": 9, "dan/default": 9},
+            ["steps.dan/default", "unknown arm 'dan'", "did you mean 'dann'"],
+        ),
+        (
+            "nuisance.intermediate.steps",
+            {"default": 9, "dann/qa": 9},
+            ["steps.dann/qa", "'qa' is not an intermediate task of this study", "sarcasm"],
+        ),
+        ("nuisance.intermediate.steps", {"dann/default": 9}, ["steps: nothing for", "'default'"]),
+        ("nuisance.intermediate.steps", {"default": 9, "dann/": 9}, ["steps.dann/", "arm/name"]),
+        ("nuisance.target.steps", {"default": 9, "dann/intent": 9}, ["target.steps.dann/intent"]),
         ("fixed.device", "gpu", ["device", "'cuda'"]),
         ("fixed.checkpoint_minutes", -1, ["checkpoint_minutes=-1", "greater than or equal to 0"]),
         ("fixed.checkpoint_minutes", "off", ["checkpoint_minutes='off' (str)"]),
@@ -236,14 +258,13 @@ def cell_defaults(notebook: str) -> dict:
     }
 
 
-UNSET = ("train_from", "keep_model", "further_retrieval_layers")  # recorded where they are used
-
-
 @pytest.mark.parametrize("notebook", params.JOBS)
 def test_parameters_cell_equals_model_and_smoke_study(notebook):
     found = cell_defaults(notebook)
     assert found == {k: field.default for k, field in params.JOBS[notebook].model_fields.items()}
-    found = {k: v for k, v in found.items() if k not in params.OPTIONS and (v or k not in UNSET)}
+    fields = params.JOBS[notebook].model_fields
+    unset = {k for k, field in fields.items() if field.exclude_if and field.default == found[k]}
+    found = {k: v for k, v in found.items() if k not in {*params.OPTIONS, *unset}}
     assert found == params.JOBS[notebook]().model_dump()
     study = params.load_study(merged("smoke"))
     keys = {
@@ -279,6 +300,51 @@ def test_a_variant_has_values_of_its_own_else_its_method_s_else_the_default():
         "02_intermediate", "dann", intermediate="sarcasm", arm="dann-strong", seed=0
     )
     assert job["lambda_max"] == 0.3 and job["domains"] == "languages"
+
+
+def test_rates_and_steps_may_be_an_arm_s_own():
+    config = changed("scientific.arms", ["standard", "dann", "dann-long", "dann-slow"])
+    stage = config["nuisance"]["intermediate"]
+    stage["learning_rate"] = {"default": 2e-4, "dann": 1e-4, "dann-slow": 1e-5}
+    stage["steps"] = {"default": 60, "question-type": 200, "dann/default": 90, "dann/sarcasm": 80,
+                      "dann-long/default": 270}  # fmt: skip
+    config["nuisance"]["discriminator_learning_rate"] = {"default": 5e-3, "dann-slow": 1e-3}
+    study = execute.check_study(config)
+
+    def of(arm, task):
+        job = study.job("02_intermediate", "dann" if "dann" in arm else arm, arm=arm,
+                        intermediate=task, seed=0)  # fmt: skip
+        return job["steps"], job["learning_rate"], job["discriminator_learning_rate"]
+
+    assert of("standard", "sarcasm") == (60, 2e-4, 5e-3)
+    assert of("standard", "question-type") == (200, 2e-4, 5e-3)
+    assert of("dann", "sarcasm") == (80, 1e-4, 5e-3)
+    assert of("dann", "question-type") == (90, 1e-4, 5e-3)
+    assert of("dann-long", "sarcasm") == (270, 1e-4, 5e-3)
+    assert of("dann-slow", "sarcasm") == (80, 1e-5, 1e-3)
+    target = study.job("03_target", "dann", arm="dann", intermediate="sarcasm", target="intent",
+                       seed=0)  # fmt: skip
+    assert target["learning_rate"] == study.nuisance.target.learning_rate
+
+
+def test_what_an_adversary_is_not_told_is_in_no_run_s_parameters():
+    job = params.load_study(merged("smoke")).job(
+        "02_intermediate", "dann", intermediate="sarcasm", arm="dann", seed=0
+    )
+    assert not {*params.ADVERSARY} & {*job}
+    told = changed("nuisance.dose", {"default": "lambda", "dann": "ratio"})
+    told["nuisance"]["discriminator_layer"] = {"default": -1, "dann": "all"}
+    jobs = [params.load_study(told).job("02_intermediate", arm, intermediate="sarcasm", arm=arm,
+            seed=0) for arm in ("dann", "control")]  # fmt: skip
+    assert [each.get("dose") for each in jobs] == ["ratio", None]
+    assert [each["discriminator_layer"] for each in jobs] == ["all", -1]
+
+
+def test_a_dose_that_cannot_be_measured_is_refused():
+    given = {"dose": "ratio", "micro_batch_size": 4}
+    assert params.validate("02_intermediate", given)["dose"] == "ratio"
+    with pytest.raises(ValueError, match=r"micro_batch_size=4 with dose='ratio'.*='all'"):
+        params.validate("02_intermediate", given | {"discriminator_layer": "all"})
 
 
 def test_further_retrieval_layers_are_others_and_each_once():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 from transformers import BertConfig, BertModel
 
 from xgrl.arms import arm_class, arm_spec
-from xgrl.arms.base import ArmSettings
+from xgrl.arms.base import ArmSettings, Step
+from xgrl.models.heads import ClassificationHead
 from xgrl.models.split import Chain, prefix, top
 from xgrl.models.task_model import TaskModel
 from xgrl.models.tokens import Tokens
@@ -94,7 +96,10 @@ def tiny_run(
     beside = corpora.get(text, unlabelled)
     if beside is not None:
         labels = batches.arm_labels(text, beside, np.arange(2))
-        beside = batches.ArmTexts(beside, labels, 8, streams["unlabelled"], text == "translated")
+        asked = arm_spec(arm).asks, labels, 0, beside.lengths, streams["labels"]
+        labels, groups = batches.other_labels(*asked)
+        draw = streams["unlabelled"]
+        beside = batches.ArmTexts(beside, labels, 8, draw, text == "translated", groups)
     data = batches.JointBatches(labelled, steps, 8, streams["order"], beside, pad_id=1)
     head = trainer.new_head(base.config.hidden_size, {"": ("classification", 2)}, streams["head"])
     arm_settings = (
@@ -120,3 +125,18 @@ def tiny_run(
         steps=steps,
     )
     return Run(model, trainer.fit(model, data, optimisation | rates, streams["dropout"]), data)
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def step_of(read, domains, progress=1.0, classes=2):
+    """A step of unlabelled texts only, (U, T, H), whose task head is a fixed linear layer."""
+    torch.manual_seed(5)
+    head = ClassificationHead(read.shape[-1], classes, dropout=0.0).to(read.dtype).eval()
+    model = SimpleNamespace(head_of=lambda task: head)
+    inputs = {"attention_mask": torch.ones(read.shape[:2], dtype=torch.long)}
+    return Step(
+        model, inputs, read, [read], 0, torch.empty(0), domains, "", torch.tensor(0.0), progress
+    )

@@ -7,7 +7,7 @@ import pytest
 
 from small_encoders import ragged
 from xgrl.prepare.corpus import Corpus
-from xgrl.training.batches import collate, length_buckets
+from xgrl.training.batches import collate, length_buckets, other_labels
 
 
 def test_collate_pads_and_masks_over_several_corpora():
@@ -77,3 +77,10 @@ def test_batches_refuse_nonsense():
         next(length_buckets(np.array([3]), 0, 1, np.random.default_rng(0)))
     with pytest.raises(ValueError, match="empty corpus"):
         next(length_buckets(np.zeros(0, int), 4, 1, np.random.default_rng(0)))
+
+
+def test_bins_of_length_are_quantiles():
+    lengths, domains = np.random.default_rng(0).permutation(120), np.arange(120) % 4
+    bins, groups = other_labels("length", domains, 0, lengths, None)
+    assert np.bincount(bins).tolist() == [30] * 4 and groups is domains
+    assert (np.diff(bins[np.argsort(lengths)]) >= 0).all()

@@ -12,7 +12,7 @@ from xgrl.evaluation import predict, readout
 from xgrl.models.split import Chain
 from xgrl.prepare.folder import Prepared
 from xgrl.runs import params, records
-from xgrl.training import build, erasure, trainer
+from xgrl.training import build, diagnostics, erasure, trainer
 from xgrl.training.batches import hidden_batches
 
 
@@ -58,6 +58,84 @@ def test_domains_are_languages_or_english_and_the_rest(prepared):
     assert build.domain_of_languages(intermediate("dann"), prepared).tolist() == [0, 1, 2, 3]
     batch = build.build_intermediate(job, prepared).stages["train"][0]
     assert batch["domains"].bincount().tolist() == [4, 4]
+
+
+def batches_of(prepared, arm, **changes):
+    return build.build_intermediate(intermediate(arm, **changes), prepared).stages["train"]
+
+
+@pytest.mark.parametrize("domains", ["languages", "binary"])
+def test_controls_see_dann_s_texts_with_other_labels(prepared, domains):
+    dann, pseudo, again, length, other = (
+        batches_of(prepared, arm, domains=domains, seed=seed) for arm, seed in
+        (("dann", 3), ("pseudo-domains", 3), ("pseudo-domains", 3), ("length-adversary", 3),
+         ("pseudo-domains", 4))
+    )  # fmt: skip
+    for one in (pseudo, length):
+        rows = zip(one.arm_rows, dann.arm_rows, strict=True)
+        assert all(np.array_equal(a, b) for a, b in rows)
+    own, count = dann.arm_texts.labels, dann.arm_texts.labels.max() + 1
+    dealt = pseudo.arm_texts.labels
+    assert np.array_equal(dealt, again.arm_texts.labels)  # once, for the block
+    assert not np.array_equal(dealt, other.arm_texts.labels)
+    for domain in range(count):  # as many, and they say nothing about language
+        sizes = np.bincount(dealt[own == domain], minlength=count)
+        assert sizes.max() - sizes.min() <= 1 and len(sizes) == count
+    lengths, bins = length.arm_texts.corpus.lengths, length.arm_texts.labels
+    order = np.argsort(lengths, kind="stable")
+    assert (np.diff(bins[order]) >= 0).all() and set(bins) <= set(range(count))
+    assert all(len(set(bins[lengths == n])) == 1 for n in lengths)
+
+
+def test_the_source_and_its_genre(prepared):
+    source = build.build_intermediate(intermediate("dann-source"), prepared)
+    assert source.model.arm.settings.english == prepared.unlabelled_languages.index("en")
+    assert (
+        source.model.arm.settings.domains
+        == 4
+        == build.domain_count(intermediate("dann-source"), prepared)
+    )
+    job = intermediate("dann-source-genre")
+    genre = build.build_intermediate(job, prepared)
+    assert genre.model.arm.settings.domains == 2 == build.domain_count(job, prepared)
+    assert genre.model.arm.settings.english == 0
+    data, english = genre.stages["train"], prepared.unlabelled_languages.index("en")
+    languages = data.arm_texts.corpus.labels[np.concatenate(data.arm_rows)]
+    assert (languages == english).all() and (data[0]["domains"] == 1).all()
+
+
+NEW = ("dann-source", "dann-source-genre", "noise", "pseudo-domains", "length-adversary")
+
+
+@pytest.mark.parametrize("arm", NEW)
+@pytest.mark.parametrize("dose", ["lambda", "ratio"])
+def test_an_arm_trains_on_a_prepared_study(prepared, arm, dose):
+    job = intermediate(arm, steps=6, dose=dose, discriminator_updates=2, lambda_max=0.3)
+    run = build.build_intermediate(job, prepared)
+    fit = trainer.fit(run.model, run.stages["train"], job, run.streams["dropout"])
+    assert fit.diverged is None and fit.curves.discriminator_accuracy.between(0, 100).all()
+    felt = fit.curves.dropna(subset=["gradient_ratio"]).set_index("step")
+    assert len(felt) and (felt.arm_feature_gradient[felt.index > 0] > 0).all()
+    chance = 100 / build.domain_count(job, prepared)
+    metrics, _ = diagnostics.diagnose(fit.curves, chance, 16)
+    assert metrics["gradient_ratio"] == pytest.approx(felt.gradient_ratio.mean())
+    assert diagnostics.training_flops(run.model, run.stages["train"]) > 0
+
+
+def test_a_discriminator_as_its_job_says(prepared):
+    changes = {"discriminator_updates": 2, "discriminator_warmup": 0.25, "discriminator_width": 8,
+               "discriminator_depth": 2, "discriminators": 3, "discriminator_renewal": 5,
+               "dose": "ratio", "discriminator_layer": "all"}  # fmt: skip
+    arm = build.build_intermediate(intermediate("dann", **changes), prepared).model.arm
+    found = arm.settings
+    assert (found.updates, found.warmup, found.width, found.depth) == (2, 0.25, 8, 2)
+    assert (found.discriminators, found.renewal, found.dose) == (3, 5, "ratio")
+    assert found.layers == (1, -1) and len(arm.discriminators) == 6
+    plain = build.build_intermediate(intermediate("dann"), prepared).model.arm.settings
+    assert plain == type(plain)(
+        plain.features, 4, plain.lambda_max, classes=plain.classes, mask_id=plain.mask_id,
+        special_ids=plain.special_ids, english=plain.english,
+    )  # fmt: skip
 
 
 def test_another_seed_is_another_block_and_a_wrong_layer_is_refused(prepared):

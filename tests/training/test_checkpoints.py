@@ -20,6 +20,7 @@ from transformers import TrainerCallback
 from small_study import prepare
 from tiers import slow_except
 from tiny_runs import corpus, encoder, tiny_run
+from xgrl.arms.base import ArmSettings
 from xgrl.runs import params, records
 from xgrl.training import batches, build, checkpoints, trainer
 
@@ -88,7 +89,8 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("train-*"))
 
 
-ARMS = ("standard", "control", "dann", "shuffled", "cdan", "wdgrl", "mlm", "translated",
+ARMS = ("standard", "control", "dann", "dann-source", "dann-source-genre", "shuffled", "noise",
+        "pseudo-domains", "length-adversary", "cdan", "wdgrl", "mlm", "translated",
         "robust-adversarial", "robust-smoothing", "lexical")  # fmt: skip
 
 
@@ -118,6 +120,20 @@ def test_micro_batches_and_rising_rates(changes, tmp_path, at):
     with pytest.raises(Kill):
         run(tmp_path / "killed", **changes)
     assert_equal(run(tmp_path / "killed", **changes), expected)
+
+
+@pytest.mark.parametrize("arm", slow_except({"noise"}, ("dann", "noise", "wdgrl")))
+def test_an_adversary_with_everything_that_it_can_have(arm, tmp_path, at):
+    """Further updates, running means, renewed discriminators: killed before, at and after one."""
+    changes = {"updates": 3, "warmup": 0.2, "discriminators": 2, "renewal": 4, "dose": "ratio"}
+    changes = {"settings": ArmSettings(16, 2, 0.5, layers=(1, -1), **changes)}
+    expected = run(tmp_path / "whole", arm, **changes)
+    for step in (3, 4, 5, 9):
+        at(step, kill, before=step == 4)
+    for _ in range(4):
+        with pytest.raises(Kill):
+            run(tmp_path / "killed", arm, **changes)
+    assert_equal(run(tmp_path / "killed", arm, **changes), expected)
 
 
 def test_checkpoints_change_no_bit(tmp_path):
@@ -357,7 +373,7 @@ def test_a_checkpoint_holds_what_is_trained_and_is_text_and_tensors(tmp_path, at
         names, rest = [*file.keys()], json.loads(file.metadata()["rest"])
     trained = [name for name in names if name.startswith("model/")]
     assert trained and not [name for name in trained if "embeddings" in name]
-    assert {name.partition("/")[0] for name in names} == {"model", "optimizer", "random"}
+    assert {name.partition("/")[0] for name in names} == {"model", "arm", "optimizer", "random"}
     assert [row["step"] for row in rest["curves"]] == list(range(9))
 
 

@@ -158,7 +158,7 @@ def test_a_batch_in_parts_trains_as_the_whole_batch(arm):
 
 @pytest.mark.parametrize("tokens, layer", [(True, -1), (False, 1)])
 def test_a_discriminator_on_tokens_or_a_lower_layer_sees_the_whole_batch(tokens, layer):
-    settings = ArmSettings(16, 2, 0.1, tokens=tokens, layer=layer)
+    settings = ArmSettings(16, 2, 0.1, tokens=tokens, layers=(layer,))
     whole, parts = (
         tiny_run("dann", steps=3, base=encoder(0.0), settings=settings, micro_batch_size=size)
         for size in (0, 5)
@@ -229,3 +229,19 @@ def test_what_a_run_sees_is_counted():
     assert seen["labelled_examples"] == 40
     masks = sum(int(run.data[i]["attention_mask"].sum()) for i in range(5))
     assert seen["labelled_tokens"] + seen["unlabelled_tokens"] == masks
+
+
+def test_weight_decay_is_on_matrices_only(monkeypatch):
+    made, AdamW = [], torch.optim.AdamW
+    monkeypatch.setattr(torch.optim, "AdamW", lambda groups, **k: made.append(AdamW(groups, **k))
+                        or made[-1])  # fmt: skip
+    model = tiny_run("dann", steps=1, weight_decay=0.3).model
+    groups = {(g["name"], g["weight_decay"]): g["params"] for g in made[0].param_groups}
+    parts = model.groups()
+    assert set(groups) == {(part, decay) for part in parts for decay in (0.0, 0.3)}
+    for (part, decay), own in groups.items():
+        wanted = {id(w) for w in parts[part] if (w.ndim > 1) == (decay > 0)}
+        assert {id(w) for w in own} == wanted
+    names = {n for n, w in model.named_parameters() if any(w is o for o in groups["encoder", 0.0])}
+    assert names == {n for n, _ in model.named_parameters() if n.startswith("encoder")
+                     and ("LayerNorm" in n or n.endswith("bias"))}  # fmt: skip

@@ -4,10 +4,9 @@ An arm is an object that adds a term to the loss. To add one, write a file with 
 `xgrl.arms.base.Arm` and give it a line in `ARMS` and one in `arm_classes`.
 
 A *variant* of an arm is the arm's name, a hyphen and anything ("dann-0.01", "dann-tokens"): the
-same method with settings of its own in the study file (``nuisance.lambda_max``, ``domains``,
-``discriminator_features``, ``discriminator_layer``). An arm that trains nothing takes the
-checkpoint of another one: that of the table, or as a variant the one after the hyphen
-("centring-dann").
+same method with settings of its own in the study file (`xgrl.runs.params.BY_ARM`, and steps). An
+arm that trains nothing takes the checkpoint of another one: that of the table, or as a variant the
+one after the hyphen ("centring-dann").
 """
 
 from collections.abc import Callable, Iterable
@@ -30,15 +29,17 @@ class ArmSpec:
 
     text: the prepared corpus that its batches hold beside the labelled texts, or where it trains
     nothing, that it reads at the target stage: "unlabelled", "language-modelling" (text that may be
-    used for it), "pairs" (translations) or "translated" (of the task's own rows). cached: whether
-    it trains on the stored output of the frozen layers; not where it changes what they read or
-    compute.
+    used for it), "pairs" (translations) or "translated" (of the task's own rows). asks: what its
+    discriminator is to tell apart, "" for the texts' domains
+    (`xgrl.training.batches.other_labels`). cached: whether it trains on the stored output of the
+    frozen layers; not where it changes what they read or compute.
     """
 
     text: str = ""
     trains: bool = True  # an encoder; then its class stands in `arm_classes`
     formats: tuple[str, ...] = TRAINABLE  # of the intermediate tasks that it can serve
     domains: str = ""  # how its discriminator must divide the languages, if it must: "binary"
+    asks: str = ""  # "genre", "pseudo-domains" or "length"
     cached: bool = True
     checkpoint: str = ""  # the arm whose checkpoint it takes as it is, where it trains nothing
     vectors: Callable | None = None  # applied to vectors (n, H) of retrieval, all that it serves
@@ -51,7 +52,12 @@ ARMS = {
     "standard": ArmSpec(),
     "control": ArmSpec("unlabelled"),
     "dann": ArmSpec("unlabelled"),
+    "dann-source": ArmSpec("unlabelled"),
+    "dann-source-genre": ArmSpec("unlabelled", asks="genre"),
     "shuffled": ArmSpec("unlabelled"),
+    "noise": ArmSpec("unlabelled"),
+    "pseudo-domains": ArmSpec("unlabelled", asks="pseudo-domains"),
+    "length-adversary": ArmSpec("unlabelled", asks="length"),
     "cdan": ArmSpec("unlabelled", formats=("classification",)),
     "wdgrl": ArmSpec("unlabelled", domains="binary"),
     "mlm": ArmSpec("language-modelling", cached=False),
@@ -70,18 +76,20 @@ def arm_classes() -> "dict[str, type[Arm]]":
     from xgrl.arms.alignment import Alignment
     from xgrl.arms.base import Standard
     from xgrl.arms.cdan import CDAN
-    from xgrl.arms.dann import DANN, Control, Shuffled
+    from xgrl.arms.dann import DANN, Control, Noise, Shuffled
     from xgrl.arms.lexical import Lexical
     from xgrl.arms.mlm import MLM
     from xgrl.arms.robust import Adversarial, Smoothing
+    from xgrl.arms.source import Source
     from xgrl.arms.translated import Translated
     from xgrl.arms.wdgrl import WDGRL
 
     return {
-        "standard": Standard, "control": Control, "dann": DANN, "shuffled": Shuffled,
-        "cdan": CDAN, "wdgrl": WDGRL, "mlm": MLM, "translated": Translated,
-        "robust-adversarial": Adversarial, "robust-smoothing": Smoothing, "lexical": Lexical,
-        "alignment": Alignment,
+        "standard": Standard, "control": Control, "dann": DANN, "dann-source": Source,
+        "dann-source-genre": Source, "shuffled": Shuffled, "noise": Noise, "pseudo-domains": DANN,
+        "length-adversary": DANN, "cdan": CDAN, "wdgrl": WDGRL, "mlm": MLM,
+        "translated": Translated, "robust-adversarial": Adversarial, "robust-smoothing": Smoothing,
+        "lexical": Lexical, "alignment": Alignment,
     }  # fmt: skip
 
 

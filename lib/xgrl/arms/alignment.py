@@ -50,7 +50,7 @@ class Alignment(Arm):
         texts = step.inputs.get("inputs_embeds", step.inputs.get("input_ids"))[step.count :]
         texts = texts.detach().flatten(1).float()
         same = torch.cdist(texts, texts, p=torch.inf) < SAME
-        hidden, mask = step.read[step.count :], step.mask[step.count :]
+        hidden, mask = step.hidden[step.count :], step.mask[step.count :]
         vectors = normalize(mean_pool(hidden, mask).float(), dim=-1)
         repeated = same[0::2, 0::2] | same[1::2, 1::2]
         return self.weighted(ranking_loss(vectors[0::2], vectors[1::2], repeated))

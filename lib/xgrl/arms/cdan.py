@@ -4,7 +4,7 @@ DANN matches the languages' distributions of features f as a whole, and may do s
 class of one language on another class of the other. CDAN lets the discriminator see features and
 predictions together, by their outer product:
 
-    g = softmax(head(f)),  C classes,                    no gradient through it
+    g = softmax(head(f)),  C classes,                    no gradient through it, no dropout in it
     L_arm = CE(D(vec(R_lambda(f) (x) g)), d),            vec(f (x) g) in R^(H C)
 
 so that the languages are aligned class by class. lambda and D as in `xgrl.arms.dann`. The
@@ -36,8 +36,8 @@ class CDAN(DANN):
             raise ValueError(f"{given}: cdan conditions on class predictions, at least two classes")
         return settings.features * settings.classes
 
-    def features(self, step: Step) -> tuple[Tensor, Tensor]:
-        features, domains = super().features(step)
+    def features(self, step: Step, states: Tensor) -> Tensor:
+        features = super().features(step, states)
         with torch.no_grad():
-            predictions = step.model.head_of(step.task)(features).softmax(-1)
-        return torch.einsum("nh,nc->nhc", features, predictions).flatten(1), domains
+            predictions = step.model.head_of(step.task).linear(features).softmax(-1)
+        return torch.einsum("nh,nc->nhc", features, predictions).flatten(1)

@@ -15,9 +15,13 @@ that r is a share of the text's own size and means the same for every encoder an
 keeps the clean loss beside the perturbed one and costs a second pass over the labelled half;
 Smoothing costs nothing. Neither sees text without labels.
 
-Deviations from the paper: one ascent step instead of several; of its two kinds of randomised
-smoothing the one by random perturbation, not the one by synonyms, which needs a list of synonyms
-that no openly packaged source has.
+The paper perturbs word embeddings. These arms do so only in a study that trains all layers; where
+lower layers are frozen x is their *output*, and both arms are variants of the paper's that carry
+its names: a neighbourhood there is not one of words.
+
+Further deviations: one ascent step instead of several; of its two kinds of randomised smoothing the
+one by random perturbation, not the one by synonyms, which needs a list of synonyms that no openly
+packaged source has.
 
 Hyperparameters: r.
 

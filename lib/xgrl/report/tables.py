@@ -18,7 +18,7 @@ from pandas.io.formats.style import Styler
 
 from xgrl import stats
 from xgrl.arms import arms_in_order
-from xgrl.report.checks import BELOW_CHANCE
+from xgrl.report.checks import BELOW_CHANCE, OUTPACED, ahead_of_own
 from xgrl.report.completeness import KEYS
 from xgrl.report.load_study import Study
 from xgrl.tasks import mixture_parts
@@ -33,7 +33,7 @@ COSTS = {  # of a training run, by what the record holds
 }
 MEASURES = (
     "feature_norm_last", "effective_rank_last", "task_gradient_norm", "arm_gradient_norm",
-    "gradient_cosine",
+    "gradient_cosine", "gradient_ratio",
 )  # fmt: skip
 PROBED = [
     "intermediate", "arm", "seed", "accuracy", "low", "high", "chance", "selectivity", "a_distance",
@@ -232,7 +232,7 @@ def inside_training(study: Study) -> pd.DataFrame:
     Returns intermediate, arm; discriminator (percent right), chance, below chance (runs whose exact
     interval lies below it; without a recorded interval runs under 0.8 of it), then `MEASURES`:
     norms and effective rank of the features at the end, norms and cosine of the task's and the
-    arm's gradient in the encoder.
+    arm's gradient in the encoder, and the arm's share of the task's at the features.
     """
     names = ["discriminator_accuracy", "discriminator_chance", "discriminator_high"]
     runs, rows = study.of_phase("intermediate", *names, *MEASURES), []
@@ -331,7 +331,7 @@ def first_maps(study: Study, arms: Sequence[str]) -> pd.DataFrame:
 
 def warnings(study: Study) -> pd.DataFrame:
     """Runs that need a second look, one row a warning: phase, the run's keys, warning."""
-    rows = []
+    rows, ahead = [], ahead_of_own(study)
     for run in study.runs.to_dict("records"):
         texts, nan = list(run["warnings"]), float("nan")
         if run["status"] != "finished":
@@ -340,6 +340,10 @@ def warnings(study: Study) -> pd.DataFrame:
         if accuracy < BELOW_CHANCE * run.get("discriminator_chance", nan):
             below = f"discriminator at {accuracy:.1f} %, well below chance"
             texts.append(f"{below}: outpaced, not confused")
+        more = ahead.get(tuple(run[key] for key in ahead.index.names), nan)
+        if run["phase"] == "intermediate" and more > OUTPACED:
+            fresh = f"a fresh MLP reads the language {more:.1f} points better"
+            texts.append(f"{fresh} than the discriminator at its end: outpaced")
         if run.get("feature_norm_last", nan) < 0.5 * run.get("feature_norm_first", nan):
             texts.append("features shrank to less than half their norm: collapse?")
         if run["phase"] == "intermediate" and run.get("learned") is False:

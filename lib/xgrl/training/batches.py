@@ -95,7 +95,8 @@ def unlabelled_rows(
 ) -> Iterator[np.ndarray]:  # fmt: skip
     """Rows of unlabelled text for each step: balanced over domains, as long as the labelled texts.
 
-    lengths: (n,) tokens of each unlabelled text; domains: (n,) its domain as an integer 0..K-1;
+    lengths: (n,) tokens of each unlabelled text; domains: (n,) its domain as an integer 0..K-1 (one
+    of a negative domain is not drawn);
     wanted: for each step the length to come near; batch_size: texts a step; rng: its own stream;
     window: the draw is among so many texts of the domain that are nearest in length.
     """
@@ -142,14 +143,38 @@ def arm_labels(text: str, corpus: Corpus, domain_of: np.ndarray) -> np.ndarray:
     return domain_of[corpus.labels] if text == "unlabelled" else corpus.labels
 
 
+def other_labels(
+    asks: str, domains: np.ndarray, english: int, lengths: np.ndarray, rng: Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a discriminator is to tell apart instead of the domains (n,) of texts, and the groups
+    (n,) over which their draws are balanced, the domains as for all arms where nothing is said.
+
+    asks: "" the domains; "pseudo-domains" as many labels, dealt at random and evenly to the texts
+    of each domain; "length" as many quantiles of their `lengths`; "genre" 1, of English texts only
+    (-1: not drawn), the labelled ones being 0. english: the domain of English.
+    """
+    count = int(domains.max()) + 1
+    if asks == "genre":
+        return np.ones_like(domains), np.where(domains == english, 0, -1)
+    if asks == "length":
+        edges = np.quantile(lengths, np.arange(1, count) / count)
+        return np.searchsorted(edges, lengths), domains
+    if asks == "pseudo-domains":
+        order, labels = rng.permutation(len(domains)), np.empty_like(domains)
+        labels[order[np.argsort(domains[order], kind="stable")]] = np.arange(len(domains)) % count
+        return labels, domains
+    return domains, domains
+
+
 @dataclass(frozen=True)
 class ArmTexts:
     """The texts that an arm sees beside the labelled ones of a run.
 
-    labels: (units,) what the arm is told of each unit (`arm_labels`); batch_size: texts a step;
-    draw: generator of their draws; translations: they are translations of the labelled texts (ids
-    "<id>|<language>"): each of these comes with one of its own, in place of texts balanced over
-    domains.
+    labels: (units,) what the arm is told of each unit (`arm_labels`, `other_labels`); batch_size:
+    texts a step; draw: generator of their draws; translations: they are translations of the
+    labelled texts (ids "<id>|<language>"): each of these comes with one of its own, in place of
+    texts balanced over domains; groups: (units,) over which the draws are balanced, a unit of a
+    negative one is not drawn; None: over the labels.
     """
 
     corpus: Corpus
@@ -157,6 +182,7 @@ class ArmTexts:
     batch_size: int
     draw: Generator
     translations: bool = False
+    groups: np.ndarray | None = None
 
 
 def mixture(sizes: Mapping[str, int], steps: int, cap: int, rng: Generator) -> list[str]:
@@ -212,7 +238,8 @@ class JointBatches(Dataset):
         steps = zip(self.tasks, self.rows, strict=True)
         wanted = (self.labelled[task].lengths[rows].mean() for task, rows in steps)
         units = texts.batch_size // (2 if corpus.format == "pairs" else 1)
-        return unlabelled_rows(corpus.lengths, texts.labels, wanted, units, texts.draw)
+        groups = texts.labels if texts.groups is None else texts.groups
+        return unlabelled_rows(corpus.lengths, groups, wanted, units, texts.draw)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -20,9 +20,9 @@ from xgrl.arms.base import ArmSettings, Standard
 from xgrl.models.task_model import TaskModel
 from xgrl.prepare.corpus import Corpus
 from xgrl.prepare.folder import Prepared
-from xgrl.runs import records
+from xgrl.runs import params, records
 from xgrl.tasks import find_task
-from xgrl.training.batches import ArmTexts, JointBatches, arm_labels
+from xgrl.training.batches import ArmTexts, JointBatches, arm_labels, other_labels
 from xgrl.training.erasure import fit_erasure
 from xgrl.training.trainer import generators, initialised, new_head
 
@@ -74,16 +74,38 @@ def domain_of_languages(job: Job, prepared: Prepared) -> np.ndarray:
     return np.array([int(language != "en") for language in languages])
 
 
+def domain_count(job: Job, prepared: Prepared) -> int:
+    """How many domains the arm's discriminator tells apart."""
+    genre = arm_spec(job["arm"]).asks == "genre"
+    return 2 if genre else len(set(domain_of_languages(job, prepared)))
+
+
+def english_domain(job: Job, prepared: Prepared) -> int:
+    """The domain of the discriminator's English text."""
+    return int(domain_of_languages(job, prepared)[prepared.unlabelled_languages.index("en")])
+
+
+def layers_read(job: Job, prepared: Prepared, encoder: PreTrainedModel) -> tuple[int, ...]:
+    """The layers of the trained part that discriminators read, "all" of them or one."""
+    name, layer = "discriminator_layer", job["discriminator_layer"]
+    if layer != "all":
+        return (prepared.trained_layer(encoder, layer, name),)
+    frozen, layers = prepared.frozen_layers(encoder), encoder.config.num_hidden_layers
+    return (*range(1, layers - frozen), -1)
+
+
 def intermediate_batches(
     job: Job, prepared: Prepared, encoder: PreTrainedModel, streams: Streams
 ) -> JointBatches:
     """The batches of intermediate training: labelled texts, and those of the arm beside them."""
-    text, corpus = arm_spec(job["arm"]).text, prepared.text(job["arm"], job["intermediate"])
+    spec, corpus = arm_spec(job["arm"]), prepared.text(job["arm"], job["intermediate"])
     texts = None
     if corpus is not None:
-        labels = arm_labels(text, corpus, domain_of_languages(job, prepared))
+        labels = arm_labels(spec.text, corpus, domain_of_languages(job, prepared))
+        english, lengths = english_domain(job, prepared), corpus.lengths
+        labels, groups = other_labels(spec.asks, labels, english, lengths, streams["labels"])
         size, draw = job["unlabelled_batch_size"], streams["unlabelled"]
-        texts = ArmTexts(corpus, labels, size, draw, translations=text == "translated")
+        texts = ArmTexts(corpus, labels, size, draw, spec.text == "translated", groups)
     labelled = labelled_corpora(prepared, job["intermediate"], "train")
     sizes = job["steps"], job["batch_size"]
     padding, cap = encoder.config.pad_token_id, job["mixture_cap"]
@@ -98,11 +120,17 @@ def intermediate_model(
     # tasks with one label set share a head
     shared = {task: find_task(task, "intermediate").head or task for task in tasks}
     heads = {shared[task]: prepared.head(task, "intermediate") for task in tasks}
+    fields = params.JOBS["02_intermediate"].model_fields
+    adversary = {
+        key.removeprefix("discriminator_"): job.get(key, fields[key].default)
+        for key in params.ADVERSARY
+    }
     settings = ArmSettings(
-        features=size, domains=len(set(domain_of_languages(job, prepared))),
-        lambda_max=job["lambda_max"], tokens=job["discriminator_features"] == "tokens",
-        layer=prepared.trained_layer(encoder, job["discriminator_layer"], "discriminator_layer"),
-        classes=heads[shared[tasks[0]]][1], **prepared.special_ids,
+        features=size, domains=domain_count(job, prepared), lambda_max=job["lambda_max"],
+        tokens=job["discriminator_features"] == "tokens",
+        layers=layers_read(job, prepared, encoder),
+        english=0 if arm_spec(job["arm"]).asks == "genre" else english_domain(job, prepared),
+        classes=heads[shared[tasks[0]]][1], **prepared.special_ids, **adversary,
     )  # fmt: skip
     head = new_head(size, heads, streams["head"])
     arm = initialised(arm_class(job["arm"]), settings, generator=streams["arm"])

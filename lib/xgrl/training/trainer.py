@@ -36,12 +36,12 @@ from xgrl.models.task_model import TaskModel, mixed_precision
 from xgrl.runs import params, records
 from xgrl.training.batches import JointBatches
 from xgrl.training.checkpoints import Checkpoints, ToBeContinued, belonging
-from xgrl.training.diagnostics import gradients
+from xgrl.training.diagnostics import GRADIENTS, gradients
 
-STREAMS = ("head", "order", "dropout", "unlabelled", "arm")
+STREAMS = ("head", "order", "dropout", "unlabelled", "arm", "labels")
 CURVES = (
     "step", "task_loss", "arm_loss", "domain_loss", "discriminator_accuracy", "lambda",
-    "feature_norm", "task_gradient_norm", "arm_gradient_norm", "gradient_cosine",
+    "feature_norm", *GRADIENTS,
 )  # fmt: skip
 MEASURED = 8  # steps of a run at which the gradients of both losses are compared
 SHOWN = 500  # times that a run's curves are shown while it runs, where a study wants that
@@ -49,7 +49,8 @@ SHOWN = 500  # times that a run's curves are shown while it runs, where a study 
 
 def generators(master_seed: int, *stage: str, seed: int) -> dict[str, np.random.Generator]:
     """Independent random streams of one run, equal in all arms of a block and in no two blocks: for
-    head initialisation, labelled order, dropout, unlabelled batches, the arm's own weights.
+    head initialisation, labelled order, dropout, unlabelled batches, the arm's own weights, labels
+    of unlabelled text that are drawn.
 
     master_seed: the study's; stage: the intermediate task, and for the target stage the target too;
     seed: the block's.
@@ -106,21 +107,38 @@ class JointTrainer(Trainer):
         return DataLoader(self.train_dataset, batch_size=None, sampler=rest)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        rates = {name: lr for name, lr in self.learning_rates.items() if self.weights[name]}
-        groups = [{"params": self.weights[name], "lr": lr} for name, lr in rates.items()]
-        decay = self.args.weight_decay
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=decay, eps=1e-8, fused=True)
+        groups = []
+        for name, rate in self.learning_rates.items():
+            for dims, decay in ((range(2), 0.0), (range(2, 9), self.args.weight_decay)):
+                # vectors are biases and weights of normalisation
+                if own := [weight for weight in self.weights[name] if weight.ndim in dims]:
+                    groups.append({"params": own, "lr": rate, "weight_decay": decay, "name": name})
+        self.optimizer = torch.optim.AdamW(groups, eps=1e-8, fused=True)
+        self.adamw, self.model.arm.descend = self.optimizer, self.descend
         return self.optimizer
+
+    def descend(self, loss: Tensor) -> None:
+        """A step of the arm's modules alone, with their own moments and the rate of this step. It
+        comes between forward and backward pass, where no other weight has a gradient.
+        """
+        loss.backward()
+        self.clipped(self.weights["arm"])
+        self.adamw.step()
+        for weight in self.weights["arm"]:
+            weight.grad = None
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_
     ) -> Tensor:
-        step = self.state.global_step
-        with mixed_precision(self.args.device):
+        step, seen = self.state.global_step, []
+        for weight in self.model.arm.renew(step):
+            self.adamw.state.pop(weight, None)
+        watching = self.model.arm.register_forward_pre_hook(lambda _, given: seen.extend(given))
+        with mixed_precision(self.args.device), watching:
             task_loss, term, curves = model(progress=step / self.state.max_steps, **inputs)
         loss = task_loss + term
         if isinstance(term, Tensor) and step in self.measured:
-            curves |= gradients(task_loss, term, self.weights["encoder"])
+            curves |= gradients(task_loss, term, self.weights["encoder"], seen[0].read[-1])
         self.curves.append({"step": step} | curves)
         if not torch.isfinite(loss):
             raise Diverged(f"the loss is {loss.item()} at step {step}")
@@ -129,19 +147,23 @@ class JointTrainer(Trainer):
     def training_step(self, *args, **kwargs) -> Tensor:
         loss = super().training_step(*args, **kwargs)
         for weights in (self.weights["encoder"] + self.weights["head"], self.weights["arm"]):
-            norm = nn.utils.clip_grad_norm_(weights, self.clip)
-            # before the optimiser's step, so that the weights stay numbers
-            if not torch.isfinite(norm):
-                step = self.state.global_step
-                raise Diverged(f"the gradient's norm is {norm.item()} at step {step}")
+            self.clipped(weights)
         return loss
+
+    def clipped(self, weights: list[nn.Parameter]) -> None:
+        """Clip the gradient of some weights, together."""
+        norm = nn.utils.clip_grad_norm_(weights, self.clip)
+        # before the optimiser's step, so that the weights stay numbers
+        if not torch.isfinite(norm):
+            step = self.state.global_step
+            raise Diverged(f"the gradient's norm is {norm.item()} at step {step}")
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Show also what the last step's curves say, all rates, steps a second, time left."""
         done = self.state.global_step - self.start
         if start_time and done:
-            rates = zip(self.learning_rates, self.optimizer.param_groups, strict=False)
-            logs |= {f"learning_rate_{name}": group["lr"] for name, group in rates}
+            groups = self.optimizer.param_groups
+            logs |= {f"learning_rate_{group['name']}": group["lr"] for group in groups}
             logs |= {k: v for k, v in self.curves[-1].items() if k != "step" and math.isfinite(v)}
             speed = done / (time.time() - start_time)
             logs["steps_per_second"] = speed
@@ -165,12 +187,13 @@ def fit(
 
     `dropout` seeds torch for the whole run. Of the parameters of 02 or 03 these count:
     ``learning_rate``, ``head_learning_rate``, ``discriminator_learning_rate`` (peak rates of
-    encoder, head, and the arm's modules), ``weight_decay`` (of AdamW, on all parameters),
-    ``warmup`` (share of the steps with rising rate), ``max_grad_norm`` (clipping of encoder and
-    head together, and of the arm's modules), ``device`` ("cpu", the default, or "cuda", there with
-    bfloat16 where that loses nothing) and ``micro_batch_size`` (see `TaskModel.states`; 0, the
-    default, for all). Where it is the job of a run (``outputs``), also ``checkpoint_minutes`` and
-    ``report_to``. Raises `ToBeContinued` after a signal that asked for a checkpoint and an end.
+    encoder, head, and the arm's modules), ``weight_decay`` (of AdamW, on matrices only: none on
+    biases and on what layer normalisation learns), ``warmup`` (share of the steps with rising
+    rate), ``max_grad_norm`` (clipping of encoder and head together, and of the arm's modules),
+    ``device`` ("cpu", the default, or "cuda", there with bfloat16 where that loses nothing) and
+    ``micro_batch_size`` (see `TaskModel.states`; 0, the default, for all). Where it is the job of a
+    run (``outputs``), also ``checkpoint_minutes`` and ``report_to``. Raises `ToBeContinued` after a
+    signal that asked for a checkpoint and an end.
     """
     device = job.get("device", "cpu")
     if device == "cuda" and not torch.cuda.is_available():
@@ -208,6 +231,7 @@ def fit(
         except Diverged as error:
             diverged = str(error)
     model.eval()
+    vars(model.arm).pop("descend", None)
     if kept and kept.asked and not diverged:
         after = f"{kept.asked} came, training ended after step {len(trainer.curves)} of {len(data)}"
         raise ToBeContinued(f"to be continued: {after}; run it again to go on from there")

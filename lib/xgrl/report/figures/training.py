@@ -12,6 +12,7 @@ CURVES = {
     "task_loss": "task loss", "domain_loss": "domain loss",
     "discriminator_accuracy": "discriminator\naccuracy, %", "lambda": "lambda",
     "feature_norm": "feature norm", "gradient_cosine": "cosine of task's\nand arm's gradient",
+    "gradient_ratio": "arm's gradient at the\nfeatures / task's",
 }  # fmt: skip
 MOST_STEPS = 50  # more are drawn as means of neighbours
 
@@ -60,8 +61,8 @@ def curves(frame: pd.DataFrame, chance: float | None = None) -> Figure:
     """Training curves by arm: mean over seeds with its 95 % t interval (a single seed has no band).
 
     frame: intermediate, arm, seed, step, task_loss, domain_loss, discriminator_accuracy, lambda,
-    feature_norm, and gradient_cosine where runs recorded it. chance: discriminator accuracy of
-    guessing, percent.
+    feature_norm, and gradient_cosine and gradient_ratio where runs recorded them. chance:
+    discriminator accuracy of guessing, percent.
     """
     recorded = frame.columns[frame.notna().any()]
     names = [name for name in CURVES if name in recorded or name == "task_loss"]
