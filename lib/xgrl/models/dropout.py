@@ -56,7 +56,9 @@ OURS = {
 
 
 class CheapDropout(TorchFunctionMode):
-    """Within it, modules that call torch's dropout or attention get the functions above."""
+    """Within it, modules that call torch's dropout or attention get the functions above; not while
+    a backward pass computes a part anew, unless that part enters it itself.
+    """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None

@@ -31,7 +31,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
-from xgrl.models.dropout import CheapDropout
 from xgrl.models.heads import HEADS
 from xgrl.models.task_model import TaskModel, mixed_precision
 from xgrl.runs import params, records
@@ -128,8 +127,7 @@ class JointTrainer(Trainer):
         return loss
 
     def training_step(self, *args, **kwargs) -> Tensor:
-        with CheapDropout():
-            loss = super().training_step(*args, **kwargs)
+        loss = super().training_step(*args, **kwargs)
         for weights in (self.weights["encoder"] + self.weights["head"], self.weights["arm"]):
             norm = nn.utils.clip_grad_norm_(weights, self.clip)
             # before the optimiser's step, so that the weights stay numbers
