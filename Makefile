@@ -47,7 +47,8 @@ enough = needed=$$(( $(1) - $$(du -sk $(3) 2>/dev/null | awk '{kb = $$1} END {pr
 	found=$$(df -Pk . 2>/dev/null | awk 'NR == 2 && $$4 ~ /^[0-9]+$$/ {print int($$4 * 1024 / 1e9)}'); \
 	[ -z "$$found" ] || [ "$$found" -ge "$$needed" ] || { echo "too little disk: $(2) needs about $$needed GB here, $$found GB are free;" \
 	"make room, or say make DISK=0 ... to go on without this check (the cache may be elsewhere: XGRL_CACHE)"; exit 2; }
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c requirements.lock -e .
+# --no-compile: of 420 MB of compiled files most are never used, and those that are Python writes itself.
+INSTALL = $(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check -r requirements.txt -c requirements.lock -e .
 # A file's tests stay on one of the two workers, those that share outputs/smoke on the same (tests/conftest.py).
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 LONG = embedded or slow or simulation or faults or kernels or slurm or browser

@@ -1,10 +1,14 @@
 """Steps of training in a process of its own, one thread: ``python -m benchmarks.steps
-peak|layers|vocabulary|train|predict``.
+peak|layers|profile|vocabulary|train|predict``.
 
 * ``peak``: what the processor multiplies at best, FLOP/s of float32 matrices of 2048 x 2048.
 * ``layers STEPS BATCH``: all 12 layers and the (trimmed) word vectors trained as in any study, in
   useful FLOP/s. A real token of a text of L tokens counts 3 n (2 (4 d² + 2 d f) + 4 L d)
-  operations, padding none; n layers, width d, inner width f.
+  operations, padding none; n layers, width d, inner width f. The batches are the first of a run of
+  100. ``cpu`` is the same by the process's own time, ``peak`` the sgemm peak by it, measured before
+  and after: their ratio also holds where others use the cores.
+* ``profile STEPS BATCH [torch]``: shares of such steps by kind of operation, in percent; "torch":
+  with torch's own dropout.
 * ``vocabulary full|trimmed STEPS``: seconds a step and peak memory where word vectors are trained.
 * ``train|predict ROWS``: seconds for so many examples seen once, on the stored output of the frozen
   layers, and the memory that comes on top of the loaded model.
@@ -17,6 +21,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +33,7 @@ from benchmarks.jobs import BATCH, RECIPE, STUDY
 from benchmarks.running import meet
 from xgrl.arms.base import Standard
 from xgrl.evaluation.readout import dev_accuracy
+from xgrl.models import task_model
 from xgrl.models.encoder import load_encoder
 from xgrl.models.task_model import TaskModel
 from xgrl.models.tokens import Tokens
@@ -39,17 +46,17 @@ from xgrl.training import batches, trainer
 SHORT, LONGER = "intermediate/sarcasm", "target/sentiment"
 
 
-def peak(seconds: float = 4.0) -> dict[str, float]:
+def peak(seconds: float = 4.0, clock: Callable[[], float] = time.perf_counter) -> dict[str, float]:
     """FLOP/s of the median product."""
     a, b = torch.rand(2048, 2048), torch.rand(2048, 2048)
     out, taken = torch.empty(2048, 2048), []
     torch.mm(a, b, out=out)
     meet()
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        before = time.perf_counter()
+    end = clock() + seconds
+    while clock() < end:
+        before = clock()
         torch.mm(a, b, out=out)
-        taken.append(time.perf_counter() - before)
+        taken.append(clock() - before)
     return {"flops": 2 * 2048**3 / float(np.median(taken))}
 
 
@@ -74,14 +81,18 @@ def setting(
 def fitted(
     model: TaskModel, corpus: Corpus, steps: int, batch: int, streams: dict, pad: int
 ) -> tuple[float, dict]:
-    """Seconds of so many steps, after two that do not count; what was seen."""
+    """Seconds of so many steps of a run of at least 100, after two that do not count; what was
+    seen.
+    """
     warm = batches.JointBatches(corpus, 2, batch, np.random.default_rng(0), pad_id=pad)
     trainer.fit(model, warm, RECIPE, np.random.default_rng(0))
-    data = batches.JointBatches(corpus, steps, batch, streams["order"], pad_id=pad)
+    data = batches.JointBatches(corpus, max(steps, 100), batch, streams["order"], pad_id=pad)
+    del data.rows[steps:], data.tasks[steps:]
     meet()
+    before = time.process_time()
     seconds = trainer.fit(model, data, RECIPE, streams["dropout"]).seconds
     lengths = np.concatenate([corpus.lengths[rows] for rows in data.rows])
-    return seconds, data.seen() | {"lengths": lengths}
+    return seconds, data.seen() | {"lengths": lengths, "cpu": time.process_time() - before}
 
 
 def layers(steps: int, batch: int) -> dict[str, float]:
@@ -90,15 +101,34 @@ def layers(steps: int, batch: int) -> dict[str, float]:
     encoder = prepared.encoder()
     model, streams = setting(prepared, encoder, encoder, LONGER)
     corpus, c = prepared.corpus(f"{LONGER}/train"), encoder.config
+    best = [peak(1.0, time.process_time)["flops"]]
     seconds, seen = fitted(model, corpus, steps, batch, streams, c.pad_token_id)
+    best.append(peak(1.0, time.process_time)["flops"])
     done = operations(seen["lengths"], c.num_hidden_layers, c.hidden_size, c.intermediate_size)
     tokens = seen["labelled_tokens"]
     found = {
         "flops": done / seconds,
+        "cpu": done / seen["cpu"],
+        "peak": sum(best) / 2,
         "tokens": tokens / seconds,
         "padding": seen["padded_tokens"] / tokens,
     }
     return found | {"length": float(seen["lengths"].mean())}
+
+
+def profiled(steps: int, batch: int, dropout: str = "") -> dict[str, float]:
+    """Percent of the steps' time by operation, those above half a percent."""
+    prepared = Prepared.of("outputs", STUDY).uncached()
+    encoder = prepared.encoder()
+    model, streams = setting(prepared, encoder, encoder, LONGER)
+    corpus, pad = prepared.corpus(f"{LONGER}/train"), encoder.config.pad_token_id
+    if dropout:
+        task_model.CheapDropout = nullcontext
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+        fitted(model, corpus, steps, batch, streams, pad)
+    times = {event.key: event.self_cpu_time_total for event in seen.key_averages()}
+    shares = {name: round(100 * took / sum(times.values()), 1) for name, took in times.items()}
+    return dict(sorted(((k, v) for k, v in shares.items() if v > 0.5), key=lambda pair: -pair[1]))
 
 
 def vocabulary(kind: str, steps: int) -> dict[str, float]:
@@ -157,6 +187,8 @@ def main(command: str, *options: str) -> dict[str, float]:
     torch.set_num_threads(1)
     if command in ("train", "predict"):
         return examples(command, int(options[0]))
+    if command == "profile":
+        return profiled(int(options[0]), int(options[1]), *options[2:])
     if command == "vocabulary":
         return vocabulary(options[0], int(options[1]))
     return peak() if command == "peak" else layers(*map(int, options))

@@ -133,3 +133,24 @@ def test_a_record_says_which_code_made_its_run(tmp_path):
     parameters = {"study": "s"}
     records.finish(tmp_path, phase="target", parameters=parameters, metrics={}, started=0.0)
     assert records.read(tmp_path)["code"] == code.code_of("target")
+
+
+def test_a_hash_that_is_kept_is_the_one_that_is_computed(tmp_path, monkeypatch):
+    monkeypatch.setenv("XGRL_CACHE", str(tmp_path / "cache"))
+    cells = json.loads((ROOT / "notebooks" / "02_intermediate.ipynb").read_bytes())["cells"]
+    found = code.code_of("intermediate")["library"]
+    assert found == code.library_hash(cells)
+    (kept,) = (tmp_path / "cache" / "code").iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(code, "library_hash", lambda cells: "computed anew")
+        assert code.code_of("intermediate")["library"] == found
+        # another notebook, another library, a damaged file
+        assert code.code_of("target")["library"] == "computed anew"
+        kept.write_text(found[:5])
+        assert code.code_of("intermediate")["library"] == "computed anew"
+    shutil.copytree(code.LIBRARY, tmp_path / "xgrl", ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "xgrl" / "training" / "trainer.py").open("a", encoding="utf-8") as file:
+        file.write("CHANGED = 1\n")
+    monkeypatch.setattr(code, "LIBRARY", tmp_path / "xgrl")
+    monkeypatch.setattr(code, "library_hash", lambda cells: "of another library")
+    assert code.code_of("intermediate")["library"] == "of another library"

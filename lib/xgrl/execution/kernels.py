@@ -60,9 +60,10 @@ SHORT = ("/tmp", "/var/tmp", "/dev/shm")  # where sockets may be if not in the t
 ABSENT = (FileNotFoundError, ConnectionRefusedError)
 
 PRELOAD = (  # what the server imports; of a lazy package, the names that must be loaded
-    "numpy", "pandas", "pyarrow.parquet", "scipy.stats", "sklearn.linear_model", "pydantic",
-    "matplotlib.pyplot", "ipykernel.ipkernel", "ipykernel.kernelapp", "safetensors.torch", "torch",
-    "datasets", "evaluate", "transformers:Trainer", "transformers:TrainingArguments",
+    "numpy", "pandas", "pyarrow.parquet", "scipy.stats", "sklearn.linear_model",
+    "pydantic:BaseModel", "matplotlib.pyplot", "ipykernel.ipkernel", "ipykernel.kernelapp",
+    "safetensors.torch", "torch", "datasets", "evaluate",
+    "transformers:Trainer", "transformers:TrainingArguments",
     "transformers:AutoConfig", "transformers:AutoModel", "transformers:AutoTokenizer",
     "transformers:PreTrainedTokenizerFast", "transformers:BertModel",
     "transformers:BertForSequenceClassification", "transformers:XLMRobertaModel",

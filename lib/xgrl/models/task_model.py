@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from xgrl.models.dropout import CheapDropout
 from xgrl.models.heads import mean_pool
 
 Inputs = dict[str, Tensor]
@@ -96,7 +97,8 @@ class TaskModel(nn.Module):
         return [torch.cat(same) for same in zip(*states, strict=True)]
 
     def _states(self, layers: Sequence[int], inputs: Inputs) -> list[Tensor]:
-        out = self.encoder(**inputs, output_hidden_states=max(layers) >= 0)
+        with CheapDropout():
+            out = self.encoder(**inputs, output_hidden_states=max(layers) >= 0)
         last = self.erasure(out.last_hidden_state)
         return [out.hidden_states[k] if k >= 0 else last for k in layers]
 
