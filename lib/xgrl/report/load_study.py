@@ -133,7 +133,7 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     copies = {str(home): records.read(home) for home in copies if (home / "run.json").exists()}
     if other := next(differing_data(copies), ""):
         raise ValueError(f"{other}; remove one of the two")
-    runs, read_records, predictions, further = [], [], _Predictions(), []
+    runs, read_records, predictions, further = [], [], _Predictions(), _Predictions()
     tables: dict[str, list[pd.DataFrame]] = {"curves": [], "layers": [], "map": [], "parallel": []}
     phases = ("intermediate", "target", "probe")
     paths = [path for name in phases for path in sorted(folder.glob(f"{name}/*/*/seed-*/"))]
@@ -157,11 +157,12 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
         if row.get("phase") == "target" and (path / "predictions.parquet").exists():
             table = _predictions(path / "predictions.parquet", row)
             row |= _facts(table, row.get("metric", "accuracy"))
-            predictions.add(table, row)
+            keys = {key: row[key] for key in ("study", *KEYS)}
+            predictions.add(table, keys)
             for file in sorted(path.glob("predictions-layer-*.parquet")):
                 records.verify_hashes(path, file.name)
-                layer = {"layer": int(file.stem.removeprefix("predictions-layer-"))}
-                further.append(_keyed(_predictions(file, row), row).to_pandas().assign(**layer))
+                layer = int(file.stem.removeprefix("predictions-layer-"))
+                further.add(_predictions(file, row), keys | {"layer": layer})
     if not predictions.runs:
         missing = f"{folder}: no finished target run with predictions. {records.FIRST}"
         raise records.NotFinished(missing)
@@ -191,7 +192,7 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     cells = [tuple(job[key] for key in KEYS) for job in asked.values() if "target" in job]
     found = audit(frame, unfinished, cells, beside, lost, differing)
     average = planned.scientific.average if planned else "targets"
-    layers_beside = pd.concat(further, ignore_index=True) if further else pd.DataFrame()
+    layers_beside = further.frame().astype({"layer": int}) if further.runs else pd.DataFrame()
     tidy = (*tidy, found, tuple(beside), average, provenance, layers_beside)
     return Study(folder.name, folder, *tidy)
 
@@ -289,9 +290,9 @@ class _Predictions:
             self.last[name] = values.dictionary, codes
         return self.last[name][1][values.indices.fill_null(-1).to_numpy()]
 
-    def add(self, table: pa.Table, row: dict[str, Any]) -> None:
+    def add(self, table: pa.Table, keys: dict[str, Any]) -> None:
         """Take in one run's table, as `_predictions` reads it."""
-        self.runs.append(({key: row[key] for key in ("study", *KEYS)}, len(table)))
+        self.runs.append((keys, len(table)))
         for name in ("language", "example_id"):
             self.parts[name].append(self._codes(name, table[name]))
         score = table["score"].to_numpy()
@@ -317,15 +318,6 @@ class _Predictions:
             codes = codes.astype(np.min_scalar_type(-len(categories)))
             columns[name] = pd.Categorical.from_codes(np.repeat(codes, sizes), categories)
         return pd.DataFrame(columns, copy=False)
-
-
-def _keyed(table: pa.Table, row: dict[str, Any]) -> pa.Table:
-    """The run's keys as columns of one byte a row."""
-    first = pa.array(np.zeros(len(table), dtype=np.int8))
-    for key in ("study", *KEYS):
-        column = pa.DictionaryArray.from_arrays(first, pa.array([row[key]]))
-        table = table.append_column(key, column)
-    return table
 
 
 def _facts(table: pa.Table, metric: str) -> dict[str, Any]:
