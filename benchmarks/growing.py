@@ -7,6 +7,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from benchmarks.analysis import LARGEST
 from benchmarks.running import median, timed
 from benchmarks.studies import cores
 from benchmarks.table import GROWTH, entry, exponent
@@ -14,7 +15,7 @@ from benchmarks.table import GROWTH, entry, exponent
 Found = tuple[dict[str, dict], dict[str, list]]
 QUERIES, NAMES = 10_000, {10_000: "10k", 100_000: "100k", 1_000_000: "1m"}
 ANALYSIS = {
-    "blocks": [6, 12, 24, 48],
+    "blocks": [6, 12, 25, 50, 100, 200],  # x 2: so many seeds of two tasks
     "languages": [5, 10, 20, 40],
     "items": [250, 500, 1000, 2000],
 }
@@ -100,23 +101,29 @@ def analyse(**sizes: int) -> dict[str, float]:
 
 
 def analysis(rounds: int) -> Found:
-    """The analysis at its largest; how it grows with blocks, languages and items."""
-    whole = analyse()
-    note = (
-        f"{whole['rows'] / 1e6:.1f} million predictions, 10,000 draws, 2,000 simulated studies, 1 "
-        f"thread"
-    )
-    rows = entry("analysis_s", whole["seconds"], note) | entry(
-        "analysis_gb", whole["peak_memory_mb"] / 1024, "peak of its process"
-    )
-    lines = {}
+    """The analysis of a study and of 100 million predictions; how it grows with blocks, languages
+    and items.
+    """
+    rows, lines = {}, {}
+    for name, sizes in (("analysis", {}), ("analysis_largest", LARGEST | {"draws": 2000})):
+        whole = analyse(**sizes)
+        note = (
+            f"{whole['rows'] / 1e6:.1f} million predictions in runs' own files, "
+            f"{sizes.get('draws', 10_000):,} draws, 2,000 simulated studies, 1 thread, "
+            f"{whole['processor_seconds']:.0f} s of processor"
+        )
+        rows |= entry(f"{name}_s", whole["seconds"], note)
+        rows |= entry(f"{name}_gb", whole["peak_memory_mb"] / 1024, "peak of its process")
     for key, name in zip(ANALYSIS, list(GROWTH)[:3], strict=True):
         points = []
         for size in ANALYSIS[key]:
-            found = analyse(**(SMALL | {key: size}))
-            points.append((size, found["seconds"], found["peak_memory_mb"] - found["imports_mb"]))
+            found = analyse(**(SMALL | {key: size * (1 + (key == "blocks"))}))
+            beyond = found["peak_memory_mb"] - found["imports_mb"]
+            points.append((size, found["processor_seconds"], beyond))
         more, points_of = growth(
-            name, points, "fewer draws and targets; memory beyond the imported libraries"
+            name,
+            points,
+            "fewer draws and targets; processor time; memory beyond the imported libraries",
         )
         rows, lines = rows | more, lines | points_of
     return rows, lines

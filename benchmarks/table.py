@@ -56,6 +56,8 @@ GOALS = {
     "retrieval_1m_gb": Goal("memory of that search beyond the embeddings", "GB", 2.0),
     "analysis_s": Goal("analysis at its largest", "s", 60.0),
     "analysis_gb": Goal("memory of that analysis", "GB", 1.0),
+    "analysis_largest_s": Goal("analysis of 100 million predictions", "s", 300.0),
+    "analysis_largest_gb": Goal("memory of that analysis", "GB", 6.0),
     "nothing_to_do_s": Goal("a finished study answers", "s", 5.0),
     "paper_dry_run_s": Goal("dry run of the paper's 2,156 jobs", "s", 10.0),
 }
@@ -72,6 +74,7 @@ for _name, _what in GROWTH.items():
         f"growth_{_name}_{kind}": Goal(f"{kind} of {_what}", "exponent")
         for kind in ("time", "memory")
     }
+GOALS["growth_analysis_seeds_time"] = Goal("time of analysis by seeds", "exponent", 1.1)
 
 
 def entry(name: str, value: float, note: str) -> dict[str, dict[str, Any]]:

@@ -86,11 +86,14 @@ def by_group(study: Study, arms: tuple[str, str], margin: float) -> dict[str, pd
     """
     rows = study.predictions
     groups = {str(t): group_of(str(t)) for t in rows.target[rows.arm.isin(arms)].unique()}
-    of_row, tables = rows.target.astype(str).map(groups), {}
+    tables = {}
     foreign = [group for group in GROUPS if group != RETRIEVAL]
     wanted = {"means": {"all groups": [*GROUPS], "without retrieval": foreign}}
     for name, parts in (wanted | {"groups": {group: [group] for group in GROUPS}}).items():
-        masks = {part: of_row.isin(own).to_numpy() for part, own in parts.items()}
+        masks = {
+            part: rows.target.isin([t for t, group in groups.items() if group in own]).to_numpy()
+            for part, own in parts.items()
+        }
         there = {part: mask for part, mask in masks.items() if mask.any()}
         table = stats.family(rows, arms, there, margin, group_weights)
         table = table.set_index("part").drop(columns=["intermediate", "blocks"])

@@ -40,9 +40,8 @@ class LanguageEffects:
 
 def language_effects(study: Study, baseline: str, treatment: str) -> LanguageEffects:
     """Each zero-shot language's mean difference over its targets, and what is known of it."""
-    rows = study.predictions[study.predictions.language != "en"]
-    keys = ["intermediate", "seed", "arm", "target", "language"]
-    cells = rows.groupby(keys, observed=True).score.mean()
+    cells = stats.cell_means(study.predictions)
+    cells = cells[cells.index.get_level_values("language") != "en"]
     pair = cells.unstack("arm").reindex(columns=[baseline, treatment]).dropna()
     by_block = _moved((pair[treatment] - pair[baseline]).unstack(["target", "language"]))
     strata = by_block.index.get_level_values("intermediate").to_numpy()

@@ -17,6 +17,7 @@ from xgrl.arms import method_of
 from xgrl.report import positive_control
 from xgrl.report.completeness import FINISHED
 from xgrl.report.load_study import Study
+from xgrl.stats.alignment import stretches
 
 CEILING = 95.0  # percent; above it a target cannot show an effect of a few points
 BELOW_CHANCE = 0.8  # a discriminator under this share of chance was outpaced, not confused
@@ -108,8 +109,9 @@ def on_whole_blocks(study: Study, baseline: str, treatment: str) -> Study:
     What is left out by that is a line of the audit. The study as it is where no such block is.
     """
     rows, block = study.predictions, ["intermediate", "seed"]
-    own = rows[rows.arm.isin([baseline, treatment])]
-    cells = own[[*block, "arm", "target"]].drop_duplicates().astype({"intermediate": str})
+    heads, lengths = stretches(rows, [*block, "arm", "target"])
+    heads = heads.astype({"intermediate": str})
+    cells = heads[heads.arm.isin([baseline, treatment])].drop_duplicates()
     size = cells.groupby(block).size()
     whole = size[size == 2 * cells.target.nunique()].index
     tasks = whole.get_level_values(0).nunique()
@@ -118,12 +120,12 @@ def on_whole_blocks(study: Study, baseline: str, treatment: str) -> Study:
     left = [f"{task} seed {seed}" for task, seed in size.index.difference(whole)]
     if not left or not len(whole):
         return study
-    kept = pd.MultiIndex.from_frame(rows[block].astype({"intermediate": str})).isin(whole)
+    kept = pd.MultiIndex.from_frame(heads[block]).isin(whole) | (heads.arm == "none").to_numpy()
     found = f"{len(whole)} of {len(size)} blocks; left out: {', '.join(left)}"
     line = pd.DataFrame([("blocks that both arms have whole (compared)", found, True)])
     line.columns = study.audit.columns
     audit = pd.concat([study.audit, line], ignore_index=True)
-    return replace(study, predictions=rows[kept | (rows.arm == "none")], audit=audit)
+    return replace(study, predictions=rows[np.repeat(kept, lengths)], audit=audit)
 
 
 def planned_comparison(

@@ -1,11 +1,11 @@
 """A study's folders read into tidy frames; what does not belong together is refused.
 
-Every table keeps the keys of its run. Predictions, by far the largest, are read as categories: a
-few bytes a key and row.
+Every table keeps the keys of its run. Predictions, by far the largest, are read one run at a time
+and kept as one byte a key and a right or wrong answer.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -36,7 +36,8 @@ class Study:
 
     runs: one row a run: keys, phase, status, costs, settings of the arm, and metrics (percent).
     curves: training curves of phase 2. predictions: score in points by (intermediate, arm, target,
-    seed, language, example_id), as categories, and the counts behind an F1. probes, maps, parallel:
+    seed, language, example_id), as categories, one run after the other, and the counts behind an
+    F1; scores are int8 where all are 0 or 100. probes, maps, parallel:
     the tables of 04 (probes with column `stage`). languages: one row a language: whether the
     discriminator saw it, distances from English. audit: what is missing, doubled or mixed (columns
     check, found, ok). beside: folders of runs that the study file does not ask for, not counted.
@@ -134,7 +135,7 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     copies = {str(home): records.read(home) for home in copies if (home / "run.json").exists()}
     if other := next(differing_data(copies), ""):
         raise ValueError(f"{other}; remove one of the two")
-    runs, read_records, predictions, further = [], [], [], []
+    runs, read_records, predictions, further = [], [], _Predictions(), _Predictions()
     tables: dict[str, list[pd.DataFrame]] = {"curves": [], "layers": [], "map": [], "parallel": []}
     phases = ("intermediate", "target", "probe")
     paths = [path for name in phases for path in sorted(folder.glob(f"{name}/*/*/seed-*/"))]
@@ -158,12 +159,13 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
         if row.get("phase") == "target" and (path / "predictions.parquet").exists():
             table = _predictions(path / "predictions.parquet", row)
             row |= _facts(table, row.get("metric", "accuracy"))
-            predictions.append(_keyed(table.drop_columns("gold"), row))
+            keys = {key: row[key] for key in ("study", *KEYS)}
+            predictions.add(table, keys)
             for file in sorted(path.glob("predictions-layer-*.parquet")):
                 records.verify_hashes(path, file.name)
-                layer = {"layer": int(file.stem.removeprefix("predictions-layer-"))}
-                further.append(_keyed(_predictions(file, row), row).to_pandas().assign(**layer))
-    if not predictions:
+                layer = int(file.stem.removeprefix("predictions-layer-"))
+                further.add(_predictions(file, row), keys | {"layer": layer})
+    if not predictions.runs:
         missing = f"{folder}: no finished target run with predictions. {records.FIRST}"
         raise records.NotFinished(missing)
     frame = pd.DataFrame(runs)
@@ -181,8 +183,6 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     layers = layers.reindex(columns=[*dict.fromkeys([*layers.columns, "stage"])])
     # a run of before fine-tuned checkpoints were probed
     layers["stage"] = layers["stage"].astype(object).fillna("intermediate")
-    scores = pa.concat_tables(predictions, promote_options="default").unify_dictionaries()
-    scores = scores.to_pandas(self_destruct=True, split_blocks=True)
     lost, provenance = [], {}
     if (prepared / "run.json").exists():
         said = records.verify_hashes(prepared, "languages.csv")
@@ -190,11 +190,11 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
         provenance = said["metrics"].get("provenance", {})
     known = (prepared / "languages.csv").exists()
     languages = _csv(prepared / "languages.csv") if known else pd.DataFrame()
-    tidy = frame, curves, scores, layers, maps, parallel, languages
+    tidy = frame, curves, predictions.frame(), layers, maps, parallel, languages
     cells = [tuple(job[key] for key in KEYS) for job in asked.values() if "target" in job]
     found = audit(frame, unfinished, cells, beside, lost, differing)
     average = planned.scientific.average if planned else "targets"
-    layers_beside = pd.concat(further, ignore_index=True) if further else pd.DataFrame()
+    layers_beside = further.frame().astype({"layer": int}) if further.runs else pd.DataFrame()
     tidy = (*tidy, found, tuple(beside), average, provenance, layers_beside)
     return Study(folder.name, folder, *tidy)
 
@@ -273,13 +273,53 @@ def _predictions(path: Path, row: dict[str, Any]) -> pa.Table:
     return pq.read_table(path, columns=[*columns, *counts], read_dictionary=columns[:3])
 
 
-def _keyed(table: pa.Table, row: dict[str, Any]) -> pa.Table:
-    """The run's keys as columns of one byte a row."""
-    first = pa.array(np.zeros(len(table), dtype=np.int8))
-    for key in ("study", *KEYS):
-        column = pa.DictionaryArray.from_arrays(first, pa.array([row[key]]))
-        table = table.append_column(key, column)
-    return table
+class _Predictions:
+    """Predictions of many runs as one frame of few bytes a row, taken in one run at a time."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple[dict[str, Any], int]] = []  # keys, rows
+        self.parts: dict[str, list[np.ndarray]] = defaultdict(list)
+        self.known: dict[str, dict[Any, int]] = defaultdict(dict)  # codes of values, as first seen
+        self.last: dict[str, tuple[pa.Array, np.ndarray]] = {}
+
+    def _codes(self, name: str, values: pa.ChunkedArray) -> np.ndarray:
+        values = values.unify_dictionaries().combine_chunks()
+        # runs of a target have the same examples
+        if name not in self.last or not values.dictionary.equals(self.last[name][0]):
+            known = self.known[name]
+            codes = [known.setdefault(v, len(known)) for v in values.dictionary.to_pylist()]
+            codes = np.array([*codes, -1], dtype=np.min_scalar_type(-len(known) - 1))
+            self.last[name] = values.dictionary, codes
+        return self.last[name][1][values.indices.fill_null(-1).to_numpy()]
+
+    def add(self, table: pa.Table, keys: dict[str, Any]) -> None:
+        """Take in one run's table, as `_predictions` reads it."""
+        self.runs.append((keys, len(table)))
+        for name in ("language", "example_id"):
+            self.parts[name].append(self._codes(name, table[name]))
+        score = table["score"].to_numpy()
+        binary = bool(((score == 0) | (score == 100)).all())
+        self.parts["score"].append(score.astype(np.int8) if binary else score)
+        for name in records.COUNTS:
+            absent = np.full(len(table), np.nan, np.float32)
+            counts = table[name].to_numpy() if name in table.column_names else absent
+            self.parts[name].append(counts.astype(np.float32))  # counts below 2**24 are exact
+
+    def frame(self) -> pd.DataFrame:
+        """All of it: languages and examples, scores, counts where any run has them, keys."""
+        columns: dict[str, Any] = {}
+        for name in [*self.parts]:
+            values = np.concatenate(self.parts.pop(name))
+            if name in self.known:
+                values = pd.Categorical.from_codes(values, [*self.known[name]])
+            if name not in records.COUNTS or not np.isnan(values).all():
+                columns[name] = values
+        keys, sizes = zip(*self.runs, strict=True)
+        for name, values in pd.DataFrame(keys).items():
+            codes, categories = pd.factorize(values)
+            codes = codes.astype(np.min_scalar_type(-len(categories)))
+            columns[name] = pd.Categorical.from_codes(np.repeat(codes, sizes), categories)
+        return pd.DataFrame(columns, copy=False)
 
 
 def _facts(table: pa.Table, metric: str) -> dict[str, Any]:
@@ -288,8 +328,9 @@ def _facts(table: pa.Table, metric: str) -> dict[str, Any]:
     foreign = frame[frame.language != "en"]
     guess = [0.0]  # what always saying the same scores; next to nothing with tags, spans, rankings
     if metric == "accuracy":
-        by_language = foreign.groupby("language", observed=True).gold
-        guess = [100 * gold.value_counts(normalize=True).iloc[0] for _, gold in by_language]
+        sizes = foreign.groupby(["language", "gold"], observed=True).size()
+        by_language = sizes.groupby(level="language", observed=True)
+        guess = (100 * (by_language.max() / by_language.sum())).tolist()
     ids = pd.util.hash_pandas_object(frame[["language", "example_id"]], index=False).to_numpy()
     facts = {"rows": len(frame), "doubled": len(frame) - len(np.unique(ids))}
     facts |= {"not_finite": int((~np.isfinite(frame.score)).sum())}

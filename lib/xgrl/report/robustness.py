@@ -13,6 +13,7 @@ from xgrl.report.load_study import Study
 from xgrl.runs import records
 from xgrl.runs.params import BY_ARM
 from xgrl.stats.alignment import align
+from xgrl.stats.randomisation import sign_flip_columns
 
 
 def leave_one_out(
@@ -25,26 +26,33 @@ def leave_one_out(
     blocks that remain); first row: nothing left out. A language is left out of every target; a
     target that has no other language goes with it.
     """
-    kept = predictions[predictions.arm.isin([baseline, treatment]) & (predictions.language != "en")]
-    keys = ["intermediate", "seed", "target", "language", "arm"]
-    cells = kept.groupby(keys, observed=True).score.mean().unstack("arm")
+    cells = stats.cell_means(predictions).unstack("arm")
+    cells = cells[cells.index.get_level_values("language") != "en"]
     cells = cells.reindex(columns=[baseline, treatment]).dropna()
     cells = (cells[treatment] - cells[baseline]).rename("difference").reset_index()
     cells["block"] = cells.intermediate.astype(str) + " seed " + cells.seed.astype(str)
 
-    def row(kind: str, name: str, left: pd.DataFrame) -> tuple:
+    def blocks_of(left: pd.DataFrame) -> pd.Series:
         by_target = left.groupby(["block", "target"], observed=True).difference.mean().unstack()
         targets = list(map(str, by_target))
         given = weigh(targets) if weigh else dict.fromkeys(targets, 1.0)
         w = np.array([given[name] for name in targets])
-        blocks = by_target.to_numpy() @ (w / w.sum())
-        return kind, name, blocks.mean(), stats.sign_flip(blocks) if len(blocks) > 1 else np.nan
+        return by_target @ (w / w.sum())
 
-    rows = [row("nothing", "", cells)] if len(cells) else []
-    for kind in ("intermediate", "target", "language", "block"):
+    whole = blocks_of(cells) if len(cells) else pd.Series(dtype=float)
+    found = [("nothing", "", whole.to_numpy())] if len(cells) else []
+    for kind in ("intermediate", "target", "language"):
         names = sorted(cells[kind].unique())
-        rows += [row(kind, name, cells[cells[kind] != name]) for name in names if len(names) > 1]
-    return pd.DataFrame(rows, columns=["kind", "left_out", "theta", "p"])
+        for name in names if len(names) > 1 else ():
+            found.append((kind, name, blocks_of(cells[cells[kind] != name]).to_numpy()))
+    if len(whole) > 1:
+        found += [("block", name, whole.drop(name).to_numpy()) for name in whole.index]
+    table = pd.DataFrame(found, columns=["kind", "left_out", "blocks"])
+    table["theta"], table["p"] = table.blocks.map(np.mean), np.nan
+    for size, own in table.groupby(table.blocks.map(len)):  # the same flips for all of a size
+        if size > 1:
+            table.loc[own.index, "p"] = sign_flip_columns(np.column_stack([*own.blocks]))
+    return table.drop(columns="blocks")
 
 
 def aa_check(arms: pd.DataFrame, baseline: str) -> str:

@@ -12,6 +12,7 @@ baycomp 1.0.3 is 1.5 times too wide for independent seeds; pingouin 0.7.0's pair
 """
 
 # ruff: noqa: F401
+from .alignment import cell_means
 from .calibration import Design, calibrate, family_rates, verdict_rates
 from .comparison import Comparison, compare, not_compared, plain
 from .effects import cliffs_delta, effect_sizes, expected_best, iqm, mcnemar, violation_ratio

@@ -6,7 +6,7 @@ is an error that names it.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,8 @@ import pandas as pd
 
 from .validation import validate_name
 
-KEYS = ("study", "intermediate", "arm", "target", "seed", "language", "example_id")
+RUN = ("study", "intermediate", "arm", "target", "seed")
+KEYS = (*RUN, "language", "example_id")
 ENGLISH = "en"
 # a bitext pair is searched from either side: two rows of one item
 DIRECTIONS = (" xx-en", " en-xx")
@@ -41,7 +42,7 @@ class Target:
 
     name: str
     languages: tuple[str, ...]
-    baseline: np.ndarray  # (B, C)
+    baseline: np.ndarray  # (B, C), float64, or int8 where the scores are
     treatment: np.ndarray  # (B, C)
     language: np.ndarray  # (C,) index into languages
     item: np.ndarray  # (C,) 0..N-1
@@ -63,7 +64,11 @@ class Target:
 
     def items(self) -> np.ndarray:
         """Treatment minus baseline per block and item (B, N), weighted over languages."""
-        return weighted_items(self.treatment - self.baseline, self.language, self.item)
+        return weighted_items(self.difference(), self.language, self.item)
+
+    def difference(self, cells: np.ndarray | slice = np.s_[:]) -> np.ndarray:
+        """Treatment minus baseline in cells, (B, C); one byte a score would not hold it."""
+        return np.subtract(self.treatment[:, cells], self.baseline[:, cells], dtype=np.float64)
 
 
 def weighted_items(values: np.ndarray, language: np.ndarray, item: np.ndarray) -> np.ndarray:
@@ -99,6 +104,31 @@ def _item_of(example_id: str) -> str:
     return example_id[: -len(DIRECTIONS[0])] if example_id.endswith(DIRECTIONS) else example_id
 
 
+def stretches(frame: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:
+    """The first row of each stretch of rows with the same keys, and the stretches' lengths.
+
+    Predictions hold one run after the other, so what is said of runs or languages is decided in few
+    rows; `np.repeat(decided, lengths)` says it of all. Keys may come back in several stretches.
+    """
+    first = np.zeros(len(frame), bool)
+    first[:1] = True
+    for key in keys:
+        codes = frame[key].astype("category").cat.codes.to_numpy()
+        first[1:] |= codes[1:] != codes[:-1]
+    at = np.flatnonzero(first)
+    heads = frame.iloc[at][[*keys]].reset_index(drop=True)
+    return heads, np.diff(at, append=len(frame))
+
+
+def cell_means(frame: pd.DataFrame) -> pd.Series:
+    """Mean score by intermediate task, seed, target, language and arm, one target at a time."""
+    keys, means = ["intermediate", "seed", "target", "language", "arm"], []
+    for target in frame["target"].unique():
+        own = frame.loc[frame["target"] == target, [*keys, "score"]]
+        means.append(own.groupby(keys, observed=True)["score"].mean())
+    return pd.concat(means).sort_index()
+
+
 def align(frame: pd.DataFrame, baseline: str, treatment: str) -> tuple[list[Block], list[Target]]:
     """Align two arms' zero-shot scores by block, language and example, or refuse.
 
@@ -117,45 +147,72 @@ def align(frame: pd.DataFrame, baseline: str, treatment: str) -> tuple[list[Bloc
             found = f"found no value in row {row[0]}"
             raise ValueError(f"column {key!r}: {found}, need one in every row")
     arms = (baseline, treatment)
+    heads, sizes = stretches(frame, [*RUN, "language"])
     for arm in arms:
-        validate_name("arm", arm, frame["arm"].unique())
+        validate_name("arm", arm, heads["arm"].unique())
     if baseline == treatment:
         raise ValueError(f"baseline and treatment are both {baseline!r}, need two arms")
-    if len(studies := sorted(map(str, frame["study"].unique()))) > 1:
+    if len(studies := sorted(map(str, heads["study"].unique()))) > 1:
         raise ValueError(f"frame: found studies {', '.join(studies)}, need one")
-    kept = frame["arm"].isin(arms) & (frame["language"] != ENGLISH)
-    rows = frame.loc[kept, [*KEYS, "score"]].reset_index(drop=True)
-    if rows.empty:
+    kept = (heads["arm"].isin(arms) & (heads["language"] != ENGLISH)).to_numpy()
+    if not kept.any():
         found = f"found no rows of {baseline!r} or {treatment!r}"
         raise ValueError(f"frame: {found} in a language other than English")
-    rows["score"] = rows["score"].to_numpy(dtype=np.float64, na_value=np.nan)
-    if len(bad := rows[~np.isfinite(rows["score"])]):
-        cell = ", ".join(f"{key} {bad[key].iloc[0]}" for key in KEYS[1:])
-        found = f"found {bad['score'].iloc[0]} at {cell} ({len(bad)} such rows)"
-        raise ValueError(f"score: {found}, need finite numbers")
+    scores = frame["score"].to_numpy()
+    if scores.dtype != np.int8:
+        scores = frame["score"].to_numpy(dtype=np.float64, na_value=np.nan)
+        if len(bad := np.flatnonzero(np.repeat(kept, sizes) & ~np.isfinite(scores))):
+            cell = ", ".join(f"{key} {frame[key].iloc[bad[0]]}" for key in KEYS[1:])
+            found = f"found {scores[bad[0]]} at {cell} ({len(bad)} such rows)"
+            raise ValueError(f"score: {found}, need finite numbers")
 
-    paired = rows.groupby(["intermediate", "seed"], observed=True)
+    paired = heads[kept].groupby(["intermediate", "seed"], observed=True)
     blocks = [Block(str(intermediate), int(seed)) for intermediate, seed in paired.size().index]
-    rows["run"] = paired.ngroup() + len(blocks) * (rows["arm"] == treatment)  # baseline's first
-    for run in np.flatnonzero(np.bincount(rows["run"], minlength=2 * len(blocks)) == 0):
-        found = f"found no rows of arm {arms[run // len(blocks)]!r}, need both arms"
+    run = np.full(len(heads), -1)  # baseline's first
+    run[kept] = paired.ngroup() + len(blocks) * (heads["arm"][kept] == treatment)
+    for lacking in np.flatnonzero(np.bincount(run[kept], minlength=2 * len(blocks)) == 0):
+        found = f"found no rows of arm {arms[lacking // len(blocks)]!r}, need both arms"
         if "none" in arms:
             found += "; arm none has no intermediate task and pairs with no block"
-        raise ValueError(f"block {blocks[run % len(blocks)]}: {found}")
-    by_target = rows.groupby("target", observed=True)
-    return blocks, [_target(str(name), own, blocks, arms) for name, own in by_target]
+        raise ValueError(f"block {blocks[lacking % len(blocks)]}: {found}")
+    cells = [frame[key].astype("category").array for key in KEYS[-2:]]
+    targets = []
+    for name, own in heads[kept].groupby("target", observed=True):
+        rows = np.repeat(np.isin(np.arange(len(heads)), own.index), sizes)
+        runs = np.repeat(run[own.index], sizes[own.index])
+        own_cells = [column[rows] for column in cells]
+        targets.append(_target(str(name), own_cells, runs, scores[rows], blocks, arms))
+    return blocks, targets
 
 
-def _target(target: str, rows: pd.DataFrame, blocks: list[Block], arms: tuple[str, str]) -> Target:
-    """Spread one target's rows over (2 B, C), or say which cell is at fault."""
-    cells = rows.groupby(["language", "example_id"], observed=True)
-    names = cells.size().index.to_frame(index=False)  # (C, 2), sorted, categories in their order
+def _target(
+    target: str,
+    cells: list[pd.Categorical],
+    run: np.ndarray,
+    scores: np.ndarray,
+    blocks: list[Block],
+    arms: tuple[str, str],
+) -> Target:
+    """Spread one target's rows over (2 B, C), or say which cell is at fault.
+
+    cells: language and example of each row; run: 0..2B-1, the baseline's first.
+    """
+    width = len(cells[1].categories)
+    cell = cells[0].codes.astype(np.int64) * width + cells[1].codes
+    there = np.zeros(len(cells[0].categories) * width, bool)
+    there[cell] = True
+    codes = np.divmod(np.flatnonzero(there), width)  # of C cells, in the order of categories
+    cell = (np.cumsum(there) - 1)[cell]
+    names = pd.DataFrame({
+        name: pd.Categorical.from_codes(code, column.categories)
+        for name, code, column in zip(KEYS[-2:], codes, cells, strict=True)
+    })  # fmt: skip
     example, examples = pd.factorize(names["example_id"], sort=True)
     item = pd.factorize(pd.Index(examples).astype(str).map(_item_of))[0][example]
     names = names.astype(str)
     language, languages = pd.factorize(names["language"])
     shape = 2 * len(blocks), len(names)
-    flat = rows["run"].to_numpy() * len(names) + cells.ngroup().to_numpy()
+    flat = run * len(names) + cell
     count = np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
 
     def run_name(run: int) -> str:
@@ -176,8 +233,8 @@ def _target(target: str, rows: pd.DataFrame, blocks: list[Block], arms: tuple[st
         refuse("no row, example ids differ between arms or blocks", count == 0, cell_name)
     items = pd.Series(item).groupby(language).nunique()
     refuse("a single item, need 2 or more", items < 2, lambda code: f"language {languages[code]}")
-    values = np.empty(flat.shape)
-    values[flat] = rows["score"]
+    values = np.empty(flat.shape, scores.dtype)
+    values[flat] = scores
     baseline, treatment = values.reshape(2, len(blocks), len(names))
     return Target(target, tuple(languages), baseline, treatment, language, item)
 

@@ -69,13 +69,13 @@ def by_language(target: Target, average: np.ndarray, notes: Notes) -> pd.DataFra
     rows = []
     for code, name in enumerate(target.languages):
         cells = target.language == code
-        low, high = target.baseline[:, cells], target.treatment[:, cells]
+        low, high = target.baseline[:, cells].mean(), target.treatment[:, cells].mean()
         items = np.unique(target.item[cells], return_inverse=True)[1]
-        D = average @ weighted_items(high - low, np.zeros(len(items), int), items)
+        D = average @ weighted_items(target.difference(cells), np.zeros(len(items), int), items)
         tested = crossed_and_sign_flip([D], ONE, None)
         names = {"target": target.name, "language": name}
         p = tested.p_signflip if tested.flat else tested.estimate.p
-        rows.append(_row(names, low.mean(), high.mean(), tested, notes) | {"p": p})
+        rows.append(_row(names, low, high, tested, notes) | {"p": p})
     return pd.DataFrame(rows).assign(p_bh=lambda frame: benjamini_hochberg(frame["p"]))
 
 

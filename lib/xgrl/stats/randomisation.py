@@ -31,31 +31,40 @@ def _doubled(rows: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _flipped_sums(m: np.ndarray, seed: int | np.random.Generator) -> Iterator[np.ndarray]:
+def _flipped_sums(
+    m: np.ndarray, seed: int | np.random.Generator, draws: int = DRAWS
+) -> Iterator[np.ndarray]:
     """Yield (f, K) arrays of sums over blocks of `m` (B, K), one row for each sign vector."""
     blocks, hypotheses = m.shape
     size = max(1, CHUNK // hypotheses)
-    if blocks <= EXACT_BLOCKS:
+    if _exact(blocks, draws):
         inner = min(blocks - 1, size.bit_length() - 1)
         base = m[0] + _doubled(m[blocks - inner :])
         for outer in _doubled(m[1 : blocks - inner]):
             yield base + outer
     else:
         rng = np.random.default_rng(seed)
-        for start in range(0, DRAWS, size):
-            signs = rng.integers(0, 2, size=(min(size, DRAWS - start), blocks)) * 2.0 - 1.0
+        for start in range(0, draws, size):
+            signs = rng.integers(0, 2, size=(min(size, draws - start), blocks)) * 2.0 - 1.0
             yield signs @ m
 
 
-def _p_value(count: np.ndarray, blocks: int) -> np.ndarray:
-    return count / 2.0 ** (blocks - 1) if blocks <= EXACT_BLOCKS else (count + 1) / (DRAWS + 1)
+def _exact(blocks: int, draws: int) -> bool:
+    """Whether all flips are counted: up to `EXACT_BLOCKS`, and with few draws where as few do."""
+    return blocks <= EXACT_BLOCKS and (draws == DRAWS or 2 ** (blocks - 1) <= draws + 1)
 
 
-def sign_flip_columns(m: np.ndarray, seed: int | np.random.Generator = 0) -> np.ndarray:
-    """Two-sided sign-flip p (K,) of each column of `m` (B, K) by itself."""
+def _p_value(count: np.ndarray, blocks: int, draws: int = DRAWS) -> np.ndarray:
+    return count / 2.0 ** (blocks - 1) if _exact(blocks, draws) else (count + 1) / (draws + 1)
+
+
+def sign_flip_columns(
+    m: np.ndarray, seed: int | np.random.Generator = 0, draws: int = DRAWS
+) -> np.ndarray:
+    """Two-sided sign-flip p (K,) of each column of `m` (B, K) by itself, all by the same flips."""
     threshold = np.abs(m.sum(0)) - TIE * np.abs(m).sum(0)
-    count = sum((np.abs(sums) >= threshold).sum(0) for sums in _flipped_sums(m, seed))
-    return _p_value(count, len(m))
+    count = sum((np.abs(sums) >= threshold).sum(0) for sums in _flipped_sums(m, seed, draws))
+    return _p_value(count, len(m), draws)
 
 
 def sign_flip(m: ArrayLike, seed: int | np.random.Generator = 0) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from .alignment import ENGLISH, align, independent_units, macro_averages
+from .alignment import ENGLISH, RUN, align, independent_units, macro_averages, stretches
 from .multiplicity import holm
 from .randomisation import westfall_young
 from .validation import validate_name
@@ -34,7 +34,9 @@ def _shared_cells(frame: pd.DataFrame, baseline: str, treatment: str) -> pd.Data
     arms = [baseline, treatment]
     for arm in arms:
         validate_name("arm", arm, frame["arm"].unique())
-    rows = frame[frame["arm"].isin(arms) & (frame["language"] != ENGLISH)]
+    heads, sizes = stretches(frame, [*RUN, "language"])
+    own = heads["arm"].isin(arms) & (heads["language"] != ENGLISH)
+    rows = heads[own]
     has = rows.groupby(["intermediate", "target", "arm"], observed=True).size().unstack("arm")
     both = has.reindex(columns=arms).notna().all(axis=1).unstack("target", fill_value=False)
     both = both.loc[both.any(axis=1)]
@@ -44,7 +46,9 @@ def _shared_cells(frame: pd.DataFrame, baseline: str, treatment: str) -> pd.Data
     rows = rows[rows["intermediate"].isin(both.index) & rows["target"].isin(targets)]
     has = rows.groupby(["intermediate", "seed", "arm"], observed=True).size().unstack("arm")
     blocks = has.index[has.notna().all(axis=1)]
-    return rows[pd.MultiIndex.from_frame(rows[["intermediate", "seed"]]).isin(blocks)]
+    own[own] = False
+    own[rows.index] = pd.MultiIndex.from_frame(rows[["intermediate", "seed"]]).isin(blocks)
+    return frame if own.all() else frame[np.repeat(own.to_numpy(), sizes)]
 
 
 def _contrast(
