@@ -6,32 +6,37 @@ from matplotlib.figure import Figure
 
 from xgrl.report.figures import style
 
-VERDICTS = {  # colour, marker, line
-    "superior": (style.BLUE, "^", "-"),
-    "inferior": (style.VERMILION, "v", "--"),
-    "equivalent": ("#009E73", "o", "-."),
+VERDICTS = {  # colour (ends of the map of differences), marker, line
+    "inferior": ("#B35806", "v", "--"),
     "inconclusive": ("#777777", "s", ":"),
+    "equivalent": ("black", "o", "-."),
+    "superior": ("#542788", "^", "-"),
 }
+STUDIES = "{:,} simulated studies {}; intervals: Monte-Carlo 95 %."
 
 
 @style.styled
-def error_rates(table: pd.DataFrame, nominal: float = 0.05) -> Figure:
+def error_rates(table: pd.DataFrame, draws: int, nominal: float = 0.05) -> Figure:
     """Error rate of each test under a simulated null, Monte-Carlo 95 %, and the nominal one.
 
-    table: test, rate, se (shares), ours (whether the study decides on it; others open), in the
-    order to be drawn; one that is not estimable (NaN) is a gap.
+    table: test, rate, se (shares of `draws`), ours (whether the study decides on it; others open),
+    in the order to be drawn; one that is not estimable (NaN) is a gap.
     """
-    figure, ax = style.new_axes(6.4, 0.9 + 0.26 * len(table))
-    ax.axvline(nominal, color="black", linestyle=":")
-    for y, row in enumerate(table.itertuples()):
-        mark = {"color": style.BLUE if row.ours else style.VERMILION, "marker": "o", "zorder": 3}
-        mark["markerfacecolor"] = mark["color"] if row.ours else "white"
-        half = 1.96 * row.se
-        style.interval(ax, y, row.rate, max(0, row.rate - half), row.rate + half, **mark)
-        style.beside(ax, y, f"{row.rate:.3f}".replace("nan", "–"))
-    style.name_rows(ax, table.test)
-    note = "(dots: nominal; open: not decided on)"
-    ax.set(xlim=(0, None), xlabel=f"share of simulated null studies called different\n{note}")
+    figure, ax = style.new_axes(6.4, 1.2 + 0.22 * len(table))
+    ax.axvline(nominal, color="black", linestyle=":", zorder=0)
+    low, high = table.rate - 1.96 * table.se, table.rate + 1.96 * table.se
+    ends = table.assign(theta=table.rate, low=low.clip(lower=0), high=high)
+    own = {"color": "black", "marker": "o", "zorder": 3}
+    other = own | {"color": style.BROWN, "marker": "s", "markerfacecolor": "white"}
+    texts = [f"{rate:.3f}".replace("nan", "–") for rate in table.rate]
+    style.interval_rows(
+        ax, ends, [own if ours else other for ours in table.ours], table.test, texts
+    )
+    ax.set(
+        xlim=(0, None), xlabel="share of simulated studies without a difference called different"
+    )
+    note = f"Dots: the nominal {nominal:g}; open: not decided on."
+    style.caption(figure, f"{STUDIES.format(draws, 'a row')} {note}")
     return figure
 
 
@@ -45,19 +50,20 @@ def power_curve(
     shift, power; from the noncentral t. blocks: blocks, points; the row whose column `here` is true
     is this study's.
     """
-    figure, (power, size) = style.new_axes(8.2, 3.2, 1, 2)
-    power.plot(closed["shift"], closed.power, color=style.BLUE, label="crossed test, closed form")
-    simulated = {"color": style.VERMILION, "marker": "s", "linestyle": ""}
-    half, label = _half_width(rates.superior, draws), "the larger p, simulated"
+    figure, (power, size) = style.new_axes(style.WIDTH, 3.2, 1, 2)
+    power.plot(closed["shift"], closed.power, color="black", label="crossed test, closed form")
+    simulated = {"color": style.BROWN, "marker": "s", "linestyle": ""}
+    half, label = _half_width(rates.superior, draws), "larger p, simulated"
     power.errorbar(rates["shift"], rates.superior, half, label=label, **simulated)
     power.axhline(0.8, color="black", linestyle=":")
     power.set(xlabel="true difference, points", ylabel="power", ylim=(0, 1.02))
-    power.legend(loc="lower right")
-    size.plot(blocks.blocks, blocks.points, color=style.BLUE, marker="o")
+    power.legend(loc="lower right", fontsize=8)
+    size.plot(blocks.blocks, blocks.points, color="black", marker="o")
     here = blocks[blocks.here]
     size.plot(here.blocks, here.points, markersize=9, **simulated)
     size.set(xlabel="blocks (square: this study)", ylim=(0, None))
-    size.set_ylabel("difference found with 80 % power, points")
+    size.set(ylabel="points", title="difference found with 80 % power")
+    style.caption(figure, f"{STUDIES.format(draws, 'a square on the left')} Dots: 80 % power.")
     return figure
 
 
@@ -67,18 +73,20 @@ def verdict_rates(rates: pd.DataFrame, margin: float, draws: int) -> Figure:
 
     rates: shift, and a share of `draws` simulated studies for each of the four verdicts.
     """
-    figure, ax = style.new_axes(6.4, 3.4)
+    figure, ax = style.new_axes(6.4, 3.6)
     for verdict, (colour, marker, line) in VERDICTS.items():
         shift, share, half = rates["shift"], rates[verdict], _half_width(rates[verdict], draws)
         ax.fill_between(shift, share - half, share + half, color=colour, alpha=0.2, linewidth=0)
         shape = {"color": colour, "marker": marker, "linestyle": line, "markersize": 4}
         ax.plot(shift, share, label=verdict, **shape)
-    for edge in (-margin, margin):
-        ax.axvline(edge, color="#999999", linewidth=1)
+    style.margin_band(ax, margin)
     ax.axhline(0.05, color="black", linestyle=":")
-    ax.set(xlabel="true difference, points (lines: the margin)", ylim=(-0.02, 1.02))
-    ax.set_ylabel("share of simulated studies")
+    ax.set(
+        xlabel="true difference, points", ylabel="share of simulated studies", ylim=(-0.02, 1.02)
+    )
     figure.legend(loc="outside upper center", ncols=4)
+    note = f"Dots: 5 %; grey: the margin of {margin:g}."
+    style.caption(figure, f"{STUDIES.format(draws, 'a difference')} {note}")
     return figure
 
 

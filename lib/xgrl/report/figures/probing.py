@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 
 from xgrl.report.figures import style
 
-STAGES = {  # stage of an encoder
-    "public": {"color": "#777777", "marker": "D", "linestyle": ":"},
-    "intermediate": {"color": style.VERMILION, "marker": "s", "linestyle": "--"},
-    "fine-tuned": {"color": style.BLUE, "marker": "o", "linestyle": "-"},
+STAGES = {  # stage of an encoder; the public one looks as arm none does
+    "public": {"color": style.GREY, "marker": "D", "linestyle": ":"},
+    "intermediate": {"color": style.BROWN, "marker": "s", "linestyle": "--"},
+    "fine-tuned": {"color": style.TEAL, "marker": "o", "linestyle": "-"},
 }
 PAIRS = (("cosine", "translations", "-"), ("random", "random pairs", ":"))
 POINTS = {"s": 14, "linewidths": 0}
@@ -27,41 +27,60 @@ def probe_layers(layers: pd.DataFrame) -> Figure:
     Several seeds: mean and t interval over seeds; one seed: the probe's exact interval.
     """
     tasks = [task for task in sorted(layers.intermediate.unique()) if task != "none"] or ["none"]
-    size, grid = (4.2 * len(tasks) + 0.6, 5.6), (2, len(tasks))
+    size, grid = (max(style.WIDTH, 2.4 * len(tasks)), 5.2), (2, len(tasks))
     figure, axes = style.new_axes(*size, *grid, squeeze=False, sharex=True, sharey="row")
+    drawn = style.looks(layers.arm)
     for (probe, moved), task in zip(axes.T, tasks, strict=True):
-        for arm, own in layers[layers.intermediate.isin([task, "none"])].groupby("arm"):
+        for k, (arm, shape) in enumerate(drawn.items()):
+            own = layers[layers.intermediate.isin([task, "none"]) & (layers.arm == arm)]
+            beside = 0.5 * (k + 0.5) / len(drawn) - 0.25  # so that equal arms are seen
             for ax, value in ((probe, "accuracy"), (moved, "cka")):
                 table = own.pivot(index="layer", columns=["intermediate", "seed"], values=value)
-                style.band(ax, table.index, table.to_numpy(dtype=float), **style.look(arm))
+                style.band(ax, table.index + beside, table.to_numpy(dtype=float), **shape)
             if own.seed.nunique() == 1:
-                ends = own.sort_values("layer")[["layer", "low", "high"]].to_numpy().T
-                probe.fill_between(*ends, color=style.look(arm)["color"], alpha=0.15, linewidth=0)
+                layer, *ends = own.sort_values("layer")[["layer", "low", "high"]].to_numpy().T
+                kind = {"color": shape["color"], "alpha": 0.15, "linewidth": 0}
+                probe.fill_between(layer + beside, *ends, **kind)
         probe.axhline(layers.chance.mean(), color="black", linestyle=":")
         probe.set(title=task, ylim=(0, 102))
         moved.set(ylim=(0, 1.03))
         style.layer_axis(moved)
-    axes[0, 0].set_ylabel("language probe accuracy, %\n(dots: chance)")
+    axes[0, 0].set_ylabel("language probe accuracy, %")
     axes[1, 0].set_ylabel("CKA with the public encoder")
-    style.arm_legend(figure, layers.arm)
+    style.arm_legend(figure, layers)
+    bands = "Mean over seeds (n) and its 95 % t interval; of one seed the probe's exact interval."
+    style.caption(figure, f"{bands} Dots: chance. Arms side by side.")
     return figure
 
 
 @style.styled
 def language_map(maps: pd.DataFrame, by: str = "arm") -> Figure:
-    """Sentences on two principal components, marks by language, one panel a value of `by`.
+    """Sentences on one plane and one scale, marks by language, one panel a value of `by`.
 
-    maps: x, y, language and the column `by`.
+    maps: x, y and share (percent of the variance that the plane holds) as
+    `xgrl.evaluation.probing.geometry.project` makes them, language and the column `by`. Raises
+    NotDrawn where there is no share: such maps have each a plane of its own.
     """
-    panels, languages = list(dict.fromkeys(maps[by])), sorted(maps.language.unique())
-    figure, axes = style.new_axes(3.4 * len(panels) + 0.8, 3.4, 1, len(panels), squeeze=False)
+    if "share" not in maps or maps.share.isna().any():
+        raise style.NotDrawn("maps without a common plane; run 04 again")
+    names, languages = list(dict.fromkeys(maps[by])), sorted(maps.language.unique())
+    panels = names if by != "arm" else list(style.looks(names))
+    size = max(style.WIDTH, 2.2 * len(panels) + 0.7), 3.6
+    grid = {"squeeze": False, "sharex": True, "sharey": True}
+    figure, axes = style.new_axes(*size, 1, len(panels), **grid)
     for ax, panel in zip(axes[0], panels, strict=True):
+        here = maps[maps[by] == panel]
         for k, language in enumerate(languages):
-            own = maps[(maps[by] == panel) & (maps.language == language)]
+            own = here[here.language == language]
             ax.scatter(own.x, own.y, alpha=0.75, label=language, **POINTS, **style.mark(k))
-        ax.set(title=str(panel), xticks=[], yticks=[])
-    entries = figure.axes[0].get_legend_handles_labels()
+        ax.set(title=f"{panel} ({here.share.iloc[0]:.0f} %)", aspect="equal")
+        ax.set_xlabel("public component 1")
+    axes[0, 0].set_ylabel("public component 2")
+    entries = axes[0, 0].get_legend_handles_labels()
     figure.legend(*entries, loc="outside right center", markerscale=1.6)
+    what = "The plane of the public encoder's first two principal components, one scale; each panel"
+    how = "centred on its own mean. In brackets: how much of its variance the plane holds."
+    style.caption(figure, f"{what} {how} n = {len(here)} sentences a panel.")
     return figure
 
 
@@ -72,8 +91,8 @@ def probe_stages(layers: pd.DataFrame) -> Figure:
     layers: layers.csv of one checkpoint (`xgrl.evaluation.probing.layers`): stage, layer, chance,
     accuracy, low, high, control and the same for "mlp_"; percent, exact intervals.
     """
-    figure, axes = style.new_axes(8.6, 3.6, 1, 2, sharey=True)
-    panels = {"": "linear probe", "mlp_": "one hidden layer (retrained discriminator)"}
+    figure, axes = style.new_axes(style.WIDTH, 3.6, 1, 2, sharey=True)
+    panels = {"": "linear probe", "mlp_": "one hidden layer"}
     for ax, (prefix, title) in zip(axes, panels.items(), strict=True):
         names = [prefix + name for name in ("accuracy", "low", "high")]
         for stage, x, own in _staged(layers):
@@ -83,9 +102,8 @@ def probe_stages(layers: pd.DataFrame) -> Figure:
         ax.axhline(layers.chance.mean(), color="black", linestyle=":")
         ax.set(title=title, ylim=(0, 102))
         style.layer_axis(ax)
-    dots = "(dots: chance; thin: control task)"
-    figure.axes[0].set_ylabel(f"language read on held-out sentences, %\n{dots}")
-    style.legend(figure, {stage: STAGES[stage] for stage in dict.fromkeys(layers.stage)})
+    axes[0].set_ylabel("language read on held-out sentences, %")
+    _stage_legend(figure, layers, "Exact 95 % intervals. Dots: chance; thin lines: control task.")
     return figure
 
 
@@ -95,16 +113,16 @@ def shape_stages(layers: pd.DataFrame) -> Figure:
 
     layers: stage, layer and rank, norm, cka with their "_low" and "_high" (jackknife intervals).
     """
-    figure, axes = style.new_axes(10.2, 3.2, 1, 3)
-    titles = {"rank": "effective rank", "norm": "length of a feature vector"}
-    titles["cka"] = "CKA with the public encoder"
+    figure, axes = style.new_axes(style.WIDTH, 3.2, 1, 3)
+    titles = {"rank": "effective rank", "norm": "length of a feature"}
+    titles["cka"] = "CKA with public"
     for ax, (name, title) in zip(axes, titles.items(), strict=True):
         for stage, x, own in _staged(layers):
             _intervals(ax, x, own, [name, f"{name}_low", f"{name}_high"], STAGES[stage])
         ax.set(title=title)
         ax.set_ylim(min(0, ax.get_ylim()[0]), 1.03 * ax.get_ylim()[1])
         style.layer_axis(ax)
-    style.legend(figure, {stage: STAGES[stage] for stage in dict.fromkeys(layers.stage)})
+    _stage_legend(figure, layers, "95 % intervals: grouped jackknife over sentences.")
     return figure
 
 
@@ -116,22 +134,22 @@ def translation_layers(parallel: pd.DataFrame) -> Figure:
     seen. Drawn: means over languages with t intervals over languages.
     """
     stages = list(dict.fromkeys(parallel.stage))
-    size, grid = (3.3 * len(stages) + 2.2, 3.6), {"squeeze": False, "sharey": True}
+    size, grid = (max(5, 2.4 * len(stages)), 3.9), {"squeeze": False, "sharey": True}
     figure, axes = style.new_axes(*size, 1, len(stages), **grid)
     for ax, stage in zip(axes[0], stages, strict=True):
         for seen, shape in style.SEEN.items():
             own = parallel[(parallel.stage == stage) & (parallel.seen == seen)]
             count = own.language.nunique()
-            filled = {"fillstyle": "full" if seen else "none"}
             known = f"{count} {'seen' if seen else 'unseen'} language{'s' * (count != 1)}"
             for value, name, line in PAIRS if count else ():
                 table = own.pivot(index="layer", columns="language", values=value)
-                drawn = shape | filled | {"linestyle": line, "label": f"{name}, {known}"}
+                drawn = shape | {"linestyle": line, "label": f"{name}, {known}"}
                 style.band(ax, table.index, table.to_numpy(float), **drawn)
         ax.set(title=stage)
         style.layer_axis(ax)
     figure.axes[0].set_ylabel("mean cosine with English")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    style.caption(figure, "Mean over languages, band: its 95 % t interval, none for one language.")
     return figure
 
 
@@ -146,9 +164,8 @@ def translation_languages(parallel: pd.DataFrame) -> Figure:
     languages = list(known.index)
     figure, ax = style.new_axes(6.2, 0.36 * len(languages) + 1.5)
     for stage, y, own in _staged(last.assign(layer=last.language.map(languages.index))):
-        error = (own.gap - own.gap_low, own.gap_high - own.gap)
-        shape = STAGES[stage] | {"linestyle": "", "elinewidth": 1.2}
-        ax.errorbar(own.gap, y, xerr=error, **shape)
+        for at, row in zip(y, own.itertuples(), strict=True):
+            style.interval(ax, at, row.gap, row.gap_low, row.gap_high, **STAGES[stage])
     border = int(known.sum()) - 0.5
     if known.any() and not known.all():
         ax.axhline(border, color="black", linewidth=0.8)
@@ -157,10 +174,11 @@ def translation_languages(parallel: pd.DataFrame) -> Figure:
         ax.text(1.0, -0.45, "seen by the discriminators", **corner)
     if not known.all():
         ax.text(1.0, border + 0.05, "unseen", **corner)
-    style.name_rows(ax, languages)
+    ax.set_yticks(range(len(languages)), languages)
+    ax.set_ylim(len(languages) - 0.4, -0.6)
     ax.set_xlabel("cosine of translations minus that of random pairs, last layer")
     ax.set_xlim(left=min(0, ax.get_xlim()[0]))
-    style.legend(figure, {stage: STAGES[stage] for stage in dict.fromkeys(last.stage)})
+    _stage_legend(figure, last, "95 % intervals over sentences.")
     return figure
 
 
@@ -200,7 +218,7 @@ def reversal_steps(points: pd.DataFrame, boundaries: pd.DataFrame) -> Figure:
     size, grid = (2.5 * columns + 0.4, 2.6 * len(trainings) + 0.5), (len(trainings), columns)
     figure, axes = style.new_axes(*size, *grid, squeeze=False, sharex=True, sharey=True)
     wide, high = (1.15 * points[axis].abs().max() for axis in ("x", "y"))
-    looks = zip(languages, (style.BLUE, "#E69F00"), style.MARKERS, strict=False)
+    looks = zip(languages, style.COLOURS[::4], style.MARKERS, strict=False)
     looks = {language: {"color": colour, "marker": mark} for language, colour, mark in looks}
     dashed = {"color": "black", "linestyle": "--"}
     for row, training in zip(axes, trainings, strict=True):
@@ -240,3 +258,8 @@ def _intervals(ax: Axes, x: pd.Series, table: pd.DataFrame, names: list[str], sh
     """A line with marks and vertical intervals: columns value, low and high of a table."""
     value, low, high = (table[name] for name in names)
     ax.errorbar(x, value, yerr=(value - low, high - value), **shape, elinewidth=1.2)
+
+
+def _stage_legend(figure: Figure, table: pd.DataFrame, caption: str) -> None:
+    style.legend(figure, {stage: STAGES[stage] for stage in dict.fromkeys(table.stage)})
+    style.caption(figure, caption)

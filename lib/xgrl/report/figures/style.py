@@ -1,23 +1,28 @@
 """The house style: colours, files of the same bytes for the same numbers, shared parts.
 
 Figures are made without pyplot, so there is no current figure, no backend to choose and no state to
-leave behind. Arms have fixed colours (Okabe and Ito's palette, told apart in all common forms of
-colour blindness), and each also has its own marker and line style, so that print in grey loses
-nothing. Differences use a diverging map centred on 0. Every estimate is drawn with its 95 %
-interval.
+leave behind. A method has its colour, marker and line in every figure (colours of Okabe and Ito and
+of Tol, told apart in all common forms of colour blindness), a variant a shade of the colour and
+another filling of the marker; what is no arm is black, grey or brown. Differences use a diverging
+map centred on 0. Every estimate is drawn with its 95 % interval, and a caption says over what.
 """
 
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial, wraps
+from math import log10
 from pathlib import Path
+from textwrap import fill
 from typing import Any
+from zlib import crc32
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from IPython.display import Image, display
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -27,16 +32,20 @@ from xgrl.runs.records import write
 from xgrl.stats import t_interval
 
 STYLE = {
-    "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 10,
+    "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9,
     "axes.titlelocation": "left", "axes.spines.top": False,
     "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
     "legend.frameon": False, "lines.linewidth": 1.5, "lines.markersize": 5, "svg.hashsalt": "xgrl",
     "figure.dpi": 110, "savefig.dpi": 110,
 }  # fmt: skip
+WIDTH = 7.2  # inches of a page's text: at this size the letters of figures are as large as said
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-BLUE, VERMILION = COLOURS[:2]
+GREY, BROWN, TEAL = "#777777", "#A6611A", "#01665E"  # of things that are no arms
 # a language that the discriminator reads, or another
-SEEN = {True: {"color": BLUE, "marker": "o"}, False: {"color": VERMILION, "marker": "s"}}
+SEEN = {
+    True: {"color": "black", "marker": "o"},
+    False: {"color": BROWN, "marker": "s", "markerfacecolor": "white"},
+}
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 LINES = ("-", "--", "-.", ":")
 LOOKS = {  # method of an arm: colour, marker, line
@@ -55,17 +64,39 @@ LOOKS = {  # method of an arm: colour, marker, line
     "centring": ("#000000", "d", (0, (9, 2, 2, 2))),
 }
 OTHER = ("#999999", "8", (0, (2, 2)))  # a method that was added and has no look of its own yet
+SHADES = (-0.65, -0.53, -0.41, -0.29, -0.17, 0.15, 0.26, 0.37, 0.48, 0.59)  # to white, to black
+FILLINGS = ("none", "left", "right", "top", "bottom")
+
+
+class NotDrawn(ValueError):
+    """A figure that would show nothing, or a single point."""
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Draw under the house style without touching the caller's settings."""
+    """Draw under the house style without touching the caller's settings.
+
+    Raises NotDrawn where the figure has fewer than two points.
+    """
 
     @wraps(draw)
     def wrapper(*args, **kwargs) -> Figure:
         with matplotlib.rc_context(STYLE):
-            return draw(*args, **kwargs)
+            figure = draw(*args, **kwargs)
+        if (points := sum(map(_points, figure.axes))) < 2:
+            raise NotDrawn(f"{'one point' if points else 'nothing'} to draw; the table says it")
+        return figure
 
     return wrapper
+
+
+def _points(ax: Axes) -> int:
+    """How many marks, cells and points of curves: not the lines of chance, margin and the like."""
+    drawn = [np.ma.filled(image.get_array(), np.nan).reshape(-1, 1) for image in ax.images]
+    drawn += [c.get_offsets() for c in ax.collections if isinstance(c, PathCollection)]
+    lines = [line for line in ax.lines if line.get_marker() not in ("", "None")]
+    lines += [line for line in ax.lines if line not in lines and len(line.get_xydata()) > 2]
+    drawn += [line.get_xydata() for line in lines]
+    return sum(int(np.isfinite(np.asarray(each, dtype=float)).all(axis=1).sum()) for each in drawn)
 
 
 def save(figure: Figure, folder: str | Path, name: str) -> Path:
@@ -89,16 +120,22 @@ def draw(
     name: str,
     alt: str,
     figure: Callable[..., Figure],
-    table: pd.DataFrame,
+    table: Any,
     *more: Any,
 ) -> None:
-    """Draw, save and display a figure of a table, or say that the table has no rows.
+    """Draw, save and display a figure of a table, or say why there is none.
 
-    figure: a function of the table and of what else is given.
+    figure: a function of the table and of what else is given. What an earlier run drew and this one
+    does not is removed.
     """
-    if not len(table):
-        return print(f"no figure {name}: nothing to draw")
-    drawn = figure(table, *more)
+    try:
+        if not len(table):
+            raise NotDrawn("nothing to draw")
+        drawn = figure(table, *more)
+    except NotDrawn as reason:
+        for kind in ("svg", "png"):
+            (folder / f"{name}.{kind}").unlink(missing_ok=True)
+        return print(f"no figure {name}: {reason}")
     save(drawn, folder, name)
     display(show(drawn, alt))
 
@@ -109,10 +146,47 @@ def new_axes(width: float, height: float, rows=1, columns=1, **grid: Any) -> tup
     return figure, figure.subplots(rows, columns, **grid)
 
 
-def look(arm: str) -> dict[str, str]:
-    """Colour, marker and line of an arm; a variant has those of its method."""
-    colour, marker, line = LOOKS.get(method_of(arm), OTHER)
-    return {"color": colour, "marker": marker, "linestyle": line}
+def across(row: Sequence[Axes]) -> Axes:
+    """The first axes of a row, in the place of all."""
+    for ax in row[1:]:
+        ax.remove()
+    row[0].set_subplotspec(row[0].get_gridspec()[row[0].get_subplotspec().rowspan.start, :])
+    return row[0]
+
+
+def caption(figure: Figure, text: str) -> None:
+    """What lines, bands and intervals are, below the axes."""
+    lines = fill(text, int(14.5 * figure.get_figwidth()))
+    figure.supxlabel(lines, x=0.01, ha="left", fontsize=8, color="#333333")
+
+
+def looks(arms: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Colour, marker and line of each arm, in the order of arms.
+
+    Those of a variant follow from its name: of doses the larger is the darker. Only where two of
+    one method would be alike, the second takes the next shade that is free.
+    """
+    drawn, steps = {}, {}
+    for arm in arms_in_order(set(arms)):
+        method = method_of(arm)
+        colour, marker, line = LOOKS.get(method, OTHER)
+        drawn[arm] = {"color": colour, "marker": marker, "linestyle": line}
+        if suffix := arm[len(method) + 1 :]:
+            taken, first = steps.setdefault(method, []), _step(suffix)
+            free = [(first + k) % len(SHADES) for k in range(len(SHADES))]
+            taken.append(next((step for step in free if step not in taken), first))
+            shade, rgb = SHADES[taken[-1]], np.array(to_rgb(colour))
+            mixed = rgb * (1 - abs(shade)) + (shade < 0) * abs(shade)
+            drawn[arm] |= {"color": to_hex(mixed), "fillstyle": FILLINGS[taken[-1] % 5]}
+    return drawn
+
+
+def _step(suffix: str) -> int:
+    """Which shade: doses from 0.001 to 1 in steps of 1, 2, 5, 10; of any other word some one."""
+    try:
+        return int(np.clip(round(3 * log10(max(float(suffix), 1e-9))) + 9, 0, len(SHADES) - 1))
+    except ValueError:
+        return crc32(suffix.encode()) % len(SHADES)
 
 
 def mark(k: int) -> dict[str, str]:
@@ -126,9 +200,15 @@ def legend(figure: Figure, looks: Mapping[str, Mapping], ncols: int | None = Non
     figure.legend(handles, looks, loc="outside upper center", ncols=ncols or len(looks))
 
 
-def arm_legend(figure: Figure, arms: Iterable[str]) -> None:
-    looks = {arm: look(arm) for arm in arms_in_order(set(arms))}
-    legend(figure, looks, min(len(looks), max(2, int(figure.get_figwidth() // 1.5))))
+def arm_legend(figure: Figure, runs: pd.DataFrame) -> None:
+    """Every arm with its number of seeds for an intermediate task.
+
+    runs: columns arm, intermediate and seed.
+    """
+    seeds = runs.groupby(["arm", "intermediate"]).seed.nunique().groupby("arm").unique()
+    count = {arm: " or ".join(map(str, sorted(n))) for arm, n in seeds.items()}
+    named = {f"{arm} (n = {count[arm]})": shape for arm, shape in looks(count).items()}
+    legend(figure, named, min(len(named), max(2, int(figure.get_figwidth() // 1.8))))
 
 
 def interval(
@@ -141,16 +221,38 @@ def interval(
     ax.plot(*((at, value) if upright else (value, at)), **mark | {"linestyle": ""})
 
 
-def name_rows(ax: Axes, names: Iterable[str]) -> None:
-    """Row k from the top is called by the k-th name."""
-    names = list(names)
+def interval_rows(
+    ax: Axes, table: pd.DataFrame, looks: Iterable[Mapping], names: Sequence[str],
+    texts: Iterable[str] = (),
+) -> None:  # fmt: skip
+    """An estimate on its interval in each row from the top, its name left and a text right of it.
+
+    table: columns theta, low, high. looks: of each row.
+    """
+    rows = table[["theta", "low", "high"]].to_numpy(dtype=float)
+    for y, (row, shape) in enumerate(zip(rows, looks, strict=True)):
+        interval(ax, y, *row, **shape)
+    for y, text in enumerate(texts):
+        ax.text(1.02, y, text, transform=ax.get_yaxis_transform(), va="center", fontsize=8)
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
 
 
-def beside(ax: Axes, row: float, text: str) -> None:
-    """A text to the right of a row."""
-    ax.text(1.02, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=8)
+def run_rows(ax: Axes, runs: pd.DataFrame, by: str, value: str, looks: Mapping) -> None:
+    """A row for each name in `looks`: its runs, on the 95 % t interval of their mean."""
+    groups = {name: runs.loc[runs[by] == name, value].to_numpy(float) for name in looks}
+    names = [f"{name} (n = {len(values)})" for name, values in groups.items()]
+    table = pd.DataFrame(map(t_interval, groups.values()), columns=["theta", "low", "high"])
+    shapes = [shape | {"marker": "", "linewidth": 4, "alpha": 0.3} for shape in looks.values()]
+    interval_rows(ax, table, shapes, names)
+    for y, (values, shape) in enumerate(zip(groups.values(), looks.values(), strict=True)):
+        spread = y + 0.25 * np.linspace(-1, 1, len(values)) * (len(values) > 1)
+        ax.plot(values, spread, **shape | {"linestyle": "", "markersize": 4})
+
+
+def points(value: float, digits: int = 2) -> str:
+    """A difference as text, with its sign; 0 has none that rounding gave it."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def margin_band(ax: Axes, margin: float, upright: bool = True) -> None:
@@ -173,26 +275,6 @@ def cell_texts(ax: Axes, texts: pd.DataFrame, white: np.ndarray, fontsize: float
     ax.set_xticks(range(texts.shape[1]), texts.columns)
     ax.set_yticks(range(texts.shape[0]), texts.index)
     ax.grid(visible=False)
-
-
-def strip(
-    ax: Axes, runs: pd.DataFrame, groups: list[str], value: str, ends: tuple[str, str] | None
-) -> None:
-    """One mark a run by group, arms side by side; with `ends`, else a t interval a group."""
-    arms = arms_in_order(set(runs.arm))
-    width = min(0.22, 0.85 / max(len(arms), 1))
-    for (group, arm), own in runs.groupby(["intermediate", "arm"]):
-        x = groups.index(group) + (arms.index(arm) - (len(arms) - 1) / 2) * width
-        spread = x + np.linspace(-0.32, 0.32, len(own)) * width * (len(own) > 1)
-        shape = look(arm) | {"linestyle": "", "markersize": 4}
-        ax.plot(spread, own[value], **shape)
-        if ends:
-            ax.vlines(spread, own[ends[0]], own[ends[1]], color=shape["color"], linewidth=1)
-        else:
-            _, low, high = t_interval(own[value].to_numpy(dtype=float))
-            ax.vlines(x, low, high, color=shape["color"], linewidth=1.5)
-    ax.set_xticks(range(len(groups)), groups, rotation=15)
-    ax.set_xlim(-0.6, max(len(groups), 1) - 0.4)
 
 
 def band(ax: Axes, x: Iterable[float], values: np.ndarray, **shape: Any) -> None:
