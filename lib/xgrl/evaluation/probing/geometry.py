@@ -53,14 +53,14 @@ def project(features: np.ndarray, public: np.ndarray) -> tuple[np.ndarray, float
 
     features: (n, d), centred on their own mean. public: (m, d), the public encoder's, m and d at
     least 2; the loading of largest magnitude is positive in both components, so that all encoders
-    of a study are seen on one plane, and on one scale. Returns (n, 2) float64 and the percent of
+    of a study are seen on one plane, and on one scale. Returns (2, n) float64 and the percent of
     the features' variance that the plane holds, NaN where they are the same (collapsed).
     """
     x = np.asarray(features, dtype=np.float64)
     with np.errstate(invalid="ignore"):  # shares of no variance
         basis = PCA(2, svd_solver="full").fit(np.asarray(public, dtype=np.float64)).components_
     x = (x - x.mean(0)) * (np.ptp(x, axis=0) > 0)
-    plane, total = x @ basis.T, (x**2).sum()
+    plane, total = basis @ x.T, (x**2).sum()
     return plane, float(100 * (plane**2).sum() / (total or np.nan))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -15,6 +16,7 @@ DRAWS = 1999
 COLUMNS = 3
 TARGET = {"color": "black", "marker": "s", "linewidth": 2.5, "markersize": 6}
 LANGUAGE = {"color": style.GREY, "marker": "o", "linewidth": 1.2, "markersize": 4}
+MEAN = {"color": "black", "marker": "D", "markersize": 7}
 DIFFERENCE = "treatment minus baseline, points"
 
 
@@ -29,25 +31,23 @@ def forest(
     margin, drawn as a grey band. blocks: what every mean is over.
     """
     parts = []
-    for task in per_task.sort_values("theta").to_dict("records"):
-        own = per_language[per_language.target == task["target"]].sort_values("theta")
-        name = f"{task['target']} (n = {blocks})"
-        parts += [pd.DataFrame([task]).assign(name=name, p=task["p_holm"], whole=True)]
-        parts += [own.assign(name=own.language, p=own.p_bh, whole=False)]
+    for _, whole in per_task.sort_values("theta").groupby("target", sort=False):
+        own = per_language[per_language.target == whole.target.iloc[0]].sort_values("theta")
+        parts.append(whole.assign(name=whole.target.astype(str) + f" (n = {blocks})"))
+        parts += [own.assign(name=own.language)] if len(own) else []
     rows = pd.concat(parts, ignore_index=True)
-    figure, ax = style.new_axes(6.5, 1.2 + 0.17 * len(rows))
+    whole = rows.name != rows.get("language")
+    rows["text"] = style.effects(rows, rows.p_holm.fillna(rows.get("p_bh")))
+    caption = (
+        "Means over blocks (n), 95 % intervals. p: Holm over targets, Benjamini-Hochberg over "
+    )
+    caption += f"the languages of a target. Grey: margin of {margin:g}."
+    figure, ax = style.new_axes(6.5, 1.2 + 0.17 * len(rows), caption=caption)
     style.margin_band(ax, margin)
-    drawn = [TARGET if whole else LANGUAGE for whole in rows.whole]
-    texts = [f"{style.points(row.theta)}  p {p_format(row.p)}" for row in rows.itertuples()]
-    style.interval_rows(ax, rows, drawn, rows.name.astype(str), texts)
-    for label, text, whole in zip(ax.get_yticklabels(), ax.texts, rows.whole, strict=True):
-        weight = "bold" if whole else "normal"
-        label.set(fontweight=weight, fontsize=8)
-        text.set(fontweight=weight, fontsize=7)
+    style.interval_rows(ax, rows, whole.map({True: TARGET, False: LANGUAGE}))
+    for label in np.array(ax.get_yticklabels())[whole]:
+        label.set_fontweight("bold")
     ax.set_xlabel(DIFFERENCE)
-    p = "p: Holm over targets, Benjamini-Hochberg over the languages of a target."
-    means = f"Means over {blocks} blocks (n) with 95 % intervals of runs and items."
-    style.caption(figure, f"{means} {p} Grey: the margin of {margin:g}.")
     return figure
 
 
@@ -63,17 +63,17 @@ def heatmap(per_language: pd.DataFrame, blocks: int) -> Figure:
     table = per_language.assign(text=texts + half.map(" ±{:.1f}".format).where(half.notna(), ""))
     table = table.pivot(index="language", columns="target", values=["theta", "text"])
     values = table["theta"].astype(float)
-    order = [values.mean(axis=axis).sort_values(kind="stable").index for axis in (1, 0)]
-    values, texts = (table[name].reindex(order[0])[order[1]] for name in ("theta", "text"))
-    values, texts = values.astype(float), texts.where(values.notna(), "")
+    rows, columns = (values.mean(axis=axis).sort_values(kind="stable").index for axis in (1, 0))
+    values, texts = (part.loc[rows, columns] for part in (values, table["text"]))
     limit = max(float(np.nanmax(np.abs(values.to_numpy()))), 0.1)
-    figure, ax = style.new_axes(2.2 + 1.1 * values.shape[1], 1.5 + 0.26 * values.shape[0])
+    size = 2.2 + 1.1 * values.shape[1], 1.5 + 0.26 * values.shape[0]
+    caption = f"Means over n = {blocks} blocks ± half the 95 % interval."
+    figure, ax = style.new_axes(*size, caption=caption)
     ax.set_facecolor("#EEEEEE")
     image = ax.imshow(values, cmap="PuOr", norm=TwoSlopeNorm(0, -limit, limit), aspect="auto")
-    style.cell_texts(ax, texts, values.abs().to_numpy() > 0.65 * limit, 7.5)
+    style.cell_texts(ax, texts.fillna(""), values.abs().to_numpy() > 0.65 * limit, 7.5)
     ax.set_xticks(range(values.shape[1]), values.columns, rotation=20, ha="right")
     figure.colorbar(image, label=DIFFERENCE)
-    style.caption(figure, f"Means over n = {blocks} blocks ± half the 95 % interval.")
     return figure
 
 
@@ -89,35 +89,30 @@ def paired_blocks(
     """
     if len(blocks) < 2:
         raise style.NotDrawn("one block; the tables say it")
-    groups = dict(list(blocks.groupby("intermediate")))
-    groups = dict(sorted(groups.items(), key=lambda group: group[1].m_b.mean()))
-    size = max(style.WIDTH, 1.8 * len(groups)), 3.7 + 0.3 * len(groups)
-    heights = {"height_ratios": (2.2, 1 + 0.3 * len(groups)), "sharey": "row"}
-    figure, (slopes, below) = style.new_axes(*size, 2, len(groups), squeeze=False, **heights)
+    order = blocks.groupby("intermediate").m_b.mean().sort_values().index
+    size = max(style.WIDTH, 1.8 * len(order)), 3.6 + 0.25 * len(order)
+    grid = {"height_ratios": (2.2, 1 + 0.25 * len(order)), "sharey": "row", "squeeze": False}
+    caption = "Lines, dots: blocks (n). Diamonds: means with 95 % intervals; p of a task: Holm."
+    figure, (slopes, below) = style.new_axes(*size, 2, len(order), caption=caption, **grid)
     differences, drawn = style.across(below), style.looks([baseline, treatment])
-    for y, (ax, (task, own)) in enumerate(zip(slopes, groups.items(), strict=True)):
-        scores = own[["baseline", "treatment"]].to_numpy().T
-        ax.plot([0, 1], scores, color="#999999", linewidth=1, zorder=1)
-        for x, arm in enumerate((baseline, treatment)):
-            ax.plot([x] * len(own), scores[x], **drawn[arm] | {"linestyle": ""})
+    rows = tasks.set_index("intermediate").reindex(order)[["theta", "low", "high", "p_holm"]]
+    rows.loc["mean"], n = whole, {"mean": len(blocks)}
+    for y, (ax, task) in enumerate(zip(slopes, order, strict=True)):
+        own = blocks[blocks.intermediate == task]
+        n[task] = len(own)
+        ax.plot([0, 1], own[["baseline", "treatment"]].to_numpy().T, color="#999999", linewidth=1)
+        for x, (arm, part) in enumerate({baseline: "baseline", treatment: "treatment"}.items()):
+            ax.plot([x] * len(own), own[part], **drawn[arm] | {"linestyle": "", "zorder": 3})
         ax.set(title=f"{task} (n = {len(own)})", xlim=(-0.3, 1.3))
         ax.set_xticks([0, 1], [baseline, treatment])
         spread = y + 0.2 * np.linspace(-1, 1, len(own)) * (len(own) > 1)
         differences.plot(own.m_b, spread, color=style.GREY, marker="o", linestyle="", alpha=0.7)
-    slopes[0].set_ylabel("zero-shot macro, points")
-    means = tasks.set_index("intermediate").reindex(groups)[["theta", "low", "high", "p_holm"]]
-    means = pd.DataFrame([*means.to_numpy(float), whole], columns=["theta", "low", "high", "p"])
-    names = [f"{task} (n = {len(own)})" for task, own in groups.items()]
-    texts = [
-        f"{style.points(row.theta)}  p {p_format(row.p)}" * (row.theta == row.theta)
-        for row in means.itertuples()
-    ]
-    looks = [{"color": "black", "marker": "D", "markersize": 7}] * len(means)
-    style.interval_rows(differences, means, looks, [*names, f"mean (n = {len(blocks)})"], texts)
+    rows = rows.assign(name=[f"{name} (n = {n[name]})" for name in rows.index])
+    rows["text"] = style.effects(rows, rows.p_holm)
+    style.interval_rows(differences, rows, [MEAN] * len(rows))
     differences.axvline(0, color="black", linewidth=1)
     differences.set_xlabel(f"{treatment} minus {baseline}, points")
-    note = "Lines and dots: blocks (n); diamonds: means with 95 % intervals, p of tasks by Holm."
-    style.caption(figure, note)
+    slopes[0].set_ylabel("zero-shot macro, %")
     return figure
 
 
@@ -132,7 +127,11 @@ def typology(table: pd.DataFrame, correlations: pd.DataFrame, seed: int = 0) -> 
     columns = min(COLUMNS, len(correlations))
     rows = -(-len(correlations) // columns)
     size, grid = (2.4 * columns + 0.3, 2.5 * rows + 1), {"squeeze": False, "sharey": True}
-    figure, axes = style.new_axes(*size, rows, columns, **grid)
+    caption = (
+        "Distances from English; n languages, 95 % intervals over blocks. rho: partial; p: Holm "
+    )
+    caption += "over distances. Grey: 95 % of the lines of shuffled effects."
+    figure, axes = style.new_axes(*size, rows, columns, caption=caption, **grid)
     axes = axes.ravel()
     for ax, row in zip(axes, correlations.itertuples(), strict=False):
         known = table.dropna(subset=[row.distance]).sort_values("effect")
@@ -159,21 +158,15 @@ def typology(table: pd.DataFrame, correlations: pd.DataFrame, seed: int = 0) -> 
     names = ("among the discriminator's languages", "not among them")
     marks = [mark | {"linestyle": ""} for mark in style.SEEN.values()]
     style.legend(figure, dict(zip(names, marks, strict=True)), min(columns, 2))
-    how = "Distances from English; effects of n languages with 95 % intervals over blocks."
-    test = "rho: partial, p by Holm over the distances. Grey: 95 % of lines of shuffled effects."
-    style.caption(figure, f"{how} {test}")
     return figure
 
 
-def _labels(ax, x: np.ndarray, y: np.ndarray, names: Sequence[str]) -> None:
+def _labels(ax: Axes, x: np.ndarray, y: np.ndarray, names: Sequence[str]) -> None:
     """Names right of points that come with y rising, moved up where they would overlap."""
-    low, high = ax.get_ylim()
-    least, near, placed = 0.05 * (high - low), 0.09 * np.ptp(x), []
+    least, near, placed = 0.05 * np.ptp(ax.get_ylim()), 0.09 * np.ptp(x), []
     for at, height, name in zip(x, y, names, strict=True):
-        for other, taken in placed:
-            if abs(other - at) < near and height < taken + least:
-                height = taken + least
-        placed.append((at, height))
+        taken = [other + least for there, other in placed if abs(there - at) < near]
+        placed.append((at, max([height, *taken])))
         place = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
-        ax.annotate(name, (at, height), fontsize=7, **place)
+        ax.annotate(name, placed[-1], fontsize=7, **place)
     ax.margins(x=0.12)

@@ -1,14 +1,13 @@
 """The house style: colours, files of the same bytes for the same numbers, shared parts.
 
-Figures are made without pyplot, so there is no current figure, no backend to choose and no state to
-leave behind. A method has its colour, marker and line in every figure (colours of Okabe and Ito and
-of Tol, told apart in all common forms of colour blindness), a variant a shade of the colour and
-another filling of the marker; what is no arm is black, grey or brown. Differences use a diverging
-map centred on 0. Every estimate is drawn with its 95 % interval, and a caption says over what.
+Figures are made without pyplot: no current figure, no backend, no state left behind. A method has
+its colour, marker and line in every figure (colours of Okabe and Ito and of Tol, told apart in all
+common forms of colour blindness), a variant a shade of the colour and another filling of the
+marker; what is no arm is black, grey or brown. Every estimate has its 95 % interval.
 """
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from functools import partial, wraps
 from math import log10
 from pathlib import Path
@@ -29,7 +28,7 @@ from matplotlib.ticker import MaxNLocator
 
 from xgrl.arms import arms_in_order, method_of
 from xgrl.runs.records import write
-from xgrl.stats import t_interval
+from xgrl.stats import p_format, t_interval
 
 STYLE = {
     "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9,
@@ -64,7 +63,7 @@ LOOKS = {  # method of an arm: colour, marker, line
     "centring": ("#000000", "d", (0, (9, 2, 2, 2))),
 }
 OTHER = ("#999999", "8", (0, (2, 2)))  # a method that was added and has no look of its own yet
-SHADES = (-0.65, -0.53, -0.41, -0.29, -0.17, 0.15, 0.26, 0.37, 0.48, 0.59)  # to white, to black
+SHADES = (-0.5, -0.42, -0.34, -0.26, -0.16, 0.14, 0.24, 0.35, 0.47, 0.6)  # to white, to black
 FILLINGS = ("none", "left", "right", "top", "bottom")
 
 
@@ -93,9 +92,8 @@ def _points(ax: Axes) -> int:
     """How many marks, cells and points of curves: not the lines of chance, margin and the like."""
     drawn = [np.ma.filled(image.get_array(), np.nan).reshape(-1, 1) for image in ax.images]
     drawn += [c.get_offsets() for c in ax.collections if isinstance(c, PathCollection)]
-    lines = [line for line in ax.lines if line.get_marker() not in ("", "None")]
-    lines += [line for line in ax.lines if line not in lines and len(line.get_xydata()) > 2]
-    drawn += [line.get_xydata() for line in lines]
+    lines = [(line.get_xydata(), line.get_marker()) for line in ax.lines]
+    drawn += [xy for xy, marker in lines if marker not in ("", "None") or len(xy) > 2]
     return sum(int(np.isfinite(np.asarray(each, dtype=float)).all(axis=1).sum()) for each in drawn)
 
 
@@ -115,18 +113,10 @@ def show(figure: Figure, alt: str) -> Image:
     return Image(buffer.getvalue(), alt=alt)
 
 
-def draw(
-    folder: Path,
-    name: str,
-    alt: str,
-    figure: Callable[..., Figure],
-    table: Any,
-    *more: Any,
-) -> None:
-    """Draw, save and display a figure of a table, or say why there is none.
+def draw(folder: Path, name: str, alt: str, figure: Callable, table: Sized, *more: Any) -> None:
+    """Draw, save and display figure(table, *more), or say why there is none.
 
-    figure: a function of the table and of what else is given. What an earlier run drew and this one
-    does not is removed.
+    What an earlier run drew and this one does not is removed.
     """
     try:
         if not len(table):
@@ -140,9 +130,16 @@ def draw(
     display(show(drawn, alt))
 
 
-def new_axes(width: float, height: float, rows=1, columns=1, **grid: Any) -> tuple[Figure, Any]:
-    """A figure of so many inches, and its axes as `subplots` gives them."""
+def new_axes(
+    width: float, height: float, rows: int = 1, columns: int = 1, caption: str = "", **grid: Any
+) -> tuple[Figure, Any]:
+    """A figure of so many inches, and its axes as `subplots` gives them.
+
+    caption: below the axes; says what lines, bands and intervals are.
+    """
     figure = Figure(figsize=(width, height), layout="constrained")
+    text = fill(caption, int(16 * width))
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=8, color="#333333")
     return figure, figure.subplots(rows, columns, **grid)
 
 
@@ -154,39 +151,28 @@ def across(row: Sequence[Axes]) -> Axes:
     return row[0]
 
 
-def caption(figure: Figure, text: str) -> None:
-    """What lines, bands and intervals are, below the axes."""
-    lines = fill(text, int(14.5 * figure.get_figwidth()))
-    figure.supxlabel(lines, x=0.01, ha="left", fontsize=8, color="#333333")
-
-
 def looks(arms: Iterable[str]) -> dict[str, dict[str, str]]:
     """Colour, marker and line of each arm, in the order of arms.
 
-    Those of a variant follow from its name: of doses the larger is the darker. Only where two of
-    one method would be alike, the second takes the next shade that is free.
+    Those of a variant follow from its name: of doses (0.001 to 1) the larger is the darker. Only
+    where two of one method would be alike, the second takes the next shade that is free.
     """
-    drawn, steps = {}, {}
+    drawn, taken = {}, set()
     for arm in arms_in_order(set(arms)):
         method = method_of(arm)
         colour, marker, line = LOOKS.get(method, OTHER)
         drawn[arm] = {"color": colour, "marker": marker, "linestyle": line}
         if suffix := arm[len(method) + 1 :]:
-            taken, first = steps.setdefault(method, []), _step(suffix)
-            free = [(first + k) % len(SHADES) for k in range(len(SHADES))]
-            taken.append(next((step for step in free if step not in taken), first))
-            shade, rgb = SHADES[taken[-1]], np.array(to_rgb(colour))
-            mixed = rgb * (1 - abs(shade)) + (shade < 0) * abs(shade)
-            drawn[arm] |= {"color": to_hex(mixed), "fillstyle": FILLINGS[taken[-1] % 5]}
+            try:
+                step = int(np.clip(round(3 * log10(max(float(suffix), 1e-3))) + 9, 0, 9))
+            except ValueError:
+                step = crc32(suffix.encode()) % 10
+            free = [k % 10 for k in range(step, step + 10) if (method, k % 10) not in taken]
+            taken.add((method, step := [*free, step][0]))
+            shade, rgb = SHADES[step], np.array(to_rgb(colour))
+            rgb = rgb * (1 - abs(shade)) + (shade < 0) * abs(shade)
+            drawn[arm] |= {"color": to_hex(rgb), "fillstyle": FILLINGS[step % 5]}
     return drawn
-
-
-def _step(suffix: str) -> int:
-    """Which shade: doses from 0.001 to 1 in steps of 1, 2, 5, 10; of any other word some one."""
-    try:
-        return int(np.clip(round(3 * log10(max(float(suffix), 1e-9))) + 9, 0, len(SHADES) - 1))
-    except ValueError:
-        return crc32(suffix.encode()) % len(SHADES)
 
 
 def mark(k: int) -> dict[str, str]:
@@ -201,13 +187,10 @@ def legend(figure: Figure, looks: Mapping[str, Mapping], ncols: int | None = Non
 
 
 def arm_legend(figure: Figure, runs: pd.DataFrame) -> None:
-    """Every arm with its number of seeds for an intermediate task.
-
-    runs: columns arm, intermediate and seed.
-    """
+    """Every arm with its number of seeds for a task. runs: columns arm, intermediate, seed."""
     seeds = runs.groupby(["arm", "intermediate"]).seed.nunique().groupby("arm").unique()
-    count = {arm: " or ".join(map(str, sorted(n))) for arm, n in seeds.items()}
-    named = {f"{arm} (n = {count[arm]})": shape for arm, shape in looks(count).items()}
+    count = seeds.map(lambda n: " or ".join(map(str, sorted(n))))
+    named = {f"{arm} (n = {count[arm]})": shape for arm, shape in looks(count.index).items()}
     legend(figure, named, min(len(named), max(2, int(figure.get_figwidth() // 1.8))))
 
 
@@ -221,38 +204,43 @@ def interval(
     ax.plot(*((at, value) if upright else (value, at)), **mark | {"linestyle": ""})
 
 
-def interval_rows(
-    ax: Axes, table: pd.DataFrame, looks: Iterable[Mapping], names: Sequence[str],
-    texts: Iterable[str] = (),
-) -> None:  # fmt: skip
+def interval_rows(ax: Axes, table: pd.DataFrame, looks: Iterable[Mapping]) -> None:
     """An estimate on its interval in each row from the top, its name left and a text right of it.
 
-    table: columns theta, low, high. looks: of each row.
+    table: columns name, theta, low, high, and text where there is one. looks: of each
+    row; without them rows are only named.
     """
-    rows = table[["theta", "low", "high"]].to_numpy(dtype=float)
-    for y, (row, shape) in enumerate(zip(rows, looks, strict=True)):
-        interval(ax, y, *row, **shape)
-    for y, text in enumerate(texts):
+    for y, (shape, row) in enumerate(zip(looks, table.itertuples(), strict=False)):
+        interval(ax, y, row.theta, row.low, row.high, **shape)
+    for y, text in enumerate(table.get("text", ())):
         ax.text(1.02, y, text, transform=ax.get_yaxis_transform(), va="center", fontsize=8)
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_yticks(range(len(table)), table.name, fontsize=8)
+    ax.set_ylim(len(table) - 0.4, -0.6)
 
 
-def run_rows(ax: Axes, runs: pd.DataFrame, by: str, value: str, looks: Mapping) -> None:
-    """A row for each name in `looks`: its runs, on the 95 % t interval of their mean."""
-    groups = {name: runs.loc[runs[by] == name, value].to_numpy(float) for name in looks}
-    names = [f"{name} (n = {len(values)})" for name, values in groups.items()]
-    table = pd.DataFrame(map(t_interval, groups.values()), columns=["theta", "low", "high"])
-    shapes = [shape | {"marker": "", "linewidth": 4, "alpha": 0.3} for shape in looks.values()]
-    interval_rows(ax, table, shapes, names)
-    for y, (values, shape) in enumerate(zip(groups.values(), looks.values(), strict=True)):
-        spread = y + 0.25 * np.linspace(-1, 1, len(values)) * (len(values) > 1)
-        ax.plot(values, spread, **shape | {"linestyle": "", "markersize": 4})
+def run_rows(ax: Axes, runs: pd.DataFrame, by: str, value: str, guess: str, looks: Mapping) -> None:
+    """A row for each name in `looks`: its runs on their mean's 95 % t interval; tick: guess."""
+    groups = [runs[runs[by] == name] for name in looks]
+    rows = [t_interval(own[value].to_numpy(float)) for own in groups]
+    table = pd.DataFrame(rows, columns=["theta", "low", "high"])
+    table["name"] = [f"{name} (n = {len(own)})" for name, own in zip(looks, groups, strict=True)]
+    wide = {"marker": "", "linewidth": 4, "alpha": 0.3}
+    interval_rows(ax, table, [shape | wide for shape in looks.values()])
+    for y, (own, shape) in enumerate(zip(groups, looks.values(), strict=True)):
+        spread = y + 0.25 * np.linspace(-1, 1, len(own)) * (len(own) > 1)
+        ax.plot(own[value], spread, **shape | {"linestyle": "", "markersize": 4})
+        ax.vlines(own[guess].mean(), y - 0.4, y + 0.4, color="black", linewidth=1.5)
 
 
 def points(value: float, digits: int = 2) -> str:
     """A difference as text, with its sign; 0 has none that rounding gave it."""
     return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def effects(table: pd.DataFrame, p: pd.Series, missing: str = "") -> pd.Series:
+    """The difference `theta` and p of each row as text."""
+    text = table.theta.map(points) + "  p " + p.astype(float).map(p_format)
+    return text.where(table.theta.notna(), missing)
 
 
 def margin_band(ax: Axes, margin: float, upright: bool = True) -> None:

@@ -15,7 +15,12 @@ CURVES = {
 MOST_STEPS = 50  # more are drawn as means of neighbours
 CHECKS = (  # of an intermediate task: metric, what guessing gives, question, unit
     ("dev_accuracy", "majority_accuracy", "learned?", "English development accuracy, %"),
-    ("discriminator_accuracy", "discriminator_chance", "adversary acted?", "discriminator, %"),
+    (
+        "discriminator_accuracy",
+        "discriminator_chance",
+        "adversary acted?",
+        "discriminator accuracy, %",
+    ),
 )
 
 
@@ -23,8 +28,7 @@ CHECKS = (  # of an intermediate task: metric, what guessing gives, question, un
 def manipulation_check(runs: pd.DataFrame) -> Figure:
     """Were the tasks learned, did the adversary act, is there room to move on each target?
 
-    runs: one row a run, as `xgrl.report.load_study.collect` makes them: keys and the metrics of
-    `run.json`, in percent. A row of panels an intermediate task, in it a row an arm; then targets.
+    runs: as `xgrl.report.load_study.collect` makes them: keys and metrics of `run.json`, percent.
     """
     runs = runs.reindex(columns=[*dict.fromkeys([*runs, *CHECKS[0][:2], *CHECKS[1][:2]])])
     tasks = dict(list(runs[runs.phase == "intermediate"].groupby("intermediate")))
@@ -32,25 +36,19 @@ def manipulation_check(runs: pd.DataFrame) -> Figure:
     order = untrained.groupby("target").macro.mean().sort_values().index
     heights = [1 + 0.19 * n for n in (*(own.arm.nunique() for own in tasks.values()), len(order))]
     grid = {"height_ratios": heights, "sharey": "row", "squeeze": False}
-    figure, axes = style.new_axes(style.WIDTH, 0.6 + sum(heights), len(heights), 2, **grid)
+    caption = "Marks: runs (n) on the 95 % t interval of their mean, none without a discriminator. "
+    caption += "Ticks: majority class, chance, guessing. Grey: ceiling."
+    size = style.WIDTH, 0.6 + sum(heights)
+    figure, axes = style.new_axes(*size, len(heights), 2, caption=caption, **grid)
     for row, (task, own) in zip(axes, tasks.items(), strict=False):
         for ax, (value, guess, question, unit) in zip(row, CHECKS, strict=True):
-            style.run_rows(ax, own, "arm", value, style.looks(own.arm))
-            ax.axvline(own[guess].max(), color="black", linestyle=":")
+            style.run_rows(ax, own, "arm", value, guess, style.looks(own.arm))
             ax.set(title=f"{task}: {question}", xlabel=unit, xlim=(-2, 102))
-    room = style.across(axes[-1])
-    style.run_rows(
-        room, untrained, "target", "macro", dict.fromkeys(order, style.looks(["none"])["none"])
-    )
-    guessing = untrained.groupby("target").majority.mean()[order]
-    rows = np.arange(len(order))
-    room.vlines(guessing, rows - 0.4, rows + 0.4, color="black", linestyle=":")
+    room, public = style.across(axes[-1]), style.looks(["none"])["none"]
+    style.run_rows(room, untrained, "target", "macro", "majority", dict.fromkeys(order, public))
     room.axvspan(95, 100, color="#DDDDDD", zorder=0)
-    room.set(
-        title="targets: room to move?", xlim=(-2, 102), xlabel="zero-shot macro of arm none, %"
-    )
-    note = "Marks: runs (n), on the 95 % t interval of their mean. Dots: majority class, chance or"
-    style.caption(figure, f"{note} guessing; grey: ceiling. No marks: no discriminator.")
+    room.set(title="targets: room to move?", xlabel="zero-shot macro of arm none, %")
+    room.set_xlim(-2, 102)
     return figure
 
 
@@ -67,7 +65,8 @@ def curves(frame: pd.DataFrame, chance: float | None = None) -> Figure:
     tasks, drawn = sorted(frame.intermediate.unique()), style.looks(frame.arm)
     size = max(style.WIDTH, 2.4 * len(tasks)), 1 + 1.25 * len(names)
     grid = {"squeeze": False, "sharex": "col", "sharey": "row"}
-    figure, axes = style.new_axes(*size, len(names), len(tasks), **grid)
+    caption = "Means over seeds (n), bands: 95 % t intervals. Dots: chance, or a cosine of 0."
+    figure, axes = style.new_axes(*size, len(names), len(tasks), caption=caption, **grid)
     for task, column in zip(tasks, axes.T, strict=True):
         own = frame[frame.intermediate == task]
         width = max(1, -(-int(own.step.max() + 1) // MOST_STEPS))
@@ -87,24 +86,16 @@ def curves(frame: pd.DataFrame, chance: float | None = None) -> Figure:
         ax.set_ylabel(CURVES[name])
     figure.align_ylabels(axes[:, 0])
     style.arm_legend(figure, frame)
-    what = "Mean over seeds (n), band: its 95 % t interval, none for one seed."
-    style.caption(figure, f"{what} Dots: chance, or a cosine of 0.")
     return figure
 
 
 @style.styled
 def schedule(lambda_max: float) -> Figure:
-    """lambda over the share of training done, its largest value, and where it nearly has it.
-
-    Source: Ganin et al. 2016 (JMLR 17), section 5.2.2.
-    """
-    figure, ax = style.new_axes(5.0, 2.2)
+    """lambda by the share of training done (Ganin et al. 2016, JMLR 17, section 5.2.2)."""
+    caption = f"Half way: {100 * lambda_at(0.5, 1.0):.0f} % of lambda_max (dots)."
+    figure, ax = style.new_axes(5.0, 2.2, caption=caption)
     progress = np.linspace(0, 1, 101)
     ax.plot(progress, [lambda_at(p, lambda_max) for p in progress], color="black")
     ax.axhline(lambda_max, color="black", linestyle=":")
-    ax.axvline(0.5, color="#777777", linewidth=0.8)
-    share = 100 * lambda_at(0.5, 1.0)
-    ax.text(0.52, 0.4 * lambda_max, f"half way: {share:.0f} %\nof lambda_max (dots)")
-    ax.set(xlabel="share of training done", ylabel="lambda")
-    ax.set(xlim=(0, 1), ylim=(0, 1.12 * lambda_max))
+    ax.set(xlabel="share of training done", ylabel="lambda", xlim=(0, 1), ylim=(0, None))
     return figure
