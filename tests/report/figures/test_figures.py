@@ -358,11 +358,16 @@ def test_every_run_of_the_checks_is_a_mark_and_chance_is_of_its_arm(study):
     figure = figures.manipulation_check(runs)
     learned, adversary, *_, room = figure.axes
     trained = runs[(runs.phase == "intermediate") & (runs.intermediate == "question-type")]
-    marks = [x for line in learned.lines if line.get_marker() != "None" for x in line.get_xdata()]
+    marks = [
+        x
+        for line in learned.lines
+        if line.get_marker() not in ("None", "")
+        for x in line.get_xdata()
+    ]
     marks = [x for x in marks if np.isfinite(x)]
     assert np.allclose(sorted(marks), sorted(trained.dev_accuracy))
     ticks = [c.get_segments()[0][0, 0] for c in adversary.collections if len(c.get_segments())]
-    names = [label.get_text() for label in adversary.get_yticklabels()]
+    names = [label.get_text() for label in learned.get_yticklabels()]
     arms = list(style.looks(trained.arm))
     assert names == [f"{arm} (n = 3)" for arm in arms]
     assert ticks[arms.index("dann-0.01")] == 50 != ticks[arms.index("dann")]

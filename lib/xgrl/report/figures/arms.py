@@ -29,7 +29,7 @@ def arms_forest(table: pd.DataFrame, margin: float) -> Figure:
     if "lambda_max" in table:
         rows["name"] = table.lambda_max.map("{:g}: ".format) + rows.name
         ax.plot(table.theta[found], found.index[found], color="#999999", linewidth=1, zorder=1)
-        ax.set_ylabel("lambda_max (not to scale): arm")
+        ax.set_title("lambda_max (not to scale): arm")
     p = table[["p_max_t", "p_holm"]].astype(float).max(axis=1, skipna=False)
     rows["text"] = style.effects(table, p, "not comparable")
     style.interval_rows(ax, rows, map(style.looks(table.arm).get, table.arm))

@@ -59,8 +59,10 @@ def verdict_rates(
         shape = {"color": colour, "marker": marker, "linestyle": line, "markersize": 4}
         ax.plot(shift, share, label=verdict, **shape)
     ax.plot(closed["shift"], closed.power, color="black", linewidth=0.8, zorder=1)
-    ax.hlines([0.05, 0.8], *ax.get_xlim(), color="black", linestyle=":")
+    for level in (0.05, 0.8):
+        ax.axhline(level, color="black", linestyle=":")
     ax.set(xlabel="true difference, points", ylabel="share of simulated studies")
+    ax.set_xlim(1.05 * rates["shift"].min(), 1.05 * rates["shift"].max())
     figure.legend(loc="outside upper center", ncols=4)
     size.plot(blocks.blocks, blocks.points, color="black", marker="o")
     here = blocks[blocks.here]

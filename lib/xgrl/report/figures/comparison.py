@@ -96,18 +96,18 @@ def paired_blocks(
     figure, (slopes, below) = style.new_axes(*size, 2, len(order), caption=caption, **grid)
     differences, drawn = style.across(below), style.looks([baseline, treatment])
     rows = tasks.set_index("intermediate").reindex(order)[["theta", "low", "high", "p_holm"]]
-    rows.loc["mean"], n = whole, {"mean": len(blocks)}
+    rows.loc["mean"], names = whole, []
     for y, (ax, task) in enumerate(zip(slopes, order, strict=True)):
         own = blocks[blocks.intermediate == task]
-        n[task] = len(own)
+        names.append(f"{task} (n = {len(own)})")
         ax.plot([0, 1], own[["baseline", "treatment"]].to_numpy().T, color="#999999", linewidth=1)
         for x, (arm, part) in enumerate({baseline: "baseline", treatment: "treatment"}.items()):
             ax.plot([x] * len(own), own[part], **drawn[arm] | {"linestyle": "", "zorder": 3})
-        ax.set(title=f"{task} (n = {len(own)})", xlim=(-0.3, 1.3))
+        ax.set(title=names[-1], xlim=(-0.3, 1.3))
         ax.set_xticks([0, 1], [baseline, treatment])
         spread = y + 0.2 * np.linspace(-1, 1, len(own)) * (len(own) > 1)
         differences.plot(own.m_b, spread, color=style.GREY, marker="o", linestyle="", alpha=0.7)
-    rows = rows.assign(name=[f"{name} (n = {n[name]})" for name in rows.index])
+    rows = rows.assign(name=[*names, f"mean (n = {len(blocks)})"])
     rows["text"] = style.effects(rows, rows.p_holm)
     style.interval_rows(differences, rows, [MEAN] * len(rows))
     differences.axvline(0, color="black", linewidth=1)
