@@ -27,8 +27,7 @@ def forest(
     """Effect on each target (squares) and each of its languages (dots), points, 95 % intervals.
 
     per_task: target, theta, low, high, p_holm. per_language: target, language, theta, low, high,
-    p_bh. Both are drawn from the smallest difference to the largest. margin: the equivalence
-    margin, drawn as a grey band. blocks: what every mean is over.
+    p_bh. Both go from the smallest difference to the largest. blocks: behind every mean.
     """
     parts = []
     for _, whole in per_task.sort_values("theta").groupby("target", sort=False):
@@ -38,10 +37,8 @@ def forest(
     rows = pd.concat(parts, ignore_index=True)
     whole = rows.name != rows.get("language")
     rows["text"] = style.effects(rows, rows.p_holm.fillna(rows.get("p_bh")))
-    caption = (
-        "Means over blocks (n), 95 % intervals. p: Holm over targets, Benjamini-Hochberg over "
-    )
-    caption += f"the languages of a target. Grey: margin of {margin:g}."
+    caption = "Means over blocks (n), 95 % intervals. p: Holm over targets, Benjamini-Hochberg over"
+    caption += f" the languages of a target. Grey: margin of {margin:g}."
     figure, ax = style.new_axes(6.5, 1.2 + 0.17 * len(rows), caption=caption)
     style.margin_band(ax, margin)
     style.interval_rows(ax, rows, whole.map({True: TARGET, False: LANGUAGE}))
@@ -55,8 +52,8 @@ def forest(
 def heatmap(per_language: pd.DataFrame, blocks: int) -> Figure:
     """Differences by language and target, colours centred on 0: points ± half the 95 % interval.
 
-    per_language: target, language, theta, low, high; languages and targets are drawn from the
-    smallest mean difference to the largest. blocks: what every mean is over.
+    per_language: target, language, theta, low, high; languages and targets go from the smallest
+    mean difference to the largest. blocks: behind every mean.
     """
     half = (per_language.high - per_language.low) / 2
     texts = per_language.theta.map(lambda theta: style.points(theta, 1))
@@ -70,8 +67,8 @@ def heatmap(per_language: pd.DataFrame, blocks: int) -> Figure:
     caption = f"Means over n = {blocks} blocks ± half the 95 % interval."
     figure, ax = style.new_axes(*size, caption=caption)
     ax.set_facecolor("#EEEEEE")
-    image = ax.imshow(values, cmap="PuOr", norm=TwoSlopeNorm(0, -limit, limit), aspect="auto")
-    style.cell_texts(ax, texts.fillna(""), values.abs().to_numpy() > 0.65 * limit, 7.5)
+    scale = {"cmap": "PuOr", "norm": TwoSlopeNorm(0, -limit, limit), "aspect": "auto"}
+    image = style.heat_map(ax, values, texts.fillna(""), **scale)
     ax.set_xticks(range(values.shape[1]), values.columns, rotation=20, ha="right")
     figure.colorbar(image, label=DIFFERENCE)
     return figure
@@ -83,9 +80,8 @@ def paired_blocks(
 ) -> Figure:
     """The blocks that the test counts, by intermediate task: both arms joined, and differences.
 
-    blocks: intermediate, seed, baseline, treatment (zero-shot macro), m_b (their difference): one
-    row a block, in points. tasks: intermediate, theta, low, high, p_holm of each task that has an
-    interval. whole: the estimate over all tasks, low, high, p.
+    blocks: intermediate, baseline, treatment (zero-shot macro, percent), m_b (their difference).
+    tasks: intermediate, theta, low, high, p_holm. whole: estimate over all tasks, low, high, p.
     """
     if len(blocks) < 2:
         raise style.NotDrawn("one block; the tables say it")
@@ -127,13 +123,10 @@ def typology(table: pd.DataFrame, correlations: pd.DataFrame, seed: int = 0) -> 
     columns = min(COLUMNS, len(correlations))
     rows = -(-len(correlations) // columns)
     size, grid = (2.4 * columns + 0.3, 2.5 * rows + 1), {"squeeze": False, "sharey": True}
-    caption = (
-        "Distances from English; n languages, 95 % intervals over blocks. rho: partial; p: Holm "
-    )
-    caption += "over distances. Grey: 95 % of the lines of shuffled effects."
+    caption = "Distances from English; n languages, 95 % intervals over blocks. rho: partial; p: "
+    caption += "Holm over distances. Grey: 95 % of the lines of shuffled effects."
     figure, axes = style.new_axes(*size, rows, columns, caption=caption, **grid)
-    axes = axes.ravel()
-    for ax, row in zip(axes, correlations.itertuples(), strict=False):
+    for ax, row in zip(axes.flat, correlations.itertuples(), strict=False):
         known = table.dropna(subset=[row.distance]).sort_values("effect")
         x, y = known[row.distance].to_numpy(float), known["effect"].to_numpy()
         grid = np.linspace(x.min(), x.max(), 30)
@@ -151,13 +144,12 @@ def typology(table: pd.DataFrame, correlations: pd.DataFrame, seed: int = 0) -> 
         title = f"rho {style.points(row.partial)}, p {p_format(row.p_holm)}, n = {len(known)}"
         ax.set(title=title, xlabel=f"{row.distance} distance")
         ax.xaxis.set_major_locator(MaxNLocator(4))
-    for ax in axes[len(correlations) :]:
+    for ax in axes.flat[len(correlations) :]:
         ax.set_visible(False)
-    for ax in axes[::columns]:
-        ax.set_ylabel("effect, points")
-    names = ("among the discriminator's languages", "not among them")
-    marks = [mark | {"linestyle": ""} for mark in style.SEEN.values()]
-    style.legend(figure, dict(zip(names, marks, strict=True)), min(columns, 2))
+    figure.supylabel("effect, points", fontsize=9)
+    seen, unseen = (mark | {"linestyle": ""} for mark in style.SEEN.values())
+    names = {"among the discriminator's languages": seen, "not among them": unseen}
+    style.legend(figure, names, min(columns, 2))
     return figure
 
 

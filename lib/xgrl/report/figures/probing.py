@@ -15,23 +15,16 @@ STAGES = {  # stage of an encoder; the public one looks as arm none does
     "intermediate": {"color": style.BROWN, "marker": "s", "linestyle": "--"},
     "fine-tuned": {"color": style.TEAL, "marker": "o", "linestyle": "-"},
 }
-PANELS = {  # title: value, low, high, control task
-    "probes": (
-        {
-            "linear probe": "accuracy low high control",
-            "retrained discriminator": "mlp_accuracy mlp_low mlp_high mlp_control",
-        },
-        "Held-out sentences, exact 95 % intervals. Dots: chance. Thin lines: control task.",
-    ),
-    "shape": (
-        {
-            "effective rank": "rank rank_low rank_high",
-            "length of a feature vector": "norm norm_low norm_high",
-            "CKA with public": "cka cka_low cka_high",
-        },
-        "95 % intervals: grouped jackknife over sentences.",
-    ),
-}
+PANELS = {  # caption; title: value, low, high, control task
+    "probes": ("Held-out sentences, exact 95 % intervals. Dots: chance. Thin: control task.", {
+        "linear probe": "accuracy low high control",
+        "retrained discriminator": "mlp_accuracy mlp_low mlp_high mlp_control",
+    }),
+    "shape": ("95 % intervals: grouped jackknife over sentences.", {
+        "effective rank": "rank rank_low rank_high", "CKA with public": "cka cka_low cka_high",
+        "length of a feature vector": "norm norm_low norm_high",
+    }),
+}  # fmt: skip
 PAIRS = (("cosine", "translations", "-"), ("random", "random pairs", ":"))
 
 
@@ -44,9 +37,7 @@ def probe_layers(layers: pd.DataFrame) -> Figure:
     """
     tasks = [task for task in sorted(layers.intermediate.unique()) if task != "none"] or ["none"]
     size, grid = (max(style.WIDTH, 2.4 * len(tasks)), 5.2), (2, len(tasks))
-    caption = (
-        "Means over seeds (n), 95 % t intervals; of one seed the probe's exact one. Dots: chance."
-    )
+    caption = "Means over seeds (n), 95 % t intervals, of one seed the probe's. Dots: chance."
     shared = {"squeeze": False, "sharex": True, "sharey": "row", "caption": caption}
     figure, axes = style.new_axes(*size, *grid, **shared)
     drawn = style.looks(layers.arm)
@@ -63,8 +54,7 @@ def probe_layers(layers: pd.DataFrame) -> Figure:
                 probe.fill_between(layer + beside, *ends, **kind)
         probe.axhline(layers.chance.mean(), color="black", linestyle=":")
         probe.set(title=task, ylim=(0, 102))
-        moved.set(ylim=(0, 1.03))
-        style.layer_axis(moved)
+        moved.set(ylim=(0, 1.03), **_layers(layers))
     axes[0, 0].set_ylabel("language probe accuracy, %")
     axes[1, 0].set_ylabel("CKA with the public encoder")
     style.arm_legend(figure, layers)
@@ -85,10 +75,8 @@ def language_map(
         raise style.NotDrawn("maps without a common plane; run 04 again")
     panels, languages = list(dict.fromkeys(maps[by])), sorted(maps.language.unique())
     panels = list(style.looks(panels)) if by == "arm" else panels
-    caption = (
-        "One plane, one scale, each panel centred on its mean. %: how much of its variance the "
-    )
-    caption += f"plane holds. n = {len(maps) // len(panels)} sentences a panel."
+    caption = "One plane, one scale; each panel is centred on its mean. %: its variance that the"
+    caption += f" plane holds. n = {len(maps) // len(panels)} sentences a panel."
     size, grid = (max(style.WIDTH, 2.2 * len(panels) + 0.7), 3.4), {"sharex": True, "sharey": True}
     figure, plots = style.new_axes(*size, 1, len(panels), caption=caption, squeeze=False, **grid)
     for ax, panel in zip(plots[0], panels, strict=True):
@@ -110,7 +98,7 @@ def stages(layers: pd.DataFrame, kind: str) -> Figure:
     layers: layers.csv of one checkpoint (`xgrl.evaluation.probing.layers`): stage, layer and the
     columns in `PANELS`; of probes, percent, also chance and the control task.
     """
-    panels, caption = PANELS[kind]
+    caption, panels = PANELS[kind]
     size, shared = (style.WIDTH, 3.5), {"caption": caption, "sharey": kind == "probes"}
     figure, axes = style.new_axes(*size, 1, len(panels), **shared)
     for ax, (title, columns) in zip(axes, panels.items(), strict=True):
@@ -120,7 +108,7 @@ def stages(layers: pd.DataFrame, kind: str) -> Figure:
             for line in control:
                 ax.plot(x, line, color=STAGES[stage]["color"], linewidth=0.8, alpha=0.7)
         ax.set(title=title, ylim=(min(0, ax.get_ylim()[0]), 1.03 * ax.get_ylim()[1]))
-        style.layer_axis(ax)
+        ax.set(**_layers(layers))
         if kind == "probes":
             ax.axhline(layers.chance.mean(), color="black", linestyle=":")
             ax.set(ylim=(0, 102), ylabel="language read, %" * (ax is axes[0]))
@@ -148,8 +136,7 @@ def translation_layers(parallel: pd.DataFrame) -> Figure:
                 table = own.pivot(index="layer", columns="language", values=value)
                 drawn = shape | {"linestyle": line, "label": f"{name}, {known}"}
                 style.band(ax, table.index, table.to_numpy(float), **drawn)
-        ax.set(title=stage)
-        style.layer_axis(ax)
+        ax.set(title=stage, **_layers(parallel))
     figure.axes[0].set_ylabel("mean cosine with English")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
@@ -189,10 +176,9 @@ def language_distances(distances: Mapping[str, pd.DataFrame]) -> Figure:
     figure, axes = style.new_axes(*size, 1, len(distances), squeeze=False)
     for ax, (stage, table) in zip(axes[0], distances.items(), strict=True):
         values = table.to_numpy(dtype=float)
-        image = ax.imshow(values, cmap="cividis", vmin=0, vmax=top)
         left_out = np.eye(count, dtype=bool) | np.isnan(values)
         texts = table.map("{:.1f}".format).mask(left_out, "")
-        style.cell_texts(ax, texts, values < 0.6 * top, 7)
+        image = style.heat_map(ax, table.astype(float), texts, cmap="cividis", vmin=0, vmax=top)
         ax.set_title(f"{stage}:\nnot estimable" if left_out.all() else stage)
     figure.colorbar(image, ax=axes, label="distance / spread in a language")
     return figure
@@ -233,6 +219,10 @@ def reversal_steps(points: pd.DataFrame, boundaries: pd.DataFrame) -> Figure:
     names = (*languages, "discriminator's line")
     figure.legend(handles, names, loc="outside upper center", ncols=3)
     return figure
+
+
+def _layers(table: pd.DataFrame) -> dict:
+    return {"xlabel": "layer (0: embeddings)", "xticks": sorted(table.layer.unique())[::2]}
 
 
 def _by_language(ax: Axes, points: pd.DataFrame, languages: list[str]) -> None:

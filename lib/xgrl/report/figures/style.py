@@ -23,8 +23,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from xgrl.arms import arms_in_order, method_of
 from xgrl.runs.records import write
@@ -72,10 +72,7 @@ class NotDrawn(ValueError):
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Draw under the house style without touching the caller's settings.
-
-    Raises NotDrawn where the figure has fewer than two points.
-    """
+    """Draw under the house style, whatever the caller's is; NotDrawn for fewer than two points."""
 
     @wraps(draw)
     def wrapper(*args, **kwargs) -> Figure:
@@ -133,10 +130,7 @@ def draw(folder: Path, name: str, alt: str, figure: Callable, table: Sized, *mor
 def new_axes(
     width: float, height: float, rows: int = 1, columns: int = 1, caption: str = "", **grid: Any
 ) -> tuple[Figure, Any]:
-    """A figure of so many inches, and its axes as `subplots` gives them.
-
-    caption: below the axes; says what lines, bands and intervals are.
-    """
+    """A figure of so many inches, its axes as `subplots` gives them, and below them a caption."""
     figure = Figure(figsize=(width, height), layout="constrained")
     text = fill(caption, int(16 * width))
     figure.supxlabel(text, x=0.01, ha="left", fontsize=8, color="#333333")
@@ -189,8 +183,8 @@ def legend(figure: Figure, looks: Mapping[str, Mapping], ncols: int | None = Non
 def arm_legend(figure: Figure, runs: pd.DataFrame) -> None:
     """Every arm with its number of seeds for a task. runs: columns arm, intermediate, seed."""
     seeds = runs.groupby(["arm", "intermediate"]).seed.nunique().groupby("arm").unique()
-    count = seeds.map(lambda n: " or ".join(map(str, sorted(n))))
-    named = {f"{arm} (n = {count[arm]})": shape for arm, shape in looks(count.index).items()}
+    count = {arm: " or ".join(map(str, sorted(seeds[arm]))) for arm in looks(seeds.index)}
+    named = {f"{arm} (n = {count[arm]})": shape for arm, shape in looks(count).items()}
     legend(figure, named, min(len(named), max(2, int(figure.get_figwidth() // 1.8))))
 
 
@@ -220,15 +214,15 @@ def interval_rows(ax: Axes, table: pd.DataFrame, looks: Iterable[Mapping]) -> No
 
 def run_rows(ax: Axes, runs: pd.DataFrame, by: str, value: str, guess: str, looks: Mapping) -> None:
     """A row for each name in `looks`: its runs on their mean's 95 % t interval; tick: guess."""
-    groups = [runs[runs[by] == name] for name in looks]
-    rows = [t_interval(own[value].to_numpy(float)) for own in groups]
+    groups = {name: runs[runs[by] == name] for name in looks}
+    rows = [t_interval(own[value].to_numpy(float)) for own in groups.values()]
     table = pd.DataFrame(rows, columns=["theta", "low", "high"])
-    table["name"] = [f"{name} (n = {len(own)})" for name, own in zip(looks, groups, strict=True)]
+    table["name"] = [f"{name} (n = {len(own)})" for name, own in groups.items()]
     wide = {"marker": "", "linewidth": 4, "alpha": 0.3}
     interval_rows(ax, table, [shape | wide for shape in looks.values()])
-    for y, (own, shape) in enumerate(zip(groups, looks.values(), strict=True)):
+    for y, (name, own) in enumerate(groups.items()):
         spread = y + 0.25 * np.linspace(-1, 1, len(own)) * (len(own) > 1)
-        ax.plot(own[value], spread, **shape | {"linestyle": "", "markersize": 4})
+        ax.plot(own[value], spread, **looks[name] | {"linestyle": "", "markersize": 4})
         ax.vlines(own[guess].mean(), y - 0.4, y + 0.4, color="black", linewidth=1.5)
 
 
@@ -249,20 +243,17 @@ def margin_band(ax: Axes, margin: float, upright: bool = True) -> None:
     (ax.axvline if upright else ax.axhline)(0, color="black", linewidth=1)
 
 
-def layer_axis(ax: Axes) -> None:
-    """Layers of the encoder on the x axis."""
-    ax.set_xlabel("layer (0: embeddings)")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def cell_texts(ax: Axes, texts: pd.DataFrame, white: np.ndarray, fontsize: float) -> None:
-    """A heat map's names of rows and columns, and its texts; in white where `white`."""
+def heat_map(ax: Axes, table: pd.DataFrame, texts: pd.DataFrame, **scale: Any) -> AxesImage:
+    """A table in colours, with texts in black or white, whichever is read on its cell."""
+    image = ax.imshow(table, **scale)
+    dark = image.to_rgba(table.to_numpy(dtype=float))[..., :3] @ (0.3, 0.6, 0.1) < 0.5
     for i, j in np.argwhere(texts != ""):
-        text, colour = texts.iloc[i, j], "white" if white[i, j] else "black"
-        ax.text(j, i, text, ha="center", va="center", fontsize=fontsize, color=colour)
+        own = {"ha": "center", "va": "center", "fontsize": 7.5}
+        ax.text(j, i, texts.iloc[i, j], color="white" if dark[i, j] else "black", **own)
     ax.set_xticks(range(texts.shape[1]), texts.columns)
     ax.set_yticks(range(texts.shape[0]), texts.index)
     ax.grid(visible=False)
+    return image
 
 
 def band(ax: Axes, x: Iterable[float], values: np.ndarray, **shape: Any) -> None:
