@@ -20,9 +20,9 @@ PANELS = {  # caption; title: value, low, high, control task
         "linear probe": "accuracy low high control",
         "retrained discriminator": "mlp_accuracy mlp_low mlp_high mlp_control",
     }),
-    "shape": ("95 % intervals: grouped jackknife over sentences.", {
-        "effective rank": "rank rank_low rank_high", "CKA with public": "cka cka_low cka_high",
-        "length of a feature vector": "norm norm_low norm_high",
+    "shape": ("Length: of a feature vector. 95 % intervals: grouped jackknife over sentences.", {
+        "effective rank": "rank rank_low rank_high", "length": "norm norm_low norm_high",
+        "CKA with public": "cka cka_low cka_high",
     }),
 }  # fmt: skip
 PAIRS = (("cosine", "translations", "-"), ("random", "random pairs", ":"))
