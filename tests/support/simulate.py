@@ -295,5 +295,5 @@ def _probe(folder: Path, run: dict, rng: np.random.Generator) -> None:
         "id": [f"s{k}" for k in range(40)],
         "language": np.repeat(["de", "en", "fr", "ru"], 10),
     }
-    frame |= {"x": points[:, 0], "y": points[:, 1]}
+    frame |= {"x": points[:, 0], "y": points[:, 1], "share": 40.0}
     pd.DataFrame(frame).to_csv(path / "map.csv", index=False)

@@ -57,19 +57,29 @@ def test_collapsed_features_have_no_distances_and_a_share_where_languages_differ
 
 @pytest.mark.filterwarnings("error")
 def test_collapsed_features_are_one_point_of_the_map():
-    assert np.array_equal(geometry.project(np.full((9, 4), 0.3)), np.zeros((9, 2)))
+    plane, share = geometry.project(np.full((9, 4), 0.3), clouds(6.0)[:, :4])
+    assert np.array_equal(plane, np.zeros((2, 9))) and np.isnan(share)
 
 
-def test_project_keeps_most_variance_and_has_fixed_signs():
+def test_project_on_itself_keeps_most_variance_and_has_fixed_signs():
     x = clouds(6.0)
-    plane = geometry.project(x)
+    plane, share = geometry.project(x, x)
     values = np.linalg.svd(x - x.mean(0), compute_uv=False)
-    assert plane.shape == (240, 2) and np.allclose(plane.mean(0), 0)
-    assert np.allclose((plane**2).sum(0), values[:2] ** 2)
-    assert np.array_equal(plane, geometry.project(x.copy())) and np.allclose(
-        plane, geometry.project(x + 100)
-    )
-    assert np.allclose(np.abs(geometry.project(-x)), np.abs(plane))
+    assert plane.shape == (2, 240) and np.allclose(plane.mean(1), 0)
+    assert np.allclose((plane**2).sum(1), values[:2] ** 2)
+    assert share == pytest.approx(100 * (values[:2] ** 2).sum() / (values**2).sum())
+    for basis in (x.copy(), x + 100, -x):  # a plane has no sign and no place
+        assert np.allclose(plane, geometry.project(x, basis)[0])
+    assert np.allclose(-plane, geometry.project(-x, x)[0])
+
+
+def test_encoders_are_seen_on_one_plane_and_scale():
+    x = clouds(6.0)
+    plane, share = geometry.project(x, x)
+    turned = x[:, ::-1] + 5
+    assert np.allclose(geometry.project(3 * x, x)[0], 3 * plane)
+    assert np.allclose(geometry.project(turned, x)[0], geometry.project(turned - 5, x)[0])
+    assert geometry.project(turned, x)[1] < share
 
 
 def test_jackknife_of_a_mean_is_the_t_interval_of_the_group_means():

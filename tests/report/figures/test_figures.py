@@ -11,12 +11,14 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.collections import PolyCollection
+from matplotlib.colors import rgb_to_hsv, to_rgb
 
 from simulate import simulate
 from tiers import slow_except
 from xgrl import stats
-from xgrl.arms import ARMS
+from xgrl.arms import ARMS, arms_in_order, method_of
 from xgrl.models.grl import lambda_at
 from xgrl.report import by_language, figures, load_study, robustness, tables
 from xgrl.report.figures import style
@@ -49,24 +51,21 @@ def drawn(study, comparison):
     return {
         "manipulation_check": lambda: figures.manipulation_check(study.runs),
         "curves": lambda: figures.curves(study.curves, 25.0),
-        "forest": lambda: figures.forest(comparison.per_task, comparison.per_language, 1.0),
-        "heatmap": lambda: figures.heatmap(comparison.per_language),
+        "forest": lambda: figures.forest(comparison.per_task, comparison.per_language, 1.0, 6),
+        "heatmap": lambda: figures.heatmap(comparison.per_language, 6),
         "paired_blocks": lambda: figures.paired_blocks(
-            comparison.blocks, "standard", "dann", comparison.theta, comparison.ci
+            *(comparison.blocks, comparison.per_intermediate, "standard", "dann"),
+            (comparison.theta, *comparison.ci, comparison.p),
         ),
         "probe_layers": lambda: figures.probe_layers(
             study.probes[study.probes.stage == "intermediate"]
         ),
         "language_map": lambda: figures.language_map(study.maps[study.maps.seed == 0]),
-        "error_rates": lambda: figures.error_rates(calibrated),
-        "power_curve": lambda: figures.power_curve(
-            rates[rates["shift"] >= 0], *calibration_tables.power(comparison), 50
+        "error_rates": lambda: figures.error_rates(calibrated, 50),
+        "verdict_rates": lambda: figures.verdict_rates(
+            rates, *calibration_tables.power(comparison), 1.0, 50
         ),
-        "verdict_rates": lambda: figures.verdict_rates(rates, 1.0, 50),
         "arms_forest": lambda: figures.arms_forest(arms, 1.0),
-        "dose_response": lambda: figures.dose_response(
-            robustness.dose_response(study, "standard", "dann", 1.0), 1.0
-        ),
         "cost": lambda: figures.cost(tables.costs(study, "standard")),
         "typology": lambda: figures.typology(gained.table, by_language.typology(gained)),
         "schedule": lambda: figures.schedule(0.05),
@@ -75,8 +74,7 @@ def drawn(study, comparison):
 
 NAMES = [
     "manipulation_check", "curves", "forest", "heatmap", "paired_blocks", "probe_layers",
-    "language_map", "error_rates", "power_curve", "verdict_rates", "arms_forest", "dose_response",
-    "cost", "typology", "schedule",
+    "language_map", "error_rates", "verdict_rates", "arms_forest", "cost", "typology", "schedule",
 ]  # fmt: skip
 
 
@@ -126,12 +124,35 @@ def test_forest_draws_each_estimate_inside_its_interval(drawn, comparison):
     assert len(ax.get_yticklabels()) == len(tables)
 
 
+def test_forest_and_heatmap_go_from_the_smallest_difference_to_the_largest(comparison):
+    ax = figures.forest(comparison.per_task, comparison.per_language, 1.0, 6).axes[0]
+    bold = [label.get_fontweight() == "bold" for label in ax.get_yticklabels()]
+    marks = [line for line in ax.lines if line.get_marker() != "None"]
+    values = np.array([line.get_xdata()[0] for line in marks])
+    assert sum(bold) == len(comparison.per_task) and bold[0]
+    assert (np.diff(values[bold]) >= 0).all()
+    for part in np.split(values, np.flatnonzero(bold)[1:]):
+        assert (np.diff(part[1:]) >= 0).all() and len(part) > 2
+    image = figures.heatmap(comparison.per_language, 6).axes[0].images[0].get_array()
+    for axis in (0, 1):
+        assert (np.diff(np.ma.masked_invalid(image).mean(axis=axis)) >= 0).all()
+
+
+def test_forest_says_n_and_the_adjusted_p(comparison):
+    ax = figures.forest(comparison.per_task, comparison.per_language, 1.0, 6).axes[0]
+    said = dict(zip((t.get_text() for t in ax.get_yticklabels()), ax.texts, strict=False))
+    for row in comparison.per_task.itertuples():
+        text = said[f"{row.target} (n = 6)"].get_text()
+        assert text == f"{style.points(row.theta)}  p {stats.p_format(row.p_holm)}"
+    assert [t.get_text().split("  ")[1] for t in ax.texts].count("p not estimable") == 0
+
+
 def test_heatmap_is_centred_on_nought_and_says_every_number(drawn, comparison):
     ax = drawn["heatmap"]().axes[0]
     norm = ax.images[0].norm
     assert norm.vcenter == 0 and norm.vmin == -norm.vmax
-    assert sorted(t.get_text() for t in ax.texts) == sorted(
-        f"{row.theta:+.1f} ±{(row.high - row.low) / 2:.1f}"
+    assert sorted(t.get_text().replace("\N{MINUS SIGN}", "-") for t in ax.texts) == sorted(
+        f"{row.theta:+.1f} ±{(row.high - row.low) / 2:.1f}".replace("-0.0", "+0.0")
         for row in comparison.per_language.itertuples()
     )
 
@@ -141,12 +162,12 @@ def test_heatmap_without_an_interval_and_without_a_difference():
         {
             "target": ["a", "b"],
             "language": ["de", "de"],
-            "theta": [0.0, 0.0],
+            "theta": [0.0, -0.01],
             "low": np.nan,
             "high": np.nan,
         }
     )
-    assert [t.get_text() for t in figures.heatmap(table).axes[0].texts] == ["+0.0", "+0.0"]
+    assert [t.get_text() for t in figures.heatmap(table, 6).axes[0].texts] == ["+0.0", "+0.0"]
 
 
 def test_bands_are_t_intervals_over_seeds(study):
@@ -154,7 +175,7 @@ def test_bands_are_t_intervals_over_seeds(study):
     figure = figures.curves(part)
     band = next(c for c in figure.axes[0].collections if isinstance(c, PolyCollection))
     heights = band.get_paths()[0].vertices[:, 1]
-    first = part[(part.arm == "control") & (part.step < 3)].groupby("seed").task_loss.mean()
+    first = part[(part.arm == "standard") & (part.step < 3)].groupby("seed").task_loss.mean()
     half = 4.302653 * first.std() / np.sqrt(3)  # t, 2 degrees of freedom
     assert any(np.isclose(heights, first.mean() + half)) and any(
         np.isclose(heights, first.mean() - half)
@@ -182,66 +203,224 @@ def test_one_run_alone_can_be_drawn(study):
 
 
 def test_a_rate_that_is_not_estimable_is_a_gap():
-    rows = [("any target", 0.1, 0.01, True), ("c: not estimable", np.nan, np.nan, True)]
-    ax = figures.error_rates(pd.DataFrame(rows, columns=["test", "rate", "se", "ours"])).axes[0]
-    assert [text.get_text() for text in ax.texts] == ["0.100", "–"]
-    assert [label.get_text() for label in ax.get_yticklabels()] == [
-        "any target",
-        "c: not estimable",
-    ]
+    rows = [(f"test {k}", 0.1, 0.01, True) for k in range(2)]
+    rows.append(("c: not estimable", np.nan, np.nan, True))
+    table = pd.DataFrame(rows, columns=["test", "rate", "se", "ours"])
+    ax = figures.error_rates(table, 900).axes[0]
+    assert [text.get_text() for text in ax.texts] == ["0.100", "0.100", "–"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(table.test)
 
 
-def test_every_method_has_a_look_of_its_own_and_variants_that_of_their_method():
+def test_every_method_has_a_look_of_its_own():
     assert set(style.LOOKS) == set(ARMS)
     for position in range(3):
         assert len({look[position] for look in style.LOOKS.values()}) == len(style.LOOKS)
-    assert style.look("dann-0.01") == style.look("dann") != style.look("control")
-    assert style.look("robust-smoothing-0.2")["color"] == style.LOOKS["robust-smoothing"][0]
 
 
-def test_arms_forest_keeps_the_row_of_an_arm_that_could_not_be_compared():
-    row = {
-        "against": "standard",
-        "targets": "a, b",
-        "theta": -1.0,
-        "low": -2.0,
-        "high": 0.0,
-        "p_max_t": 0.1,
-    }
-    table = pd.DataFrame(
-        [row | {"arm": "dann"}, dict.fromkeys(row, np.nan) | {"arm": "mlm", "targets": np.nan}]
-    )
-    ax = figures.arms_forest(table, 1.0).axes[0]
-    assert [label.get_text().rstrip("*") for label in ax.get_yticklabels()] == ["dann", "mlm"]
-    assert [text.get_text() for text in ax.texts] == ["-1.00  p 0.1", "not comparable"]
+VARIANTS = [f"dann-{end}" for end in ("0", "0.01", "0.05", "0.1", "0.3", "binary", "tokens")]
 
 
-def test_dose_response_draws_every_dose_with_its_interval(study):
+def studies_arms(root):
+    for path in sorted((root / "params").glob("*.yaml")):
+        yield (yaml.safe_load(path.read_text()).get("scientific") or {}).get("arms", [])
+
+
+def test_arms_are_told_apart_by_colour_and_by_marker(root):
+    for arms in ([*ARMS, *VARIANTS], *studies_arms(root)):
+        drawn = style.looks(arms)
+        assert list(drawn) == arms_in_order(arms)
+        colours = {look["color"] for look in drawn.values()}
+        marks = {(look["marker"], look.get("fillstyle")) for look in drawn.values()}
+        pairs = {(look["color"], look["marker"], look.get("fillstyle")) for look in drawn.values()}
+        assert len(colours) == len(pairs) == len(arms)
+        assert (
+            len(marks) >= len(arms) - 3
+        )  # a method with more than five variants repeats a filling
+
+
+def test_an_arm_looks_the_same_in_every_figure_and_a_variant_like_its_method(root):
+    for arms in studies_arms(root):
+        whole = style.looks(arms)
+        for arm in arms:
+            assert style.looks([arm, "standard"])[arm] == whole[arm]
+            method = whole.get(method_of(arm), style.looks([method_of(arm)])[method_of(arm)])
+            assert whole[arm]["marker"] == method["marker"]
+            hues = [rgb_to_hsv(to_rgb(look["color"]))[0] for look in (whole[arm], method)]
+            assert abs(hues[0] - hues[1]) < 0.02
+
+
+def test_a_larger_dose_is_darker():
+    light = [sum(to_rgb(look["color"])) for look in style.looks(VARIANTS[:5]).values()]
+    assert light == sorted(light, reverse=True)
+
+
+def test_two_words_that_fall_on_one_shade_are_told_apart():
+    many = [f"cdan-word{k}" for k in range(10)]
+    assert len({look["color"] for look in style.looks(many).values()}) == 10
+
+
+def against(*thetas):
+    """A table of arms against standard, the last of them with one target less."""
+    rows = {"against": "standard", "targets": ["a, b"] * (len(thetas) - 1) + ["a"], "blocks": 6}
+    table = pd.DataFrame(rows | {"arm": ["control", "dann", "mlm"][: len(thetas)]})
+    table["theta"], table["p_max_t"], table["p_holm"] = thetas, 0.01, 0.2
+    table = table.assign(low=table.theta - 1, high=table.theta + 1)
+    table.loc[table.theta.isna(), ["against", "blocks", "targets", "p_max_t", "p_holm"]] = np.nan
+    return table
+
+
+def test_arms_forest_says_n_the_larger_p_and_what_could_not_be_compared():
+    ax = figures.arms_forest(against(-1.0, 2.0, np.nan), 1.0).axes[0]
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == ["control (n = 6)", "dann (n = 6)", "mlm"]
+    texts = [text.get_text() for text in ax.texts]
+    assert texts == ["\N{MINUS SIGN}1.00  p 0.2", "+2.00  p 0.2", "not comparable"]
+    fewer = figures.arms_forest(against(-1.0, 2.0, 3.0), 1.0)
+    assert fewer.axes[0].get_yticklabels()[2].get_text() == "mlm* (n = 6)"
+    assert "fewer targets" in fewer.get_supxlabel()
+
+
+@pytest.mark.parametrize("table", [against(-1.0, np.nan), against(np.nan, np.nan)])
+def test_a_figure_of_one_point_is_refused(table, tmp_path, capsys):
+    (tmp_path / "arms.png").write_text("of an earlier run")
+    with pytest.raises(style.NotDrawn, match=r"one point|nothing"):
+        figures.arms_forest(table.assign(against="standard"), 1.0)
+    figures.draw(tmp_path, "arms", "", figures.arms_forest, table.assign(against="standard"), 1.0)
+    assert "no figure arms: " in capsys.readouterr().out and not list(tmp_path.iterdir())
+
+
+def test_one_block_one_cell_and_one_step_are_refused_too(comparison, study):
+    blocks, whole = comparison.blocks[:1], (comparison.theta, *comparison.ci, comparison.p)
+    with pytest.raises(style.NotDrawn):
+        figures.paired_blocks(blocks, comparison.per_intermediate, "standard", "dann", whole)
+    with pytest.raises(style.NotDrawn):
+        figures.heatmap(comparison.per_language[:1], 6)
+    with pytest.raises(style.NotDrawn):
+        figures.curves(study.curves[:1][["intermediate", "arm", "seed", "step", "task_loss"]])
+
+
+def test_lines_of_chance_and_margin_are_no_points():
+    @style.styled
+    def lines():
+        figure, ax = style.new_axes(3, 2)
+        style.margin_band(ax, 1.0)
+        ax.axhline(1)
+        ax.plot([0, 1], [0, 1])
+        return figure
+
+    with pytest.raises(style.NotDrawn, match="nothing"):
+        lines()
+
+
+def test_doses_are_rows_with_their_intervals_joined_by_a_line(study):
     table = robustness.dose_response(study, "standard", "dann", 1.0)
-    ax = figures.dose_response(table, 1.0).axes[0]
-    assert [label.get_text().split("\n")[0] for label in ax.get_xticklabels()] == [
-        "0",
-        "0.01",
-        "0.05",
-    ]
+    ax = figures.arms_forest(table, 1.0).axes[0]
+    names = [label.get_text().split(":")[0] for label in ax.get_yticklabels()]
+    assert names == ["0", "0.01", "0.05"]
     drawn = [
-        tuple(line.get_ydata())
+        tuple(line.get_xdata())
         for line in ax.lines
-        if len(line.get_ydata()) == 2 and line.get_linewidth() == 2
+        if len(line.get_xdata()) == 2 and line.get_linewidth() == 2
     ]
     assert np.allclose(sorted(drawn), sorted(zip(table.low, table.high, strict=True)))
+    assert any(np.array_equal(line.get_xdata(), table.theta) for line in ax.lines)
 
 
-def test_cost_says_what_was_not_recorded(study):
+def test_blocks_have_a_panel_for_each_intermediate_task_and_both_arms_in_their_colours(comparison):
+    whole = (comparison.theta, *comparison.ci, comparison.p)
+    tables = comparison.blocks, comparison.per_intermediate
+    *slopes, differences = figures.paired_blocks(*tables, "standard", "dann", whole).axes
+    means = comparison.blocks.groupby("intermediate").m_b.mean().sort_values()
+    assert [ax.get_title(loc="left").split(" (")[0] for ax in slopes] == list(means.index)
+    for ax in slopes:
+        marked = [line for line in ax.lines if line.get_marker() != "None"]
+        looks = style.looks(["standard", "dann"]).values()
+        assert [line.get_color() for line in marked] == [look["color"] for look in looks]
+        assert len(marked[0].get_ydata()) == 3 and ax.get_title(loc="left").endswith("(n = 3)")
+    rows = [label.get_text() for label in differences.get_yticklabels()]
+    assert rows == [*(f"{task} (n = 3)" for task in means.index), "mean (n = 6)"]
+    p = comparison.per_intermediate.set_index("intermediate").p_holm[means.index]
+    texts = [text.get_text().split("p ")[1] for text in differences.texts]
+    assert texts == [stats.p_format(value) for value in (*p, comparison.p)]
+
+
+def test_blocks_of_tasks_without_an_interval_of_their_own(comparison):
+    blocks = comparison.blocks[comparison.blocks.seed == 0]
+    tables = blocks, comparison.per_intermediate[:0]
+    ax = figures.paired_blocks(*tables, "standard", "dann", (1.0, 0.5, 1.5, 0.1)).axes[-1]
+    assert [text.get_text() for text in ax.texts] == ["", "", "+1.00  p 0.1"]
+
+
+def test_every_run_of_the_checks_is_a_mark_and_chance_is_of_its_arm(study):
+    runs = study.runs.copy()
+    binary = runs.arm == "dann-0.01"
+    runs.loc[binary, "discriminator_chance"] = 50.0
+    figure = figures.manipulation_check(runs)
+    learned, adversary, *_, room = figure.axes
+    trained = runs[(runs.phase == "intermediate") & (runs.intermediate == "question-type")]
+    marks = [
+        x
+        for line in learned.lines
+        if line.get_marker() not in ("None", "")
+        for x in line.get_xdata()
+    ]
+    marks = [x for x in marks if np.isfinite(x)]
+    assert np.allclose(sorted(marks), sorted(trained.dev_accuracy))
+    ticks = [c.get_segments()[0][0, 0] for c in adversary.collections if len(c.get_segments())]
+    names = [label.get_text() for label in learned.get_yticklabels()]
+    arms = list(style.looks(trained.arm))
+    assert names == [f"{arm} (n = 3)" for arm in arms]
+    assert ticks[arms.index("dann-0.01")] == 50 != ticks[arms.index("dann")]
+    assert all("(n = " in label.get_text() for label in room.get_yticklabels())
+
+
+def test_maps_share_plane_scale_and_aspect_and_stand_in_the_order_of_arms(study):
+    maps = study.maps[study.maps.seed == 0].assign(share=40.0)
+    axes = figures.language_map(maps).axes
+    titles = [ax.get_title(loc="left") for ax in axes]
+    assert titles == [f"{arm} (40 %)" for arm in arms_in_order(set(maps.arm))]
+    assert len({(ax.get_xlim(), ax.get_ylim(), ax.get_aspect()) for ax in axes}) == 1
+    assert axes[0].get_aspect() == 1 and len(axes[0].get_xticks()) > 1
+    assert "public encoder" in axes[0].get_ylabel()
+    with pytest.raises(style.NotDrawn, match="common plane"):
+        figures.language_map(maps.drop(columns="share"))
+
+
+def test_legends_name_arms_in_order_with_their_seeds(study):
+    some = study.curves[(study.curves.arm != "control") | (study.curves.seed == 0)]
+    names = [text.get_text() for text in figures.curves(some, 25.0).legends[0].get_texts()]
+    count = {arm: 1 if arm == "control" else 3 for arm in arms_in_order(set(some.arm))}
+    assert names == [f"{arm} (n = {n})" for arm, n in count.items()]
+
+
+def test_correlations_are_titled_with_the_adjusted_p_and_n(study):
+    gained = by_language.language_effects(study, "standard", "dann")
+    table = by_language.typology(gained)
+    table["p_holm"] = np.linspace(0.01, 0.5, len(table))
+    axes = figures.typology(gained.table, table).axes
+    for ax, row in zip(axes, table.itertuples(), strict=False):
+        title = ax.get_title(loc="left")
+        assert f"p {stats.p_format(row.p_holm)}, n = {row.languages}" in title
+
+
+def test_every_figure_has_a_caption_that_fits(drawn):
+    for name in NAMES:
+        figure = drawn[name]()
+        text = figure.get_supxlabel()
+        assert len(text) > 20, name
+        figure.canvas.draw()
+        width = figure._supxlabel.get_window_extent().x1  # no other way to its place
+        assert width <= figure.bbox.x1, name
+
+
+def test_cost_says_what_was_not_recorded_and_n(study):
     table = tables.costs(study, "standard")
     flops = [name for name in table if name.startswith("flops_ratio")]
-    labels = [
-        text.get_text()
-        for text in figures.cost(table.assign(**dict.fromkeys(flops, np.nan)))
-        .legends[0]
-        .get_texts()
-    ]
-    assert labels == ["tokens", "FLOPs (not recorded)", "seconds"]
+    axes = figures.cost(table.assign(**dict.fromkeys(flops, np.nan))).axes
+    titles = [ax.get_title(loc="left") for ax in axes]
+    assert titles == ["tokens", "FLOPs (not recorded)", "seconds"]
+    names = [label.get_text() for label in axes[0].get_yticklabels()]
+    assert names == [f"{arm} (n = {runs})" for arm, runs in table.runs.items()]
 
 
 def test_show_makes_a_picture_with_words(drawn):

@@ -11,7 +11,7 @@ import pytest
 
 from tiers import slow_except
 from xgrl.report import figures
-from xgrl.report.figures import probing
+from xgrl.report.figures import probing, style
 
 
 def checkpoint():
@@ -65,8 +65,8 @@ def checkpoint():
 
 
 FIGURES = {
-    "probe_stages": lambda: figures.probe_stages(checkpoint()["layers"]),
-    "shape_stages": lambda: figures.shape_stages(checkpoint()["layers"]),
+    "stages": lambda: figures.stages(checkpoint()["layers"], "probes"),
+    "shape": lambda: figures.stages(checkpoint()["layers"], "shape"),
     "translation_layers": lambda: figures.translation_layers(checkpoint()["parallel"]),
     "translation_languages": lambda: figures.translation_languages(checkpoint()["parallel"]),
     "language_distances": lambda: figures.language_distances(checkpoint()["distances"]),
@@ -74,7 +74,7 @@ FIGURES = {
 }
 
 
-@pytest.mark.parametrize("name", slow_except({"probe_stages"}, FIGURES))
+@pytest.mark.parametrize("name", slow_except({"stages"}, FIGURES))
 def test_same_numbers_same_bytes_and_no_state(name, tmp_path):
     before = dict(matplotlib.rcParams)
     for folder in ("a", "b"):
@@ -92,13 +92,16 @@ def test_every_figure_of_one_checkpoint_is_tried_here():
         name for name in figures.__all__ if getattr(figures, name).__module__ == probing.__name__
     }
     # those two are drawn of the whole study: test_figures
-    assert exported - {"probe_layers", "language_map"} == set(FIGURES)
+    assert exported - {"probe_layers", "language_map"} == set(FIGURES) - {"shape"}
 
 
 def test_stages_are_drawn_with_their_intervals_side_by_side():
     layers = checkpoint()["layers"]
     for ax, name, kind in zip(
-        figures.probe_stages(layers).axes, ("accuracy", "mlp_accuracy"), ("", "mlp_"), strict=True
+        figures.stages(layers, "probes").axes,
+        ("accuracy", "mlp_accuracy"),
+        ("", "mlp_"),
+        strict=True,
     ):
         # (12, 2): low and high of each mark
         ends = np.concatenate([np.concatenate(c.get_segments()) for c in ax.collections])
@@ -121,10 +124,10 @@ def test_translations_by_language_have_seen_languages_above_unseen_ones():
         "sw",
     ] and ax.yaxis_inverted()
     last = parallel[parallel.layer == 2]
-    ends = np.concatenate([np.concatenate(c.get_segments()) for c in ax.collections])
-    assert np.allclose(
-        np.sort(ends[:, 0]), np.sort(last[["gap_low", "gap_high"]].to_numpy().ravel())
-    )
+    lines = [line for line in ax.lines if line.get_marker() == "None"]
+    ends = np.concatenate([line.get_xdata() for line in lines])
+    assert np.allclose(np.sort(ends), np.sort(last[["gap_low", "gap_high"]].to_numpy().ravel()))
+    assert [text.get_text() for text in ax.texts] == ["seen", "seen", "unseen"]
 
 
 def test_translations_by_layer_are_means_over_languages():
@@ -156,13 +159,15 @@ def test_what_is_not_estimable_is_a_gap(tmp_path):
     lost = (parallel.stage == "intermediate") & (parallel.layer == 2)
     parallel.loc[lost, ["cosine", "random", "gap", "gap_low", "gap_high"]] = np.nan
     nothing = tables["distances"]["public"] * np.nan
-    for distances in (tables["distances"] | {"last": nothing}, {"last": nothing}):
-        figure = figures.language_distances(distances)
-        ax = figure.axes[len(distances) - 1]
-        assert ax.get_title(loc="left") == "last:\nnot estimable" and not ax.texts
-        assert all(map(len, (ax.texts for ax in figure.axes[: len(distances) - 1])))
-        figures.save(figure, tmp_path, "distances")
-    (*_, cka) = figures.shape_stages(layers).axes
+    distances = tables["distances"] | {"last": nothing}
+    figure = figures.language_distances(distances)
+    ax = figure.axes[len(distances) - 1]
+    assert ax.get_title(loc="left") == "last:\nnot estimable" and not ax.texts
+    assert all(map(len, (ax.texts for ax in figure.axes[: len(distances) - 1])))
+    figures.save(figure, tmp_path, "distances")
+    with pytest.raises(style.NotDrawn):
+        figures.language_distances({"last": nothing})
+    (*_, cka) = figures.stages(layers, "shape").axes
     marks = [line.get_ydata().astype(float) for line in cka.lines if line.get_marker() in "Ds"]
     assert [np.isfinite(own).all() for own in marks] == [True, False]
     for figure in (figures.translation_layers(parallel), figures.translation_languages(parallel)):

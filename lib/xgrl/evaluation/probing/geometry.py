@@ -48,13 +48,20 @@ def mean_geometry(features: np.ndarray, languages: Sequence[str]) -> tuple[pd.Da
     return pd.DataFrame(distances, index=names, columns=names), 100 * between / total
 
 
-def project(features: np.ndarray) -> np.ndarray:
-    """First two principal components (n, 2) float64 of features (n, d), n and d at least 2; in each
-    the loading of largest magnitude is positive, so that the same features always give the same
-    map. All are at 0 where the features are the same (collapsed).
+def project(features: np.ndarray, public: np.ndarray) -> tuple[np.ndarray, float]:
+    """Features on the plane of the public encoder's first two principal components, and its share.
+
+    features: (n, d), centred on their own mean. public: (m, d), the public encoder's, m and d at
+    least 2; the loading of largest magnitude is positive in both components, so that all encoders
+    of a study are seen on one plane, and on one scale. Returns (2, n) float64 and the percent of
+    the features' variance that the plane holds, NaN where they are the same (collapsed).
     """
+    x = np.asarray(features, dtype=np.float64)
     with np.errstate(invalid="ignore"):  # shares of no variance
-        return PCA(2, svd_solver="full").fit_transform(np.asarray(features, dtype=np.float64))
+        basis = PCA(2, svd_solver="full").fit(np.asarray(public, dtype=np.float64)).components_
+    x = (x - x.mean(0)) * (np.ptp(x, axis=0) > 0)
+    plane, total = basis @ x.T, (x**2).sum()
+    return plane, float(100 * (plane**2).sum() / (total or np.nan))
 
 
 def jackknife_interval(statistic: Callable[[np.ndarray], float], n: int) -> tuple[float, ...]:

@@ -1,14 +1,12 @@
-"""Figures of all arms: differences to the baseline, the dose of the adversary, costs."""
+"""Figures of all arms: differences to the baseline, by dose too, and costs."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from xgrl.report.figures import style
-from xgrl.stats import p_format
 
-COSTS = {"tokens": "o", "FLOPs": "s", "seconds": "^"}
+COSTS = ("tokens", "FLOPs", "seconds")
 
 
 @style.styled
@@ -17,67 +15,50 @@ def arms_forest(table: pd.DataFrame, margin: float) -> Figure:
     where no p is adjusted (too few blocks) its own.
 
     table: as `xgrl.stats.against_baseline` makes it; an arm that could not be compared keeps its
-    row, empty. margin: the equivalence margin, drawn as a grey band.
+    row, empty. With a column lambda_max, doses rising, rows have its values and are joined by a
+    line. margin: the equivalence margin, drawn as a grey band.
     """
-    figure, ax = style.new_axes(7.2, 1.2 + 0.32 * len(table))
+    count, found = table.targets.astype(str).str.count(","), table.theta.notna()
+    fewer = found & (count < count.max())
+    adjusted = table[["p_max_t", "p_holm"]].astype(float).max(axis=1, skipna=False)
+    over = "the larger of maxT's and Holm's over these arms"
+    if adjusted.isna().all():
+        adjusted, over = table.p.astype(float), "of each arm alone (too few blocks: a description)"
+    caption = f"Means over blocks (n), targets, languages; 95 % intervals. p: {over}."
+    caption += f" Grey: margin of {margin:g}."
+    caption += " *: on fewer targets." * bool(fewer.any())
+    figure, ax = style.new_axes(style.WIDTH, 1.2 + 0.24 * len(table), caption=caption)
     style.margin_band(ax, margin)
-    count = table.targets.astype(str).str.count(",")
-    names = table.arm.where(count == count.max(), table.arm + "*")
-    adjusted = table.p_max_t.notna().any()
-    for y, row in enumerate(table.itertuples()):
-        shape = style.look(row.arm) | {"markersize": 7}
-        style.interval(ax, y, row.theta, row.low, row.high, **shape)
-        effect = f"{row.theta:+.2f}  p {p_format(row.p_max_t if adjusted else row.p)}"
-        style.beside(ax, y, effect if np.isfinite(row.theta) else "not comparable")
-    style.name_rows(ax, names)
-    note = " (*: on the targets it has)" if (count < count.max()).any() else ""
-    against = f"arm - {table.against.iloc[0]}, points{note}"
-    kind = "by maxT" if adjusted else "of each arm alone: fewer than 10 blocks, a description"
-    ax.set_xlabel(f"{against}; grey: margin of {margin:g}; p {kind}")
-    return figure
-
-
-@style.styled
-def dose_response(table: pd.DataFrame, margin: float) -> Figure:
-    """Difference to the baseline, points, 95 % intervals, by lambda_max; doses equally spaced.
-
-    table: lambda_max, arm, theta, low, high; one row an arm, doses rising.
-    """
-    figure, ax = style.new_axes(5.2, 3.4)
-    style.margin_band(ax, margin, upright=False)
-    doses = sorted(table.lambda_max.unique())
-    x = table.lambda_max.map(doses.index) + 0.15 * table.groupby("lambda_max").cumcount()
-    ax.plot(x, table.theta, color="#999999", linewidth=1, zorder=1)
-    for at, row in zip(x, table.itertuples(), strict=True):
-        shape = style.look(row.arm) | {"markersize": 7}
-        style.interval(ax, at, row.theta, row.low, row.high, upright=True, **shape)
-    labels = [f"{dose:g}\n" + "\n".join(table.arm[table.lambda_max == dose]) for dose in doses]
-    ax.set_xticks(range(len(doses)), labels)
-    ax.set(xlim=(-0.5, len(doses) - 0.5), xlabel="lambda_max (not to scale) and arm")
-    ax.set_ylabel(f"arm - {table.against.iloc[0]}, points (grey: margin)")
+    blocks = table.blocks.map(" (n = {:.0f})".format).where(found, "")
+    rows = table.assign(name=table.arm + fewer.map({True: "*", False: ""}) + blocks)
+    if "lambda_max" in table:
+        rows["name"] = table.lambda_max.map("{:g}: ".format) + rows.name
+        ax.plot(table.theta[found], found.index[found], color="#999999", linewidth=1, zorder=1)
+        ax.set_title("lambda_max (not to scale): arm")
+    rows["text"] = style.effects(table, adjusted, "not comparable")
+    style.interval_rows(ax, rows, map(style.looks(table.arm).get, table.arm))
+    ax.set_xlabel(f"arm minus {table.against.dropna().iloc[0]}, points")
     return figure
 
 
 @style.styled
 def cost(table: pd.DataFrame) -> Figure:
-    """Training cost as multiples of the baseline's, with 95 % intervals over runs.
+    """Training cost as multiples of the baseline's, with 95 % intervals over runs, a panel each.
 
-    table: index arm, columns `..._ratio` and their `..._low` and `..._high`; what was not recorded
-    is left out.
+    table: index arm, columns runs, `..._ratio` and their `..._low` and `..._high`; what was not
+    recorded is left out.
     """
-    figure, ax = style.new_axes(6.4, 1.3 + 0.34 * len(table))
-    ax.axvline(1, color="black", linewidth=1)
-    looks = {}
-    for k, (label, marker) in enumerate(COSTS.items()):
-        name = f"{label.lower()}_ratio"
-        mark = {"marker": marker, "linestyle": ""}
-        for y, values in enumerate(table[[name, f"{name}_low", f"{name}_high"]].to_numpy(float)):
-            mark["color"] = style.look(table.index[y])["color"]
-            style.interval(ax, y + (k - 1) * 0.22, *values, linewidth=1.5, **mark)
-        unknown = " (not recorded)" if table[name].isna().all() else ""
-        looks[label + unknown] = mark | {"color": "#444444"}
-    style.name_rows(ax, table.index)
-    ax.set(xlim=(0, None), xlabel="training cost, multiple of the baseline's in the same block")
-    ax.xaxis.set_major_locator(MaxNLocator(6))
-    style.legend(figure, looks)
+    caption = "Means over runs (n) with 95 % t intervals. Line: the baseline in the same block."
+    size, grid = (style.WIDTH, 1.2 + 0.2 * len(table)), {"sharey": True, "caption": caption}
+    figure, axes = style.new_axes(*size, 1, len(COSTS), **grid)
+    names = [f"{arm} (n = {runs:.0f})" for arm, runs in table.runs.items()]
+    for ax, label in zip(axes, COSTS, strict=True):
+        rows = table[[f"{label.lower()}_ratio{end}" for end in ("", "_low", "_high")]]
+        rows = rows.set_axis(["theta", "low", "high"], axis=1).assign(name=names)
+        style.interval_rows(ax, rows, map(style.looks(table.index).get, table.index))
+        ax.axvline(1, color="black", linewidth=1, zorder=0)
+        ax.set_title(label + " (not recorded)" * bool(rows.theta.isna().all()))
+        ax.set_xlim(0, max(1.1, 1.04 * ax.get_xlim()[1]))
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+    axes[1].set_xlabel("training cost, multiple of the baseline's")
     return figure

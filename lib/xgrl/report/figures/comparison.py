@@ -1,7 +1,10 @@
 """Figures of the comparison of arms: by target, by block, by language and its distance."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -11,79 +14,101 @@ from xgrl.stats import p_format
 
 DRAWS = 1999
 COLUMNS = 3
+TARGET = {"color": "black", "marker": "s", "linewidth": 2.5, "markersize": 6}
+LANGUAGE = {"color": style.GREY, "marker": "o", "linewidth": 1.2, "markersize": 4}
+MEAN = {"color": "black", "marker": "D", "markersize": 7}
+DIFFERENCE = "treatment minus baseline, points"
 
 
 @style.styled
-def forest(per_task: pd.DataFrame, per_language: pd.DataFrame, margin: float) -> Figure:
+def forest(
+    per_task: pd.DataFrame, per_language: pd.DataFrame, margin: float, blocks: int
+) -> Figure:
     """Effect on each target (squares) and each of its languages (dots), points, 95 % intervals.
 
-    per_task: target, theta, low, high. per_language: target, language, theta, low, high. margin:
-    the equivalence margin, drawn as a grey band.
+    per_task: target, theta, low, high, p_holm. per_language: target, language, theta, low, high,
+    p_bh. Both go from the smallest difference to the largest. blocks: behind every mean.
     """
-    rows = []
-    for task in per_task.assign(name=per_task.target, whole=True).itertuples():
-        own = per_language[per_language.target == task.target]
-        rows += [task, *own.assign(name=own.language, whole=False).itertuples()]
-    figure, ax = style.new_axes(6.5, 1.2 + 0.2 * len(rows))
+    parts = []
+    for _, whole in per_task.sort_values("theta").groupby("target", sort=False):
+        own = per_language[per_language.target == whole.target.iloc[0]].sort_values("theta")
+        parts.append(whole.assign(name=whole.target.astype(str) + f" (n = {blocks})"))
+        parts += [own.assign(name=own.language)] if len(own) else []
+    rows = pd.concat(parts, ignore_index=True)
+    whole = rows.name != rows.get("language")
+    rows["text"] = style.effects(rows, rows.p_holm.fillna(rows.get("p_bh")))
+    caption = "Means over blocks (n), 95 % intervals. p: Holm over targets, Benjamini-Hochberg over"
+    caption += f" the languages of a target. Grey: margin of {margin:g}."
+    figure, ax = style.new_axes(6.5, 1.2 + 0.17 * len(rows), caption=caption)
     style.margin_band(ax, margin)
-    target = {"color": style.VERMILION, "marker": "s", "linewidth": 2.5, "markersize": 7}
-    language = {"color": style.BLUE, "marker": "o", "linewidth": 1.2, "markersize": 4}
-    for y, row in enumerate(rows):
-        style.interval(ax, y, row.theta, row.low, row.high, **target if row.whole else language)
-    style.name_rows(ax, [str(row.name) for row in rows])
-    for label, row in zip(ax.get_yticklabels(), rows, strict=True):
-        label.set_fontweight("bold" if row.whole else "normal")
-    ax.set_xlabel(f"treatment - baseline, points (grey: margin of {margin:g})")
+    style.interval_rows(ax, rows, whole.map({True: TARGET, False: LANGUAGE}))
+    for label in np.array(ax.get_yticklabels())[whole]:
+        label.set_fontweight("bold")
+    ax.set_xlabel(DIFFERENCE)
     return figure
 
 
 @style.styled
-def heatmap(per_language: pd.DataFrame) -> Figure:
+def heatmap(per_language: pd.DataFrame, blocks: int) -> Figure:
     """Differences by language and target, colours centred on 0: points ± half the 95 % interval.
 
-    per_language: target, language, theta, low, high.
+    per_language: target, language, theta, low, high; languages and targets go from the smallest
+    mean difference to the largest. blocks: behind every mean.
     """
     half = (per_language.high - per_language.low) / 2
-    texts = per_language.theta.map("{:+.1f}".format)
+    texts = per_language.theta.map(lambda theta: style.points(theta, 1))
     table = per_language.assign(text=texts + half.map(" ±{:.1f}".format).where(half.notna(), ""))
     table = table.pivot(index="language", columns="target", values=["theta", "text"])
     values = table["theta"].astype(float)
-    texts = table["text"].where(values.notna(), "")
+    rows, columns = (values.mean(axis=axis).sort_values(kind="stable").index for axis in (1, 0))
+    values, texts = (part.loc[rows, columns] for part in (values, table["text"]))
     limit = max(float(np.nanmax(np.abs(values.to_numpy()))), 0.1)
-    figure, ax = style.new_axes(1.6 + 1.25 * values.shape[1], 1.2 + 0.34 * values.shape[0])
+    size = 2.2 + 1.1 * values.shape[1], 1.5 + 0.26 * values.shape[0]
+    caption = f"Means over n = {blocks} blocks ± half the 95 % interval."
+    figure, ax = style.new_axes(*size, caption=caption)
     ax.set_facecolor("#EEEEEE")
-    image = ax.imshow(values, cmap="PuOr", norm=TwoSlopeNorm(0, -limit, limit), aspect="auto")
-    style.cell_texts(ax, texts, values.abs().to_numpy() > 0.65 * limit, 7.5)
+    scale = {"cmap": "PuOr", "norm": TwoSlopeNorm(0, -limit, limit), "aspect": "auto"}
+    image = style.heat_map(ax, values, texts.fillna(""), **scale)
     ax.set_xticks(range(values.shape[1]), values.columns, rotation=20, ha="right")
-    figure.colorbar(image, label="treatment - baseline, points")
+    figure.colorbar(image, label=DIFFERENCE)
     return figure
 
 
 @style.styled
 def paired_blocks(
-    blocks: pd.DataFrame, baseline: str, treatment: str, theta: float, ci: tuple[float, float]
+    blocks: pd.DataFrame, tasks: pd.DataFrame, baseline: str, treatment: str, whole: Sequence[float]
 ) -> Figure:
-    """The blocks that the test counts: both arms joined, and differences with mean and interval.
+    """The blocks that the test counts, by intermediate task: both arms joined, and differences.
 
-    blocks: intermediate, seed, baseline, treatment (zero-shot macro), m_b (their difference): one
-    row a block, in points. theta, ci: the estimate and its 95 % interval.
+    blocks: intermediate, baseline, treatment (zero-shot macro, percent), m_b (their difference).
+    tasks: intermediate, theta, low, high, p_holm. whole: estimate over all tasks, low, high, p.
     """
-    figure, (slopes, differences) = style.new_axes(8, 3.4, 1, 2)
-    tasks = sorted(blocks.intermediate.unique())
-    for k, task in enumerate(tasks):
+    if len(blocks) < 2:
+        raise style.NotDrawn("one block; the tables say it")
+    order = blocks.groupby("intermediate").m_b.mean().sort_values().index
+    size = max(style.WIDTH, 1.8 * len(order)), 3.6 + 0.25 * len(order)
+    grid = {"height_ratios": (2.2, 1 + 0.25 * len(order)), "sharey": "row", "squeeze": False}
+    caption = "Lines, dots: blocks (n). Diamonds: means with 95 % intervals; p of a task: Holm."
+    figure, (slopes, below) = style.new_axes(*size, 2, len(order), caption=caption, **grid)
+    differences, drawn = style.across(below), style.looks([baseline, treatment])
+    rows = tasks.set_index("intermediate").reindex(order)[["theta", "low", "high", "p_holm"]]
+    rows.loc["mean"], names = whole, []
+    for y, (ax, task) in enumerate(zip(slopes, order, strict=True)):
         own = blocks[blocks.intermediate == task]
-        shape, line = style.mark(k), style.LINES[k % len(style.LINES)]
-        scores = own[["baseline", "treatment"]].to_numpy().T
-        slopes.plot([0, 1], scores, linestyle=line, linewidth=1, **shape)
-        differences.plot(own.m_b, k + np.linspace(-0.2, 0.2, len(own)), linestyle="", **shape)
-    slopes.set_xticks([0, 1], [baseline, treatment])
-    slopes.set(xlim=(-0.2, 1.2), ylabel="zero-shot macro, points", title="each line one block")
+        names.append(f"{task} (n = {len(own)})")
+        ax.plot([0, 1], own[["baseline", "treatment"]].to_numpy().T, color="#999999", linewidth=1)
+        for x, (arm, part) in enumerate({baseline: "baseline", treatment: "treatment"}.items()):
+            ax.plot([x] * len(own), own[part], **drawn[arm] | {"linestyle": "", "zorder": 3})
+        ax.set(title=names[-1], xlim=(-0.3, 1.3))
+        ax.set_xticks([0, 1], [baseline, treatment])
+        spread = y + 0.2 * np.linspace(-1, 1, len(own)) * (len(own) > 1)
+        differences.plot(own.m_b, spread, color=style.GREY, marker="o", linestyle="", alpha=0.7)
+    rows = rows.assign(name=[*names, f"mean (n = {len(blocks)})"])
+    rows["text"] = style.effects(rows, rows.p_holm)
+    style.interval_rows(differences, rows, [MEAN] * len(rows))
     differences.axvline(0, color="black", linewidth=1)
-    mean = {"linewidth": 2.5, "color": "black", "marker": "D", "markersize": 8}
-    style.interval(differences, len(tasks), theta, *ci, **mean)
-    differences.set_yticks(range(len(tasks) + 1), [*tasks, "mean, 95 %"])
-    differences.set(ylim=(-0.6, len(tasks) + 0.6), title="block differences")
-    differences.set_xlabel("difference, points")
+    differences.set_xlabel(f"{treatment} minus {baseline}, points")
+    slopes[0].set_ylabel("zero-shot macro, %")
     return figure
 
 
@@ -92,16 +117,17 @@ def typology(table: pd.DataFrame, correlations: pd.DataFrame, seed: int = 0) -> 
     """Effect by language against distances from English: a straight line, and those of chance.
 
     table: index language; effect, low, high (points), seen and the distances. correlations: one row
-    a distance: distance, languages, partial, p. seed: of the permutations of languages behind the
-    grey band (95 % of the lines when effects are dealt out at random).
+    a distance: distance, languages, partial, p_holm. seed: of the permutations of languages behind
+    the grey band (95 % of the lines when effects are dealt out at random).
     """
     columns = min(COLUMNS, len(correlations))
     rows = -(-len(correlations) // columns)
-    size, grid = (3.5 * columns + 0.3, 3.1 * rows + 0.3), {"squeeze": False, "sharey": True}
-    figure, axes = style.new_axes(*size, rows, columns, **grid)
-    axes = axes.ravel()
-    for ax, row in zip(axes, correlations.itertuples(), strict=False):
-        known = table.dropna(subset=[row.distance])
+    size, grid = (2.4 * columns + 0.3, 2.5 * rows + 1), {"squeeze": False, "sharey": True}
+    caption = "Distances from English; n languages, 95 % intervals over blocks. rho: partial; p: "
+    caption += "Holm over distances. Grey: 95 % of the lines of shuffled effects."
+    figure, axes = style.new_axes(*size, rows, columns, caption=caption, **grid)
+    for ax, row in zip(axes.flat, correlations.itertuples(), strict=False):
+        known = table.dropna(subset=[row.distance]).sort_values("effect")
         x, y = known[row.distance].to_numpy(float), known["effect"].to_numpy()
         grid = np.linspace(x.min(), x.max(), 30)
         slope = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
@@ -111,19 +137,28 @@ def typology(table: pd.DataFrame, correlations: pd.DataFrame, seed: int = 0) -> 
         ax.fill_between(grid, *chance, color="#DDDDDD", linewidth=0, zorder=0)
         ax.plot(grid, y.mean() + (y @ slope) * (grid - x.mean()), color="black", linewidth=1)
         ax.axhline(0, color="black", linestyle=":", linewidth=1)
-        for at, (language, own) in zip(x, known.iterrows(), strict=True):
+        for at, own in zip(x, known.itertuples(), strict=True):
             shape = style.SEEN[str(own.seen) == "True"] | {"markersize": 4.5, "linewidth": 0.8}
             style.interval(ax, at, own.effect, own.low, own.high, upright=True, alpha=0.6, **shape)
-            place = {"xytext": (4, 3), "textcoords": "offset points"}
-            ax.annotate(language, (at, own.effect), fontsize=7, **place)
-        ax.set_title(f"partial rho {row.partial:+.2f}, p {p_format(row.p)}", fontsize=9)
-        ax.set_xlabel(f"{row.distance} distance from English")
-        ax.xaxis.set_major_locator(MaxNLocator(5))
-    for ax in axes[len(correlations) :]:
+        _labels(ax, x, y, known.index)
+        title = f"rho {style.points(row.partial)}, p {p_format(row.p_holm)}, n = {len(known)}"
+        ax.set(title=title, xlabel=f"{row.distance} distance")
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+    for ax in axes.flat[len(correlations) :]:
         ax.set_visible(False)
-    for ax in axes[::columns]:
-        ax.set_ylabel("effect, points")
-    names = ("among the discriminator's languages", "not among them")
-    marks = [mark | {"linestyle": ""} for mark in style.SEEN.values()]
-    style.legend(figure, dict(zip(names, marks, strict=True)), min(columns, 2))
+    figure.supylabel("effect, points", fontsize=9)
+    seen, unseen = (mark | {"linestyle": ""} for mark in style.SEEN.values())
+    names = {"among the discriminator's languages": seen, "not among them": unseen}
+    style.legend(figure, names, min(columns, 2))
     return figure
+
+
+def _labels(ax: Axes, x: np.ndarray, y: np.ndarray, names: Sequence[str]) -> None:
+    """Names right of points that come with y rising, moved up where they would overlap."""
+    least, near, placed = 0.05 * np.ptp(ax.get_ylim()), 0.09 * np.ptp(x), []
+    for at, height, name in zip(x, y, names, strict=True):
+        taken = [other + least for there, other in placed if abs(there - at) < near]
+        placed.append((at, max([height, *taken])))
+        place = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
+        ax.annotate(name, placed[-1], fontsize=7, **place)
+    ax.margins(x=0.12)

@@ -10,13 +10,22 @@ from matplotlib.lines import Line2D
 
 from xgrl.report.figures import style
 
-STAGES = {  # stage of an encoder
-    "public": {"color": "#777777", "marker": "D", "linestyle": ":"},
-    "intermediate": {"color": style.VERMILION, "marker": "s", "linestyle": "--"},
-    "fine-tuned": {"color": style.BLUE, "marker": "o", "linestyle": "-"},
+STAGES = {  # stage of an encoder; the public one looks as arm none does
+    "public": {"color": style.GREY, "marker": "D", "linestyle": ":"},
+    "intermediate": {"color": style.BROWN, "marker": "s", "linestyle": "--"},
+    "fine-tuned": {"color": style.TEAL, "marker": "o", "linestyle": "-"},
 }
+PANELS = {  # caption; title: value, low, high, control task
+    "probes": ("Held-out sentences, exact 95 % intervals. Dots: chance. Thin: control task.", {
+        "linear probe": "accuracy low high control",
+        "retrained discriminator": "mlp_accuracy mlp_low mlp_high mlp_control",
+    }),
+    "shape": ("Length: of a feature vector. 95 % intervals: grouped jackknife over sentences.", {
+        "effective rank": "rank rank_low rank_high", "length": "norm norm_low norm_high",
+        "CKA with public": "cka cka_low cka_high",
+    }),
+}  # fmt: skip
 PAIRS = (("cosine", "translations", "-"), ("random", "random pairs", ":"))
-POINTS = {"s": 14, "linewidths": 0}
 
 
 @style.styled
@@ -27,83 +36,82 @@ def probe_layers(layers: pd.DataFrame) -> Figure:
     Several seeds: mean and t interval over seeds; one seed: the probe's exact interval.
     """
     tasks = [task for task in sorted(layers.intermediate.unique()) if task != "none"] or ["none"]
-    size, grid = (4.2 * len(tasks) + 0.6, 5.6), (2, len(tasks))
-    figure, axes = style.new_axes(*size, *grid, squeeze=False, sharex=True, sharey="row")
+    size, grid = (max(style.WIDTH, 2.4 * len(tasks)), 5.2), (2, len(tasks))
+    caption = "Means over seeds (n), 95 % t intervals, of one seed the probe's. Dots: chance."
+    shared = {"squeeze": False, "sharex": True, "sharey": "row", "caption": caption}
+    figure, axes = style.new_axes(*size, *grid, **shared)
+    drawn = style.looks(layers.arm)
     for (probe, moved), task in zip(axes.T, tasks, strict=True):
-        for arm, own in layers[layers.intermediate.isin([task, "none"])].groupby("arm"):
+        for k, (arm, shape) in enumerate(drawn.items()):
+            own = layers[layers.intermediate.isin([task, "none"]) & (layers.arm == arm)]
+            beside = 0.5 * (k + 0.5) / len(drawn) - 0.25  # so that equal arms are seen
             for ax, value in ((probe, "accuracy"), (moved, "cka")):
                 table = own.pivot(index="layer", columns=["intermediate", "seed"], values=value)
-                style.band(ax, table.index, table.to_numpy(dtype=float), **style.look(arm))
+                style.band(ax, table.index + beside, table.to_numpy(dtype=float), **shape)
             if own.seed.nunique() == 1:
-                ends = own.sort_values("layer")[["layer", "low", "high"]].to_numpy().T
-                probe.fill_between(*ends, color=style.look(arm)["color"], alpha=0.15, linewidth=0)
+                layer, *ends = own.sort_values("layer")[["layer", "low", "high"]].to_numpy().T
+                kind = {"color": shape["color"], "alpha": 0.15, "linewidth": 0}
+                probe.fill_between(layer + beside, *ends, **kind)
         probe.axhline(layers.chance.mean(), color="black", linestyle=":")
         probe.set(title=task, ylim=(0, 102))
-        moved.set(ylim=(0, 1.03))
-        style.layer_axis(moved)
-    axes[0, 0].set_ylabel("language probe accuracy, %\n(dots: chance)")
+        moved.set(ylim=(0, 1.03), **_layers(layers))
+    axes[0, 0].set_ylabel("language probe accuracy, %")
     axes[1, 0].set_ylabel("CKA with the public encoder")
-    style.arm_legend(figure, layers.arm)
+    style.arm_legend(figure, layers)
     return figure
 
 
 @style.styled
-def language_map(maps: pd.DataFrame, by: str = "arm") -> Figure:
-    """Sentences on two principal components, marks by language, one panel a value of `by`.
+def language_map(
+    maps: pd.DataFrame, by: str = "arm", axes: str = "component {} of the public encoder"
+) -> Figure:
+    """Sentences on one plane and one scale, marks by language, one panel a value of `by`.
 
-    maps: x, y, language and the column `by`.
+    maps: x, y and share (percent of the variance that the plane holds) as
+    `xgrl.evaluation.probing.geometry.project` makes them, language and the column `by`. axes: what
+    x and y are called. Raises NotDrawn where there is no share: such maps have planes of their own.
     """
+    if "share" not in maps or maps.share.isna().all():
+        raise style.NotDrawn("maps without a common plane; run 04 again")
     panels, languages = list(dict.fromkeys(maps[by])), sorted(maps.language.unique())
-    figure, axes = style.new_axes(3.4 * len(panels) + 0.8, 3.4, 1, len(panels), squeeze=False)
-    for ax, panel in zip(axes[0], panels, strict=True):
-        for k, language in enumerate(languages):
-            own = maps[(maps[by] == panel) & (maps.language == language)]
-            ax.scatter(own.x, own.y, alpha=0.75, label=language, **POINTS, **style.mark(k))
-        ax.set(title=str(panel), xticks=[], yticks=[])
-    entries = figure.axes[0].get_legend_handles_labels()
+    panels = list(style.looks(panels)) if by == "arm" else panels
+    caption = "One plane, one scale; each panel is centred on its mean. %: its variance that the"
+    caption += f" plane holds. n = {len(maps) // len(panels)} sentences a panel."
+    size, grid = (max(style.WIDTH, 2.2 * len(panels) + 0.7), 3.4), {"sharex": True, "sharey": True}
+    figure, plots = style.new_axes(*size, 1, len(panels), caption=caption, squeeze=False, **grid)
+    for ax, panel in zip(plots[0], panels, strict=True):
+        here = maps[maps[by] == panel]
+        _by_language(ax, here, languages)
+        held = f"{here.share.iloc[0]:.0f} %".replace("nan %", "collapsed")
+        ax.set(title=f"{panel} ({held})", aspect="equal")
+    plots[0, (len(panels) - 1) // 2].set_xlabel(axes.format(1))
+    plots[0, 0].set_ylabel(axes.format(2))
+    entries = plots[0, 0].get_legend_handles_labels()
     figure.legend(*entries, loc="outside right center", markerscale=1.6)
     return figure
 
 
 @style.styled
-def probe_stages(layers: pd.DataFrame) -> Figure:
-    """One checkpoint by layer and stage: what linear and retrained probes read, chance, control.
+def stages(layers: pd.DataFrame, kind: str) -> Figure:
+    """One checkpoint by layer and stage: kind "probes", what they read, or "shape", of the space.
 
-    layers: layers.csv of one checkpoint (`xgrl.evaluation.probing.layers`): stage, layer, chance,
-    accuracy, low, high, control and the same for "mlp_"; percent, exact intervals.
+    layers: layers.csv of one checkpoint (`xgrl.evaluation.probing.layers`): stage, layer and the
+    columns in `PANELS`; of probes, percent, also chance and the control task.
     """
-    figure, axes = style.new_axes(8.6, 3.6, 1, 2, sharey=True)
-    panels = {"": "linear probe", "mlp_": "one hidden layer (retrained discriminator)"}
-    for ax, (prefix, title) in zip(axes, panels.items(), strict=True):
-        names = [prefix + name for name in ("accuracy", "low", "high")]
+    caption, panels = PANELS[kind]
+    size, shared = (style.WIDTH, 3.5), {"caption": caption, "sharey": kind == "probes"}
+    figure, axes = style.new_axes(*size, 1, len(panels), **shared)
+    for ax, (title, columns) in zip(axes, panels.items(), strict=True):
         for stage, x, own in _staged(layers):
-            _intervals(ax, x, own, names, STAGES[stage])
-            thin = {"color": STAGES[stage]["color"], "linewidth": 0.8, "alpha": 0.7}
-            ax.plot(x, own[f"{prefix}control"], **thin)
-        ax.axhline(layers.chance.mean(), color="black", linestyle=":")
-        ax.set(title=title, ylim=(0, 102))
-        style.layer_axis(ax)
-    dots = "(dots: chance; thin: control task)"
-    figure.axes[0].set_ylabel(f"language read on held-out sentences, %\n{dots}")
-    style.legend(figure, {stage: STAGES[stage] for stage in dict.fromkeys(layers.stage)})
-    return figure
-
-
-@style.styled
-def shape_stages(layers: pd.DataFrame) -> Figure:
-    """One checkpoint by layer and stage: effective rank, length of features, CKA with the first.
-
-    layers: stage, layer and rank, norm, cka with their "_low" and "_high" (jackknife intervals).
-    """
-    figure, axes = style.new_axes(10.2, 3.2, 1, 3)
-    titles = {"rank": "effective rank", "norm": "length of a feature vector"}
-    titles["cka"] = "CKA with the public encoder"
-    for ax, (name, title) in zip(axes, titles.items(), strict=True):
-        for stage, x, own in _staged(layers):
-            _intervals(ax, x, own, [name, f"{name}_low", f"{name}_high"], STAGES[stage])
-        ax.set(title=title)
-        ax.set_ylim(min(0, ax.get_ylim()[0]), 1.03 * ax.get_ylim()[1])
-        style.layer_axis(ax)
+            value, low, high, *control = (own[name] for name in columns.split())
+            ax.errorbar(x, value, (value - low, high - value), **STAGES[stage], elinewidth=1.2)
+            for line in control:
+                ax.plot(x, line, color=STAGES[stage]["color"], linewidth=0.8, alpha=0.7)
+        ax.set(title=title, ylim=(min(0, ax.get_ylim()[0]), 1.03 * ax.get_ylim()[1]))
+        ax.set(**_layers(layers))
+        if kind == "probes":
+            ax.axhline(layers.chance.mean(), color="black", linestyle=":")
+            ax.set(ylim=(0, 102), ylabel="language read, %" * (ax is axes[0]))
     style.legend(figure, {stage: STAGES[stage] for stage in dict.fromkeys(layers.stage)})
     return figure
 
@@ -115,21 +123,20 @@ def translation_layers(parallel: pd.DataFrame) -> Figure:
     parallel: the table of parallel.csv of one checkpoint: stage, layer, language, cosine, random,
     seen. Drawn: means over languages with t intervals over languages.
     """
-    stages = list(dict.fromkeys(parallel.stage))
-    size, grid = (3.3 * len(stages) + 2.2, 3.6), {"squeeze": False, "sharey": True}
-    figure, axes = style.new_axes(*size, 1, len(stages), **grid)
+    stages, grid = list(dict.fromkeys(parallel.stage)), {"squeeze": False, "sharey": True}
+    caption = "Means over languages, bands: 95 % t intervals, none for one language."
+    size = max(6, 2.4 * len(stages)), 3.9
+    figure, axes = style.new_axes(*size, 1, len(stages), caption=caption, **grid)
     for ax, stage in zip(axes[0], stages, strict=True):
         for seen, shape in style.SEEN.items():
             own = parallel[(parallel.stage == stage) & (parallel.seen == seen)]
             count = own.language.nunique()
-            filled = {"fillstyle": "full" if seen else "none"}
             known = f"{count} {'seen' if seen else 'unseen'} language{'s' * (count != 1)}"
             for value, name, line in PAIRS if count else ():
                 table = own.pivot(index="layer", columns="language", values=value)
-                drawn = shape | filled | {"linestyle": line, "label": f"{name}, {known}"}
+                drawn = shape | {"linestyle": line, "label": f"{name}, {known}"}
                 style.band(ax, table.index, table.to_numpy(float), **drawn)
-        ax.set(title=stage)
-        style.layer_axis(ax)
+        ax.set(title=stage, **_layers(parallel))
     figure.axes[0].set_ylabel("mean cosine with English")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
@@ -143,21 +150,13 @@ def translation_languages(parallel: pd.DataFrame) -> Figure:
     """
     last = parallel[parallel.layer == parallel.layer.max()]
     known = last.groupby("language").seen.first().sort_values(ascending=False, kind="stable")
-    languages = list(known.index)
-    figure, ax = style.new_axes(6.2, 0.36 * len(languages) + 1.5)
-    for stage, y, own in _staged(last.assign(layer=last.language.map(languages.index))):
-        error = (own.gap - own.gap_low, own.gap_high - own.gap)
-        shape = STAGES[stage] | {"linestyle": "", "elinewidth": 1.2}
-        ax.errorbar(own.gap, y, xerr=error, **shape)
-    border = int(known.sum()) - 0.5
-    if known.any() and not known.all():
-        ax.axhline(border, color="black", linewidth=0.8)
-    corner = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "top", "style": "italic"}
-    if known.any():
-        ax.text(1.0, -0.45, "seen by the discriminators", **corner)
-    if not known.all():
-        ax.text(1.0, border + 0.05, "unseen", **corner)
-    style.name_rows(ax, languages)
+    caption = "95 % intervals over sentences. Seen: by the discriminators."
+    figure, ax = style.new_axes(6.2, 0.32 * len(known) + 1.6, caption=caption)
+    rows = known.map({True: "seen", False: "unseen"}).rename("text").rename_axis("name")
+    style.interval_rows(ax, rows.reset_index(), ())
+    for stage, y, own in _staged(last.assign(layer=last.language.map(known.index.get_loc))):
+        for row in zip(y, own.gap, own.gap_low, own.gap_high, strict=True):
+            style.interval(ax, *row, **STAGES[stage])
     ax.set_xlabel("cosine of translations minus that of random pairs, last layer")
     ax.set_xlim(left=min(0, ax.get_xlim()[0]))
     style.legend(figure, {stage: STAGES[stage] for stage in dict.fromkeys(last.stage)})
@@ -177,10 +176,9 @@ def language_distances(distances: Mapping[str, pd.DataFrame]) -> Figure:
     figure, axes = style.new_axes(*size, 1, len(distances), squeeze=False)
     for ax, (stage, table) in zip(axes[0], distances.items(), strict=True):
         values = table.to_numpy(dtype=float)
-        image = ax.imshow(values, cmap="cividis", vmin=0, vmax=top)
         left_out = np.eye(count, dtype=bool) | np.isnan(values)
         texts = table.map("{:.1f}".format).mask(left_out, "")
-        style.cell_texts(ax, texts, values < 0.6 * top, 7)
+        image = style.heat_map(ax, table.astype(float), texts, cmap="cividis", vmin=0, vmax=top)
         ax.set_title(f"{stage}:\nnot estimable" if left_out.all() else stage)
     figure.colorbar(image, ax=axes, label="distance / spread in a language")
     return figure
@@ -200,8 +198,6 @@ def reversal_steps(points: pd.DataFrame, boundaries: pd.DataFrame) -> Figure:
     size, grid = (2.5 * columns + 0.4, 2.6 * len(trainings) + 0.5), (len(trainings), columns)
     figure, axes = style.new_axes(*size, *grid, squeeze=False, sharex=True, sharey=True)
     wide, high = (1.15 * points[axis].abs().max() for axis in ("x", "y"))
-    looks = zip(languages, (style.BLUE, "#E69F00"), style.MARKERS, strict=False)
-    looks = {language: {"color": colour, "marker": mark} for language, colour, mark in looks}
     dashed = {"color": "black", "linestyle": "--"}
     for row, training in zip(axes, trainings, strict=True):
         own = points[points.training == training]
@@ -209,9 +205,7 @@ def reversal_steps(points: pd.DataFrame, boundaries: pd.DataFrame) -> Figure:
         edges = boundaries[boundaries.training == training].itertuples()
         for ax, edge in zip(row, edges, strict=True):
             now = own[own.step == edge.step]
-            for language, shape in looks.items():
-                features = now[now.language == language]
-                ax.scatter(features.x, features.y, alpha=0.6, label=language, **POINTS, **shape)
+            _by_language(ax, now, languages)
             few = now.iloc[::5]
             arrows = {"angles": "xy", "scale_units": "xy", "scale": scale, "width": 0.007}
             ax.quiver(few.x, few.y, few.dx, few.dy, color="black", zorder=3, **arrows)
@@ -227,16 +221,21 @@ def reversal_steps(points: pd.DataFrame, boundaries: pd.DataFrame) -> Figure:
     return figure
 
 
+def _layers(table: pd.DataFrame) -> dict:
+    return {"xlabel": "layer (0: embeddings)", "xticks": sorted(table.layer.unique())[::2]}
+
+
+def _by_language(ax: Axes, points: pd.DataFrame, languages: list[str]) -> None:
+    for k, language in enumerate(languages):
+        x, y = points.loc[points.language == language, ["x", "y"]].to_numpy().T
+        ax.scatter(x, y, s=14, linewidths=0, alpha=0.7, label=language, **style.mark(k))
+
+
 def _staged(table: pd.DataFrame) -> list[tuple[str, pd.Series, pd.DataFrame]]:
     """Name, layers and rows of each stage, shifted so that marks stand side by side."""
-    stages = list(dict.fromkeys(table.stage))
-    shifts = 0.2 * (np.arange(len(stages)) - (len(stages) - 1) / 2)
-    tables = [table[table.stage == stage].sort_values("layer") for stage in stages]
-    shifted = [own.layer + shift for own, shift in zip(tables, shifts, strict=True)]
-    return list(zip(stages, shifted, tables, strict=True))
-
-
-def _intervals(ax: Axes, x: pd.Series, table: pd.DataFrame, names: list[str], shape: dict) -> None:
-    """A line with marks and vertical intervals: columns value, low and high of a table."""
-    value, low, high = (table[name] for name in names)
-    ax.errorbar(x, value, yerr=(value - low, high - value), **shape, elinewidth=1.2)
+    groups = list(table.groupby("stage", sort=False))
+    tables = [own.sort_values("layer") for _, own in groups]
+    shifts = 0.2 * (np.arange(len(groups)) - (len(groups) - 1) / 2)
+    return [
+        (own.stage.iloc[0], own.layer + by, own) for own, by in zip(tables, shifts, strict=True)
+    ]

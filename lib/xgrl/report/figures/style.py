@@ -1,42 +1,50 @@
 """The house style: colours, files of the same bytes for the same numbers, shared parts.
 
-Figures are made without pyplot, so there is no current figure, no backend to choose and no state to
-leave behind. Arms have fixed colours (Okabe and Ito's palette, told apart in all common forms of
-colour blindness), and each also has its own marker and line style, so that print in grey loses
-nothing. Differences use a diverging map centred on 0. Every estimate is drawn with its 95 %
-interval.
+Figures are made without pyplot: no current figure, no backend, no state left behind. A method has
+its colour, marker and line in every figure (colours of Okabe and Ito and of Tol, told apart in all
+common forms of colour blindness), a variant a shade of the colour and another filling of the
+marker; what is no arm is black, grey or brown. Every estimate has its 95 % interval.
 """
 
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from functools import partial, wraps
+from math import log10
 from pathlib import Path
+from textwrap import fill
 from typing import Any
+from zlib import crc32
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from IPython.display import Image, display
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from xgrl.arms import arms_in_order, method_of
 from xgrl.runs.records import write
-from xgrl.stats import t_interval
+from xgrl.stats import p_format, t_interval
 
 STYLE = {
-    "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 10,
+    "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9,
     "axes.titlelocation": "left", "axes.spines.top": False,
     "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
     "legend.frameon": False, "lines.linewidth": 1.5, "lines.markersize": 5, "svg.hashsalt": "xgrl",
     "figure.dpi": 110, "savefig.dpi": 110,
 }  # fmt: skip
+WIDTH = 7.2  # inches of a page's text: at this size the letters of figures are as large as said
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-BLUE, VERMILION = COLOURS[:2]
+GREY, BROWN, TEAL = "#777777", "#A6611A", "#01665E"  # of things that are no arms
 # a language that the discriminator reads, or another
-SEEN = {True: {"color": BLUE, "marker": "o"}, False: {"color": VERMILION, "marker": "s"}}
+SEEN = {
+    True: {"color": "black", "marker": "o"},
+    False: {"color": BROWN, "marker": "s", "markerfacecolor": "white"},
+}
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 LINES = ("-", "--", "-.", ":")
 LOOKS = {  # method of an arm: colour, marker, line
@@ -62,17 +70,35 @@ LOOKS = {  # method of an arm: colour, marker, line
     "leace": ("#661100", "8", (0, (6, 1, 1, 1))),
 }
 OTHER = ("#999999", "8", (0, (2, 2)))  # a method that was added and has no look of its own yet
+SHADES = (-0.5, -0.42, -0.34, -0.26, -0.16, 0.14, 0.24, 0.35, 0.47, 0.6)  # to white, to black
+FILLINGS = ("none", "left", "right", "top", "bottom")
+
+
+class NotDrawn(ValueError):
+    """A figure that would show nothing, or a single point."""
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Draw under the house style without touching the caller's settings."""
+    """Draw under the house style, whatever the caller's is; NotDrawn for fewer than two points."""
 
     @wraps(draw)
     def wrapper(*args, **kwargs) -> Figure:
         with matplotlib.rc_context(STYLE):
-            return draw(*args, **kwargs)
+            figure = draw(*args, **kwargs)
+        if (points := sum(map(_points, figure.axes))) < 2:
+            raise NotDrawn(f"{'one point' if points else 'nothing'} to draw; the table says it")
+        return figure
 
     return wrapper
+
+
+def _points(ax: Axes) -> int:
+    """How many marks, cells and points of curves: not the lines of chance, margin and the like."""
+    drawn = [np.ma.filled(image.get_array(), np.nan).reshape(-1, 1) for image in ax.images]
+    drawn += [c.get_offsets() for c in ax.collections if isinstance(c, PathCollection)]
+    lines = [(line.get_xydata(), line.get_marker()) for line in ax.lines]
+    drawn += [xy for xy, marker in lines if marker not in ("", "None") or len(xy) > 2]
+    return sum(int(np.isfinite(np.asarray(each, dtype=float)).all(axis=1).sum()) for each in drawn)
 
 
 def save(figure: Figure, folder: str | Path, name: str) -> Path:
@@ -91,35 +117,63 @@ def show(figure: Figure, alt: str) -> Image:
     return Image(buffer.getvalue(), alt=alt)
 
 
-def draw(
-    folder: Path,
-    name: str,
-    alt: str,
-    figure: Callable[..., Figure],
-    table: pd.DataFrame,
-    *more: Any,
-) -> None:
-    """Draw, save and display a figure of a table, or say that the table has no rows.
+def draw(folder: Path, name: str, alt: str, figure: Callable, table: Sized, *more: Any) -> None:
+    """Draw, save and display figure(table, *more), or say why there is none.
 
-    figure: a function of the table and of what else is given.
+    What an earlier run drew and this one does not is removed.
     """
-    if not len(table):
-        return print(f"no figure {name}: nothing to draw")
-    drawn = figure(table, *more)
+    try:
+        if not len(table):
+            raise NotDrawn("nothing to draw")
+        drawn = figure(table, *more)
+    except NotDrawn as reason:
+        for kind in ("svg", "png"):
+            (folder / f"{name}.{kind}").unlink(missing_ok=True)
+        return print(f"no figure {name}: {reason}")
     save(drawn, folder, name)
     display(show(drawn, alt))
 
 
-def new_axes(width: float, height: float, rows=1, columns=1, **grid: Any) -> tuple[Figure, Any]:
-    """A figure of so many inches, and its axes as `subplots` gives them."""
+def new_axes(
+    width: float, height: float, rows: int = 1, columns: int = 1, caption: str = "", **grid: Any
+) -> tuple[Figure, Any]:
+    """A figure of so many inches, its axes as `subplots` gives them, and below them a caption."""
     figure = Figure(figsize=(width, height), layout="constrained")
+    text = fill(caption, int(16 * width))
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=8, color="#333333")
     return figure, figure.subplots(rows, columns, **grid)
 
 
-def look(arm: str) -> dict[str, str]:
-    """Colour, marker and line of an arm; a variant has those of its method."""
-    colour, marker, line = LOOKS.get(method_of(arm), OTHER)
-    return {"color": colour, "marker": marker, "linestyle": line}
+def across(row: Sequence[Axes]) -> Axes:
+    """The first axes of a row, in the place of all."""
+    for ax in row[1:]:
+        ax.remove()
+    row[0].set_subplotspec(row[0].get_gridspec()[row[0].get_subplotspec().rowspan.start, :])
+    return row[0]
+
+
+def looks(arms: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Colour, marker and line of each arm, in the order of arms.
+
+    Those of a variant follow from its name: of doses (0.001 to 1) the larger is the darker. Only
+    where two of one method would be alike, the second takes the next shade that is free.
+    """
+    drawn, taken = {}, set()
+    for arm in arms_in_order(set(arms)):
+        method = method_of(arm)
+        colour, marker, line = LOOKS.get(method, OTHER)
+        drawn[arm] = {"color": colour, "marker": marker, "linestyle": line}
+        if suffix := arm[len(method) + 1 :]:
+            try:
+                step = int(np.clip(round(3 * log10(max(float(suffix), 1e-3))) + 9, 0, 9))
+            except ValueError:
+                step = crc32(suffix.encode(), 119) % 10  # 119: all differ in our study files
+            free = [k % 10 for k in range(step, step + 10) if (method, k % 10) not in taken]
+            taken.add((method, step := [*free, step][0]))
+            shade, rgb = SHADES[step], np.array(to_rgb(colour))
+            rgb = rgb * (1 - abs(shade)) + (shade < 0) * abs(shade)
+            drawn[arm] |= {"color": to_hex(rgb), "fillstyle": FILLINGS[step % 5]}
+    return drawn
 
 
 def mark(k: int) -> dict[str, str]:
@@ -133,9 +187,12 @@ def legend(figure: Figure, looks: Mapping[str, Mapping], ncols: int | None = Non
     figure.legend(handles, looks, loc="outside upper center", ncols=ncols or len(looks))
 
 
-def arm_legend(figure: Figure, arms: Iterable[str]) -> None:
-    looks = {arm: look(arm) for arm in arms_in_order(set(arms))}
-    legend(figure, looks, min(len(looks), max(2, int(figure.get_figwidth() // 1.5))))
+def arm_legend(figure: Figure, runs: pd.DataFrame) -> None:
+    """Every arm with its number of seeds for a task. runs: columns arm, intermediate, seed."""
+    seeds = runs.groupby(["arm", "intermediate"]).seed.nunique().groupby("arm").unique()
+    count = {arm: " or ".join(map(str, sorted(seeds[arm]))) for arm in looks(seeds.index)}
+    named = {f"{arm} (n = {count[arm]})": shape for arm, shape in looks(count).items()}
+    legend(figure, named, min(len(named), max(2, int(figure.get_figwidth() // 1.8))))
 
 
 def interval(
@@ -148,16 +205,43 @@ def interval(
     ax.plot(*((at, value) if upright else (value, at)), **mark | {"linestyle": ""})
 
 
-def name_rows(ax: Axes, names: Iterable[str]) -> None:
-    """Row k from the top is called by the k-th name."""
-    names = list(names)
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.4, -0.6)
+def interval_rows(ax: Axes, table: pd.DataFrame, looks: Iterable[Mapping]) -> None:
+    """An estimate on its interval in each row from the top, its name left and a text right of it.
+
+    table: columns name, theta, low, high, and text where there is one. looks: of each
+    row; without them rows are only named.
+    """
+    for y, (shape, row) in enumerate(zip(looks, table.itertuples(), strict=False)):
+        interval(ax, y, row.theta, row.low, row.high, **shape)
+    for y, text in enumerate(table.get("text", ())):
+        ax.text(1.02, y, text, transform=ax.get_yaxis_transform(), va="center", fontsize=8)
+    ax.set_yticks(range(len(table)), table.name, fontsize=8)
+    ax.set_ylim(len(table) - 0.4, -0.6)
 
 
-def beside(ax: Axes, row: float, text: str) -> None:
-    """A text to the right of a row."""
-    ax.text(1.02, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=8)
+def run_rows(ax: Axes, runs: pd.DataFrame, by: str, value: str, guess: str, looks: Mapping) -> None:
+    """A row for each name in `looks`: its runs on their mean's 95 % t interval; tick: guess."""
+    groups = {name: runs[runs[by] == name] for name in looks}
+    rows = [t_interval(own[value].to_numpy(float)) for own in groups.values()]
+    table = pd.DataFrame(rows, columns=["theta", "low", "high"])
+    table["name"] = [f"{name} (n = {len(own)})" for name, own in groups.items()]
+    wide = {"marker": "", "linewidth": 4, "alpha": 0.3}
+    interval_rows(ax, table, [shape | wide for shape in looks.values()])
+    for y, (name, own) in enumerate(groups.items()):
+        spread = y + 0.25 * np.linspace(-1, 1, len(own)) * (len(own) > 1)
+        ax.plot(own[value], spread, **looks[name] | {"linestyle": "", "markersize": 4})
+        ax.vlines(own[guess].mean(), y - 0.4, y + 0.4, color="black", linewidth=1.5)
+
+
+def points(value: float, digits: int = 2) -> str:
+    """A difference as text, with its sign; 0 has none that rounding gave it."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def effects(table: pd.DataFrame, p: pd.Series, missing: str = "") -> pd.Series:
+    """The difference `theta` and p of each row as text."""
+    text = table.theta.map(points) + "  p " + p.astype(float).map(p_format)
+    return text.where(table.theta.notna(), missing)
 
 
 def margin_band(ax: Axes, margin: float, upright: bool = True) -> None:
@@ -166,40 +250,17 @@ def margin_band(ax: Axes, margin: float, upright: bool = True) -> None:
     (ax.axvline if upright else ax.axhline)(0, color="black", linewidth=1)
 
 
-def layer_axis(ax: Axes) -> None:
-    """Layers of the encoder on the x axis."""
-    ax.set_xlabel("layer (0: embeddings)")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def cell_texts(ax: Axes, texts: pd.DataFrame, white: np.ndarray, fontsize: float) -> None:
-    """A heat map's names of rows and columns, and its texts; in white where `white`."""
+def heat_map(ax: Axes, table: pd.DataFrame, texts: pd.DataFrame, **scale: Any) -> AxesImage:
+    """A table in colours, with texts in black or white, whichever is read on its cell."""
+    image = ax.imshow(table, **scale)
+    dark = image.to_rgba(table.to_numpy(dtype=float))[..., :3] @ (0.3, 0.6, 0.1) < 0.5
     for i, j in np.argwhere(texts != ""):
-        text, colour = texts.iloc[i, j], "white" if white[i, j] else "black"
-        ax.text(j, i, text, ha="center", va="center", fontsize=fontsize, color=colour)
+        own = {"ha": "center", "va": "center", "fontsize": 7.5}
+        ax.text(j, i, texts.iloc[i, j], color="white" if dark[i, j] else "black", **own)
     ax.set_xticks(range(texts.shape[1]), texts.columns)
     ax.set_yticks(range(texts.shape[0]), texts.index)
     ax.grid(visible=False)
-
-
-def strip(
-    ax: Axes, runs: pd.DataFrame, groups: list[str], value: str, ends: tuple[str, str] | None
-) -> None:
-    """One mark a run by group, arms side by side; with `ends`, else a t interval a group."""
-    arms = arms_in_order(set(runs.arm))
-    width = min(0.22, 0.85 / max(len(arms), 1))
-    for (group, arm), own in runs.groupby(["intermediate", "arm"]):
-        x = groups.index(group) + (arms.index(arm) - (len(arms) - 1) / 2) * width
-        spread = x + np.linspace(-0.32, 0.32, len(own)) * width * (len(own) > 1)
-        shape = look(arm) | {"linestyle": "", "markersize": 4}
-        ax.plot(spread, own[value], **shape)
-        if ends:
-            ax.vlines(spread, own[ends[0]], own[ends[1]], color=shape["color"], linewidth=1)
-        else:
-            _, low, high = t_interval(own[value].to_numpy(dtype=float))
-            ax.vlines(x, low, high, color=shape["color"], linewidth=1.5)
-    ax.set_xticks(range(len(groups)), groups, rotation=15)
-    ax.set_xlim(-0.6, max(len(groups), 1) - 0.4)
+    return image
 
 
 def band(ax: Axes, x: Iterable[float], values: np.ndarray, **shape: Any) -> None:

@@ -2,58 +2,55 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xgrl.models.grl import lambda_at
 from xgrl.report.figures import style
 
 CURVES = {
-    "task_loss": "task loss", "domain_loss": "domain loss",
+    "task_loss": "task loss, nats", "domain_loss": "domain loss,\nnats",
     "discriminator_accuracy": "discriminator\naccuracy, %", "lambda": "lambda",
     "feature_norm": "feature norm", "gradient_cosine": "cosine of task's\nand arm's gradient",
     "gradient_ratio": "arm's gradient at the\nfeatures / task's",
 }  # fmt: skip
 MOST_STEPS = 50  # more are drawn as means of neighbours
+CHECKS = (  # of an intermediate task: metric, what guessing gives, question, unit
+    ("dev_accuracy", "majority_accuracy", "learned?", "English development accuracy, %"),
+    (
+        "discriminator_accuracy",
+        "discriminator_chance",
+        "adversary acted?",
+        "discriminator accuracy, %",
+    ),
+)
 
 
 @style.styled
 def manipulation_check(runs: pd.DataFrame) -> Figure:
     """Were the tasks learned, did the adversary act, is there room to move on each target?
 
-    runs: one row a run, as `xgrl.report.load_study.collect` makes them: keys and the metrics of
-    `run.json`, in percent.
+    runs: as `xgrl.report.load_study.collect` makes them: keys and metrics of `run.json`, percent.
     """
-    recorded = ["dev_accuracy", "majority_accuracy", "discriminator_accuracy"]
-    runs = runs.reindex(columns=[*dict.fromkeys([*runs.columns, *recorded])])
-    trained = runs[runs.phase == "intermediate"]
+    runs = runs.reindex(columns=[*dict.fromkeys([*runs, *CHECKS[0][:2], *CHECKS[1][:2]])])
+    tasks = dict(list(runs[runs.phase == "intermediate"].groupby("intermediate")))
     untrained = runs[(runs.phase == "target") & (runs.arm == "none")]
-    wide = trained.arm.nunique() > 4
-    figure, axes = style.new_axes(9, 9, 3, 1) if wide else style.new_axes(11, 3.4, 1, 3)
-    learned, adversary, room = axes
-    tasks, targets = (sorted(names.unique()) for names in (trained.intermediate, untrained.target))
-    style.strip(learned, trained, tasks, "dev_accuracy", ("dev_low", "dev_high"))
-    _bars(learned, trained.groupby("intermediate").majority_accuracy.max())
-    learned.set(title="task learned? (bar: majority class)", ylabel="English dev accuracy, %")
-    opposed = trained.dropna(subset=["discriminator_accuracy"])
-    style.strip(adversary, opposed, tasks, "discriminator_accuracy", None)
-    if len(opposed):
-        adversary.axhline(opposed["discriminator_chance"].mean(), color="black", linestyle=":")
-    adversary.set(title="adversary acted? (dots: chance)", ylim=(0, 102))
-    adversary.set_ylabel("discriminator accuracy, %")
-    style.strip(room, untrained.assign(intermediate=untrained.target), targets, "macro", None)
-    room.axhspan(95, 100, color="#DDDDDD", zorder=0)
-    _bars(room, untrained.groupby("target").majority.mean())
-    room.set(title="room to move? (bar: guessing, grey: ceiling)", ylim=(0, 100))
-    room.set_ylabel("zero-shot macro of arm none, %")
-    style.arm_legend(figure, runs.loc[runs.phase.isin(["intermediate", "target"]), "arm"])
+    order = untrained.groupby("target").macro.mean().sort_values().index
+    heights = [1 + 0.19 * n for n in (*(own.arm.nunique() for own in tasks.values()), len(order))]
+    grid = {"height_ratios": heights, "sharey": "row", "squeeze": False}
+    caption = "Marks: runs (n) on the 95 % t interval of their mean, none without a discriminator. "
+    caption += "Ticks: majority class, chance, guessing. Grey: ceiling."
+    size = style.WIDTH, 0.6 + sum(heights)
+    figure, axes = style.new_axes(*size, len(heights), 2, caption=caption, **grid)
+    for row, (task, own) in zip(axes, tasks.items(), strict=False):
+        for ax, (value, guess, question, unit) in zip(row, CHECKS, strict=True):
+            style.run_rows(ax, own, "arm", value, guess, style.looks(own.arm))
+            ax.set(title=f"{task}: {question}", xlabel=unit, xlim=(-2, 102))
+    room, public = style.across(axes[-1]), style.looks(["none"])["none"]
+    style.run_rows(room, untrained, "target", "macro", "majority", dict.fromkeys(order, public))
+    room.axvspan(95, 100, color="#DDDDDD", zorder=0)
+    room.set(title="targets: room to move?", xlabel="zero-shot macro of arm none, %")
+    room.set_xlim(-2, 102)
     return figure
-
-
-def _bars(ax: Axes, levels: pd.Series) -> None:
-    """A black bar across each group, in the order of the groups."""
-    for group, level in enumerate(levels.sort_index()):
-        ax.plot([group - 0.45, group + 0.45], [level] * 2, color="black", linewidth=2)
 
 
 @style.styled
@@ -66,41 +63,40 @@ def curves(frame: pd.DataFrame, chance: float | None = None) -> Figure:
     """
     recorded = frame.columns[frame.notna().any()]
     names = [name for name in CURVES if name in recorded or name == "task_loss"]
-    tasks = sorted(frame.intermediate.unique())
-    size, grid = (4.2 * len(tasks) + 0.6, 0.7 + 1.5 * len(names)), (len(names), len(tasks))
-    figure, axes = style.new_axes(*size, *grid, squeeze=False, sharex="col", sharey="row")
+    tasks, drawn = sorted(frame.intermediate.unique()), style.looks(frame.arm)
+    size = max(style.WIDTH, 2.4 * len(tasks)), 1 + 1.25 * len(names)
+    grid = {"squeeze": False, "sharex": "col", "sharey": "row"}
+    caption = "Means over seeds (n), bands: 95 % t intervals. Dots: chance, or a cosine of 0."
+    figure, axes = style.new_axes(*size, len(names), len(tasks), caption=caption, **grid)
     for task, column in zip(tasks, axes.T, strict=True):
         own = frame[frame.intermediate == task]
         width = max(1, -(-int(own.step.max() + 1) // MOST_STEPS))
         own = own.assign(step=own.step // width * width)
         for ax, name in zip(column, names, strict=True):
-            for arm, values in own.dropna(subset=[name]).groupby("arm"):
-                steps = values.groupby(["step", "seed"])[name].mean().unstack()
-                shape = style.look(arm) | ({"marker": ""} if len(steps) >= 15 else {})
-                style.band(ax, steps.index, steps.to_numpy(), **shape)
-            if name == "discriminator_accuracy" and chance is not None:
-                ax.axhline(chance, color="black", linestyle=":")
+            for arm, shape in drawn.items():
+                steps = own[own.arm == arm].dropna(subset=[name])
+                steps = steps.groupby(["step", "seed"])[name].mean().unstack()
+                every = {"markevery": max(1, len(steps) // 8), "markersize": 4}
+                style.band(ax, steps.index, steps.to_numpy(), **shape | every)
+            level = {"discriminator_accuracy": chance, "gradient_cosine": 0}.get(name)
+            if level is not None:
+                ax.axhline(level, color="black", linestyle=":", linewidth=1)
         column[0].set_title(task)
         column[-1].set_xlabel("step")
     for ax, name in zip(axes[:, 0], names, strict=True):
         ax.set_ylabel(CURVES[name])
-    style.arm_legend(figure, frame.arm)
+    figure.align_ylabels(axes[:, 0])
+    style.arm_legend(figure, frame)
     return figure
 
 
 @style.styled
 def schedule(lambda_max: float) -> Figure:
-    """lambda over the share of training done, its largest value, and where it nearly has it.
-
-    Source: Ganin et al. 2016 (JMLR 17), section 5.2.2.
-    """
-    figure, ax = style.new_axes(5.0, 2.2)
+    """lambda by the share of training done (Ganin et al. 2016, JMLR 17, section 5.2.2)."""
+    caption = f"Half way: {100 * lambda_at(0.5, 1.0):.0f} % of lambda_max (dots)."
+    figure, ax = style.new_axes(5.0, 2.2, caption=caption)
     progress = np.linspace(0, 1, 101)
-    ax.plot(progress, [lambda_at(p, lambda_max) for p in progress], color=style.VERMILION)
+    ax.plot(progress, [lambda_at(p, lambda_max) for p in progress], color="black")
     ax.axhline(lambda_max, color="black", linestyle=":")
-    ax.axvline(0.5, color="#777777", linewidth=0.8)
-    share = 100 * lambda_at(0.5, 1.0)
-    ax.text(0.52, 0.4 * lambda_max, f"half way: {share:.0f} %\nof lambda_max")
-    ax.set(xlabel="share of training done", ylabel="lambda")
-    ax.set(xlim=(0, 1), ylim=(0, 1.12 * lambda_max))
+    ax.set(xlabel="share of training done", ylabel="lambda", xlim=(0, 1), ylim=(0, None))
     return figure
