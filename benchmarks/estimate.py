@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from transformers import AutoConfig
 
-from xgrl.arms import arm_spec
+from xgrl.arms import arm_spec, method_of
 from xgrl.execution.execute import check_study
 from xgrl.execution.grid import seeds_of, shared_models, trains_nothing
 from xgrl.prepare.folder import frozen_layers
@@ -180,7 +180,11 @@ def stages(study: Study) -> list[Stage]:
         ]
         tokens, operations = (sum(values) / len(parts) for values in zip(*each, strict=True))
         more = study.nuisance.unlabelled_batch_size / settings["batch_size"]
-        weight = sum((1 + more * bool(arm_spec(arm).text)) * seeds[arm] for arm in trained)
+        own = {
+            arm: study.nuisance.intermediate.steps_of(task, arm, method_of(arm)) for arm in trained
+        }
+        longer = {arm: seeds[arm] * own[arm] / settings["steps"] for arm in trained}
+        weight = sum((1 + more * bool(arm_spec(arm).text)) * longer[arm] for arm in trained)
         runs = sum(seeds[arm] for arm in trained)
         found.append(Stage(f"intermediate {task}", runs, tokens * weight, operations * weight))
     for name in s.targets:

@@ -107,7 +107,7 @@ def step_of(read, domains, progress=1.0, classes=2):
     model = SimpleNamespace(head_of=lambda task: head)
     inputs = {"attention_mask": torch.ones(read.shape[:2], dtype=torch.long)}
     return Step(
-        model, inputs, read, read, 0, torch.empty(0), domains, "", torch.tensor(0.0), progress
+        model, inputs, read, [read], 0, torch.empty(0), domains, "", torch.tensor(0.0), progress
     )
 
 
@@ -156,7 +156,8 @@ def test_cdans_gradient_at_fixed_predictions():  # none passes through them
 
     def loss(values):
         return cross_entropy(
-            arm.discriminator(torch.einsum("nh,nc->nhc", values, predictions).flatten(1)), domains
+            arm.discriminators[0](torch.einsum("nh,nc->nhc", values, predictions).flatten(1)),
+            domains,
         ).item()
 
     for place in [(0, 0), (5, 3)]:
@@ -177,7 +178,7 @@ def test_the_discriminator_descends_its_own_loss_at_full_weight():
         torch.manual_seed(3)
         arm = arm_class("dann")(ArmSettings(6, 2, lambda_max))
         arm(step_of(read, domains))[0].backward()
-        gradients.append(torch.cat([p.grad.flatten() for p in arm.discriminator.parameters()]))
+        gradients.append(torch.cat([p.grad.flatten() for p in arm.discriminators.parameters()]))
     assert torch.equal(*gradients)
 
 
@@ -206,7 +207,7 @@ def test_the_worst_perturbation_has_the_radius_and_is_worse_than_a_random_one():
     hidden = model.hidden(**inputs)
     pooled, mask = mean_pool(hidden, inputs["attention_mask"]), inputs["attention_mask"]
     loss = model.head.loss(model.head(pooled), labels, mask)
-    step = Step(model, inputs, hidden, hidden, len(labels), labels, torch.empty(0), "", loss, 1.0)
+    step = Step(model, inputs, hidden, [hidden], len(labels), labels, torch.empty(0), "", loss, 1.0)
     delta = model.arm.perturbation(step)
     x = inputs["inputs_embeds"].detach()
     real = mask.unsqueeze(-1)

@@ -236,14 +236,13 @@ def cell_defaults(notebook: str) -> dict:
     }
 
 
-UNSET = ("train_from", "keep_model", "further_retrieval_layers")  # recorded where they are used
-
-
 @pytest.mark.parametrize("notebook", params.JOBS)
 def test_parameters_cell_equals_model_and_smoke_study(notebook):
     found = cell_defaults(notebook)
     assert found == {k: field.default for k, field in params.JOBS[notebook].model_fields.items()}
-    found = {k: v for k, v in found.items() if k not in params.OPTIONS and (v or k not in UNSET)}
+    fields = params.JOBS[notebook].model_fields
+    unset = {k for k, field in fields.items() if field.exclude_if and field.default == found[k]}
+    found = {k: v for k, v in found.items() if k not in {*params.OPTIONS, *unset}}
     assert found == params.JOBS[notebook]().model_dump()
     study = params.load_study(merged("smoke"))
     keys = {

@@ -51,12 +51,16 @@ def test_the_interval_of_the_discriminator_is_exact_and_over_the_last_fifth():
 def test_gradients_of_two_losses():
     w = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
     unused = torch.nn.Parameter(torch.ones(2))
-    found = diagnostics.gradients((w**2).sum() / 2, -2 * w[0], [w, unused])
-    assert found == pytest.approx(
-        {"task_gradient_norm": 5, "arm_gradient_norm": 2, "gradient_cosine": -0.6}
-    )
-    assert diagnostics.gradients((w**2).sum(), unused.sum(), [w]) == {}
-    assert np.isnan(diagnostics.gradients((w**2).sum(), 0 * w.sum(), [w])["gradient_cosine"])
+    features = w * torch.tensor([1.0, 2.0])  # half its slope in the second
+    task, term = (features * torch.tensor([3.0, 2.0])).sum(), -2 * features[0]
+    found = diagnostics.gradients(task, term, [w, unused], features)
+    norms = {"task_gradient_norm": 5, "arm_gradient_norm": 2, "gradient_cosine": -0.6}
+    norms |= {"task_feature_gradient": 13**0.5, "arm_feature_gradient": 2}
+    assert found == pytest.approx(norms | {"gradient_ratio": 2 / 13**0.5})
+    task = (w**2).sum()
+    assert diagnostics.gradients(task, unused.sum(), [w], features) == {}
+    found = diagnostics.gradients(task, 0 * w.sum(), [w], features)
+    assert np.isnan(found["gradient_cosine"]) and np.isnan(found["gradient_ratio"])
 
 
 @pytest.mark.slow

@@ -158,7 +158,7 @@ def test_a_batch_in_parts_trains_as_the_whole_batch(arm):
 
 @pytest.mark.parametrize("tokens, layer", [(True, -1), (False, 1)])
 def test_a_discriminator_on_tokens_or_a_lower_layer_sees_the_whole_batch(tokens, layer):
-    settings = ArmSettings(16, 2, 0.1, tokens=tokens, layer=layer)
+    settings = ArmSettings(16, 2, 0.1, tokens=tokens, layers=(layer,))
     whole, parts = (
         tiny_run("dann", steps=3, base=encoder(0.0), settings=settings, micro_batch_size=size)
         for size in (0, 5)

@@ -27,14 +27,23 @@ from xgrl.models.task_model import Inputs, Step, Term
 class ArmSettings:
     """What an arm may need to know before it sees a batch; ids are of the study's vocabulary.
 
-    lambda_max is its strength: largest weight of its term for the encoder, or a radius.
+    lambda_max is its strength: largest weight of its term for the encoder, or a radius; with the
+    dose "ratio" that of its gradient's norm at the features as a share of the task's.
     """
 
     features: int  # size H of a feature vector
-    domains: int  # number of domains the unlabelled text is from
+    domains: int  # number of domains that a discriminator tells apart
     lambda_max: float
     tokens: bool = False  # a discriminator reads every token instead of a text's mean
-    layer: int = -1  # layer of the trained part that a discriminator reads; -1 is the last
+    layers: tuple[int, ...] = (-1,)  # of the trained part, one discriminator each; -1 is the last
+    english: int = 0  # the domain of English text
+    updates: int = 1  # steps of a discriminator for one of the encoder
+    warmup: float = 0.0  # share of the steps before the reversal begins
+    width: int = 256  # of a discriminator's hidden layers
+    depth: int = 1  # number of these
+    discriminators: int = 1  # on each layer, their losses' mean counts
+    renewal: int = 0  # a fresh discriminator every so many steps; 0 never
+    dose: str = "lambda"  # what lambda_max is: "lambda" or "ratio"
     classes: int = 0  # of the intermediate task, 0 where it has none
     mask_id: int | None = None  # of the mask token, None where the encoder has none
     special_ids: tuple[int, ...] = ()
@@ -58,9 +67,19 @@ class Arm(nn.Module, ABC):
         return ""
 
     @property
-    def layer(self) -> int:
-        """The layer of the trained part whose hidden states it reads; -1 is the last."""
-        return self.settings.layer if self.settings else -1
+    def layers(self) -> tuple[int, ...]:
+        """The layers of the trained part whose hidden states it reads; -1 is the last."""
+        return self.settings.layers if self.settings else (-1,)
+
+    def descend(self, loss: Tensor) -> None:
+        """One step of its own modules alone down a loss of theirs. It is the trainer's while it
+        trains; here the gradient is computed and nothing moves.
+        """
+        torch.autograd.grad(loss, list(self.parameters()), allow_unused=True)
+
+    def renew(self, step: int) -> list[nn.Parameter]:
+        """Start what is to be started afresh at a step; its weights, moments of which must go."""
+        return []
 
     def attach(self, model: PreTrainedModel, trained: nn.Module) -> nn.Module:
         """What is trained in place of `trained`, the upper layers of `model`; called once."""

@@ -36,8 +36,8 @@ class CDAN(DANN):
             raise ValueError(f"{given}: cdan conditions on class predictions, at least two classes")
         return settings.features * settings.classes
 
-    def features(self, step: Step) -> tuple[Tensor, Tensor]:
-        features, domains = super().features(step)
+    def features(self, step: Step, states: Tensor) -> Tensor:
+        features = super().features(step, states)
         with torch.no_grad():
             predictions = step.model.head_of(step.task)(features).softmax(-1)
-        return torch.einsum("nh,nc->nhc", features, predictions).flatten(1), domains
+        return torch.einsum("nh,nc->nhc", features, predictions).flatten(1)

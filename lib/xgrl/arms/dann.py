@@ -29,58 +29,118 @@ and 5; labels at random as a control after Hewitt and Liang 2019 (EMNLP).
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from xgrl.arms.base import Arm, ArmSettings, own_generator
-from xgrl.models.grl import Discriminator, gradient_reversal, lambda_at
+from xgrl.models.grl import Discriminator, gradient_reversal, lambda_at, norm_of, steered
 from xgrl.models.heads import mean_pool
 from xgrl.models.task_model import Step, Term
 
+MEMORY = 0.9  # of the running mean of the task's gradient norm
+Asked = tuple[Tensor, Tensor | None]  # answers (N,), what each class counts (K,), None: the same
+
 
 class DANN(Arm):
-    """Gradient reversal and a language discriminator."""
+    """Gradient reversal and a language discriminator, or several."""
 
     def __init__(self, settings: ArmSettings):
         super().__init__(settings)
-        self.discriminator = Discriminator(self.width(settings), settings.domains)
+        self.seed = torch.initial_seed()  # those of later discriminators are counted from it
+        count = len(settings.layers) * settings.discriminators
+        # of the first layer, then of the next
+        self.discriminators = nn.ModuleList(self.discriminator() for _ in range(count))
+        self.register_buffer("task_norms", torch.zeros(len(settings.layers)))
+
+    def discriminator(self) -> nn.Module:
+        """A new discriminator."""
+        s = self.settings
+        return Discriminator(self.width(s), s.domains, s.width, s.depth)
 
     def width(self, settings: ArmSettings) -> int:
         """Size of what the discriminator reads."""
         return settings.features
 
-    def opposed(self, features: Tensor, weight: float) -> Tensor:
-        """What the discriminator sees of the features, and so what the encoder feels of it."""
-        return gradient_reversal(features, weight)
+    def renew(self, step: int) -> list[nn.Parameter]:
+        every, count = self.settings.renewal, self.settings.discriminators
+        if not every or not step or step % every:
+            return []
+        turn = step // every
+        fresh = self.discriminators[(turn - 1) % count :: count]
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed((self.seed + turn) % 2**63)
+            for discriminator in fresh:
+                discriminator.load_state_dict(self.discriminator().state_dict())
+        return list(fresh.parameters())
 
-    def features(self, step: Step) -> tuple[Tensor, Tensor]:
-        """What the discriminator is to judge, (N, width), and the right answers (N,)."""
-        hidden, mask = step.read[step.count :], step.mask[step.count :]
-        domains = self.answers(step.domains)
-        if self.settings.tokens:
-            return hidden[mask == 1], domains.repeat_interleave(mask.sum(1))
-        return mean_pool(hidden, mask), domains
+    def rows(self, step: Step) -> slice:
+        """The texts that the discriminator judges."""
+        return slice(step.count, None)
 
-    def answers(self, domains: Tensor) -> Tensor:
-        """What the discriminator is to answer for each text, (U,)."""
-        return domains
+    def features(self, step: Step, states: Tensor) -> Tensor:
+        """What the discriminator reads, (N, width), of states (U, T, H) of the texts it judges."""
+        mask = step.mask[self.rows(step)]
+        return states[mask == 1] if self.settings.tokens else mean_pool(states, mask)
+
+    def asked(self, step: Step) -> Asked:
+        """What the discriminator is to answer for each text, (U,), drawn once a step."""
+        return step.domains, None
+
+    def opposed(self, step: Step, layer: int, states: Tensor, weight: float) -> Tensor:
+        """What the discriminator reads of a layer (its place among `layers`), and so what the
+        encoder feels of it.
+        """
+        if self.settings.dose == "lambda":
+            return gradient_reversal(self.features(step, states), weight)
+        return self.features(step, steered(states, weight, self.task_norm(step, layer)))
+
+    def task_norm(self, step: Step, layer: int) -> Tensor:
+        """Running mean of the norm of the task's gradient at a layer's hidden states."""
+        (slope,) = torch.autograd.grad(step.task_loss, step.read[layer], retain_graph=True)
+        norm, before = norm_of(slope).to(self.task_norms), self.task_norms[layer]
+        norm = torch.where(before > 0, MEMORY * before + (1 - MEMORY) * norm, norm)
+        self.task_norms[layer] = norm
+        return norm
+
+    def judge(self, read: list[Tensor], asked: Asked) -> Term:
+        """The discriminators' mean loss on the features of each layer, and curves: the loss, and
+        the accuracy on the last layer.
+        """
+        losses, right, (answers, weights) = [], [], asked
+        for layer, features in enumerate(read):
+            first = layer * self.settings.discriminators
+            for discriminator in self.discriminators[first : first + self.settings.discriminators]:
+                logits = discriminator(features)
+                losses.append(cross_entropy(logits, answers, weights))
+                right.append((logits.detach().argmax(-1) == answers).double())
+        loss = sum(losses) / len(losses)
+        last = torch.stack(right[-self.settings.discriminators :]).mean(0)
+        counts = torch.ones_like(last) if weights is None else weights[answers].double()
+        accuracy = 100 * ((last * counts).sum() / counts.sum()).item()
+        return loss, {"domain_loss": loss.item(), "discriminator_accuracy": accuracy}
 
     def forward(self, step: Step) -> Term:
-        weight = lambda_at(step.progress, self.settings.lambda_max)
-        features, domains = self.features(step)
-        logits = self.discriminator(self.opposed(features, weight))
-        loss = cross_entropy(logits, domains)
-        with torch.no_grad():
-            accuracy = 100 * (logits.argmax(-1) == domains).double().mean().item()
-        curves = {"domain_loss": loss.item(), "discriminator_accuracy": accuracy}
-        return loss, curves | {"lambda": weight}
+        settings, rows, first = self.settings, self.rows(step), {}
+        weight = lambda_at(step.progress, settings.lambda_max, settings.warmup)
+        answers, weights = self.asked(step)
+        if settings.tokens:
+            answers = answers.repeat_interleave(step.mask[rows].sum(1))
+        states, asked = [read[rows] for read in step.read], (answers, weights)
+        for _ in range(settings.updates - 1):
+            apart = [self.features(step, each.detach()) for each in states]
+            loss, curves = self.judge(apart, asked)
+            self.descend(loss)
+            first = first or curves  # of texts that it has not been trained on in this step
+        read = [self.opposed(step, layer, each, weight) for layer, each in enumerate(states)]
+        loss, curves = self.judge(read, asked)
+        return loss, (first or curves) | {"lambda": weight}
 
 
 class Control(DANN):
     """The same discriminator on detached features."""
 
-    def opposed(self, features: Tensor, weight: float) -> Tensor:
-        return features.detach()
+    def opposed(self, step: Step, layer: int, states: Tensor, weight: float) -> Tensor:
+        return self.features(step, states.detach())
 
     def forward(self, step: Step) -> Term:
         loss, curves = super().forward(step)
@@ -94,5 +154,6 @@ class Shuffled(DANN):
         super().__init__(settings)
         self.generator = own_generator()
 
-    def answers(self, domains: Tensor) -> Tensor:
-        return domains[torch.randperm(len(domains), generator=self.generator).to(domains.device)]
+    def asked(self, step: Step) -> Asked:
+        order = torch.randperm(len(step.domains), generator=self.generator)
+        return step.domains[order.to(step.domains.device)], None

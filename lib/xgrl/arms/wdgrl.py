@@ -25,12 +25,11 @@ import torch
 from torch import Tensor, nn
 
 from xgrl.arms.base import ArmSettings, own_generator
-from xgrl.arms.dann import DANN
-from xgrl.models.grl import lambda_at
+from xgrl.arms.dann import DANN, Asked
+from xgrl.models.grl import lambda_at, perceptron
 from xgrl.models.task_model import Step, Term
 
 PENALTY = 10.0
-HIDDEN = 256
 
 
 class WDGRL(DANN):
@@ -41,16 +40,12 @@ class WDGRL(DANN):
             given = f"domains={settings.domains}"
             raise ValueError(f"{given}: wdgrl separates English from the rest, that is two domains")
         super().__init__(settings)
-        layers = nn.Linear(settings.features, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1)
-        self.discriminator = nn.Sequential(*layers)
         self.generator = own_generator()
 
-    def distance(self, features: Tensor, domains: Tensor) -> Tensor:
-        """W, a number, of features (N, H) in two domains (N,)."""
-        values = self.discriminator(features).squeeze(-1)
-        return values[domains == 0].mean() - values[domains == 1].mean()
+    def discriminator(self) -> nn.Module:
+        return perceptron(self.settings.features, 1, self.settings.width, self.settings.depth)
 
-    def penalty(self, features: Tensor, domains: Tensor) -> Tensor:
+    def penalty(self, critic: nn.Module, features: Tensor, domains: Tensor) -> Tensor:
         """How far the critic's slope is from 1 between English and foreign features, squared."""
         english, foreign = features[domains == 0], features[domains == 1]
         count = max(len(english), len(foreign))
@@ -58,15 +53,22 @@ class WDGRL(DANN):
         english, foreign = english[index % len(english)], foreign[index % len(foreign)]
         share = torch.rand(count, 1, generator=self.generator).to(features)
         between = (english + share * (foreign - english)).requires_grad_()
-        value = self.discriminator(between).sum()
-        slope = torch.autograd.grad(value, between, create_graph=True)[0]
+        slope = torch.autograd.grad(critic(between).sum(), between, create_graph=True)[0]
         return ((slope.norm(dim=-1) - 1) ** 2).mean()
 
+    def judge(self, read: list[Tensor], asked: Asked) -> Term:
+        losses, distances, (domains, _) = [], [], asked
+        for number, critic in enumerate(self.discriminators):
+            features = read[number // self.settings.discriminators]
+            values = critic(features).squeeze(-1)
+            distances.append(values[domains == 0].mean() - values[domains == 1].mean())
+            losses.append(
+                PENALTY * self.penalty(critic, features.detach(), domains) - distances[-1]
+            )
+        return sum(losses) / len(losses), {"domain_loss": -(sum(distances) / len(losses)).item()}
+
     def forward(self, step: Step) -> Term:
-        weight = lambda_at(step.progress, self.settings.lambda_max)
-        features, domains = self.features(step)
-        if len(domains.unique()) < 2:  # one domain only: no distance to speak of
-            return 0.0, {"lambda": weight}
-        distance = self.distance(self.opposed(features, weight), domains)
-        loss = PENALTY * self.penalty(features.detach(), domains) - distance
-        return loss, {"domain_loss": -distance.item(), "lambda": weight}
+        if len(step.domains.unique()) < 2:  # one domain only: no distance to speak of
+            settings = self.settings
+            return 0.0, {"lambda": lambda_at(step.progress, settings.lambda_max, settings.warmup)}
+        return super().forward(step)

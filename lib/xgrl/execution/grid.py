@@ -68,16 +68,16 @@ def trains_nothing(target: Task) -> bool:
 def check_arms(study: Study) -> None:
     """ValueError, with arm and reason, where an arm serves nothing, or not what it must."""
     s = study.scientific
-    by_arm = {f"nuisance.{key}": getattr(study.nuisance, key) for key in BY_ARM}
-    by_arm |= {"scientific.seeds": s.seeds} if isinstance(s.seeds, dict) else {}
-    for key, values in by_arm.items():
+    given = {f"nuisance.{key}": values for key, values in study.nuisance.by_arm().items()}
+    given["scientific.seeds"] = s.seeds
+    for key, values in ((key, by) for key, by in given.items() if isinstance(by, dict)):
         if "default" not in values:
             raise ValueError(f"{key}: no 'default'")
         for arm in values:
             if arm != "default" and not is_arm(arm):
                 nearest = nearest_names(arm, ["default", *ARMS])
                 raise ValueError(f"{key}: unknown arm {arm!r}; {nearest}")
-    if wrong := list(_wrong_seeds(study)):
+    if wrong := [*_wrong_seeds(study), *_wrong_steps(study)]:
         raise ValueError("; ".join(wrong))
     for arm in dict.fromkeys([*s.arms, *s.probe_arms]):
         for reason in _unusable(study, arm):
@@ -112,11 +112,26 @@ def _wrong_seeds(study: Study) -> Iterator[str]:
             yield f"scientific.seeds: {takes}, which has no seeds {sorted(lacking)}"
 
 
+def _wrong_steps(study: Study) -> Iterator[str]:
+    """What is wrong with the names of steps that an arm has of its own."""
+    tasks = [*study.scientific.intermediate, "default"]
+    for key in study.nuisance.intermediate.steps:
+        arm, slash, task = key.rpartition("/")
+        where = f"nuisance.intermediate.steps.{key}"
+        if slash and not is_arm(arm):
+            yield f"{where}: unknown arm {arm!r}; {nearest_names(arm, ARMS)}"
+        if slash and task not in tasks:
+            reason = "is not an intermediate task of this study"
+            yield f"{where}: {task!r} {reason}; {nearest_names(task, tasks)}"
+
+
 def _unusable(study: Study, arm: str) -> Iterator[str]:
     """Why a study cannot have an arm."""
     s, spec, method = study.scientific, arm_spec(arm), method_of(arm)
-    if arm != method and not any(arm in getattr(study.nuisance, key) for key in BY_ARM):
-        keys = ", ".join(BY_ARM)
+    own = [values for values in study.nuisance.by_arm().values() if isinstance(values, dict)]
+    own.append({key.rpartition("/")[0]: key for key in study.nuisance.intermediate.steps})
+    if arm != method and not any(arm in values for values in own):
+        keys = ", ".join([*BY_ARM, "intermediate.steps"])
         yield f"the same as {method!r}, because none of nuisance.{keys} has a value for {arm!r}"
     if spec.checkpoint and spec.checkpoint not in s.arms:
         yield f"takes the checkpoints of {spec.checkpoint!r}, which is not among the arms"

@@ -27,7 +27,7 @@ class Step:
     """One step as an arm sees it: B sequences of T tokens, the first `count` labelled, U others.
 
     inputs: what the encoder was called with, ``input_ids`` (B, T) or ``inputs_embeds`` (B, T, H),
-    and ``attention_mask``; hidden: last hidden states (B, T, H); read: those of the layer that the
+    and ``attention_mask``; hidden: last hidden states (B, T, H); read: those of each layer that the
     arm reads; labels: of the labelled ones, as the head's format wants them (`xgrl.models.heads`);
     domains: (U,) of the others, language, or whatever the arm's text is labelled with; task: its
     name in a mixture, else ""; task_loss: of the labelled ones; progress: in [0, 1], of training.
@@ -36,7 +36,7 @@ class Step:
     model: "TaskModel"
     inputs: Inputs
     hidden: Tensor
-    read: Tensor
+    read: list[Tensor]
     count: int
     labels: Tensor
     domains: Tensor
@@ -116,10 +116,10 @@ class TaskModel(nn.Module):
         count = len(inputs["attention_mask"]) - len(domains)
         inputs = self.arm.alter(inputs, count, self.encoder)
         mask = inputs["attention_mask"]
-        layers = [-1, self.arm.layer] if self.arm.layer >= 0 else [-1]
-        hidden, *lower = self.states(layers, **inputs)
+        layers = [-1, *(layer for layer in self.arm.layers if layer >= 0)]
+        states = dict(zip(layers, self.states(layers, **inputs), strict=True))
+        hidden, read = states[-1], [states[layer] for layer in self.arm.layers]
         loss = self.task_loss(hidden[:count], mask[:count], labels, task)
-        read = lower[0] if lower else hidden
         step = Step(self, inputs, hidden, read, count, labels, domains, task, loss, progress)
         term, curves = self.arm(step)
         norm = mean_pool(hidden[:count].detach(), mask[:count]).norm(dim=-1).mean().item()

@@ -51,7 +51,8 @@ def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "seed" in given:
         yield f"{BLOCK}{given['intermediate']}:{given['seed']}", processor(record)
     for key in (key for key in given if key not in NO_RESULT):
-        task = given.get("target") or given.get("intermediate")
-        of = task if key in BY_TASK else given.get("arm") if key in BY_ARM else "all runs"
+        of = given.get("target") or given.get("intermediate") if key in BY_TASK else "all runs"
+        if phase == "intermediate" and key in (*BY_ARM, "steps"):
+            of = given["arm"] if key in BY_ARM else f"{of}, {given['arm']}"
         if phase == "prepare" or key not in CELL:
             yield f"{key} of {phase}, {of}", json.dumps(given[key], sort_keys=True)

@@ -33,12 +33,14 @@ T = TypeVar("T", bound=BaseModel)
 NAME, NAME_OR_NONE = r"^[A-Za-z0-9][A-Za-z0-9_-]*$", r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$"
 ARM = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 TASK = r"^((intermediate|target)/)?[A-Za-z0-9][A-Za-z0-9_-]*$"
+STEPS = r"^([A-Za-z0-9][A-Za-z0-9_.-]*/)?[A-Za-z0-9][A-Za-z0-9_-]*$"
 FOLDER = r"^[^{}\x00-\x1f\x7f]+$"  # braces are wildcards to Snakemake
 PATTERNS = {  # in words
     NAME: "allowed: letters, digits, _ and -, the first a letter or digit",
     NAME_OR_NONE: "allowed: letters, digits, _ and -, the first a letter or digit; or nothing",
     ARM: "allowed: letters, digits, _, . and -, the first a letter or digit",
     TASK: "allowed: a task's name, or role/name",
+    STEPS: "allowed: a task's name or 'default', or arm/name",
     FOLDER: "allowed: a path without braces and control characters",
 }
 Name = Annotated[str, StringConstraints(pattern=NAME)]
@@ -67,6 +69,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Seeds = _by(Arm, Annotated[list[Seed], Field(min_length=1)])
 Folder = Annotated[str, StringConstraints(pattern=FOLDER)]
 Rate = Annotated[float, Field(gt=0, le=1)]
+Rates = _by(Arm, Rate)
 Source = Literal["packages", "hub", "files", "own", "fixture"]
 # a value for all tasks, or by task: 'default', a name, or role/name where both roles have it
 ByTask = Annotated[str, StringConstraints(pattern=TASK)]
@@ -76,10 +79,14 @@ Languages = _by(ByTask, Names)
 TrainFrom = Annotated[dict[Name, Name], Field(exclude_if=lambda value: not value)]
 Rows, TestRows = _by(ByTask, Count), _by(ByTask, Items)
 Layer = Annotated[int, Field(ge=-1)]
+_LAYER, _ALL = Annotated[Layer, Tag(ONE)], Annotated[Literal["all"], Tag(EACH)]
+LayerOrAll = Annotated[_LAYER | _ALL, Discriminator(lambda x: EACH if isinstance(x, str) else ONE)]
 Layers = Annotated[list[Layer], Field(exclude_if=lambda value: not value)]
 Weight = Annotated[float, Field(ge=0, le=100)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Warmup = Annotated[float, Field(ge=0, lt=1)]  # something has to come after it
+Dose = Literal["lambda", "ratio"]
 Length = Annotated[int, Field(ge=8, le=8192)]  # tokens
 Workers = Annotated[int, Field(ge=1, le=64)]
 Draws = Annotated[int, Field(ge=0, le=100_000)]
@@ -91,8 +98,16 @@ Minutes = Annotated[float, Field(ge=0, exclude_if=lambda given: given == MINUTES
 Reports = Annotated[list[Literal[REPORTS]], Field(exclude_if=lambda given: not given)]
 NameOrNone = Annotated[str, StringConstraints(pattern=NAME_OR_NONE)]
 
+# what makes a discriminator keep up; in a run's parameters only where it is not the default
+ADVERSARY = (
+    "discriminator_updates", "discriminator_warmup", "discriminator_width", "discriminator_depth",
+    "discriminators", "discriminator_renewal", "dose",
+)  # fmt: skip
+RATES = ("learning_rate", "head_learning_rate", "discriminator_learning_rate")
 # settings that an arm may have of its own
-BY_ARM = ("lambda_max", "domains", "discriminator_features", "discriminator_layer")
+BY_ARM = (
+    "lambda_max", "domains", "discriminator_features", "discriminator_layer", *ADVERSARY, *RATES,
+)  # fmt: skip
 
 
 class Closed(BaseModel):
@@ -122,6 +137,20 @@ class Optimisation(Closed):
             by_task = getattr(self, key)
             own[key] = by_task.get(task, by_task.get("default"))
         return self.model_dump() | own
+
+
+class IntermediateOptimisation(Optimisation):
+    """The same of the intermediate stage, where an arm may have rates and steps of its own."""
+
+    # also by arm/task and arm/default
+    steps: dict[Annotated[str, StringConstraints(pattern=STEPS)], Count]
+    learning_rate: Rates
+    head_learning_rate: Rates
+
+    def steps_of(self, task: str, arm: str, method: str) -> int:
+        """An arm's steps on a task: its own, else those of its method, else those of all arms."""
+        own = (f"{name}/{of}" for name in (arm, method) for of in (task, "default"))
+        return _of(self.steps, *own, task)
 
 
 class Scientific(Closed):
@@ -154,18 +183,32 @@ class Scientific(Closed):
 class Nuisance(Closed):
     """Tuned on English development data, with the same budget in every arm."""
 
-    intermediate: Optimisation
+    intermediate: IntermediateOptimisation
     target: Optimisation
     unlabelled_batch_size: Count
-    discriminator_learning_rate: Rate  # of whatever an arm trains beside encoder and head
+    discriminator_learning_rate: Rates  # of whatever an arm trains beside encoder and head
     lambda_max: dict[Arm, Weight]  # an arm's strength, by arm; 'default' for the others
     domains: dict[Arm, Domains]  # what a discriminator tells apart, by arm
     discriminator_features: dict[Arm, Features]  # what it sees of a text, by arm
-    discriminator_layer: dict[Arm, Layer]  # layer that it reads, by arm; -1 = last
+    discriminator_layer: dict[Arm, LayerOrAll]  # layer that it reads, by arm; -1 = last
+    discriminator_updates: dict[Arm, Count] = {"default": 1}  # its steps for one of the encoder
+    discriminator_warmup: dict[Arm, Warmup] = {"default": 0.0}  # share of steps before reversal
+    discriminator_width: dict[Arm, Count] = {"default": 256}  # of its hidden layers
+    discriminator_depth: dict[Arm, Parts] = {"default": 1}  # number of its hidden layers
+    discriminators: dict[Arm, Count] = {"default": 1}  # side by side on the same features
+    discriminator_renewal: dict[Arm, Parts] = {"default": 0}  # steps between fresh ones; 0 = none
+    dose: dict[Arm, Dose] = {"default": "lambda"}  # what lambda_max is
+
+    def by_arm(self) -> dict[str, Any]:
+        """What may be given by arm, by its name in a job."""
+        owner = {
+            key: self if key in type(self).model_fields else self.intermediate for key in BY_ARM
+        }
+        return {key: getattr(of, key) for key, of in owner.items()}
 
     def of_arm(self, arm: str, method: str) -> dict[str, Any]:
         """An arm's values: its own, else those of its method (it is a variant), else default."""
-        return {key: _of(getattr(self, key), arm, method) for key in BY_ARM}
+        return {key: _of(value, arm, method) for key, value in self.by_arm().items()}
 
 
 class Fixed(Closed):
@@ -229,6 +272,11 @@ class Tuning(Closed):
             yield f"tuning.arms: trials of {found}; {reason}"
 
 
+def _unless(value: Any) -> Any:
+    """A field with a default that is in a run's parameters only where it is not the default."""
+    return Field(default=value, exclude_if=lambda given: given == value)
+
+
 class Job(Closed):
     """What every notebook's parameters cell holds."""
 
@@ -289,8 +337,24 @@ class IntermediateJob(TrainingJob):
     lambda_max: Weight = 0.05
     domains: Domains = "languages"
     discriminator_features: Features = "pooled"
-    discriminator_layer: Layer = -1
+    discriminator_layer: LayerOrAll = -1
+    discriminator_updates: Count = _unless(1)
+    discriminator_warmup: Warmup = _unless(0.0)
+    discriminator_width: Count = _unless(256)
+    discriminator_depth: Parts = _unless(1)
+    discriminators: Count = _unless(1)
+    discriminator_renewal: Parts = _unless(0)
+    dose: Dose = _unless("lambda")
     mixture_cap: Count = 131_072
+
+    @model_validator(mode="after")
+    def _ratio_is_measurable(self) -> "IntermediateJob":
+        if self.dose == "ratio" and self.micro_batch_size and self.discriminator_layer != -1:
+            given = f"micro_batch_size={self.micro_batch_size} with dose='ratio'"
+            reason = "the task's gradient is measured at the last layer only"
+            layer = f"discriminator_layer={self.discriminator_layer!r}"
+            raise ValueError(f"{given}: {reason}, not at {layer}; allowed: -1, or 0 sequences")
+        return self
 
 
 class TargetJob(TrainingJob):
@@ -409,8 +473,9 @@ class Study(Closed):
         values |= dict(f) | {"workers": f.prepare_workers, "arms": [], "design": {}}
         values |= wildcards  # the arms of 01: `xgrl.execution.grid.arms_with_texts`
         if notebook == "02_intermediate":
-            values |= n.intermediate.flat(values["intermediate"])
-            values |= n.of_arm(values["arm"], method)
+            cell = values["intermediate"], values["arm"], method
+            values |= n.intermediate.flat(cell[0]) | n.of_arm(*cell[1:])
+            values["steps"] = n.intermediate.steps_of(*cell)
         if notebook == "03_target":
             values |= n.target.flat(values["target"])
             probed = values["arm"] in s.probe_arms and values["seed"] in s.probe_seeds

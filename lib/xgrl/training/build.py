@@ -20,7 +20,7 @@ from xgrl.arms.base import ArmSettings, Standard
 from xgrl.models.task_model import TaskModel
 from xgrl.prepare.corpus import Corpus
 from xgrl.prepare.folder import Prepared
-from xgrl.runs import records
+from xgrl.runs import params, records
 from xgrl.tasks import find_task
 from xgrl.training.batches import ArmTexts, JointBatches, arm_labels
 from xgrl.training.trainer import generators, initialised, new_head
@@ -73,6 +73,20 @@ def domain_of_languages(job: Job, prepared: Prepared) -> np.ndarray:
     return np.array([int(language != "en") for language in languages])
 
 
+def domain_count(job: Job, prepared: Prepared) -> int:
+    """How many domains the arm's discriminator tells apart."""
+    return len(set(domain_of_languages(job, prepared)))
+
+
+def layers_read(job: Job, prepared: Prepared, encoder: PreTrainedModel) -> tuple[int, ...]:
+    """The layers of the trained part that discriminators read, "all" of them or one."""
+    name, layer = "discriminator_layer", job["discriminator_layer"]
+    if layer != "all":
+        return (prepared.trained_layer(encoder, layer, name),)
+    frozen, layers = prepared.frozen_layers(encoder), encoder.config.num_hidden_layers
+    return (*range(1, layers - frozen), -1)
+
+
 def intermediate_batches(
     job: Job, prepared: Prepared, encoder: PreTrainedModel, streams: Streams
 ) -> JointBatches:
@@ -97,11 +111,18 @@ def intermediate_model(
     # tasks with one label set share a head
     shared = {task: find_task(task, "intermediate").head or task for task in tasks}
     heads = {shared[task]: prepared.head(task, "intermediate") for task in tasks}
+    fields = params.JOBS["02_intermediate"].model_fields
+    adversary = {
+        key.removeprefix("discriminator_"): job.get(key, fields[key].default)
+        for key in params.ADVERSARY
+    }
+    domain_of = domain_of_languages(job, prepared)
     settings = ArmSettings(
-        features=size, domains=len(set(domain_of_languages(job, prepared))),
-        lambda_max=job["lambda_max"], tokens=job["discriminator_features"] == "tokens",
-        layer=prepared.trained_layer(encoder, job["discriminator_layer"], "discriminator_layer"),
-        classes=heads[shared[tasks[0]]][1], **prepared.special_ids,
+        features=size, domains=domain_count(job, prepared), lambda_max=job["lambda_max"],
+        tokens=job["discriminator_features"] == "tokens",
+        layers=layers_read(job, prepared, encoder),
+        english=int(domain_of[prepared.unlabelled_languages.index("en")]),
+        classes=heads[shared[tasks[0]]][1], **prepared.special_ids, **adversary,
     )  # fmt: skip
     head = new_head(size, heads, streams["head"])
     arm = initialised(arm_class(job["arm"]), settings, generator=streams["arm"])

@@ -1,9 +1,9 @@
 """Checkpoints inside a run: killed at any step it goes on, on a CPU with the bits of a run that
 nobody disturbed.
 
-A checkpoint holds all that the next step depends on: the weights that are trained, the states of
-optimiser and schedule, the random states (torch's, Python's, numpy's and those of an arm's own
-generators) and the curves so far. Batches are decided before the first step
+A checkpoint holds all that the next step depends on: the weights that are trained, an arm's running
+means, the states of optimiser and schedule, the random states (torch's, Python's, numpy's and those
+of an arm's own generators) and the curves so far. Batches are decided before the first step
 (`xgrl.training.batches`): a step's number is its place in them. Each stage of a run has its own.
 
     <run>/.checkpoints/<stage>-<step>.safetensors     all of this, and what it belongs to
@@ -146,6 +146,8 @@ class Checkpoints(TrainerCallback):
             for name, weight in model.named_parameters():
                 if weight.requires_grad:
                     weight.copy_(self.tensors[f"model/{name}"])
+            for name, buffer in model.arm.named_buffers():
+                buffer.copy_(self.tensors[f"arm/{name}"])
         saved, moments = optimizer.state_dict(), {}
         for name, tensor in self.tensors.items():
             kind, *key = name.split("/")
@@ -180,6 +182,7 @@ class Checkpoints(TrainerCallback):
         started = time.monotonic()
         weights = {n: w.detach() for n, w in model.named_parameters() if w.requires_grad}
         tensors = {f"model/{name}": weight for name, weight in weights.items()}
+        tensors |= {f"arm/{name}": buffer for name, buffer in model.arm.named_buffers()}
         for number, moments in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{number}/{name}": value for name, value in moments.items()}
         states = {name: generator.get_state() for name, generator in _generators(model).items()}

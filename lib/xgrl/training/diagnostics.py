@@ -6,7 +6,8 @@ did the run cost?
   with the language still in them.
 * Gradients: the norm of the task's and of the arm's gradient in the encoder's trained weights, and
   their cosine: 0 where they have nothing to do with each other, negative where one undoes the
-  other.
+  other. The same norms at the features, the hidden states that the arm reads, and their ratio: the
+  dose, which is comparable between tasks and learning rates.
 * Effective rank of the features, exp of the entropy of the normalised singular values (Roy and
   Vetterli 2007, EUSIPCO), and their norm: both fall where features collapse.
 * Floating-point operations, counted by torch's own formulas while one step is taken.
@@ -27,26 +28,36 @@ from xgrl.models.task_model import TaskModel
 from xgrl.stats import exact_binomial
 from xgrl.training.batches import JointBatches
 
-GRADIENTS = ("task_gradient_norm", "arm_gradient_norm", "gradient_cosine")  # curves
+GRADIENTS = (  # curves
+    "task_gradient_norm", "arm_gradient_norm", "gradient_cosine", "task_feature_gradient",
+    "arm_feature_gradient", "gradient_ratio",
+)  # fmt: skip
 
 
-def gradients(task_loss: Tensor, term: Tensor, weights: Sequence[nn.Parameter]) -> dict[str, float]:
-    """Norms of the gradients that both losses send into some weights, and their cosine.
+def gradients(
+    task_loss: Tensor, term: Tensor, weights: Sequence[nn.Parameter], features: Tensor
+) -> dict[str, float]:
+    """Norms of the gradients that both losses send into some weights, and their cosine; norms at
+    the features, and the arm's as a share of the task's.
 
     task_loss: a number with its graph, which is kept; term: the arm's, as it is added to the loss:
-    reversed and weighted; weights: of the encoder. Returns task_gradient_norm, arm_gradient_norm,
-    and gradient_cosine, NaN where a norm is 0; nothing where the term does not reach the weights.
+    reversed and weighted; weights: of the encoder; features: what it makes of the batch, any shape.
+    Returns `GRADIENTS`, the cosine and the ratio NaN where a norm that they divide by is 0; nothing
+    where the term does not reach the weights.
     """
-    felt = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
+    places = [*weights, features]
+    felt = torch.autograd.grad(term, places, retain_graph=True, allow_unused=True)
     if all(gradient is None for gradient in felt):
         return {}
-    felt = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, felt, strict=True)]
+    felt = [torch.zeros_like(w) if g is None else g for w, g in zip(places, felt, strict=True)]
     settings = {"retain_graph": True, "allow_unused": True, "materialize_grads": True}
-    own = torch.autograd.grad(task_loss, weights, **settings)
-    a, b = (torch.cat([g.flatten() for g in grads]) for grads in (own, felt))
+    own = torch.autograd.grad(task_loss, places, **settings)
+    a, b = (torch.cat([g.flatten() for g in grads[:-1]]) for grads in (own, felt))
     norms = a.norm().item(), b.norm().item()
     cosine = (a @ b).item() / (norms[0] * norms[1]) if all(norms) else float("nan")
-    return dict(zip(GRADIENTS, (*norms, cosine), strict=True))
+    at = own[-1].float().norm().item(), felt[-1].float().norm().item()
+    ratio = at[1] / at[0] if at[0] else float("nan")
+    return dict(zip(GRADIENTS, (*norms, cosine, *at, ratio), strict=True))
 
 
 def rounding(features: np.ndarray) -> float:

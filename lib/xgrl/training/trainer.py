@@ -36,12 +36,12 @@ from xgrl.models.task_model import TaskModel, mixed_precision
 from xgrl.runs import params, records
 from xgrl.training.batches import JointBatches
 from xgrl.training.checkpoints import Checkpoints, ToBeContinued, belonging
-from xgrl.training.diagnostics import gradients
+from xgrl.training.diagnostics import GRADIENTS, gradients
 
 STREAMS = ("head", "order", "dropout", "unlabelled", "arm")
 CURVES = (
     "step", "task_loss", "arm_loss", "domain_loss", "discriminator_accuracy", "lambda",
-    "feature_norm", "task_gradient_norm", "arm_gradient_norm", "gradient_cosine",
+    "feature_norm", *GRADIENTS,
 )  # fmt: skip
 MEASURED = 8  # steps of a run at which the gradients of both losses are compared
 SHOWN = 500  # times that a run's curves are shown while it runs, where a study wants that
@@ -110,17 +110,31 @@ class JointTrainer(Trainer):
         groups = [{"params": self.weights[name], "lr": lr} for name, lr in rates.items()]
         decay = self.args.weight_decay
         self.optimizer = torch.optim.AdamW(groups, weight_decay=decay, eps=1e-8, fused=True)
+        self.adamw, self.model.arm.descend = self.optimizer, self.descend
         return self.optimizer
+
+    def descend(self, loss: Tensor) -> None:
+        """A step of the arm's modules alone, with their own moments and the rate of this step. It
+        comes between forward and backward pass, where no other weight has a gradient.
+        """
+        loss.backward()
+        self.clipped(self.weights["arm"])
+        self.adamw.step()
+        for weight in self.weights["arm"]:
+            weight.grad = None
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_
     ) -> Tensor:
-        step = self.state.global_step
-        with mixed_precision(self.args.device):
+        step, seen = self.state.global_step, []
+        for weight in self.model.arm.renew(step):
+            self.adamw.state.pop(weight, None)
+        watching = self.model.arm.register_forward_pre_hook(lambda _, given: seen.extend(given))
+        with mixed_precision(self.args.device), watching:
             task_loss, term, curves = model(progress=step / self.state.max_steps, **inputs)
         loss = task_loss + term
         if isinstance(term, Tensor) and step in self.measured:
-            curves |= gradients(task_loss, term, self.weights["encoder"])
+            curves |= gradients(task_loss, term, self.weights["encoder"], seen[0].read[-1])
         self.curves.append({"step": step} | curves)
         if not torch.isfinite(loss):
             raise Diverged(f"the loss is {loss.item()} at step {step}")
@@ -129,12 +143,16 @@ class JointTrainer(Trainer):
     def training_step(self, *args, **kwargs) -> Tensor:
         loss = super().training_step(*args, **kwargs)
         for weights in (self.weights["encoder"] + self.weights["head"], self.weights["arm"]):
-            norm = nn.utils.clip_grad_norm_(weights, self.clip)
-            # before the optimiser's step, so that the weights stay numbers
-            if not torch.isfinite(norm):
-                step = self.state.global_step
-                raise Diverged(f"the gradient's norm is {norm.item()} at step {step}")
+            self.clipped(weights)
         return loss
+
+    def clipped(self, weights: list[nn.Parameter]) -> None:
+        """Clip the gradient of some weights, together."""
+        norm = nn.utils.clip_grad_norm_(weights, self.clip)
+        # before the optimiser's step, so that the weights stay numbers
+        if not torch.isfinite(norm):
+            step = self.state.global_step
+            raise Diverged(f"the gradient's norm is {norm.item()} at step {step}")
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Show also what the last step's curves say, all rates, steps a second, time left."""
@@ -208,6 +226,7 @@ def fit(
         except Diverged as error:
             diverged = str(error)
     model.eval()
+    vars(model.arm).pop("descend", None)
     if kept and kept.asked and not diverged:
         after = f"{kept.asked} came, training ended after step {len(trainer.curves)} of {len(data)}"
         raise ToBeContinued(f"to be continued: {after}; run it again to go on from there")
