@@ -13,9 +13,9 @@ from typing import Any
 
 from xgrl.arms import ARMS, arm_spec
 from xgrl.execution.execute import BY_TASK, Refused, check_study
+from xgrl.execution.grid import trains_nothing
 from xgrl.runs.params import (
     BY_ARM,
-    Optimisation,
     Study,
     Tuning,
     load_study,
@@ -56,7 +56,7 @@ def by_arm(study: Study, values: Mapping[str, Settings]) -> dict[str, Any]:
     nuisance: dict[str, Any] = {"intermediate": {}}
     for arm, settings in values.items():
         for key, value in settings.items():
-            inner = key in Optimisation.model_fields
+            inner = key in type(study.nuisance.intermediate).model_fields
             home = nuisance["intermediate"] if inner else nuisance
             given = getattr(study.nuisance.intermediate if inner else study.nuisance, key)
             default = given.get("default") if isinstance(given, dict) else given
@@ -89,6 +89,13 @@ def _wrong(study: Study, tuning: Tuning) -> Iterator[str]:
         tested = set(wanted or TABLES["target"][target].languages)
         if shared := [name for name in tuning.languages if name in tested]:
             yield f"tuning.languages: {shared} are test languages of {target} in this study"
+    names = [name for name in tuning.targets if name in TABLES["target"]]
+    if names and all(trains_nothing(TABLES["target"][name]) for name in names):
+        yield f"tuning.targets: {names} train nothing; English development is that of a target"
+    if any("/" in key for key in study.nuisance.intermediate.steps) and any(
+        "steps" in grid for grid in tuning.arms.values()
+    ):
+        yield "tuning.arms: steps are tuned, so nuisance.intermediate.steps can have none by arm"
     if "en" in tuning.languages:
         yield "tuning.languages: 'en' is no development language; it is tested anyway"
 
