@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 import time
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -17,11 +19,13 @@ import yaml
 from xgrl.execution.execute import Refused
 from xgrl.execution.grid import parameters_of_runs
 from xgrl.report import cli, packs, reference, tuning
-from xgrl.runs import records
+from xgrl.runs import records, study_files
+from xgrl.runs.code import KINDS
 from xgrl.runs.params import load_study
 from xgrl.runs.study_files import find_study
 
 ROOT = Path(__file__).resolve().parents[2]
+PARSED = cache(study_files.parse)
 STUDY = """# a comment of the user's
 study: mine
 scientific:
@@ -62,6 +66,10 @@ def home(tmp_path, monkeypatch) -> Path:
     (tmp_path / "params/base.yaml").write_text(base)
     (tmp_path / "params/mine.yaml").write_text(STUDY)
     monkeypatch.chdir(tmp_path)
+    # the same for all, and slow to find out each time
+    monkeypatch.setattr(study_files, "parse", lambda *given: deepcopy(PARSED(*given)))
+    monkeypatch.setattr(records, "code_of", lambda phase: dict.fromkeys(KINDS, phase))
+    monkeypatch.setattr(records, "_versions", lambda: {"torch": "2"})
     return tmp_path
 
 
@@ -155,7 +163,7 @@ def test_what_was_selected_is_in_the_study_file_and_its_comments_stay(home):
     assert s.seeds == {"default": [0, 1], "dann-dev": [1]}
     for arm in ("standard", "control", "dann", "dann-dev"):
         job = study.job(
-            "02_intermediate", arm.removesuffix("-dev"), intermediate="sarcasm", arm=arm
+            "02_intermediate", arm.removesuffix("-dev"), intermediate="sarcasm", arm=arm, seed=0
         )
         assert (job["steps"], job["learning_rate"]) == (80, 1e-3), arm  # standard's choice
     strength = study.nuisance.lambda_max

@@ -53,11 +53,11 @@ def by_arm(study: Study, values: Mapping[str, Settings]) -> dict[str, Any]:
 
     values: settings by arm; of "default", of all arms that have none (else the study's).
     """
-    nuisance: dict[str, Any] = {"intermediate": {}}
+    nuisance: dict[str, Any] = {}
     for arm, settings in values.items():
         for key, value in settings.items():
             inner = key in type(study.nuisance.intermediate).model_fields
-            home = nuisance["intermediate"] if inner else nuisance
+            home = nuisance.setdefault("intermediate", {}) if inner else nuisance
             given = getattr(study.nuisance.intermediate if inner else study.nuisance, key)
             default = given.get("default") if isinstance(given, dict) else given
             name = f"{arm}/default" if key == "steps" and arm != "default" else arm

@@ -20,6 +20,7 @@ from xgrl.execution.execute import check_study
 from xgrl.execution.grid import parameters_of_runs, runs_of_part
 from xgrl.execution.trials import SUFFIX, by_arm, study_of_trials, trials_of
 from xgrl.report import packs, selection
+from xgrl.report.completeness import first_three
 from xgrl.report.load_study import other_parameters
 from xgrl.runs import records
 from xgrl.runs.differences import differences
@@ -71,16 +72,19 @@ class Tuning:
         return {part: runs for part, runs in parts if (arm[part] in first) == (stage == 1)}
 
     def unfinished(self, stage: int) -> list[str]:
-        """The parts of a stage of which a run is missing or has other parameters than asked."""
+        """The parts of a stage of which a run, or 01, is missing or has other parameters."""
         jobs = parameters_of_runs(load_study(self.design))
+        prepared = {"prepared": records.prepared_folder(self.folder)}
 
         def done(run: str) -> bool:
-            there = (self.folder / run / "run.json").exists()
-            return there and not other_parameters(
-                records.read(self.folder / run)["parameters"], jobs[run]
-            )
+            home = prepared.get(run, self.folder / run)
+            there = (home / "run.json").exists()
+            return there and not other_parameters(records.read(home)["parameters"], jobs[run])
 
-        return [part for part, runs in self.parts(stage).items() if not all(map(done, runs))]
+        of_01 = done("prepared")
+        return [
+            part for part, runs in self.parts(stage).items() if not (of_01 and all(map(done, runs)))
+        ]
 
     def _read(self, trials: Any) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
         """Scores and probes of these trials and none, a row a run, and what differs among them."""
@@ -151,13 +155,13 @@ class Tuning:
         other = [arm for arm in self.arms if picked[arm]["first"] != picked[arm]["second"]]
         second = [arm for arm in self.arms if arm in other or self.baseline in other]
         values |= {arm + SECOND: settings(arm, "second") for arm in second}
-        block: Found = {"scientific": {"arms": [arm + SECOND for arm in second]}}
+        scientific: Found = {"arms": [arm + SECOND for arm in second]} if second else {}
         if self.baseline in other:
             pairs = {arm + SECOND: self.baseline + SECOND for arm in second if arm != self.baseline}
-            block["scientific"]["baselines"] = pairs
+            scientific["baselines"] = pairs
         if seeds := self.study.tuning.second_seeds:
-            block["scientific"]["seeds"] = {arm + SECOND: seeds for arm in second}
-        return block | {"nuisance": by_arm(self.study, values)}
+            scientific["seeds"] = {arm + SECOND: seeds for arm in second}
+        return {"scientific": scientific, "nuisance": by_arm(self.study, values)}
 
     def save(self) -> None:
         """Write ``tuning.json`` and, when all trials are there, the block ``tuned``."""
@@ -198,9 +202,8 @@ def next_parts(name: str, stage: int, part: str) -> tuple[list[str], list[str]]:
     if stage == 1:
         return wanted, []
     if missing := tuning.unfinished(1):
-        return [], [f"the baseline's trials come first; missing: {' '.join(missing)}"] * bool(
-            wanted
-        )
+        waiting = f"the baseline's trials come first; missing: {' '.join(missing)}"
+        return [], [waiting] * bool(wanted)
     tuning.save()
     return wanted, [describe_gate(tuning.result)]
 
@@ -245,6 +248,8 @@ def failures(result: Found, treatment: str) -> list[str]:
     said = []
     if result and not any(row["passed"] for row in result["gate"]):
         said.append("gate: the intermediate task helps no target in the tuning trials")
+    if mixed := result.get("mixed"):
+        said.append(f"tuning trials do not belong together: {first_three(mixed)}")
     chosen = result.get("chosen", {}).get(treatment)
     for row in result.get("trials", []) if chosen else ():
         if row["trial"] == chosen["first"] and row["amiss"]:
