@@ -40,6 +40,7 @@ SPACE_smoke = 1
 SPACE_laptop = 10
 SPACE_arms = 22
 SPACE_xtreme-r = 14
+SPACE_xtreme-r-tuning = 14
 SPACE_paper = 340
 DISK ?= $(or $(SPACE_$(STUDY)),3)
 # $(call enough,GB,for what,a folder whose content is there already)

@@ -74,6 +74,9 @@ def check_tuning(study: Study) -> None:
 
 
 def _wrong(study: Study, tuning: Tuning) -> Iterator[str]:
+    compared = study.scientific.baseline, study.scientific.treatment
+    if missing := [arm for arm in compared if arm not in tuning.arms]:
+        yield f"tuning.arms: nothing for {missing}"
     for arm, grid in tuning.arms.items():
         if arm not in ARMS or not arm_spec(arm).trains:
             allowed = nearest_names(arm, [name for name, spec in ARMS.items() if spec.trains])

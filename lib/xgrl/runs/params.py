@@ -263,8 +263,6 @@ class Tuning(Closed):
         """One sentence for each value that does not go with the study's."""
         if shared := sorted({seed for seeds in each(s.seeds) for seed in seeds} & {*self.seeds}):
             yield f"tuning.seeds: {shared} are seeds of the study; no trial may enter a test"
-        if missing := [arm for arm in (s.baseline, s.treatment) if arm not in self.arms]:
-            yield f"tuning.arms: nothing for {missing}"
         counts = {arm: prod(map(len, grid.values())) for arm, grid in self.arms.items()}
         if len({*counts.values()}) > 1 or 1 in counts.values():
             found = ", ".join(f"{arm} {count}" for arm, count in counts.items())
