@@ -40,6 +40,7 @@ SPACE_smoke = 1
 SPACE_laptop = 10
 SPACE_arms = 22
 SPACE_xtreme-r = 14
+SPACE_xtreme-r-tuning = 14
 SPACE_paper = 340
 DISK ?= $(or $(SPACE_$(STUDY)),3)
 # $(call enough,GB,for what,a folder whose content is there already)
@@ -57,7 +58,7 @@ export TOKENIZERS_PARALLELISM ?= false
 export PYTHONUTF8 ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check-jobs check-disk check-data check-hub study report pack unpack smoke dry-run unlock test test-rest test-all lint lab watch bench verify publish lock clean
+.PHONY: help setup check-jobs check-disk check-data check-hub study tune report pack unpack smoke dry-run unlock test test-rest test-all lint lab watch bench verify publish lock clean
 
 help:  ## this list
 	@echo "xgrl: does adversarial training on English change zero-shot transfer to other languages?"
@@ -99,6 +100,12 @@ study: $(READY) check-jobs check-disk  ## the whole study and its report, or som
 	@echo "next:" $(if $(PART),"make pack STUDY=$(STUDY) packs what is finished; make report STUDY=$(STUDY) shows what is there",\
 	"open $(REPORT) in a browser;" $(if $(wildcard outputs/reference/$(STUDY)),"make verify STUDY=$(STUDY) compares it with the published one",\
 	"make study runs the real one; make lab opens the notebooks"))
+
+tune: $(READY) check-jobs  ## trials of STUDY's block tuning, in parts as a study; then what was selected goes into its file
+	@set -e; for stage in 1 2; do parts="$$($(BIN)/python -m xgrl.report.cli tune $(STUDY) --stage $$stage --part "$(PART)")"; \
+	[ -z "$$parts" ] || $(MAKE) --no-print-directory study STUDY=$(STUDY)-tuning PART="$$parts"; done
+	@$(BIN)/python -m xgrl.report.cli tune $(STUDY)
+	@echo "next: git diff params; make pack STUDY=$(STUDY)-tuning packs the trials; make study STUDY=$(STUDY)"
 
 report: $(READY) check-jobs  ## tables, figures and page of what is there of STUDY, complete or not, published packs included; in 2 minutes
 	@$(LOCKED) $(BIN)/python -m xgrl.report.cli report $(FOLDER) outputs/reference/$(STUDY) || $(BUSY)

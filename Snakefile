@@ -102,6 +102,9 @@ def fine_tuned(wildcards):
     return run_of("target", S.probe_target, f"{w.intermediate}.{w.arm}", seed=w.seed) if S.probe_target else []
 
 
+# What the settings were selected by, where they were: its trials' own record, or the published one.
+TUNED = [f"{ROOT}-tuning/tuning.json", f"outputs/reference/{study.study}/tuning/tuning.json"]
+TUNED = list(filter(os.path.exists, TUNED))[:1]
 RUNS, SHARED_MODELS = grid(study), shared_models(study)
 INTERMEDIATE = [run_of("intermediate", task, arm, seed=seed) for task, arm, seed in RUNS.intermediate]
 TARGET = [run_of("target", name, "none" if arm == "none" else f"{task}.{arm}", seed=seed) for name, task, arm, seed in RUNS.target]
@@ -233,6 +236,7 @@ rule probe:
 rule analysis:
     input:
         PLANS,
+        TUNED,
         PREPARED,
         [PACKED.get(run, run) for run in ASKED],
     output:

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from xgrl.report import packs
+from xgrl.report import packs, tuning
 from xgrl.report import reference as published
 from xgrl.report.html import html
 from xgrl.report.summary import mark, write_tables
@@ -108,6 +108,16 @@ def report(study: Path, reference: Path) -> None:
     summary(study)
     for sentence in missing:
         print(f"missing: {sentence}")
+
+
+@app.command()
+def tune(study: str, stage: int = 0, part: str = "") -> None:
+    """Print the parts of a stage of a study's tuning (1: the baseline's trials, 2: the others');
+    without a stage, write what was selected. What there is to say goes to standard error.
+    """
+    parts, said = tuning.next_parts(study, stage, part) if stage else ([], tuning.finish(study))
+    print("\n".join(said), file=sys.stderr, end="\n" * bool(said))
+    print(*parts)
 
 
 @app.command()

@@ -43,7 +43,8 @@ class Study:
     check, found, ok). beside: folders of runs that the study file does not ask for, not counted.
     average: what the study file has the primary average weigh the same, targets or groups.
     provenance: what data from files are, by corpus (01's record); {} where none are.
-    further_layers: predictions of plain retrieval from other layers, with their layer.
+    further_layers: predictions of plain retrieval from other layers, with their layer. baselines:
+    by arm what the study file compares it with, where that is not its baseline.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Study:
     average: str = "targets"
     provenance: dict[str, str] = field(default_factory=dict)
     further_layers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    baselines: dict[str, str] = field(default_factory=dict)
 
     @property
     def seen(self) -> dict[str, bool]:
@@ -195,7 +197,8 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     found = audit(frame, unfinished, cells, beside, lost, differing)
     average = planned.scientific.average if planned else "targets"
     layers_beside = further.frame().astype({"layer": int}) if further.runs else pd.DataFrame()
-    tidy = (*tidy, found, tuple(beside), average, provenance, layers_beside)
+    baselines = planned.scientific.baselines if planned else {}
+    tidy = (*tidy, found, tuple(beside), average, provenance, layers_beside, baselines)
     return Study(folder.name, folder, *tidy)
 
 

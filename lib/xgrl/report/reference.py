@@ -80,8 +80,8 @@ def verify_predictions(study_dir: str | Path, reference_dir: str | Path) -> tupl
 
 
 def publish(study_dir: str | Path, reference_dir: str | Path) -> None:
-    """Copy the analysis (notebook, report, results, figures), runs.json and the packs, if there are
-    some, as the reference.
+    """Copy the analysis (notebook, report, results, figures), runs.json, the packs, if there are
+    some, and those and the record of its trials as the reference.
 
     Raises ValueError where the study has no finished report.
     """
@@ -96,5 +96,9 @@ def publish(study_dir: str | Path, reference_dir: str | Path) -> None:
     left = json.loads((analysis / "summary.json").read_bytes()).get("beside", [])
     runs = {name: run for name, run in run_records(study_dir).items() if name not in left}
     records.write_json(Path(reference_dir) / "runs.json", runs)
-    for pack in sorted((Path(study_dir) / "packs").glob("*.tar.gz")):
-        records.write_bytes(Path(reference_dir) / "packs" / pack.name, pack.read_bytes())
+    tuning = Path(f"{study_dir}-tuning")
+    copies = {path: "packs" for path in (Path(study_dir) / "packs").glob("*.tar.gz")}
+    copies |= {path: "tuning" for path in tuning.glob("packs/*.tar.gz")}
+    copies |= {path: "tuning" for path in tuning.glob("tuning.json")}
+    for path, folder in sorted(copies.items()):
+        records.write_bytes(Path(reference_dir) / folder / path.name, path.read_bytes())

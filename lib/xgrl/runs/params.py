@@ -16,6 +16,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import date
+from math import prod
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -171,6 +172,8 @@ class Scientific(Closed):
     probe_seeds: list[Seed]
     # target after whose fine-tuning checkpoints are probed again; empty = none
     probe_target: NameOrNone
+    # what an arm is compared with, where that is not `baseline` (`make tune`: the second selector)
+    baselines: Annotated[dict[Arm, Arm], Field(exclude_if=lambda given: not given)] = {}
 
     def seeds_of(self, arm: str, method: str) -> list[int]:
         """An arm's seeds: its own, else those of its method (it is a variant), else default."""
@@ -242,6 +245,29 @@ class Fixed(Closed):
     checkpoint_minutes: Minutes = MINUTES  # between two checkpoints inside a run; 0 = none
     report_to: Reports = []  # where a running job's curves are shown
     master_seed: Seed
+
+
+class Tuning(Closed):
+    """Trials from which the settings of arms are selected (`xgrl.report.tuning`)."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    languages: Annotated[Names, Field(min_length=1)]  # of development, in no test of the study
+    intermediate: Annotated[Names, Field(min_length=1)]
+    targets: Annotated[Names, Field(min_length=1)]
+    # of each arm that is tuned, the values of its settings by arm; every combination is a trial
+    arms: dict[Arm, dict[Name, Annotated[list[Any], Field(min_length=1)]]]
+    # of the study: where arms that the second selector chose otherwise are run; empty = all
+    second_seeds: list[Seed] = []
+
+    def wrong(self, s: Scientific) -> Iterator[str]:
+        """One sentence for each value that does not go with the study's."""
+        if shared := sorted({seed for seeds in each(s.seeds) for seed in seeds} & {*self.seeds}):
+            yield f"tuning.seeds: {shared} are seeds of the study; no trial may enter a test"
+        counts = {arm: prod(map(len, grid.values())) for arm, grid in self.arms.items()}
+        if len({*counts.values()}) > 1 or 1 in counts.values():
+            found = ", ".join(f"{arm} {count}" for arm, count in counts.items())
+            reason = "every arm needs the same number, two or more"
+            yield f"tuning.arms: trials of {found}; {reason}"
 
 
 def _unless(value: Any) -> Any:
@@ -389,6 +415,7 @@ class Study(Closed):
     scientific: Scientific
     nuisance: Nuisance
     fixed: Fixed
+    tuning: Annotated[Tuning, Field(exclude=True)] = None  # no part of a job, nor of the analysis
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
@@ -408,6 +435,9 @@ class Study(Closed):
                 yield f"scientific.{key}: {arm!r} is not among the arms {s.arms}"
             if arm == "none":
                 yield f"scientific.{key}: 'none' has no intermediate task and pairs with no block"
+        for arm in (name for pair in s.baselines.items() for name in pair):
+            if arm not in s.arms or arm == "none":
+                yield f"scientific.baselines: {arm!r} is not among the arms {s.arms}, or is 'none'"
         if s.baseline == s.treatment:
             yield f"scientific.treatment: {s.treatment!r} is the baseline itself"
         if "en" not in s.unlabelled_languages:
@@ -425,6 +455,7 @@ class Study(Closed):
         if f.path and not any("files" in sources for sources in each(f.sources)):
             reason = "only source 'files' reads a folder; name it among fixed.sources"
             yield f"fixed.path={f.path!r}: {reason}"
+        yield from self.tuning.wrong(s) if self.tuning else ()
 
     def job(self, notebook: str, method: str = "", **wildcards: Any) -> dict[str, Any]:
         """The flat parameters of one notebook's job.
@@ -525,8 +556,25 @@ def _shown(value: Any) -> str:
 
 
 def load_study(config: dict[str, Any]) -> Study:
-    """A valid `Study` from merged study files; ValueError names key, value, what is allowed."""
+    """A valid `Study` from merged study files; ValueError names key, value, what is allowed.
+
+    What ``tuned`` holds (`make tune` writes it) goes over the other blocks.
+    """
+    config = dict(config)
+    config = overlaid(config, tuned) if (tuned := config.pop("tuned", None)) else config
     return _parsed(Study, config, f"study file {config.get('study', '?')!r}")
+
+
+def overlaid(value: Any, over: Any) -> Any:
+    """A value under another one: a mapping takes the other's entries, and what is one value for all
+    becomes the default of values by name; a list takes what it lacks.
+    """
+    if isinstance(over, dict):
+        held = value if isinstance(value, dict) else {} if value is None else {"default": value}
+        return held | {key: overlaid(held.get(key), own) for key, own in over.items()}
+    if isinstance(value, list) and isinstance(over, list):
+        return [*value, *(item for item in over if item not in value)]
+    return over
 
 
 def validate(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
