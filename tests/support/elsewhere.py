@@ -42,6 +42,10 @@ class Elsewhere(Tensor):
 
 
 def _run(function: Callable, args: tuple, kwargs: dict) -> Any:
+    if torch.is_inference_mode_enabled():  # there operations come that are made of others
+        with _Factories():
+            if (out := function.decompose(*args, **kwargs)) is not NotImplemented:
+                return out
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     moved = [tensor for tensor in tensors if isinstance(tensor, Elsewhere)]
     # a number, without dimensions, may come from the CPU
@@ -54,6 +58,8 @@ def _run(function: Callable, args: tuple, kwargs: dict) -> Any:
     if device is not None:
         kwargs = kwargs | {"device": torch.device("cpu")}
     out = function(*tree_map(_inner, args), **tree_map(_inner, kwargs))
+    if any(isinstance(leaf, Tensor) and leaf.is_meta for leaf in tree_leaves(out)):
+        raise RuntimeError(f"{function}: without content")  # only made, as by torch.device("meta")
     known = {id(tensor.inner): tensor for tensor in moved}  # of what is changed in place
 
     def outer(value: Any) -> Any:
