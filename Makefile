@@ -52,7 +52,7 @@ enough = needed=$$(( $(1) - $$(du -sk $(3) 2>/dev/null | awk '{kb = $$1} END {pr
 INSTALL = $(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check -r requirements.txt -c requirements.lock -e .
 # A file's tests stay on one of the two workers, those that share outputs/smoke on the same (tests/conftest.py).
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
-LONG = embedded or slow or simulation or faults or kernels or slurm or browser
+LONG = embedded or slow or simulation or faults or kernels or slurm or browser or gpu
 export PYTHONHASHSEED ?= 0
 export TOKENIZERS_PARALLELISM ?= false
 export PYTHONUTF8 ?= 1

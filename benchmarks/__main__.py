@@ -2,13 +2,15 @@
 one run on one machine.
 
     python -m benchmarks [--only PART,PART] [--rounds 3] [--study | --study-log SECONDS FOLDER]
+    python -m benchmarks --peers [--rounds 2]
     python -m benchmarks publish
 
 Sides of a comparison run alternately, each in a process of its own with stated threads; medians and
 ratios are kept. Needs the laptop study's prepared folder and makes it if it is missing. Writes
 ``outputs/bench.json``, ``{name: {value, target, unit, note}}``, and the figure
 ``outputs/bench.png``; a run of some parts replaces only their rows. `publish` copies both to
-``outputs/reference`` and writes the table into docs/speed.md.
+``outputs/reference`` and writes the table into docs/speed.md. `--peers` is apart: other libraries,
+each in an environment of its own (`benchmarks.peers`).
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import growing, studies, table, training
+from benchmarks import growing, peers, studies, table, training
 from benchmarks.figure import bench_figure
 from benchmarks.running import machine
 from xgrl.report.figures import save
@@ -92,6 +94,9 @@ def arguments() -> argparse.Namespace:
         "--study", action="store_true", help="run the whole laptop study too, about 25 minutes"
     )
     parser.add_argument(
+        "--peers", action="store_true", help="only that: other libraries beside ours, 6 min a round"
+    )
+    parser.add_argument(
         "--study-log",
         nargs=2,
         metavar=("SECONDS", "FOLDER"),
@@ -121,6 +126,9 @@ def main() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(
         filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")])
     )
+    if options.peers:
+        prepare()
+        return peers.side_by_side(options.rounds)
     about = {
         table.MACHINE: {
             "value": studies.cores(),

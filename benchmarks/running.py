@@ -12,17 +12,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
 
 
-def start(threads: int, *command: str, **environment: str) -> subprocess.Popen:
+def start(
+    threads: int, *command: str, python: str = sys.executable, **environment: str
+) -> subprocess.Popen:
     """A Python process with so many threads."""
     limits = {f"{name}_NUM_THREADS": str(threads) for name in LIBRARIES}
     return subprocess.Popen(
-        [sys.executable, *command],
+        [python, *command],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | limits | environment,
     )  # fmt: skip
@@ -68,6 +70,38 @@ def meet() -> None:
         (Path(place) / str(os.getpid())).touch()
         while len(os.listdir(place)) < int(copies):
             time.sleep(0.01)
+
+
+class Stopwatch:
+    """Seconds by the clock and of processor time since the process started, less those of looking.
+
+    `points`: of each look the steps done, both kinds of seconds, and what was seen.
+    """
+
+    def __init__(self) -> None:
+        with open("/proc/self/stat", encoding="utf-8") as file:
+            ticks = int(file.read().rpartition(")")[2].split()[19])
+        before = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+        self.started, self.looking = time.perf_counter() - before, [0.0, 0.0]
+        self.points: list[tuple[int, float, float, float]] = []
+
+    def seconds(self) -> tuple[float, float]:
+        """So far, by the clock and of all threads."""
+        wall, processor = self.looking
+        return time.perf_counter() - self.started - wall, time.process_time() - processor
+
+    def look(self, steps: int, see: Callable[[], float]) -> None:
+        """Keep a point; what `see` takes does not count."""
+        before = self.seconds()
+        self.points.append((steps, *before, see()))
+        after = self.seconds()
+        self.looking = [x + b - a for x, a, b in zip(self.looking, before, after, strict=True)]
+
+
+def peak_mb() -> float:
+    """Largest resident memory of this process so far, in MB."""
+    with open("/proc/self/status", encoding="utf-8") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
 
 
 def shell(command: Sequence[str]) -> float:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import time
 
 import numpy as np
 import pytest
 from benchmarks import __main__ as bench
-from benchmarks import growing, searching, steps, studies, table, training
+from benchmarks import growing, peers, searching, steps, studies, table, training
 from benchmarks.figure import bench_figure
+from benchmarks.running import Stopwatch
 
 from xgrl.runs import records
 
@@ -269,3 +272,47 @@ def test_ratios_have_the_right_side_below(monkeypatch):
     )
     assert rows["growth_retrieval_candidates_time"]["value"] == pytest.approx(1)
     assert rows["growth_retrieval_candidates_memory"]["value"] == pytest.approx(0, abs=1e-9)
+
+
+def job(best: float, pace: float, mb: float) -> dict:
+    """A run that scores 50, then `best`, after each `pace` seconds on one core and a half."""
+    points = [[0, 2.0, 3.0, 0.0], [20, 2 + pace, 3 + 1.5 * pace, 50.0]]
+    points += [[40, 2 + 2 * pace, 3 + 3 * pace, best]]
+    return {"tokens": 120.0, "points": points, "mb": mb}
+
+
+def test_peers_are_compared_at_the_score_that_both_sides_reach():
+    found = {"standard": [job(80.0, 1.0, 10.0)], "transformers": [job(79.5, 5.0, 90.0)]}
+    found |= {"dann": [job(80.0, 2.0, 10.0)], "pytorch-adapt": [job(50.5, 9.0, 50.0)]}
+    rows = {row["side"]: row for row in peers.compare(found)}
+    assert [rows[name]["score"] for name in found] == [78.5, 78.5, 49.5, 49.5]
+    assert [rows[name]["clock"] for name in found] == [4.0, 12.0, 4.0, 11.0]
+    assert [rows[name]["processor"] for name in found] == [6.0, 18.0, 6.0, 16.5]
+    assert [rows[name]["loop"] for name in found] == [60.0, 12.0, 30.0, 120 / 18]
+    assert [rows[name]["tokens"] for name in found] == [30.0, 10.0, 20.0, 6.0]
+    text = peers.markdown([*rows.values()], 1)
+    assert "78.5 % of the English development set (best 80.0 and 79.5 %) in 3.00 times" in text
+    assert "| pytorch-adapt 0.0.83 | 2 | 11.0 | 16.5 |" in text and "1 round, medians" in text
+
+
+def test_what_is_looked_at_does_not_count():
+    watch = Stopwatch()
+    before = watch.seconds()
+    watch.look(3, lambda: time.sleep(0.3) or 7.0)
+    spent = [b - a for a, b in zip(before, watch.seconds(), strict=True)]
+    assert 0 <= spent[0] < 0.2 and 0 <= spent[1] < 0.2
+    assert watch.points[0][0] == 3 and watch.points[0][3] == 7.0
+    assert watch.points[0][1] >= before[0] > 0
+
+
+def test_a_peer_has_an_environment_of_its_own_beside_one_torch(tmp_path, monkeypatch):
+    monkeypatch.setattr(peers, "FOLDER", tmp_path)
+    code = "import sys, torch, importlib.util as u; print(torch.__file__); print(sys.prefix)"
+    python = peers.environment("transformers")
+    found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    where, prefix = found.stdout.split()
+    import torch
+
+    assert where == torch.__file__ and prefix == str(python.parents[1])
+    made = python.stat().st_mtime_ns
+    assert peers.environment("transformers") == python and python.stat().st_mtime_ns == made

@@ -11,6 +11,7 @@ from tiers import slow_except
 from tiny_runs import corpus, encoder, pairs, tiny_run
 from xgrl.arms.base import ArmSettings, Standard
 from xgrl.evaluation.readout import dev_accuracy, features
+from xgrl.execution import failures
 from xgrl.models import task_model
 from xgrl.models.heads import ClassificationHead, DualEncoderHead, TaggingHead
 from xgrl.models.split import prefix, top
@@ -204,10 +205,7 @@ def test_parts_are_computed_anew_with_the_same_dropout(monkeypatch):
 @pytest.mark.parametrize("arm", slow_except({"dann", "lexical"}, ("standard", *PARTS[2:])))
 def test_mixed_precision_changes_little_and_leaves_the_weights_in_float32(arm, monkeypatch):
     plain = tiny_run(arm, steps=4, k=2 if arm == "lexical" else 0)
-    # as on a GPU
-    monkeypatch.setattr(
-        trainer, "mixed_precision", lambda device: torch.autocast("cpu", torch.bfloat16)
-    )
+    monkeypatch.setattr(task_model, "BFLOAT16", {"cpu"})  # as on a GPU
     mixed = tiny_run(arm, steps=4, k=2 if arm == "lexical" else 0)
     assert mixed.fit.diverged is None and len(mixed.fit.curves) == 4
     assert {p.dtype for p in mixed.model.parameters()} == {torch.float32}
@@ -221,6 +219,61 @@ def test_mixed_precision_is_for_gpus():
     if torch.cuda.is_available():
         with mixed_precision(torch.device("cuda")):
             assert torch.get_autocast_dtype("cuda") == torch.bfloat16
+
+
+def out_of_memory(model: torch.nn.Module, limit: int) -> list[int]:
+    """Let an encoder's memory hold so many sequences; the sizes that it was asked for."""
+    asked = []
+
+    def before(module, args, kwargs):
+        asked.append(len(kwargs["attention_mask"]))
+        if asked[-1] > limit and module.training:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    model.register_forward_pre_hook(before, with_kwargs=True)
+    return asked
+
+
+def test_a_batch_that_finds_no_memory_is_tried_once_more_in_halves(capsys):
+    base = encoder(0.0)
+    asked = out_of_memory(base, 8)
+    run = tiny_run("dann", steps=5, base=base)
+    # 8 labelled and 8 other texts, forwards, and in halves once more backwards
+    assert asked[:5] == [16, 8, 8, 8, 8] and max(asked[1:]) == 8
+    said = "out of memory at step 0: micro_batch_size 8 instead of 16 from there on"
+    assert run.fit.memory == said and said in capsys.readouterr().out
+    assert list(run.fit.curves.step) == [0, 1, 2, 3, 4] and run.fit.diverged is None
+    given = tiny_run("dann", steps=5, base=encoder(0.0), micro_batch_size=8)
+    assert given.fit.memory == ""
+    torch.testing.assert_close(state(run), state(given), atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("given, tried", [(0, 8), (6, 3)])
+def test_memory_that_does_not_suffice_in_halves_is_an_error(given, tried):
+    base = encoder()
+    out_of_memory(base, 2)
+    said = f"step 0 with micro_batch_size={tried} .*{tried} instead of .*CUDA out of memory"
+    with pytest.raises(torch.OutOfMemoryError, match=said) as error:
+        tiny_run("dann", steps=5, base=base, micro_batch_size=given)
+    assert "a smaller micro_batch_size" in failures.explain(error.value)
+
+
+def test_memory_that_ends_in_the_backward_pass_leaves_no_gradient_behind(monkeypatch):
+    inner, failed = torch.Tensor.backward, []
+
+    def backward(loss, *args, **kwargs):
+        inner(loss, *args, **kwargs)
+        if not failed:
+            failed.append(True)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.nn.functional, "dropout", lambda features, *_: features)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "backward", backward)
+        found = tiny_run("dann", steps=1, base=encoder(0.0))
+    expected = tiny_run("dann", steps=1, base=encoder(0.0), micro_batch_size=8)
+    assert found.fit.memory and len(found.fit.curves) == 1
+    torch.testing.assert_close(state(found), state(expected), atol=2e-4, rtol=1e-3)
 
 
 def test_what_a_run_sees_is_counted():

@@ -82,7 +82,8 @@ class Lexical(Arm):
         modules = dict(model.named_modules())
         with torch.no_grad():
             for name, adapted in self.adapted.items():
-                modules[name].weight += adapted.get_delta_weight("default")
+                weight = modules[name].weight  # its adapter may be on a GPU
+                weight += adapted.get_delta_weight("default").to(weight)
 
     def alter(self, inputs: Inputs, count: int, encoder: nn.Module) -> Inputs:
         # they go through the lowest layers only

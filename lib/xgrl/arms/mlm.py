@@ -54,9 +54,9 @@ class MLM(Arm):
 
     def attach(self, model: PreTrainedModel, trained: nn.Module) -> nn.Module:
         words = model.get_input_embeddings().weight
-        tied = any(words is parameter for parameter in trained.parameters())
-        # in a tuple: the encoder's own, not a parameter of the arm
-        self.words = (words if tied else words.detach(),)
+        moving = {weight.data_ptr(): weight for weight in trained.parameters()}  # to a GPU
+        # in a tuple: the encoder's own, trained or frozen, not a parameter of the arm
+        self.words = (moving.get(words.data_ptr(), words.detach()),)
         self.bias = nn.Parameter(torch.zeros(len(words)))
         return trained
 

@@ -29,7 +29,8 @@ ADVICE = {  # what an error's text says, and what to do
     "another folder: `outputs:` of the study, XGRL_CACHE, HF_HOME (of the hub), TMPDIR",
     "MemoryError": f"out of memory; {LESS}",
     "can't allocate memory": f"out of memory; {LESS}",
-    "CUDA out of memory": f"out of memory on the GPU; {SMALLER}, or device: cpu",
+    "CUDA out of memory": f"out of memory on the GPU; a smaller micro_batch_size (which changes no "
+    f"loss), {SMALLER}, or device: cpu",
 }
 SIGNALS = {
     signal.SIGKILL: ", usually out of memory: the system or a batch system's limit ends the "

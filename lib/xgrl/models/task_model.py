@@ -16,11 +16,12 @@ from xgrl.models.heads import mean_pool
 
 Inputs = dict[str, Tensor]
 Term = tuple[Tensor | float, dict[str, float]]
+BFLOAT16 = frozenset({"cuda"})  # kinds of device that compute in it
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
     """bfloat16 on a GPU, elsewhere a context that does nothing. Weights stay float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type in BFLOAT16)
 
 
 @dataclass(frozen=True)

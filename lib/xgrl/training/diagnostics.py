@@ -24,7 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from xgrl.models.task_model import TaskModel
+from xgrl.models.task_model import TaskModel, mixed_precision
 from xgrl.stats import exact_binomial
 from xgrl.training.batches import JointBatches
 
@@ -100,7 +100,8 @@ def training_flops(model: TaskModel, data: JointBatches) -> int:
     before = model.training
     model.train()
     with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH), _Operations() as counter:
-        task_loss, term, _ = model(progress=0.5, **batch)
+        with mixed_precision(device):  # what fitted into a card's memory still does
+            task_loss, term, _ = model(progress=0.5, **batch)
         (task_loss + term).backward()
     model.zero_grad()
     model.train(before)

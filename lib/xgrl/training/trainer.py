@@ -9,7 +9,7 @@ The loop, the schedule and the devices are `transformers.Trainer`'s. What is add
   discriminator must not shrink the encoder's step;
 * at a few steps the gradients of task and arm are compared (`xgrl.training.diagnostics`);
 * a batch too large for the memory goes through the encoder in parts (`TaskModel.states`), its loss
-  is still that of the whole;
+  is still that of the whole; if a GPU's memory does not hold it, once in halves;
 * a long run writes checkpoints of its own and goes on from them (`xgrl.training.checkpoints`).
 """
 
@@ -90,10 +90,10 @@ class Diverged(RuntimeError):
 
 class JointTrainer(Trainer):
     """`transformers.Trainer` on ready-made batches from `start` on; keeps curves, stops at infinite
-    loss.
+    loss, and tries a step that finds no memory once more, in parts of half the size.
     """
 
-    start = 0
+    start, memory = 0, ""
 
     def __init__(self, *args, clip: float, learning_rates: dict[str, float], **kwargs):
         super().__init__(*args, **kwargs)
@@ -144,11 +144,30 @@ class JointTrainer(Trainer):
             raise Diverged(f"the loss is {loss.item()} at step {step}")
         return loss
 
-    def training_step(self, *args, **kwargs) -> Tensor:
-        loss = super().training_step(*args, **kwargs)
+    def training_step(self, model: nn.Module, inputs: dict[str, Tensor], *args) -> Tensor:
+        loss, step = None, self.state.global_step
+        while loss is None:  # again only after the error, which holds the activations, is gone
+            try:
+                loss = super().training_step(model, inputs, *args)
+            except torch.OutOfMemoryError as error:
+                self._halve(len(inputs["attention_mask"]), error)
+                del self.curves[step:]
+                model.zero_grad()
         for weights in (self.weights["encoder"] + self.weights["head"], self.weights["arm"]):
             self.clipped(weights)
         return loss
+
+    def _halve(self, whole: int, error: torch.OutOfMemoryError) -> None:
+        """Take the parts of a batch of so many sequences half as large; `error` the second time."""
+        step, size = self.state.global_step, min(self.model.micro_batch_size or whole, whole)
+        if self.memory or size < 2:
+            tried = self.memory or "no less is possible"
+            said = f"step {step} with micro_batch_size={size} ({tried}): {error}"
+            raise torch.OutOfMemoryError(said) from None
+        self.model.micro_batch_size = half = -(-size // 2)
+        parts = f"micro_batch_size {half} instead of {size} from there on"
+        self.memory = f"out of memory at step {step}: {parts}"
+        print(self.memory)
 
     def clipped(self, weights: list[nn.Parameter]) -> None:
         """Clip the gradient of some weights, together."""
@@ -173,11 +192,14 @@ class JointTrainer(Trainer):
 
 @dataclass(frozen=True)
 class Fit:
-    """Curves (one row a step, columns `CURVES`), why training stopped early, its seconds."""
+    """Curves (one row a step, columns `CURVES`), why training stopped early, its seconds, and what
+    was made smaller for want of memory ("" for nothing).
+    """
 
     curves: pd.DataFrame
     diverged: str | None
     seconds: float
+    memory: str = ""
 
 
 def fit(
@@ -191,9 +213,10 @@ def fit(
     biases and on what layer normalisation learns), ``warmup`` (share of the steps with rising
     rate), ``max_grad_norm`` (clipping of encoder and head together, and of the arm's modules),
     ``device`` ("cpu", the default, or "cuda", there with bfloat16 where that loses nothing) and
-    ``micro_batch_size`` (see `TaskModel.states`; 0, the default, for all). Where it is the job of a
-    run (``outputs``), also ``checkpoint_minutes`` and ``report_to``. Raises `ToBeContinued` after a
-    signal that asked for a checkpoint and an end.
+    ``micro_batch_size`` (see `TaskModel.states`; 0, the default, for all; halved once where the
+    memory of a GPU is too small). Where it is the job of a run (``outputs``), also
+    ``checkpoint_minutes`` and ``report_to``. Raises `ToBeContinued` after a signal that asked for a
+    checkpoint and an end.
     """
     device = job.get("device", "cpu")
     if device == "cuda" and not torch.cuda.is_available():
@@ -236,7 +259,8 @@ def fit(
         after = f"{kept.asked} came, training ended after step {len(trainer.curves)} of {len(data)}"
         raise ToBeContinued(f"to be continued: {after}; run it again to go on from there")
     seconds = earlier + time.perf_counter() - started
-    return Fit(pd.DataFrame(trainer.curves).reindex(columns=CURVES), diverged, seconds)
+    curves = pd.DataFrame(trainer.curves).reindex(columns=CURVES)
+    return Fit(curves, diverged, seconds, trainer.memory)
 
 
 def _folder(job: Mapping[str, Any]) -> Path:
