@@ -232,6 +232,16 @@ def test_what_the_page_says_of_the_statistics():
     rates = {f"{100 * t['rate']:.1f} % | {100 * (t['coverage'] or 0):.1f} %" for t in calibration}
     shown = re.findall(r"^\| [^|]+ \| ([\d.]+ % \| [\d.]+ %) \|$", page, re.M)
     assert len(shown) == 6 and set(shown) <= rates
+    tables = json.loads((ROOT / "outputs/reference/calibration.json").read_text())
+    designs, arms, control = (pd.DataFrame(tables[k]) for k in ("designs", "arms", "control"))
+    answers = control.scores.str.startswith("answers")
+    kinds = (
+        designs.rate, arms.maxT[~arms["items vary"]], arms.maxT[arms["items vary"]], arms.both,
+        control.rate[~answers], control.rate[answers],
+    )  # fmt: skip
+    for rates in kinds:
+        assert f"| {100 * rates.min():.1f} to {100 * rates.max():.1f} % |" in page
+    assert min(designs.draws.min(), arms.draws.min(), control.draws.min()) >= 4000
 
 
 @pytest.mark.embedded

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import subprocess
+from dataclasses import replace
 
 import pytest
 
 from simulate import simulate
 from xgrl.report import load_study
-from xgrl.report.plan import deviations, find_plan
+from xgrl.report.load_study import UNPLANNED, UNRECORDED
+from xgrl.report.plan import deviations, find_plan, history, registered_plan, summary
+from xgrl.runs.plans import plan_hash, versions
 
 PLAN = """---
 study: simulated
@@ -132,3 +137,92 @@ def test_an_average_over_groups_is_kept_or_is_a_departure(tmp_path, planned):
     assert find_plan("simulated", tmp_path).weights is None
     assert deviated(tmp_path, planned, text) == {"weights": ["groups", "equal"]}
     assert deviated(tmp_path, grouped, PLAN) == {"weights": ["equal", "groups"]}
+
+
+def git(folder, *arguments):
+    names = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", "-C", str(folder), *names, *arguments], capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A folder of plans whose plan was committed twice: its margin, 1, became 0.5."""
+    if not shutil.which("git"):
+        pytest.skip("no git here")
+    git(tmp_path, "init", "-q")
+    for text in (PLAN, PLAN.replace("margin: 1.0", "margin: 0.5")):
+        (tmp_path / "analysis_plan.simulated.md").write_text(text)
+        git(tmp_path, "add", "-A")
+        git(tmp_path, "commit", "-qm", "plan")
+    return tmp_path
+
+
+def under(study, *hashes):
+    """The study with its runs made under these plans, in turn."""
+    carried = [hashes[k % len(hashes)] for k in range(len(study.runs))]
+    return replace(study, runs=study.runs.assign(plan=carried))
+
+
+def test_runs_under_any_committed_version_count_and_the_oldest_is_held(repository, planned):
+    first, second = versions(repository / "analysis_plan.simulated.md")
+    both = under(planned, second.sha256, first.sha256)
+    held = registered_plan(both, repository)
+    assert held.sha256 == first.sha256 and held.fields["margin"] == 1.0
+    # a later edit does not move the goal: the study is held against what stood there at first
+    rows = deviations(held, both, "standard", "dann", 0.5).set_index("item")
+    assert rows.planned["margin"] == "1" and not rows.ok["margin"]
+    lines = list(history(held, both))
+    assert "-margin: 1.0                     # points" in lines or "-margin: 1.0" in lines
+    assert "+margin: 0.5" in lines and any(first.commit[:10] in line for line in lines)
+    late = registered_plan(under(planned, second.sha256), repository)
+    assert late.fields["margin"] == 0.5
+    assert "nothing" in list(history(late, under(planned, second.sha256)))[-1]
+    assert summary(late, under(planned, second.sha256))["first_commit"] == first.commit
+
+
+@pytest.mark.parametrize("other", [UNPLANNED, UNRECORDED, "0" * 64])
+def test_runs_older_than_their_plan_are_refused_all_by_name(repository, planned, other):
+    first, _ = versions(repository / "analysis_plan.simulated.md")
+    study = under(planned, first.sha256, other)
+    with pytest.raises(ValueError, match="older than the plan") as error:
+        registered_plan(study, repository)
+    older = study.runs[study.runs.plan == other]
+    assert str(error.value).count(f"(plan {other[:12]})") == len(older)
+    for run in older.itertuples():
+        assert f"{run.phase} {run.intermediate} {run.arm}" in str(error.value)
+
+
+def test_a_study_of_before_plans_were_recorded_says_so(repository, planned):
+    assert set(planned.runs.plan) == {UNRECORDED}
+    held = registered_plan(planned, repository)
+    assert held.fields["margin"] == 0.5
+    lines = list(history(held, planned))
+    assert any(line.startswith("run before plans were recorded") for line in lines)
+    assert "-margin: 1.0" in lines  # since the first commit
+
+
+def test_without_a_history_dates_are_unknown_and_runs_before_the_plan_are_refused(
+    repository, tmp_path_factory, planned
+):
+    exported = tmp_path_factory.mktemp("exported")
+    shutil.copy(repository / "analysis_plan.simulated.md", exported)
+    assert versions(exported / "analysis_plan.simulated.md") is None
+    study = under(planned, "0" * 64)
+    held = registered_plan(study, exported)
+    assert held.fields["margin"] == 0.5
+    assert "no history of it is here: when it was written is not known" in history(held, study)
+    assert summary(held, study)["first_committed"] is None
+    with pytest.raises(ValueError, match="older than the plan"):
+        registered_plan(under(planned, UNPLANNED), exported)
+
+
+def test_a_plan_that_no_commit_holds_is_told(repository, planned):
+    path = repository / "analysis_plan.simulated.md"
+    path.write_text(PLAN.replace("margin: 1.0", "margin: 2.0"))
+    study = under(planned, plan_hash("simulated", repository))
+    held = registered_plan(study, repository)
+    assert held.fields["margin"] == 2.0 and "as it is now, no commit holds it" in history(
+        held, study
+    )

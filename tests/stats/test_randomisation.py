@@ -1,4 +1,4 @@
-"""Sign flip, maxT over tasks, maxT over arms: exact cases, symmetries, levels."""
+"""Sign flip, and maxT over tasks or arms: exact cases, symmetries, levels."""
 
 from __future__ import annotations
 
@@ -62,58 +62,25 @@ def test_westfall_young_lies_between_raw_and_bonferroni_and_keeps_column_order()
     assert stats.westfall_young(np.zeros((8, 2))).tolist() == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("blocks", [3, 8, 12])
-def test_one_arm_alone_is_the_exact_sign_flip(blocks):
-    Y = rng(blocks).normal([0.0, 0.7], 1, size=(blocks, 2))
-    assert stats.max_t(Y)[0] == stats.sign_flip(Y[:, 1] - Y[:, 0])
+def test_arms_against_one_baseline_are_held_against_every_sign_vector_of_four_blocks():
+    M = rng(6).normal([0.0, 1.0, 2.0], [1.0, 2.0, 3.0], size=(4, 3))  # of unequal spread
+    signs = np.array(np.meshgrid(*[[1, -1]] * 4)).reshape(4, -1).T
+    flipped = [(s[:, None] * M).mean(0) / (s[:, None] * M).std(0, ddof=1) for s in signs]
+    t = np.abs(np.array(flipped))  # (16, 3), the identity first
+    order = np.argsort(-t[0])
+    step = [np.mean(t[:, order[k:]].max(1) >= t[0, order[k]] - 1e-12) for k in range(3)]
+    want = np.maximum.accumulate(step)
+    np.testing.assert_allclose(stats.westfall_young(M)[order], want, atol=1e-12)
 
 
-def test_max_t_of_two_arms_agrees_with_every_relabelling_of_three_blocks():
-    Y = rng(1).normal([0.0, 1.0, 2.0], 1, size=(3, 3))
-    orders = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
-
-    def largest(table):
-        D = table[:, 1:] - table[:, :1]
-        return (np.abs(D.sum(0)) / np.sqrt((D**2).sum(0))).max()
-
-    # 216 relabellings
-    every = [
-        largest(np.stack([Y[0, a], Y[1, b], Y[2, c]]))
-        for a in orders
-        for b in orders
-        for c in orders
-    ]
-    exact = np.mean(np.array(every) >= largest(Y) - 1e-12)
-    assert stats.max_t(Y, draws=20_000, seed=1).min() == pytest.approx(
-        exact, abs=4 * math.sqrt(exact * (1 - exact) / 20_000)
-    )
-
-
-def test_max_t_keeps_the_order_of_its_columns_and_ignores_a_shift_of_whole_blocks():
-    Y = rng(2).normal([0.0, 0.1, 1.5, 0.6], 1, size=(9, 4))
-    p = stats.max_t(Y, seed=3)
-    assert p[1] == p.min() and (p > 0).all() and (p <= 1).all()
-    swapped = stats.max_t(Y[:, [0, 3, 2, 1]], seed=4)
-    np.testing.assert_allclose(swapped, p[[2, 1, 0]], atol=0.02)
-    np.testing.assert_allclose(
-        stats.max_t(Y + 50 * rng(5).normal(size=(9, 1)), seed=3), p, atol=0.02
-    )
-
-
-def test_max_t_of_arms_that_never_differ_is_one_and_nonsense_is_refused():
-    assert stats.max_t(np.tile(rng(1).normal(size=(6, 1)), 4)).tolist() == [1.0, 1.0, 1.0]
-    for bad in (np.ones((4, 1)), np.ones(4), np.full((4, 3), np.nan)):
-        with pytest.raises(ValueError, match="max_t"):
-            stats.max_t(bad)
-
-
-@pytest.mark.parametrize("moved", [0.0, 3.0])
-def test_max_t_keeps_the_family_wise_error_of_arms_that_do_nothing(moved):
+@pytest.mark.parametrize("widest", [1.0, 3.0])
+@pytest.mark.parametrize("moved", [0, 1])
+def test_arms_that_do_nothing_keep_their_family_wise_error_whatever_their_variances(widest, moved):
     g, wrong, studies = rng(7), 0, 400
     for _ in range(studies):
-        Y = 2 * g.normal(size=(10, 1)) + g.normal(size=(10, 5))
-        Y[:, 1] += moved
-        wrong += (stats.max_t(Y, draws=199, seed=g)[1 if moved else 0 :] <= 0.05).any()
+        D = np.linspace(1, widest, 8) * g.normal(size=(10, 8)) - g.normal(size=(10, 1))
+        D[:, :moved] += 20.0
+        wrong += (stats.westfall_young(D)[moved:] <= 0.05).any()
     assert wrong / studies <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / studies)
 
 

@@ -16,7 +16,7 @@ from xgrl.report import load_study
 def study(tmp_path_factory):
     arms = ("none", "standard", "control", "dann", "dann-0.1", "centring")
     return load_study.collect(
-        simulate(tmp_path_factory.mktemp("arms"), arms=arms, seeds=(0, 1, 2), effect=-6.0)
+        simulate(tmp_path_factory.mktemp("arms"), arms=arms, seeds=range(5), effect=-6.0)
     )
 
 
@@ -27,7 +27,12 @@ def test_every_arm_is_tested_like_the_planned_comparison(study):
     whole = stats.compare(study.predictions)
     row = table.loc["dann"]
     assert (row.theta, row.low, row.high) == pytest.approx((whole.theta, *whole.ci))
-    assert (row.p, row.tost_p, row.verdict, row.blocks) == (whole.p, whole.tost_p, whole.verdict, 6)
+    assert (row.p, row.tost_p, row.verdict, row.blocks) == (
+        whole.p,
+        whole.tost_p,
+        whole.verdict,
+        10,
+    )
     assert row.score - row.baseline == pytest.approx(row.theta)
     assert (table.p_holm >= table.p).all() and list(table.index) == ["control", "dann", "dann-0.1"]
 
@@ -40,14 +45,15 @@ def test_an_arm_with_some_targets_is_compared_on_these_and_pays_for_its_own_grou
     alone = stats.compare(part, treatment="centring")
     assert table.targets["centring"] == "emoji-names" and table.targets["dann"].count(",") == 2
     assert table.theta["centring"] == pytest.approx(alone.theta) and table.p["centring"] == alone.p
-    assert table.p_max_t["centring"] == min(1.0, 2 * alone.p_signflip)  # two groups
+    twice = 2 * alone.p_signflip  # two groups
+    assert table.p_max_t["centring"] == min(1.0, max(twice, alone.p))
 
 
 def test_an_arm_with_one_intermediate_task_is_compared_on_it(study):
     rows = study.predictions
     rows = rows[(rows.arm != "dann-0.1") | (rows.intermediate == "sarcasm")]
     row = stats.against_baseline(rows, "standard", ["dann-0.1"]).iloc[0]
-    assert (row.intermediate, row.blocks) == ("sarcasm", 3)
+    assert (row.intermediate, row.blocks) == ("sarcasm", 5)
 
 
 def test_an_arm_with_some_seeds_is_compared_on_the_blocks_of_these(study):
@@ -55,15 +61,32 @@ def test_an_arm_with_some_seeds_is_compared_on_the_blocks_of_these(study):
     table = stats.against_baseline(rows, "standard", ["dann", "control", "dann-0.1"])
     table = table.set_index("arm")
     alone = stats.compare(rows[rows.seed == 1], treatment="dann-0.1")
-    assert table.blocks.to_dict() == {"dann": 6, "control": 6, "dann-0.1": 2}
+    assert table.blocks.to_dict() == {"dann": 10, "control": 10, "dann-0.1": 2}
     assert table.theta["dann-0.1"] == pytest.approx(alone.theta)
-    assert table.p["dann-0.1"] == alone.p and table.p_max_t.notna().all()
-    # two arms with as many blocks, and not the same: each is held against its own
-    rows = rows[(rows.arm != "control") | (rows.seed == 2)]
-    both = stats.against_baseline(rows, "standard", ["control", "dann-0.1"]).set_index("arm")
-    for arm, seed in (("control", 2), ("dann-0.1", 1)):
-        own = stats.against_baseline(rows[rows.seed == seed], "standard", [arm])
-        assert both.p_max_t[arm] == pytest.approx(min(1.0, 2 * own.p_max_t[0]))
+    assert table.p["dann-0.1"] == alone.p
+
+
+def test_an_adjusted_p_is_never_below_its_own_p(study):
+    arms = ["control", "dann", "dann-0.1", "centring"]
+    table = stats.against_baseline(study.predictions, "standard", arms)
+    assert (table.p_max_t >= table.p).all() and (table.p_holm >= table.p).all()
+
+
+def test_arms_of_few_blocks_are_described_and_in_no_family(study):
+    rows = study.predictions
+    few = rows[(rows.arm != "dann-0.1") | (rows.seed == 1)]
+    table = stats.against_baseline(few, "standard", ["dann", "control", "dann-0.1"])
+    without = stats.against_baseline(few, "standard", ["dann", "control"])
+    table = table.set_index("arm")
+    lone = table.loc["dann-0.1"]
+    assert lone.theta == lone.theta and "fewer than 10 blocks" in lone.note
+    assert math.isnan(lone.p_max_t) and math.isnan(lone.p_holm)
+    for name in ("p_max_t", "p_holm"):  # the others' p are what they are without it
+        assert table[name].iloc[:2].tolist() == without[name].tolist()
+    six = stats.against_baseline(rows[rows.seed.isin([0, 1, 2])], "standard", ["dann", "control"])
+    assert six.p.notna().all() and six.p_max_t.isna().all() and six.p_holm.isna().all()
+    contrast = stats.pairs(rows[rows.seed.isin([0, 1, 2])], [("control", "dann")])
+    assert contrast.p.notna().all() and contrast.p_holm.isna().all()
 
 
 def test_a_hole_in_an_arm_is_a_reason_not_a_number(study):

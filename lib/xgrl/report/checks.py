@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from xgrl import stats
+from xgrl.report import positive_control
 from xgrl.report.completeness import FINISHED
 from xgrl.report.load_study import Study
 
@@ -20,11 +21,13 @@ CEILING = 95.0  # percent; above it a target cannot show an effect of a few poin
 BELOW_CHANCE = 0.8  # a discriminator under this share of chance was outpaced, not confused
 
 
-def manipulation_checks(study: Study, baseline: str, treatment: str) -> pd.DataFrame:
+def manipulation_checks(
+    study: Study, baseline: str, treatment: str, control: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Did the experiment work? Columns question, subject, found, ok.
 
     baseline, treatment: the arms that are compared; arm control, where it ran, is what the
-    adversary is held against.
+    adversary is held against. control: what `positive_control` made, for its gate.
     """
     runs, rows = study.runs, []
     recorded = "discriminator_accuracy", "discriminator_chance"
@@ -64,6 +67,7 @@ def manipulation_checks(study: Study, baseline: str, treatment: str) -> pd.DataF
         macro, guess = own.macro.mean(), own.majority.mean()
         found = f"{macro:.1f} % without intermediate training; guessing {guess:.1f} %"
         rows.append(("room to move", study.shown(target), found, guess < macro < CEILING))
+    rows += [] if control is None else positive_control.check(control, baseline)
     return pd.DataFrame(rows, columns=["question", "subject", "found", "ok"])
 
 

@@ -25,6 +25,8 @@ from xgrl.runs.params import BY_ARM, load_study
 from xgrl.tasks import LOST, training_notes
 from xgrl.tasks.files.provenance import OFFICIAL, SHORT
 
+# of a run's plan: older records do not say; the study had none
+UNRECORDED, UNPLANNED = "not recorded", "none"
 KEPT = ("study", "phase", "status", "wall_seconds", "peak_memory_mb", "device", "threads")
 
 
@@ -252,7 +254,7 @@ def _run(path: Path, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if path.relative_to(folder) != own:
         raise ValueError(f"{path}: holds the run of {own}; a run's folder says which run it is")
     row |= {key: given[key] for key in (*BY_ARM, "train_from", "retrieval_layer") if key in given}
-    row["processor"] = processor(record)
+    row |= {"processor": processor(record), "plan": record.get("plan", UNRECORDED) or UNPLANNED}
     return row | record["metrics"], record
 
 

@@ -11,11 +11,15 @@ import pandas as pd
 from xgrl import stats
 from xgrl.arms import arms_in_order
 from xgrl.report.load_study import Study
+from xgrl.report.positive_control import PASSED
 from xgrl.runs import records
 
 UNKNOWN = "not estimable"
 MARKERS = ("<!-- results:start -->", "<!-- results:end -->")
 TASK = ["intermediate", "theta", "low", "high"]
+DESCRIBED = (
+    f"\nFewer than {stats.FEWEST} blocks: this table describes, no p is adjusted over arms.\n"
+)
 ARM_MARKERS = ("<!-- arms:start -->", "<!-- arms:end -->")
 
 
@@ -112,6 +116,16 @@ def readme_table(summary: Mapping[str, Any]) -> str:
     Says too whether p is the smallest that so many blocks can give.
     """
     table, texts = _scores(summary, "zero-shot score, %")
+    control, gate = pd.DataFrame(summary.get("positive_control", [])), ""
+    if len(control):
+        numbers = ["theta", "low", "high"]
+        control = control[control.kind.isin(["average", "target"])].drop_duplicates("part")
+        control = control.set_index("part").reindex(table.target)
+        control[numbers] = control[numbers].astype(float)
+        effects = pd.Series(_effects(control)).where(control.theta.notna().to_numpy(), "–")
+        texts[f"{summary['baseline']} - none, points [95 %]"] = effects
+        passed = ", ".join(table.target[1:][(control.gate == PASSED).to_numpy()[1:]])
+        gate = f"{summary['baseline']} is above none (the gate) on {passed or 'no target'}. "
     texts[f"{summary['treatment']} - {summary['baseline']}, points [95 %]"] = _effects(table)
     texts["p"] = table.p.map(stats.p_format)
     tasks = pd.DataFrame(summary["comparison"]["per_intermediate"], columns=TASK).fillna(np.nan)
@@ -128,7 +142,7 @@ def readme_table(summary: Mapping[str, Any]) -> str:
         average = f"Mean over groups of targets ({effects})"
     notes = (
         f"{summary['blocks']} blocks (intermediate task x seed). {average} over zero-shot "
-        f"languages, English apart. {floor}p of single targets adjusted by Holm. "
+        f"languages, English apart. {gate}{floor}p of single targets adjusted by Holm. "
         f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most "
         f"{summary['peak_memory_mb']:.0f} MB a job."
     )
@@ -147,7 +161,10 @@ def arms_table(summary: Mapping[str, Any]) -> str:
     table[numbers] = table[numbers].astype(float)
     texts = table[["arm"]].assign(cells=table.targets + "; " + table.intermediate)
     texts[f"arm - {baseline}, points [95 %]"] = _effects(table)
-    p_values = {"p": "p", "p, maxT over all arms": "p_max_t", "p, Holm over all arms": "p_holm"}
+    p_values, said = {"p": "p"}, DESCRIBED
+    if table[["p_max_t", "p_holm"]].notna().any(axis=None):
+        p_values |= {"p, maxT over all arms": "p_max_t", "p, Holm over all arms": "p_holm"}
+        said = ""
     for name, key in p_values.items():
         texts[name] = table[key].map(stats.p_format)
     for name, key in (("FLOPs", "flops_ratio"), ("seconds", "seconds_ratio")):
@@ -156,7 +173,7 @@ def arms_table(summary: Mapping[str, Any]) -> str:
     absent = table.theta.isna()
     texts.loc[absent, texts.columns[2:]] = ""
     texts.loc[absent, "cells"] = "not comparable: " + table.note[absent]
-    return _markdown(texts.rename(columns={"cells": "targets, intermediate tasks"}))
+    return _markdown(texts.rename(columns={"cells": "targets, intermediate tasks"})) + said
 
 
 def _markdown(texts: pd.DataFrame) -> str:

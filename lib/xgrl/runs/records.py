@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xgrl.runs.code import code_of
+from xgrl.runs.plans import plan_hash
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -201,7 +202,7 @@ def finish(
         "schema": SCHEMA, "study": parameters["study"], "phase": phase, "status": status,
         "parameters": parameters, "versions": _versions(), "code": code_of(phase),
         "environment": {"processor": _processor(), "packages_sha256": _installed()},
-        "inputs": inputs or {},
+        "inputs": inputs or {}, "plan": plan_hash(parameters["study"]),
         "wall_seconds": round(time.monotonic() - started, 3),
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "device": parameters.get("device", "cpu"), "threads": parameters.get("threads", 1),

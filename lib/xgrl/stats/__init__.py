@@ -18,9 +18,10 @@ from .effects import cliffs_delta, effect_sizes, expected_best, iqm, mcnemar, vi
 from .intervals import exact_binomial, t_half_width, t_interval
 from .multiplicity import PartialConjunction, benjamini_hochberg, holm, partial_conjunction
 from .power import blocks_needed, minimal_effect, power_at
-from .randomisation import max_t, sign_flip, westfall_young
+from .randomisation import sign_flip, westfall_young
 from .resampling import Bootstrap, bootstrap, jackknife, pigeonhole
-from .several_arms import Weigh, against_baseline, family, pairs
+from .several_arms import FEWEST, Weigh, against_baseline, family, pairs
 from .twoway import Crossed, Estimate, crossed, crossed_tasks
+from .unpaired import unpaired_tasks, unpaired_variance
 from .validation import ZeroVariance
 from .verdict import ALPHA, Tested, crossed_and_sign_flip, p_format, rope, tost

@@ -1,12 +1,12 @@
-"""Randomisation tests over blocks: one difference, many tasks, or many arms against one baseline.
+"""Randomisation tests over blocks: one difference, or many: of tasks, of arms to one baseline.
 
 Under the null the two arms of a block are exchangeable, so each block's difference may change its
 sign. A whole block flips at once: its items, languages and targets share one training run. Many
 hypotheses: the largest statistic of all is what each observed one is held against, which uses their
 dependence (maxT); step-down, so the most extreme is tested among all, then leaves, and the next is
-tested among the rest. Source: Fisher (1935), The Design of Experiments, ch. 3; Westfall & Young
-(1993), Resampling-Based Multiple Testing, ch. 5 and algorithm 2.8 (free step-down); Pesarin (2001),
-Multivariate Permutation Tests, ch. 8.
+tested among the rest. Arms keep their labels: to permute these inside a block would suppose that
+all arms vary alike. Source: Fisher (1935), The Design of Experiments, ch. 3; Westfall & Young
+(1993), Resampling-Based Multiple Testing, ch. 5 and algorithm 2.8 (free step-down).
 """
 
 from collections.abc import Iterator
@@ -94,44 +94,3 @@ def westfall_young(M: ArrayLike, seed: int | np.random.Generator = 0) -> np.ndar
     adjusted = np.empty(m.shape[1])
     adjusted[order] = np.maximum.accumulate(_p_value(count, len(m)))
     return adjusted
-
-
-def max_t(Y: ArrayLike, draws: int = 9_999, seed: int | np.random.Generator = 0) -> np.ndarray:
-    """Step-down maxT adjusted p (A,) of A arms against one baseline, labels permuted in blocks.
-
-    Y: (B, 1 + A) scores in points, one row a block, the baseline first. Under the null of an arm
-    that does nothing its label and the baseline's could change places inside any block; an arm that
-    differs leaves before the rest is permuted, since permuting both together would blur them.
-    p = (k + 1) / (draws + 1); with a single arm left, the exact sign flip. Raises ValueError for
-    NaN, a wrong shape, or fewer than two columns.
-    """
-    Y = validate_array("max_t: Y", Y, ndim=2)
-    if (columns := Y.shape[1]) < 2:
-        raise ValueError(f"max_t: found {columns} column, need the baseline and at least one arm")
-    rng = np.random.default_rng(seed)
-    observed = _statistics(Y)
-    order, adjusted, largest = np.argsort(-observed, kind="stable"), np.empty(len(observed)), 0.0
-    for step, arm in enumerate(order):
-        left = Y[:, [0, *(order[step:] + 1)]]
-        if left.shape[1] == 2:
-            p = sign_flip(left[:, 1] - left[:, 0], rng)
-        else:
-            p = (_exceeding(left, observed[arm] - TIE, draws, rng) + 1) / (draws + 1)
-        adjusted[arm] = largest = max(largest, p)
-    return adjusted
-
-
-def _statistics(Y: np.ndarray) -> np.ndarray:
-    """Of scores (..., B, 1 + A), the baseline first: a statistic that grows with |t|, (..., A)."""
-    D = Y[..., 1:] - Y[..., :1]
-    return np.abs(D.sum(-2)) / flip_scale(D)
-
-
-def _exceeding(Y: np.ndarray, threshold: float, draws: int, rng: np.random.Generator) -> int:
-    """How many of `draws` relabellings of Y (B, 1 + A) have a statistic of `threshold` or more."""
-    count, size = 0, max(1, CHUNK // Y.size)
-    for start in range(0, draws, size):
-        copies = np.broadcast_to(Y, (min(size, draws - start), *Y.shape))
-        largest = _statistics(rng.permuted(copies, axis=2)).max(1)
-        count += int((largest >= threshold).sum())
-    return count

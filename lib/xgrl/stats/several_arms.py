@@ -10,7 +10,7 @@ import pandas as pd
 
 from .alignment import ENGLISH, align, independent_units, macro_averages
 from .multiplicity import holm
-from .randomisation import max_t
+from .randomisation import westfall_young
 from .validation import validate_name
 from .verdict import crossed_and_sign_flip, decide
 
@@ -18,6 +18,7 @@ COLUMNS = [
     "arm", "against", "targets", "intermediate", "blocks", "baseline", "score", "theta", "low",
     "high", "p", "tost_p", "verdict", "note",
 ]  # fmt: skip
+FEWEST = 10  # blocks; below, several arms are described and no p is adjusted over them
 # targets -> their weights in the average, summing to 1; None: each the same
 Weigh = Callable[[Sequence[str]], Mapping[str, float]] | None
 
@@ -83,40 +84,47 @@ def against_baseline(
 ) -> pd.DataFrame:
     """Every arm against the baseline, one row an arm in the order given.
 
-    weigh: of the targets that both have; without, each weighs the same. Arms that share the same
-    targets and blocks are permuted together; where there are several such groups, p is multiplied
-    by their number. Columns `COLUMNS`, p_max_t and p_holm; theta and interval in points, single
-    (not simultaneous) 95 % intervals. Permutation takes the test items as given, `p` and its Holm
-    adjustment take them as drawn: a claim needs both.
+    weigh: of the targets that both have; without, each weighs the same. Columns `COLUMNS`, p_max_t
+    and p_holm; theta and interval in points, single (not simultaneous) 95 % intervals. One sign
+    vector flips the block differences of all arms that share the same targets and blocks (maxT);
+    where there are several such groups, p_max_t is multiplied by their number, and it is never
+    below p. It takes the test items as given, `p` and its Holm adjustment take them as drawn: a
+    claim needs both. An arm with fewer than `FEWEST` blocks is described, in no family, without
+    adjusted p.
     """
     contrasts = [_contrast(frame, baseline, arm, margin, weigh) for arm in arms]
-    table = pd.DataFrame([row for row, *_ in contrasts], columns=COLUMNS).assign(p_max_t=np.nan)
+    table = _with_holm(pd.DataFrame([row for row, *_ in contrasts], columns=COLUMNS), FEWEST)
     groups: dict[tuple, list[int]] = {}
-    for number, (*_, cells) in enumerate(contrasts):
-        if cells:
-            groups.setdefault(cells, []).append(number)
+    for number in table.index[table["p_holm"].notna()]:
+        groups.setdefault(contrasts[number][2], []).append(number)
+    table.insert(len(COLUMNS), "p_max_t", np.nan)
     for rows in groups.values():
-        Y = np.column_stack([contrasts[rows[0]][1][0], *(contrasts[k][1][1] for k in rows)])
-        table.loc[rows, "p_max_t"] = np.minimum(1.0, len(groups) * max_t(Y, seed=seed))
-    return _with_holm(table)
+        D = np.column_stack([np.diff(contrasts[k][1], axis=0)[0] for k in rows])
+        p = np.minimum(1.0, len(groups) * westfall_young(D, seed))
+        table.loc[rows, "p_max_t"] = np.maximum(p, table.loc[rows, "p"])
+    return table
 
 
-def _with_holm(table: pd.DataFrame) -> pd.DataFrame:
-    estimable = table["p"].notna()
-    table["p_holm"] = np.nan
-    if estimable.any():
-        table.loc[estimable, "p_holm"] = holm(table.loc[estimable, "p"])
+def _with_holm(table: pd.DataFrame, least: int = 0) -> pd.DataFrame:
+    """p_holm over the rows of `least` blocks or more; a note where that leaves one out."""
+    table, estimable = table.assign(p_holm=np.nan), table["p"].notna()
+    few = estimable & (table["blocks"] < least)
+    table.loc[few, "note"] = f"fewer than {least} blocks: described, no adjusted p"
+    if (family := estimable & ~few).any():
+        table.loc[family, "p_holm"] = holm(table.loc[family, "p"])
     return table
 
 
 def pairs(
     frame: pd.DataFrame, wanted: Sequence[tuple[str, str]], margin=1.0, weigh: Weigh = None
 ) -> pd.DataFrame:
-    """Planned pairs (baseline, treatment) of arms that are there, p adjusted over them by Holm."""
+    """Planned pairs (baseline, treatment) of arms that are there, p adjusted over them by Holm;
+    no adjusted p below `FEWEST` blocks.
+    """
     arms = set(frame["arm"].unique())
     there = [pair for pair in wanted if {*pair} <= arms]
     rows = [_contrast(frame, *pair, margin, weigh)[0] for pair in there]
-    return _with_holm(pd.DataFrame(rows, columns=COLUMNS))
+    return _with_holm(pd.DataFrame(rows, columns=COLUMNS), FEWEST)
 
 
 def family(

@@ -13,7 +13,8 @@ COSTS = {"tokens": "o", "FLOPs": "s", "seconds": "^"}
 
 @style.styled
 def arms_forest(table: pd.DataFrame, margin: float) -> Figure:
-    """Every arm's difference to the baseline, points, 95 % interval, and p adjusted over arms.
+    """Every arm's difference to the baseline, points, 95 % interval, and p adjusted over arms, or
+    where no p is adjusted (too few blocks) its own.
 
     table: as `xgrl.stats.against_baseline` makes it; an arm that could not be compared keeps its
     row, empty. margin: the equivalence margin, drawn as a grey band.
@@ -22,15 +23,17 @@ def arms_forest(table: pd.DataFrame, margin: float) -> Figure:
     style.margin_band(ax, margin)
     count = table.targets.astype(str).str.count(",")
     names = table.arm.where(count == count.max(), table.arm + "*")
+    adjusted = table.p_max_t.notna().any()
     for y, row in enumerate(table.itertuples()):
         shape = style.look(row.arm) | {"markersize": 7}
         style.interval(ax, y, row.theta, row.low, row.high, **shape)
-        effect = f"{row.theta:+.2f}  p {p_format(row.p_max_t)}"
+        effect = f"{row.theta:+.2f}  p {p_format(row.p_max_t if adjusted else row.p)}"
         style.beside(ax, y, effect if np.isfinite(row.theta) else "not comparable")
     style.name_rows(ax, names)
     note = " (*: on the targets it has)" if (count < count.max()).any() else ""
     against = f"arm - {table.against.iloc[0]}, points{note}"
-    ax.set_xlabel(f"{against}; grey: margin of {margin:g}; p by maxT")
+    kind = "by maxT" if adjusted else "of each arm alone: fewer than 10 blocks, a description"
+    ax.set_xlabel(f"{against}; grey: margin of {margin:g}; p {kind}")
     return figure
 
 
