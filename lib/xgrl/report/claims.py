@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from IPython.display import Markdown
 
 from xgrl import stats
 from xgrl.report import explanations
-from xgrl.report.explanations import ALL, ENGLISH_TOO, NO_PROOF
+from xgrl.report.explanations import ALL, ENGLISH_TOO, HIDDEN, NO_PROOF
 from xgrl.tasks import find_task
 
 UNKNOWN, PASSED = "not estimable", "passed"
@@ -56,6 +57,11 @@ def listed(sentences: Iterable[str]) -> str:
     return "".join(f"- {sentence}\n" for sentence in sentences)
 
 
+def shown(summary: Summary) -> Markdown:
+    """Every sentence, as a notebook shows it."""
+    return Markdown(listed(claims(summary)))
+
+
 def effect(row: Mapping[str, Any]) -> str:
     """A row's theta and interval: "-3.52 [-4.19, -2.84]"."""
     theta, low, high = (row.get(key) for key in ("theta", "low", "high"))
@@ -73,9 +79,11 @@ def verdict(summary: Summary) -> str:
     effects = "; ".join(f"{row['intermediate']} {effect(row)}" for row in tasks)
     effects = effects or "one block each, so that no effect of a single one is estimable"
     before = ""
-    if hidden(summary) is False:
-        before = f"{summary['treatment']} does not hide the language, so that this says little of "
-        before += "what hiding it would do. "
+    if hidden(summary) is False and HIDDEN not in summary["verdict"]:
+        before = (
+            f"By its gate {summary['treatment']} does not hide the language, so that this says "
+        )
+        before += "little of what hiding it would do. "
     return f"{before}For the intermediate tasks tried here ({effects}): {summary['verdict']}"
 
 
@@ -83,10 +91,6 @@ def hidden(summary: Summary) -> bool | None:
     """Whether every fresh probe passes the manipulation gate; None where there is none."""
     rows = [row["hidden"] == "yes" for row in summary.get("manipulation", []) if row["hidden"]]
     return all(rows) if rows else None
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none"
 
 
 def _share(p: float | None) -> str:
@@ -128,12 +132,14 @@ def _targets(summary: Summary) -> str:
     if not c["gate"]:
         return f"The average does not reject, so that its {len(rows)} targets describe, one by one."
     passed = [(name, theta) for name, theta, p in rows if p is not None and p <= stats.ALPHA]
-    arms = f"{c['treatment']} is {{}} {c['baseline']} on"
-    said = [f"{arms.format('below')} {_names([n for n, theta in passed if theta < 0])}"]
-    said.append(f"above on {_names([n for n, theta in passed if theta > 0])}")
-    left = [name for name, *_ in rows if name not in dict(passed)]
-    said.append(f"inconclusive on {_names(left)}")
-    return f"By Holm over {len(rows)} targets {', '.join(said)}."
+    found = {
+        "below": [name for name, theta in passed if theta < 0],
+        "above": [name for name, theta in passed if theta > 0],
+    }
+    said = [f"{side} {c['baseline']} on {', '.join(own)}" for side, own in found.items() if own]
+    if left := [name for name, *_ in rows if name not in dict(passed)]:
+        said.append(f"inconclusive on {', '.join(left)}")
+    return f"By Holm over {len(rows)} targets {c['treatment']} is {', '.join(said)}."
 
 
 def _positive_control(summary: Summary) -> str:
@@ -147,8 +153,11 @@ def _positive_control(summary: Summary) -> str:
         pairs = [row for row in rows if row["kind"] == "pair"]
         held = sum(row["gate"] == PASSED for row in pairs)
         text = f"Positive control, {baseline} - none: {effect(average)} points ({effects}). The "
-        text += f"gate is passed on {len(passed)} of {len(targets)} targets ({_names(passed)}) and "
-        text += f"by {held} of {len(pairs)} pairs of intermediate task and target."
+        text += f"gate is passed on {len(passed)} of {len(targets)} targets"
+        text += (
+            f" ({', '.join(passed)})" * bool(passed)
+            + f" and by {held} of {len(pairs)} pairs of intermediate task and target."
+        )
     else:
         scores = [row["scores"] for row in summary["table"][1:]]
         scores = [s for s in scores if s.get("none") is not None and s.get(baseline) is not None]
@@ -260,6 +269,7 @@ def _rank(summary: Summary) -> str:
         row["scope"]: row
         for row in summary.get("mediation", [])
         if (row["measure"], row["target"]) == ("effective rank", ALL) and row["r"] is not None
+        if row["groups"] > 1 or row["scope"] == "all runs"  # of one group it is the same again
     }
     parts = [
         f"{r['r']:+.2f} [{r['low']:+.2f}, {r['high']:+.2f}] {scope}" for scope, r in scopes.items()
@@ -286,14 +296,16 @@ def arm_claims(summary: Summary) -> list[str]:
     elif both:
         found.append(f"Both corrections over {len(tested)} arms pass: {', '.join(said)}.")
     else:
-        text = f"**No arm passes both corrections, maxT and Holm over {len(tested)} arms: none is "
-        found.append(f"{text}claimed to differ from {summary['baseline']}.**{_never(tested)}")
+        text = f"**No arm passes both corrections, maxT and Holm over {len(tested)} arms: none "
+        found.append(
+            f"{text}of them is claimed to differ from {summary['baseline']}.**{_never(tested)}"
+        )
     for word, about in {
         "equivalent": "Equivalent to {} within the margin, each by itself",
         "inconclusive": "Inconclusive, neither told apart from {} nor placed within the margin",
     }.items():
-        names = [row["arm"] for row in known if row["verdict"] == word]
-        found.append(f"{about.format(summary['baseline'])}: {_names(names)}.")
+        if names := [row["arm"] for row in known if row["verdict"] == word]:
+            found.append(f"{about.format(summary['baseline'])}: {', '.join(names)}.")
     doses = [row for row in summary["dose_response"] if row["theta"] is not None]
     if len(doses) > 1:
         each = "; ".join(f"{row['lambda_max']:g}: {effect(row)}" for row in doses)
@@ -309,4 +321,4 @@ def _never(rows: Sequence[Mapping[str, Any]]) -> str:
     if (least := floor * len(rows)) <= stats.ALPHA:
         return ""
     text = f" With {blocks} blocks p is at least {_share(floor)}, and Holm makes {_share(least)} "
-    return f"{text}of it: none could."
+    return f"{text}of it: no arm could."

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.stats import f_oneway, linregress, norm
 
 from xgrl import stats
-from xgrl.report import tables
+from xgrl.arms import method_of
 from xgrl.report.load_study import Study
 from xgrl.stats.alignment import ENGLISH, align
 from xgrl.stats.verdict import crossed_and_sign_flip
@@ -26,6 +26,7 @@ MEASURES = {"fresh_probe": "fresh probe", "rank": "effective rank", "nearness": 
 SCOPES = {"all runs": [], "within arms": ["arm"], "within arms and tasks": ["arm", "intermediate"]}
 READERS = {"fresh_probe": "fresh linear probe", "mlp": "fresh MLP", "own": "own discriminator"}
 NO_PROOF = "a correlation over runs is no proof of mediation"
+HIDDEN = "language hidden (fresh probes at most half-way to chance)"
 ABOUT = {
     "gap": "Difference in English, in zero-shot languages, and in the gap between the two (English "
     "less zero-shot: above 0 it widens), on targets with an English part",
@@ -37,7 +38,6 @@ ABOUT = {
     "as given; Holm over targets",
     "matched_english": "Effect where both arms score the same in English: intercept of the "
     "zero-shot difference on the English one over blocks (noise in English draws it to the whole)",
-    "relearned": "Fresh linear probe of the last layer before and after the target's fine-tuning",
 }
 ABSENT = {
     "gap": "no target with an English part was compared",
@@ -45,7 +45,6 @@ ABSENT = {
     "mediation": "no arm was run beside the baseline with these measures",
     "interaction": "one intermediate task, or nothing compared",
     "matched_english": "no target with an English part was compared",
-    "relearned": "none was probed after fine-tuning",
 }
 
 
@@ -55,8 +54,7 @@ def explain(study: Study, comparison: stats.Comparison) -> dict[str, pd.DataFram
     if len(near):
         near = near[(near.layer == near.layer.max()) & (near.stage == "intermediate")]
         near = near.groupby(RUN).gap.mean()
-    found = {"gap": gap(study, comparison), **of_runs(study.runs, comparison.summary(), near)}
-    return found | {"relearned": tables.relearned(study).reset_index()}
+    return {"gap": gap(study, comparison), **of_runs(study.runs, comparison.summary(), near)}
 
 
 def of_runs(
@@ -148,6 +146,21 @@ def manipulation(points: pd.DataFrame, baseline: str, treatment: str) -> pd.Data
         rows[-1]["blocks"] = len(own)
     columns = ["reader", "baseline", "treatment", "low", "high", "chance", "half_way", "hidden"]
     return pd.DataFrame(rows, columns=[*columns, "blocks"])
+
+
+def check(runs: pd.DataFrame, baseline: str, treatment: str) -> list[tuple[str, str, str, bool]]:
+    """The gate as a row of the manipulation checks; none where no checkpoint of both was probed, or
+    the treatment is not one that opposes or erases language.
+    """
+    table = manipulation(checkpoints(runs), baseline, treatment)
+    if not table.reader.eq(READERS["own"]).any() and method_of(treatment) != "leace":
+        return []
+    fresh = table[table.hidden != ""]
+    found = [
+        f"{r.reader} {r.treatment:.1f} % (at most {r.half_way:.1f})" for r in fresh.itertuples()
+    ]
+    passed = bool((fresh.hidden == "yes").all())
+    return [(HIDDEN, treatment, ", ".join(found), passed)] if found else []
 
 
 def mediation(
