@@ -11,6 +11,7 @@ import pytest
 
 from xgrl import stats
 from xgrl.report import checks, load_study
+from xgrl.report.explanations import HIDDEN
 from xgrl.report.summary import latex, summarise
 from xgrl.report.tables import warnings
 
@@ -42,7 +43,7 @@ def test_manipulation_checks_pass_where_the_experiment_worked(study):
     assert checked.ok.all() and checks.failures(checked, study.audit) == []
     assert set(checked.question) == {
         "task learned", "discriminator not outpaced", OWN,
-        "adversary acted (fresh probe, last layer)", "room to move",
+        "adversary acted (fresh probe, last layer)", HIDDEN, "room to move",
     }  # fmt: skip
 
 

@@ -119,7 +119,6 @@ def test_readme_s_table_has_the_positive_control(study, control):
     assert "standard - none, points [95 %]" in page
     row = control[control.kind == "target"].iloc[0]
     assert f"{row.theta:+.2f} [{row.low:+.2f}, {row.high:+.2f}]" in page
-    assert "(the gate) on no target" in page
     plain = readme_table(summarise(study, comparison, checked))
     assert "standard - none" not in plain
 

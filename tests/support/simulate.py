@@ -275,7 +275,8 @@ def _probe(folder: Path, run: dict, rng: np.random.Generator) -> None:
         "a_distance": np.clip(accuracy / 50 - 0.1, 0, 2), "language_share": accuracy / 4,
         "cka": np.linspace(1, 0.6, 13),
     })  # fmt: skip
-    write_run(path, run["study"], "probe", _parameters(run), {"last_layer": accuracy[-1]})
+    last = {"accuracy": accuracy[-1], "mlp": accuracy[-1], "chance": 25.0}
+    write_run(path, run["study"], "probe", _parameters(run), last)
     if run["seed"] == 0:
         # after a target language is plain again
         tuned = table.assign(stage="fine-tuned", accuracy=97.0)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from xgrl import stats
 from xgrl.arms import method_of
-from xgrl.report import positive_control
+from xgrl.report import explanations, positive_control
 from xgrl.report.completeness import FINISHED
 from xgrl.report.load_study import Study
 from xgrl.stats.alignment import stretches
@@ -72,6 +72,7 @@ def manipulation_checks(
         found = f"{fresh.mean():+.1f} ± {half:.1f} points in {len(fresh)} blocks"
         acted, subject = bool(fresh.mean() + half < 0), f"{treatment} against {probed}"
         rows.append(("adversary acted (fresh probe, last layer)", subject, found, acted))
+    rows += explanations.check(runs, baseline, treatment)
     for target, own in runs[(runs.phase == "target") & (runs.arm == "none")].groupby("target"):
         macro, guess = own.macro.mean(), own.majority.mean()
         found = f"{macro:.1f} % without intermediate training; guessing {guess:.1f} %"

@@ -1,22 +1,20 @@
 """A study in one file and a few tables: summary.json, and the LaTeX and Markdown made of it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 
 from xgrl import stats
 from xgrl.arms import arms_in_order
+from xgrl.report import claims
 from xgrl.report.load_study import Study
-from xgrl.report.positive_control import PASSED
 from xgrl.runs import records
 
-UNKNOWN = "not estimable"
 MARKERS = ("<!-- results:start -->", "<!-- results:end -->")
-TASK = ["intermediate", "theta", "low", "high"]
 DESCRIBED = (
     f"\nFewer than {stats.FEWEST} blocks: this table describes, no p is adjusted over arms.\n"
 )
@@ -59,12 +57,15 @@ def summarise(
     return stats.plain(values | further)
 
 
-def write(folder: str | Path, summary: Mapping[str, Any], results: pd.DataFrame) -> None:
-    """results.csv, summary.json and results.tex of an analysis, each atomically."""
+def write(folder: str | Path, summary: Mapping[str, Any], results: pd.DataFrame) -> Markdown:
+    """results.csv, summary.json and results.tex of an analysis, each atomically; returns what may
+    be said of it.
+    """
     table = results.to_csv(index=False, float_format="%.6f")
     records.write_bytes(Path(folder) / "results.csv", table.encode())
     records.write_json(Path(folder) / "summary.json", summary)
     records.write_bytes(Path(folder) / "results.tex", latex(summary).encode())
+    return claims.shown(summary)
 
 
 def mark(row: Mapping[str, Any]) -> str:
@@ -91,8 +92,8 @@ def latex(summary: Mapping[str, Any]) -> str:
     intervals = [f"$[{row.low:+.2f}, {row.high:+.2f}]$" for row in table.itertuples()]
     p = table.p.map(stats.p_format)
     differences = table.theta.map("${:+.2f}$".format)
-    texts["difference"] = differences.where(table.theta.notna(), UNKNOWN)
-    texts["95 % interval"] = pd.Series(intervals).where(known, UNKNOWN)
+    texts["difference"] = differences.where(table.theta.notna(), claims.UNKNOWN)
+    texts["95 % interval"] = pd.Series(intervals).where(known, claims.UNKNOWN)
     texts["$p$"] = p.where(table.p.isna(), "$" + p + "$")
     style = texts.style.hide(axis="index").format(escape="latex-math")
     style = style.format_index(escape="latex-math", axis="columns")
@@ -105,51 +106,35 @@ def latex(summary: Mapping[str, Any]) -> str:
 
 def _effects(table: pd.DataFrame) -> list[str]:
     """Estimate and interval of each row as text."""
-    limits = zip(table.low, table.high, strict=True)
-    inside = [f"{low:+.2f}, {high:+.2f}" if low <= high else UNKNOWN for low, high in limits]
-    return [f"{theta:+.2f} [{text}]" for theta, text in zip(table.theta, inside, strict=True)]
+    return [claims.effect(row) for row in table.to_dict("records")]
 
 
 def readme_table(summary: Mapping[str, Any]) -> str:
-    """The verdict with its intermediate tasks, and the results table, as Markdown.
-
-    Says too whether p is the smallest that so many blocks can give.
-    """
+    """The verdict with its intermediate tasks, and the results table, as Markdown."""
     table, texts = _scores(summary, "zero-shot score, %")
-    control, gate = pd.DataFrame(summary.get("positive_control", [])), ""
+    control = pd.DataFrame(summary.get("positive_control", []))
     if len(control):
-        numbers = ["theta", "low", "high"]
         control = control[control.kind.isin(["average", "target"])].drop_duplicates("part")
         control = control.set_index("part").reindex(table.target)
-        control[numbers] = control[numbers].astype(float)
         effects = pd.Series(_effects(control)).where(control.theta.notna().to_numpy(), "–")
         texts[f"{summary['baseline']} - none, points [95 %]"] = effects
-        passed = ", ".join(table.target[1:][(control.gate == PASSED).to_numpy()[1:]])
-        gate = f"{summary['baseline']} is above none (the gate) on {passed or 'no target'}. "
     texts[f"{summary['treatment']} - {summary['baseline']}, points [95 %]"] = _effects(table)
     texts["p"] = table.p.map(stats.p_format)
-    tasks = pd.DataFrame(summary["comparison"]["per_intermediate"], columns=TASK).fillna(np.nan)
-    effects = "; ".join(map(" ".join, zip(tasks.intermediate, _effects(tasks), strict=True)))
-    verdict = f"**For the intermediate tasks tried here ({effects}): {summary['verdict']}**"
-    floor = ""
-    if summary["comparison"]["p"] == 2 / 2 ** summary["blocks"]:
-        floor = "The p above is the smallest that a sign flip over so many blocks can give; "
     average = "Macro average"
     if "groups" in summary:  # the planned average is over groups of targets
-        parts = pd.DataFrame([*summary["groups"], summary["means"][-1]])
-        parts = parts.dropna(subset=["theta"]).astype({"theta": float, "low": float, "high": float})
+        parts = pd.DataFrame([*summary["groups"], summary["means"][-1]]).dropna(subset=["theta"])
         effects = "; ".join(map(" ".join, zip(parts.part, _effects(parts), strict=True)))
         average = f"Mean over groups of targets ({effects})"
     notes = (
         f"{summary['blocks']} blocks (intermediate task x seed). {average} over zero-shot "
-        f"languages, English apart. {gate}{floor}p of single targets adjusted by Holm. "
+        f"languages, English apart. p of single targets adjusted by Holm. "
         f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most "
         f"{summary['peak_memory_mb']:.0f} MB a job."
     )
     if any(row.get("data") for row in summary["table"]):
         notes += " Behind a target: what its data folder says of a test set that is not official"
         notes += " (dev: the development set under the test's name)."
-    return f"{verdict}\n\n{_markdown(texts)}\n{notes}\n"
+    return f"**{claims.verdict(summary)}**\n\n{_markdown(texts)}\n{notes}\n"
 
 
 def arms_table(summary: Mapping[str, Any]) -> str:
@@ -180,16 +165,20 @@ def _markdown(texts: pd.DataFrame) -> str:
     return texts.to_markdown(index=False, disable_numparse=True) + "\n"
 
 
-def write_tables(summary_path: str | Path, page_path: str | Path) -> None:
-    """Put a study's table between its two markers of a Markdown page; ValueError where it has none.
+def section(summary: Mapping[str, Any]) -> str:
+    """What stands between a page's markers: table and claims; of the study "arms" its own."""
+    if summary["study"] == "arms":
+        return f"{arms_table(summary)}\n{claims.listed(claims.arm_claims(summary))}"
+    return f"{readme_table(summary)}\n{claims.listed(claims.claims(summary)[1:])}"
 
-    Of the study "arms" that is `arms_table`, of any other `readme_table`.
+
+def write_tables(summary_path: str | Path, page_path: str | Path) -> None:
+    """Put a study's `section` between its two markers of a Markdown page; ValueError where it has
+    none.
     """
-    text = Path(page_path).read_text(encoding="utf-8")
-    summary = json.loads(Path(summary_path).read_bytes())
-    arms = summary["study"] == "arms"
-    (start, end), table = (ARM_MARKERS, arms_table) if arms else (MARKERS, readme_table)
+    text, summary = Path(page_path).read_text(encoding="utf-8"), claims.read(summary_path)
+    start, end = ARM_MARKERS if summary["study"] == "arms" else MARKERS
     if text.count(start) != 1 or text.count(end) != 1:
         raise ValueError(f"{page_path}: needs the lines {start} and {end}, once each")
     before, after = text.split(start)[0], text.split(end)[1]
-    records.write_bytes(page_path, f"{before}{start}\n{table(summary)}{end}{after}".encode())
+    records.write_bytes(page_path, f"{before}{start}\n{section(summary)}{end}{after}".encode())

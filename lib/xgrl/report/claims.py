@@ -1,0 +1,324 @@
+"""What may be said of a study, as sentences that are made of the rows of its summary.json.
+
+README, report and first page show these and no others, so that no sentence outlives its numbers. A
+sentence follows from a decision table: superior and inferior are said as better and worse,
+inconclusive is never "nothing", and what was not computed or not recorded is said to be that. An
+older summary.json lacks some tables; those that records of runs allow are made of the `runs.json`
+that is published beside it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from IPython.display import Markdown
+
+from xgrl import stats
+from xgrl.report import explanations
+from xgrl.report.explanations import ALL, ENGLISH_TOO, HIDDEN, NO_PROOF
+from xgrl.tasks import find_task
+
+UNKNOWN, PASSED = "not estimable", "passed"
+Summary = Mapping[str, Any]
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """A summary.json, with the tables of `explanations.of_runs` where it lacks them and a runs.json
+    is published beside its folder.
+    """
+    path = Path(path)
+    summary, records = json.loads(path.read_bytes()), path.parent.parent / "runs.json"
+    if "manipulation" in summary or not records.exists() or not summary.get("comparison"):
+        return summary
+    keys = (*explanations.RUN, "target")
+    runs = [
+        {"phase": run["phase"]} | {key: run["parameters"].get(key) for key in keys} | run["metrics"]
+        for run in json.loads(records.read_bytes()).values()
+        if "arm" in run["parameters"]
+    ]
+    found = explanations.of_runs(pd.DataFrame(runs), summary["comparison"])
+    return summary | stats.plain(found)
+
+
+def claims(summary: Summary) -> list[str]:
+    """Every sentence, the verdict first."""
+    further = (
+        _floor, _interaction, _targets, _positive_control, _retrieval, _manipulation, _seen, _gap,
+        _rank,
+    )  # fmt: skip
+    found = (make(summary) for make in further) if summary["comparison"]["n_blocks"] else ()
+    return [verdict(summary), *filter(None, found)]
+
+
+def listed(sentences: Iterable[str]) -> str:
+    """Sentences as a Markdown list."""
+    return "".join(f"- {sentence}\n" for sentence in sentences)
+
+
+def shown(summary: Summary) -> Markdown:
+    """Every sentence, as a notebook shows it."""
+    return Markdown(listed(claims(summary)))
+
+
+def effect(row: Mapping[str, Any]) -> str:
+    """A row's theta and interval: "-3.52 [-4.19, -2.84]"."""
+    theta, low, high = (row.get(key) for key in ("theta", "low", "high"))
+    if theta is None or pd.isna(theta):
+        return UNKNOWN
+    unknown = low is None or pd.isna(low)
+    return f"{theta:+.2f} [{UNKNOWN}]" if unknown else f"{theta:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def verdict(summary: Summary) -> str:
+    """The verdict, of these intermediate tasks, with the effect of each beside it; where the
+    language is not hidden it begins with that.
+    """
+    tasks = summary["comparison"]["per_intermediate"]
+    effects = "; ".join(f"{row['intermediate']} {effect(row)}" for row in tasks)
+    effects = effects or "one block each, so that no effect of a single one is estimable"
+    before = ""
+    if hidden(summary) is False and HIDDEN not in summary["verdict"]:
+        before = (
+            f"By its gate {summary['treatment']} does not hide the language, so that this says "
+        )
+        before += "little of what hiding it would do. "
+    return f"{before}For the intermediate tasks tried here ({effects}): {summary['verdict']}"
+
+
+def hidden(summary: Summary) -> bool | None:
+    """Whether every fresh probe passes the manipulation gate; None where there is none."""
+    rows = [row["hidden"] == "yes" for row in summary.get("manipulation", []) if row["hidden"]]
+    return all(rows) if rows else None
+
+
+def _share(p: float | None) -> str:
+    return stats.p_format(float("nan") if p is None else p)
+
+
+def _floor(summary: Summary) -> str:
+    """p at its floor is said to be that, of the whole and of each intermediate task."""
+    c, said = summary["comparison"], []
+    if c["p"] == (floor := 2 / 2 ** c["n_blocks"]):
+        said.append(f"p = {_share(floor)} is the floor of {c['n_blocks']} blocks, no sign flip can")
+        said[0] += " give less: the blocks agree, and it says nothing beyond that."
+    for row in c["per_intermediate"]:
+        blocks = row["n_blocks"]
+        at = f", the floor of {blocks} blocks" * (row["p_raw"] == 2 / 2**blocks)
+        p = f"p = {_share(row['p_raw'])}{at}, {_share(row['p_holm'])} by Holm"
+        said.append(f"After {row['intermediate']} alone {p}.")
+    return " ".join(said)
+
+
+def _interaction(summary: Summary) -> str:
+    row = next((r for r in summary.get("interaction", []) if r["target"] == ALL), None)
+    if not row or row["p"] is None:
+        return ""
+    f = f"F({row['df_between']}, {row['df_within']}) = {row['F']:.1f}, p {_p(row['p'])}"
+    differ = "The intermediate tasks differ in the effect"
+    if row["p"] > stats.ALPHA:
+        differ = "That the intermediate tasks differ in the effect is not shown"
+    return f"{differ} ({f}, {row['blocks']} blocks, test items as given)."
+
+
+def _p(p: float) -> str:
+    return f"< {text[1:]}" if (text := stats.p_format(p)).startswith("<") else f"= {text}"
+
+
+def _targets(summary: Summary) -> str:
+    c = summary["comparison"]
+    rows = [(row["target"], row["theta"], row["p_holm"]) for row in c["per_task"]]
+    if not c["gate"]:
+        return f"The average does not reject, so that its {len(rows)} targets describe, one by one."
+    passed = [(name, theta) for name, theta, p in rows if p is not None and p <= stats.ALPHA]
+    found = {
+        "below": [name for name, theta in passed if theta < 0],
+        "above": [name for name, theta in passed if theta > 0],
+    }
+    said = [f"{side} {c['baseline']} on {', '.join(own)}" for side, own in found.items() if own]
+    if left := [name for name, *_ in rows if name not in dict(passed)]:
+        said.append(f"inconclusive on {', '.join(left)}")
+    return f"By Holm over {len(rows)} targets {c['treatment']} is {', '.join(said)}."
+
+
+def _positive_control(summary: Summary) -> str:
+    """Baseline minus none: with interval and gate, else how many targets' scores are above."""
+    baseline, rows = summary["baseline"], summary.get("positive_control", [])
+    targets = [row for row in rows if row["kind"] == "target"]
+    if targets:
+        average = next(row for row in rows if row["kind"] == "average")
+        effects = "; ".join(f"{row['part']} {effect(row)}" for row in targets)
+        passed = [row["part"] for row in targets if row["gate"] == PASSED]
+        pairs = [row for row in rows if row["kind"] == "pair"]
+        held = sum(row["gate"] == PASSED for row in pairs)
+        text = f"Positive control, {baseline} - none: {effect(average)} points ({effects}). The "
+        text += f"gate is passed on {len(passed)} of {len(targets)} targets"
+        text += (
+            f" ({', '.join(passed)})" * bool(passed)
+            + f" and by {held} of {len(pairs)} pairs of intermediate task and target."
+        )
+    else:
+        scores = [row["scores"] for row in summary["table"][1:]]
+        scores = [s for s in scores if s.get("none") is not None and s.get(baseline) is not None]
+        if not scores:
+            return "There is no positive control: none was not run beside the baseline."
+        passed = [s for s in scores if s[baseline] > s["none"]]
+        text = f"{baseline} scores above none, the public encoder, on {len(passed)} of "
+        text += f"{len(scores)} targets (means; no interval was published)."
+    if not passed:
+        text += f" So what {summary['treatment']} does where English training helps is open."
+    return text
+
+
+def _trains(target: str) -> bool | None:
+    """Whether a target has training of its own: all but plain retrieval; None: in no table."""
+    try:
+        task = find_task(target, "target")
+    except ValueError:
+        return None
+    return task.format != "retrieval" or task.trained
+
+
+def _retrieval(summary: Summary) -> str:
+    """The part of the effect that plain retrieval carries, where all targets have one sign."""
+    c = summary["comparison"]
+    parts = {r["target"]: w * r["theta"] for r, w in zip(c["per_task"], c["weights"], strict=True)}
+    weight = dict(zip(parts, c["weights"], strict=True))
+    trained = {name: _trains(name) for name in parts}
+    plain = [name for name in parts if trained[name] is False]
+    others = [name for name in parts if trained[name]]
+    if not plain or not others or len(plain) + len(others) < len(parts):
+        return ""
+    rest = sum(parts[name] for name in others) / sum(weight[name] for name in others)
+    said = f"On the others ({', '.join(others)}) the mean difference is {rest:+.2f} points."
+    if min(parts.values()) < 0 < max(parts.values()):
+        return (
+            f"Targets differ in the sign of the effect: plain retrieval has no share of it. {said}"
+        )
+    share = 100 * sum(parts[name] for name in plain) / sum(parts.values())
+    of = f"{100 * sum(weight[name] for name in plain):.0f} % of the weight"
+    text = f"Plain retrieval ({', '.join(plain)}), for which nothing is trained, carries "
+    return f"{text}{share:.0f} % of the effect with {of}. {said}"
+
+
+def _manipulation(summary: Summary) -> str:
+    rows = {row["reader"]: row for row in summary.get("manipulation", [])}
+    own, fresh = rows.pop("own discriminator", None), [*rows.values()]
+    arms = summary["treatment"], summary["baseline"]
+    if not fresh:
+        return f"Whether {arms[0]} hides the language was not probed: a null would say nothing."
+    reads = [
+        f"a {row['reader']} reads {row['treatment']:.0f} % (after {arms[1]} {row['baseline']:.0f}; "
+        f"half-way to chance: {row['half_way']:.0f})"
+        for row in fresh
+    ]
+    text = f"Language left after {arms[0]} (chance {fresh[0]['chance']:.0f} %, last layer, "
+    text += f"{fresh[0]['blocks']} blocks probed): {', '.join(reads)}"
+    if own:
+        text += f", its own discriminator {own['treatment']:.0f} %"
+    if hidden(summary):
+        return f"{text}. By the gate, at most half-way, the language is hidden."
+    return (
+        f"{text}. By the gate, at most half-way for every fresh probe, it is not hidden: a null "
+        "says little, and a difference need not come from hiding it."
+    )
+
+
+def _seen(summary: Summary) -> str:
+    rows = {row["part"]: row for row in summary.get("seen_and_unseen", [])}
+    if not {"seen", "unseen"} <= set(rows):
+        return ""
+    parts = [f"{effect(rows[k])} (Holm {_share(rows[k]['p_holm'])})" for k in ("seen", "unseen")]
+    text = f"In languages whose text the discriminator read {parts[0]}, in others {parts[1]}"
+    for row in summary.get("seen_unseen", []):
+        text += f"; with targets' levels taken out they differ by {row['difference']:+.2f} "
+        text += f"(languages dealt out anew: p {_p(row['p_languages'])})"
+    return f"{text}. Exploratory."
+
+
+def _gap(summary: Summary) -> str:
+    rows = {r["part"]: r for r in summary.get("gap", []) if r["target"] == ENGLISH_TOO}
+    if rows:
+        row = rows["gap"]
+        said = "whether it widens is inconclusive"
+        if row["p"] is not None and row["p"] <= stats.ALPHA:
+            said = "it widens" if row["theta"] > 0 else "it narrows"
+        english, foreign, wide = (effect(rows[part]) for part in ("English", "zero-shot", "gap"))
+        text = f"On the {row['targets']} targets with an English part: English {english}, "
+        text += f"zero-shot {foreign}, the gap between them {wide}: {said}."
+    elif not (matched := _matched(summary)):
+        return ""
+    else:
+        text = f"On targets with an English part: English {matched['english']:+.2f}, zero-shot "
+        text += f"{matched['zero_shot']:+.2f} points (means; no test of the gap was published)."
+    matched = _matched(summary)
+    if matched and matched["theta"] is not None:
+        text += f" At equal English score zero-shot differs by {effect(matched)} (a line through "
+        text += f"{matched['blocks']} blocks, a description)."
+    return text
+
+
+def _matched(summary: Summary) -> Mapping[str, Any] | None:
+    rows = summary.get("matched_english", [])
+    return next((row for row in rows if row["target"] == ENGLISH_TOO), None)
+
+
+def _rank(summary: Summary) -> str:
+    scopes = {
+        row["scope"]: row
+        for row in summary.get("mediation", [])
+        if (row["measure"], row["target"]) == ("effective rank", ALL) and row["r"] is not None
+        if row["groups"] > 1 or row["scope"] == "all runs"  # of one group it is the same again
+    }
+    parts = [
+        f"{r['r']:+.2f} [{r['low']:+.2f}, {r['high']:+.2f}] {scope}" for scope, r in scopes.items()
+    ]
+    if not parts:
+        return ""
+    runs = next(iter(scopes.values()))["runs"]
+    start = f"Change of effective rank and change of score correlate over {runs} runs: "
+    return f"{start}{', '.join(parts)}; {NO_PROOF}."
+
+
+def arm_claims(summary: Summary) -> list[str]:
+    """Of a study of many arms: the planned comparison, what corrections leave, and the rest, which
+    is inconclusive and not nothing.
+    """
+    rows = summary["arms_against_baseline"]
+    known = [row for row in rows if row["theta"] is not None]
+    found = [f"Planned, without a correction over arms. {verdict(summary)}", _floor(summary)]
+    tested = [row for row in known if None not in (row["p_max_t"], row["p_holm"])]
+    both = [r for r in tested if max(r["p_max_t"], r["p_holm"]) <= stats.ALPHA]
+    said = [f"{row['arm']} {effect(row)}" for row in both]
+    if not tested:
+        found.append("The blocks are too few to adjust p over arms: the table describes.")
+    elif both:
+        found.append(f"Both corrections over {len(tested)} arms pass: {', '.join(said)}.")
+    else:
+        text = f"**No arm passes both corrections, maxT and Holm over {len(tested)} arms: none "
+        found.append(
+            f"{text}of them is claimed to differ from {summary['baseline']}.**{_never(tested)}"
+        )
+    for word, about in {
+        "equivalent": "Equivalent to {} within the margin, each by itself",
+        "inconclusive": "Inconclusive, neither told apart from {} nor placed within the margin",
+    }.items():
+        if names := [row["arm"] for row in known if row["verdict"] == word]:
+            found.append(f"{about.format(summary['baseline'])}: {', '.join(names)}.")
+    doses = [row for row in summary["dose_response"] if row["theta"] is not None]
+    if len(doses) > 1:
+        each = "; ".join(f"{row['lambda_max']:g}: {effect(row)}" for row in doses)
+        found.append(f"Points by lambda_max of {summary['treatment']}: {each}.")
+    found += [_positive_control(summary), _manipulation(summary), _seen(summary), _rank(summary)]
+    return [*filter(None, found)]
+
+
+def _never(rows: Sequence[Mapping[str, Any]]) -> str:
+    """That none could pass, where it is so."""
+    blocks = max(int(row["blocks"]) for row in rows)
+    floor = 2 / 2**blocks
+    if (least := floor * len(rows)) <= stats.ALPHA:
+        return ""
+    text = f" With {blocks} blocks p is at least {_share(floor)}, and Holm makes {_share(least)} "
+    return f"{text}of it: no arm could."

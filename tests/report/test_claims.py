@@ -1,0 +1,187 @@
+"""Sentences follow from the rows of a summary, and a row that is not there is no sentence."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+from simulate import simulate
+from xgrl import stats
+from xgrl.report import checks, claims, explanations, load_study, summary
+from xgrl.report.explanations import ALL, ENGLISH_TOO
+from xgrl.report.positive_control import positive_control
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The summary of a study whose dann gains eight points, with every part."""
+    folder = simulate(tmp_path_factory.mktemp("claims"), effect=8.0, seed_sd=0.2, seeds=(0, 1, 2))
+    study = load_study.collect(folder)
+    comparison = stats.compare(study.predictions)
+    control = positive_control(study, "standard")
+    checked = checks.manipulation_checks(study, "standard", "dann")
+    parts = explanations.explain(study, comparison) | {"positive_control": control}
+    return json.loads(json.dumps(summary.summarise(study, comparison, checked, **parts)))
+
+
+@pytest.fixture
+def values(whole):
+    return copy.deepcopy(whole)
+
+
+def said(values, beginning):
+    found = [text for text in claims.claims(values) if text.startswith(beginning)]
+    assert len(found) == 1, claims.claims(values)
+    return found[0]
+
+
+def test_the_verdict_stands_first_with_every_task_and_without_hiding_it_begins_with_that(values):
+    first = claims.claims(values)[0]
+    assert first.startswith("For the intermediate tasks tried here (question-type ")
+    assert values["verdict"] in first and "dann is better than standard" in first
+    for row in values["comparison"]["per_intermediate"]:
+        assert f"{row['intermediate']} {claims.effect(row)}" in first
+    for row in values["manipulation"]:
+        row["hidden"] = row["hidden"] and "no"
+    first = claims.claims(values)[0]
+    assert first.startswith("By its gate dann does not hide the language")
+    assert "a null says little" in said(values, "Language left after dann")
+    values["verdict"] = f"Manipulation checks failed ({explanations.HIDDEN}: dann); the rest."
+    assert claims.claims(values)[0].startswith("For the intermediate")  # which says it itself
+
+
+def test_one_fresh_probe_that_reads_more_is_enough(values):
+    assert claims.hidden(values) is True
+    next(r for r in values["manipulation"] if r["reader"] == "fresh MLP")["hidden"] = "no"
+    assert claims.hidden(values) is False
+    values["manipulation"] = []
+    assert claims.hidden(values) is None
+    assert said(values, "Whether dann hides the language was not probed")
+
+
+def test_p_at_its_floor_is_said_to_be_that(values):
+    values["comparison"]["p"] = 2 / 2**6
+    assert said(values, "p = 0.031 is the floor of 6 blocks")
+    values["comparison"]["p"] = 3 / 2**6
+    assert not [text for text in claims.claims(values) if text.startswith("p = ")]
+    values["comparison"]["per_intermediate"][0] |= {"p_raw": 2 / 2**3, "p_holm": 0.5}
+    assert "p = 0.25, the floor of 3 blocks, 0.5 by Holm" in said(values, "After question-type")
+
+
+def test_targets_are_told_by_holm_and_sign_and_described_behind_a_closed_gate(values):
+    values["comparison"]["gate"] = True
+    rows = values["comparison"]["per_task"]
+    for row, theta, p in zip(rows, (-2.0, 3.0, 1.0), (0.01, 0.02, 0.3), strict=True):
+        row |= {"theta": theta, "p_holm": p}
+    one, two, three = (row["target"] for row in rows)
+    text = said(values, "By Holm over 3 targets")
+    assert f"below standard on {one}, above standard on {two}, inconclusive on {three}." in text
+    values["comparison"]["gate"] = False
+    assert said(values, "The average does not reject")
+
+
+def test_the_positive_control_has_its_gate_and_without_rows_no_interval(values):
+    assert "pairs of intermediate task and target" in said(values, "Positive control")
+    for row in values["positive_control"]:
+        row["gate"] = "passed" if row["part"] == "intent" else "not shown"
+    text = said(values, "Positive control")
+    assert "on 1 of 3 targets (intent) and by 2 of 6 pairs" in text and "is open" not in text
+    del values["positive_control"]
+    for row, none in zip(values["table"], (0, 0, 100, 100), strict=True):
+        row["scores"] |= {"none": none, "standard": 50}
+    text = said(values, "standard scores above none")
+    assert "on 1 of 3 targets (means; no interval" in text
+    values["table"][1]["scores"]["none"] = 100
+    assert "what dann does where English training helps is open" in said(values, "standard scores")
+    for row in values["table"]:
+        row["scores"]["none"] = None
+    assert said(values, "There is no positive control")
+
+
+def test_retrieval_has_a_share_only_where_signs_agree(values):
+    c = values["comparison"]
+    names = [row["target"] for row in c["per_task"]]
+    effects = {"emoji-names": -6.0, "intent": -1.0, "sentiment": -1.0}
+    for row in c["per_task"]:
+        row["theta"] = effects[row["target"]]
+    c["weights"] = [0.5 if name == "emoji-names" else 0.25 for name in names]
+    text = said(values, "Plain retrieval (emoji-names)")
+    assert "carries 86 % of the effect with 50 % of the weight" in text and "-1.00 points" in text
+    c["per_task"][names.index("intent")]["theta"] = 1.0
+    text = said(values, "Targets differ in the sign")
+    assert "carries" not in text and "+0.00 points" in text
+    c["per_task"][0]["target"] = "a target of one's own"
+    assert not [text for text in claims.claims(values) if "retrieval" in text]
+
+
+@pytest.mark.parametrize(
+    ("theta", "p", "word"),
+    [(1.0, 0.01, "widens"), (-1.0, 0.01, "narrows"), (1.0, 0.2, "inconclusive")],
+)
+def test_the_gap_widens_narrows_or_is_inconclusive(values, theta, p, word):
+    row = next(r for r in values["gap"] if (r["target"], r["part"]) == (ENGLISH_TOO, "gap"))
+    row |= {"theta": theta, "p": p}
+    text = said(values, "On the 2 targets with an English part")
+    assert word in text and "At equal English score" in text
+    values["gap"] = []
+    assert "no test of the gap was published" in said(values, "On targets with an English part")
+    values["matched_english"] = []
+    assert not [text for text in claims.claims(values) if "English part" in text]
+
+
+def test_interaction_and_correlation_are_said_with_what_they_do_not_show(values):
+    row = next(r for r in values["interaction"] if r["target"] == ALL)
+    row |= {"p": 0.01, "F": 9.0, "df_between": 1, "df_within": 4, "blocks": 6}
+    assert said(values, "The intermediate tasks differ in the effect (F(1, 4) = 9.0, p = 0.01")
+    row["p"] = 0.2
+    assert "is not shown" in said(values, "That the intermediate tasks differ")
+    assert explanations.NO_PROOF in said(values, "Change of effective rank")
+
+
+def test_an_old_summary_has_fewer_sentences_and_the_records_beside_it_give_some(values, tmp_path):
+    for part in (*explanations.ABOUT, "positive_control"):
+        del values[part]
+    path = tmp_path / "analysis/summary.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(values))
+    fewer = claims.claims(claims.read(path))
+    assert len(fewer) >= 4 and not [text for text in fewer if "effective rank" in text]
+    runs = {}
+    for arm, left in (("standard", 90.0), ("dann", 80.0)):
+        for row in values["comparison"]["blocks"]:
+            given = {"intermediate": row["intermediate"], "seed": row["seed"], "arm": arm}
+            probe = {"accuracy": left, "mlp": left, "chance": 10.0}
+            runs[f"{arm} {row}"] = {"phase": "probe", "parameters": given, "metrics": probe}
+    (tmp_path / "runs.json").write_text(json.dumps(runs))
+    more = claims.claims(claims.read(path))
+    assert "a fresh MLP reads 80 %" in "".join(more) and more[0].startswith("By its gate")
+
+
+def test_nothing_compared_is_said_once():
+    nothing = stats.not_compared("standard", "dann", 1.0, "no target runs of dann")
+    values = {"comparison": nothing.summary(), "treatment": "dann", "verdict": str(nothing)}
+    (only,) = claims.claims(values)
+    assert "not compared: no target runs of dann" in only and "[" not in only
+
+
+def arm(name, verdict="inconclusive", theta=-1.0, p=0.03, p_max_t=0.2, p_holm=0.3):
+    row = {"arm": name, "verdict": verdict, "theta": theta, "low": theta - 1, "high": theta + 1}
+    return row | {"p": p, "p_max_t": p_max_t, "p_holm": p_holm, "blocks": 6.0}
+
+
+def test_an_arm_is_claimed_with_both_corrections_alone(values):
+    rows = [arm("mlm"), arm("cdan", "inferior", p_max_t=0.01), arm("wdgrl", "equivalent")]
+    values |= {"arms_against_baseline": rows, "dose_response": []}
+    text = "\n".join(claims.arm_claims(values))
+    assert "**No arm passes both corrections" in text and "none of them is claimed" in text
+    assert "of it: no arm could." in text and "0.094" in text
+    assert "Inconclusive, neither told apart from standard" in text and ": mlm.\n" in text
+    assert "within the margin, each by itself: wdgrl." in text
+    rows[1] |= {"p_holm": 0.04}
+    text = "\n".join(claims.arm_claims(values))
+    assert "Both corrections over 3 arms pass: cdan -1.00 [-2.00, +0.00]." in text
+    for row in rows:
+        row |= {"p_max_t": None, "p_holm": None}
+    assert "too few to adjust p over arms" in "\n".join(claims.arm_claims(values))
