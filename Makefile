@@ -72,10 +72,11 @@ $(READY): requirements.txt requirements.lock pyproject.toml
 	@$(PYTHON) $(IS_PYTHON) || { echo "$(PYTHON) does not start, is none of Python 3.11 to 3.13, or lacks ensurepip (Debian: apt-get install python3.11-venv);" \
 	"say make PYTHON=/path/to/python3.11"; exit 2; }
 	@$(call enough,$(if $(filter 0,$(DISK)),0,$(SPACE_setup)),the installation in $(VENV),$(VENV))
-	@echo "installing into $(VENV), once: about 4 minutes, 2.1 GB"
+	@echo "installing into $(VENV), once: about 4 minutes, 1.6 GB"
 	$(PYTHON) -m venv $(VENV)
 	@$(INSTALL) || { echo "the installation failed; pip says why above. Without a network or behind a proxy: PIP_INDEX_URL names a mirror," \
 	"HTTPS_PROXY a proxy. Then say the same command again: what was downloaded is kept"; exit 1; }
+	@rm -rf $(VENV)/lib/python3*/site-packages/torch/test # torch's own C++ tests, 80 MB
 	@touch $@
 
 setup: $(READY)  ## virtual environment in .venv with the tested versions
