@@ -21,6 +21,7 @@ DRAWS = 99_999  # beyond that; with the observed one p = (k + 1) / 100,000
 # relative to the largest sum possible: two flips with equal sums differ by rounding only
 TIE = 1e-12
 CHUNK = 2**21  # numbers held at a time
+CACHED = 2**18  # and drawn at a time
 
 
 def _doubled(rows: np.ndarray) -> np.ndarray:
@@ -43,7 +44,7 @@ def _flipped_sums(
         for outer in _doubled(m[1 : blocks - inner]):
             yield base + outer
     else:
-        rng = np.random.default_rng(seed)
+        rng, size = np.random.default_rng(seed), max(1, CACHED // max(m.shape))
         for start in range(0, draws, size):
             signs = rng.integers(0, 2, size=(min(size, draws - start), blocks)) * 2.0 - 1.0
             yield signs @ m
