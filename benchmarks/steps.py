@@ -117,7 +117,9 @@ def layers(steps: int, batch: int) -> dict[str, float]:
 
 
 def profiled(steps: int, batch: int, dropout: str = "") -> dict[str, float]:
-    """Percent of the steps' time by operation, those above half a percent."""
+    """Percent of the steps' time by operation, those above half a percent; the two steps before
+    are in it.
+    """
     prepared = Prepared.of("outputs", STUDY).uncached()
     encoder = prepared.encoder()
     model, streams = setting(prepared, encoder, encoder, LONGER)

@@ -20,10 +20,10 @@ JOINT = (
     "operations, counted: 2.14 times standard's (`flops` in run.json), so that fewer unlabelled "
     "texts alone would lower it"
 )
-LIMIT = (  # python -m benchmarks.steps profile 4 32
-    "what limits it: in a profile 73 % of a step are the layers' matrix products and 4 % the small "
-    "ones of attention, which run far below the peak; the rest is passes over activations (copies, "
-    "GELU, dropout, softmax, sums) and AdamW on the word vectors"
+LIMIT = (
+    "what limits it (python -m benchmarks.steps profile 12 32): the small products of attention, "
+    "which run far below the peak, and passes over activations and word vectors (copies, zeroing, "
+    "AdamW, GELU)"
 )
 
 
