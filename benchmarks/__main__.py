@@ -54,7 +54,13 @@ def keep(rows: dict, points: dict) -> dict:
 
 
 def publish() -> None:
-    """The table, its points and the figure as the published ones, and the page's copy."""
+    """The table, its points and the figure as the published ones, and the page's copy; also that of
+    other libraries, where they were measured.
+    """
+    if (measured := OUTPUTS / "peers.md").exists():
+        table.put(measured.read_text(encoding="utf-8"), PAGE, peers.MARKERS)
+    if not (OUTPUTS / "bench.json").exists():
+        return
     whole = json.loads((OUTPUTS / "bench.json").read_bytes())
     table.write_page(whole, PAGE)
     for name in ("bench.json", "bench_points.json", "bench.png"):

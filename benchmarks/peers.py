@@ -1,5 +1,5 @@
 """Our job beside what a user would take instead: ``python -m benchmarks --peers``, or one of our
-jobs, ``python -m benchmarks.peers ARM FOLDER``.
+jobs, ``python -m benchmarks.peers ARM``.
 
 The same encoder, rows, trained layers, steps and batch size, each side in a process of its own; our
 jobs have one thread, as in a study, the peers two. Every 20 steps each looks at the English
@@ -8,7 +8,8 @@ development set, which does not count. Each peer has a virtual environment below
 that both have one torch. What is compared: time from the process's start to the same English
 development score, by the clock and of processors; real labelled tokens a second; memory.
 
-``outputs/peers.json`` keeps the rounds, and ``outputs/peers.md`` the table for docs/speed.md.
+``outputs/peers.json`` keeps the rounds, and ``outputs/peers.md`` the table that
+`publish` puts into docs/speed.md.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from benchmarks.jobs import BATCH, RECIPE, STEPS, STUDY, TASK
 from benchmarks.running import Stopwatch, machine, peak_mb, result, start
 
 FOLDER, EVERY, ALLOWED = Path("outputs/peers"), 20, 1.0  # steps; points below the lower best score
+MARKERS = ("<!-- peers:start -->", "<!-- peers:end -->")
 # package and version, none from the index but these; torch and transformers are the project's
 PEERS = {
     "transformers": (),

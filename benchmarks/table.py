@@ -161,13 +161,14 @@ def markdown(table: Mapping[str, Any]) -> str:
 
 
 def write_page(table: Mapping[str, Any], path: str | Path) -> None:
-    """Put the table between its two markers of a page; ValueError where it has not each of them
-    once.
-    """
-    text, (start, end) = Path(path).read_text(encoding="utf-8"), MARKERS
-    if text.count(start) != 1 or text.count(end) != 1:
+    """Put the table between its two markers of a page, as `put` does."""
+    put(markdown(table), path, MARKERS)
+
+
+def put(text: str, path: str | Path, markers: tuple[str, str]) -> None:
+    """Put a text between two lines of a page; ValueError where it has not each of them once."""
+    page, (start, end) = Path(path).read_text(encoding="utf-8"), markers
+    if page.count(start) != 1 or page.count(end) != 1:
         raise ValueError(f"{path}: needs the lines {start} and {end}, once each")
-    before, rest = text.split(start)
-    records.write_bytes(
-        path, f"{before}{start}\n{markdown(table)}{end}{rest.split(end)[1]}".encode()
-    )
+    before, rest = page.split(start)
+    records.write_bytes(path, f"{before}{start}\n{text}{end}{rest.split(end)[1]}".encode())

@@ -59,7 +59,14 @@ def prepared(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _plain(monkeypatch):
     """No dropout, whose draws differ between devices, and one way of computing attention."""
-    monkeypatch.setattr(torch.nn.functional, "dropout", lambda features, *_, **__: features)
+    functional = torch.nn.functional
+    attention = functional.scaled_dot_product_attention
+
+    def without(*args, dropout_p=0.0, **kwargs):
+        return attention(*args, **kwargs)
+
+    monkeypatch.setattr(functional, "dropout", lambda features, *_, **__: features)
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", without)
     with sdpa_kernel(SDPBackend.MATH):
         yield
 
@@ -175,7 +182,7 @@ def test_what_is_not_on_the_device_is_noticed():
 
 def one_step(model, batch: dict, device: torch.device) -> dict:
     """Losses, curves, features, gradients of a step; in bfloat16 where the device does so."""
-    model.to(device).eval()  # no dropout in the attention either
+    model.to(device).train()
     batch = moved(batch, device)
     with task_model.mixed_precision(device):
         loss, term, curves = model(progress=0.5, **batch)
