@@ -207,7 +207,8 @@ def _manipulation(summary: Summary) -> str:
     own, fresh = rows.pop("own discriminator", None), [*rows.values()]
     arms = summary["treatment"], summary["baseline"]
     if not fresh:
-        return f"Whether {arms[0]} hides the language was not probed beside {arms[1]}: a null says nothing."
+        text = f"Whether {arms[0]} hides the language was not probed beside {arms[1]}"
+        return f"{text}: a null says nothing."
     reads = [
         f"a {row['reader']} reads {row['treatment']:.0f} % (after {arms[1]} {row['baseline']:.0f}; "
         f"half-way to chance: {row['half_way']:.0f})"
