@@ -48,8 +48,6 @@ def test_the_verdict_stands_first_with_every_task_and_without_hiding_it_begins_w
     first = claims.claims(values)[0]
     assert first.startswith("By its gate dann does not hide the language")
     assert "a null says little" in said(values, "Language left after dann")
-    values["verdict"] = f"Manipulation checks failed ({explanations.HIDDEN}: dann); the rest."
-    assert claims.claims(values)[0].startswith("For the intermediate")  # which says it itself
 
 
 def test_one_fresh_probe_that_reads_more_is_enough(values):

@@ -17,7 +17,7 @@ from IPython.display import Markdown
 
 from xgrl import stats
 from xgrl.report import explanations
-from xgrl.report.explanations import ALL, ENGLISH_TOO, HIDDEN, NO_PROOF
+from xgrl.report.explanations import ALL, ENGLISH_TOO, NO_PROOF
 from xgrl.tasks import find_task
 
 UNKNOWN, PASSED = "not estimable", "passed"
@@ -79,7 +79,7 @@ def verdict(summary: Summary) -> str:
     effects = "; ".join(f"{row['intermediate']} {effect(row)}" for row in tasks)
     effects = effects or "one block each, so that no effect of a single one is estimable"
     before = ""
-    if hidden(summary) is False and HIDDEN not in summary["verdict"]:
+    if hidden(summary) is False:
         before = (
             f"By its gate {summary['treatment']} does not hide the language, so that this says "
         )
@@ -207,7 +207,8 @@ def _manipulation(summary: Summary) -> str:
     own, fresh = rows.pop("own discriminator", None), [*rows.values()]
     arms = summary["treatment"], summary["baseline"]
     if not fresh:
-        return f"Whether {arms[0]} hides the language was not probed: a null would say nothing."
+        text = f"Whether {arms[0]} hides the language was not probed beside {arms[1]}"
+        return f"{text}: a null says nothing."
     reads = [
         f"a {row['reader']} reads {row['treatment']:.0f} % (after {arms[1]} {row['baseline']:.0f}; "
         f"half-way to chance: {row['half_way']:.0f})"
