@@ -5,35 +5,28 @@ file's SHA-256 is kept beside it, and a file that no longer has it is not used.
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import platformdirs
-
-from xgrl.runs import records
+from xgrl.runs import files
+from xgrl.runs.files import cache_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def cache_folder() -> Path:
-    """The cache: ``$XGRL_CACHE``, or the user's cache folder for xgrl."""
-    return Path(os.environ.get("XGRL_CACHE") or platformdirs.user_cache_dir("xgrl"))
-
-
 def keep(path: Path, writer: Callable[[Path], Any]) -> None:
-    """Let `writer` fill a file of the cache (see `records.write`); its SHA-256 goes beside it."""
-    records.write(path, writer)
-    records.write_bytes(path.with_suffix(".sha256"), records.hash_file(path).encode())
+    """Let `writer` fill a file of the cache (see `files.write`); its SHA-256 goes beside it."""
+    files.write(path, writer)
+    files.write_bytes(path.with_suffix(".sha256"), files.hash_file(path).encode())
 
 
 def is_kept(path: Path) -> bool:
     """Whether a file is in the cache as `keep` wrote it; that one is damaged is reported."""
     try:
-        intact = records.hash_file(path).encode() == path.with_suffix(".sha256").read_bytes()
+        intact = files.hash_file(path).encode() == path.with_suffix(".sha256").read_bytes()
     except FileNotFoundError:
         return False
     if not intact:
@@ -50,9 +43,9 @@ def wrong_hash(path: Path, sha256: str) -> str:
     state = {"sha256": sha256, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
     if record.exists() and json.loads(record.read_bytes()) == state:
         return ""
-    if (digest := records.hash_file(path)) != sha256:
+    if (digest := files.hash_file(path)) != sha256:
         return digest
-    records.write_json(record, state)
+    files.write_json(record, state)
     return ""
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import xgrl
+from xgrl.runs import files
 from xgrl.runs.params import JOBS
 
 LIBRARY = Path(__file__).resolve().parents[1]
@@ -67,17 +68,15 @@ def _kept_library_hash(cells: Iterable[Mapping[str, Any]]) -> str:
     """`library_hash`, which would take each job of a study .4 s: kept in the cache under a hash of
     all that it depends on, the files' content included.
     """
-    from xgrl.runs import cache, records
-
-    files = {str(path.relative_to(LIBRARY)): path.read_bytes() for path in LIBRARY.rglob("*.py")}
-    name = _digest(repr((sys.version, sorted(files.items()), list(_sources(cells)))))
-    kept = cache.cache_folder() / "code" / name
+    library = {str(path.relative_to(LIBRARY)): path.read_bytes() for path in LIBRARY.rglob("*.py")}
+    name = _digest(repr((sys.version, sorted(library.items()), list(_sources(cells)))))
+    kept = files.cache_folder() / "code" / name
     with suppress(OSError):
         if len(found := kept.read_text(encoding="utf-8")) == len(name):
             return found
     found = library_hash(cells)
     with suppress(OSError):  # a cache that this user may not write, or a full disk
-        records.write_bytes(kept, found.encode())
+        files.write_bytes(kept, found.encode())
     return found
 
 

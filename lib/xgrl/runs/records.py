@@ -1,8 +1,7 @@
 """A run's folder: what is in it, and how it is written so that nothing half-done is ever taken for
 finished.
 
-Everything is written to a temporary name in the same folder, synced, and moved into place with
-`os.replace`, which is atomic on one file system. ``run.json`` is written last; a run counts as
+Everything is written whole (`xgrl.runs.files`). ``run.json`` is written last; a run counts as
 finished only when it is there. It holds the SHA-256 of every file of the run and of itself, and
 whoever reads one of them checks it (`read`, `verify_hashes`): a flipped bit in weights or scores
 would else go unnoticed.
@@ -11,14 +10,11 @@ would else go unnoticed.
 import functools
 import hashlib
 import json
-import os
 import platform
 import resource
 import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +23,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xgrl.runs.code import code_of
+from xgrl.runs.files import hash_file, plain_json, write, write_json
+from xgrl.runs.files import replace_folder as replace_folder  # for whoever writes records
+from xgrl.runs.files import write_bytes as write_bytes
 from xgrl.runs.plans import plan_hash
 
 if TYPE_CHECKING:
@@ -58,55 +57,6 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def write(path: str | Path, writer: Callable[[Path], Any]) -> Path:
-    """Let `writer` fill a temporary file, sync it and move it to `path`, which is returned."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    try:
-        writer(Path(name))
-        with open(name, "rb") as f:
-            os.fsync(f.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-    return path
-
-
-def write_bytes(path: str | Path, data: bytes) -> Path:
-    """`write` for bytes at hand."""
-    return write(path, lambda p: p.write_bytes(data))
-
-
-def write_json(path: str | Path, value: Any) -> Path:
-    """Readable JSON with a final newline; ValueError for NaN and infinity, which are not JSON."""
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=_plain)
-    return write_bytes(path, f"{text}\n".encode())
-
-
-def replace_folder(path: str | Path, writer: Callable[[Path], Any]) -> Path:
-    """Let `writer` fill a temporary folder and move it to `path`, replacing an older one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        writer(temporary)
-        os.chmod(temporary, 0o755)
-        # taken away whole: killed while it is being removed, it would be there in part
-        if path.exists():
-            old = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")
-            os.replace(path, old)
-            os.replace(temporary, path)
-            shutil.rmtree(old)
-        else:
-            os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return path
-
-
 def published_notebook(executed: str | Path) -> bytes:
     """An executed notebook without outputs tagged `SHOWS_TEXTS`, or the folder's name it was in."""
     notebook = json.loads(Path(executed).read_bytes())
@@ -115,14 +65,6 @@ def published_notebook(executed: str | Path) -> bytes:
             cell["outputs"] = []
     text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True)  # as nbformat does
     return text.replace(f"{Path.cwd()}/", "").encode()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()  # of a numpy scalar: the plain one
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def run_folder(
@@ -208,7 +150,7 @@ def finish(
         "device": parameters.get("device", "cpu"), "threads": parameters.get("threads", 1),
         "metrics": metrics, "warnings": warnings or [], "files": _files(Path(folder)),
     }  # fmt: skip
-    record = json.loads(json.dumps(record, default=_plain))  # as it will be read
+    record = json.loads(json.dumps(record, default=plain_json))  # as it will be read
     path = write_json(Path(folder) / "run.json", record | {"sha256": _seal(record)})
     shutil.rmtree(Path(folder) / CHECKPOINTS, ignore_errors=True)
     return path
@@ -285,12 +227,6 @@ def _files(folder: Path) -> dict[str, str]:
         and str(name) != "run.json"
         and not any(component.startswith(".") for component in name.parts)
     }
-
-
-def hash_file(path: str | Path) -> str:
-    """SHA-256 of a file as hexadecimal digits."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @functools.lru_cache(maxsize=4096)
