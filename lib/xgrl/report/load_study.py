@@ -217,13 +217,13 @@ def refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> N
 
 
 def other_parameters(given: dict[str, Any], asked: dict[str, Any]) -> list[str]:
-    """What differs between a run's parameters and those that the study file asks for."""
-    where_used = ("train_from", "further_retrieval_layers")  # recorded
-    wanted = asked | {key: asked.get(key) for key in where_used}
+    """What differs between a run's parameters and those that the study file asks for; some are in
+    either only where they are not at their default.
+    """
     return [
-        f"{key} {given.get(key)!r} instead of {value!r}"
-        for key, value in wanted.items()
-        if key not in NO_RESULT and given.get(key) != value
+        f"{key} {given.get(key)!r} instead of {asked.get(key)!r}"
+        for key in asked | given
+        if key not in NO_RESULT and given.get(key) != asked.get(key)
     ]
 
 
