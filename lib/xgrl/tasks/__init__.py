@@ -202,7 +202,7 @@ def data_card(
             source = next((source for source in of if source in task.sources), "")
             origin, licence, note = f"{source}: {task.origin}", task.licence, task.note
             if source == "fixture":
-                origin, licence, note = unlabelled.FIXTURE_CARD
+                origin, licence, note = unlabelled.CARD["fixture"]
             beside = intermediate if source != "fixture" else []  # there tasks share nothing
             notes = training_notes(task.name, beside, train_from) if role == "target" else []
             here = [f"here {x}" if x.startswith("trained") else x for x in notes]

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import yaml
 
 from xgrl.runs.params import nearest_names
 from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
@@ -39,6 +40,8 @@ FORMATS = ("classification", "multiple_choice", "span_qa", "tagging", "retrieval
 TRAINED = ("train", "dev", "test")
 TEXTS = ("id", "text", "prompt", "question", "context", "candidate")  # columns of text, never empty
 NAME = re.compile("[!-~]{1,20}")  # an unknown label that reasons, which are published, may name
+# what people read of tasks: `origin`, `licence` and `note` of `Task`, where files can be had
+CARDS = yaml.load(Path(__file__).with_name("cards.yaml").read_bytes(), yaml.CSafeLoader)
 CHUNK = 5000  # rows that are Python objects at a time
 
 
@@ -73,7 +76,7 @@ class Task:
     translations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     packages: tuple[str, ...] = ()  # of ``params/packages.txt``, which the "packages" loader reads
     max_length: int = 128  # suggested longest text in tokens
-    origin: str = ""  # this and the next two are for the data card
+    origin: str = ""  # this and the next two are for the data card: `CARDS`
     licence: str = ""
     note: str = ""
 

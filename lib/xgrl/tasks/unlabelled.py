@@ -21,8 +21,7 @@ import pyarrow.compute as pc
 
 from xgrl.runs.cache import cached_table
 from xgrl.tasks.embedded import documents
-from xgrl.tasks.embedded.english import CANARY
-from xgrl.tasks.formats import build_table, inputs_version, named
+from xgrl.tasks.formats import CARDS, build_table, inputs_version, named
 from xgrl.tasks.sentences import LONGEST, SHORTEST, passing, sentences
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import find, read_lines
@@ -38,15 +37,7 @@ if TYPE_CHECKING:
 LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pl", "pt", "ru")
 EVERY = tuple(sorted({"en"} | {x for task in TARGETS for x in task.languages if "-" not in x}))
 SOURCES = {"packages": LANGUAGES, "fixture": FIXTURE_LANGUAGES, "hub": EVERY, "files": EVERY}
-FIXTURE_CARD = ("fixture", "none: synthetic", "pseudo-languages made in code")
-CARD = {  # by source: origin, licence, note
-    "packages": ("native Wikipedia articles, in BIG-bench (paragraph_segmentation)",
-                 "Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA", CANARY),
-    "hub": ("wikimedia/wikipedia, dump of 1 November 2023", "CC BY-SA 3.0 and GFDL",
-            "the first articles of each language"),
-    "files": ("the user's own sentences", "the user's", ""),
-    "fixture": FIXTURE_CARD,
-}  # fmt: skip
+CARD = CARDS["unlabelled"]  # by source: origin, licence, note
 ARTICLES, SENTENCES = 1000, 30_000  # of a language, at most, from the hub
 MEMBER = "bigbench/benchmark_tasks/paragraph_segmentation/task.json"
 SCHEMA = pa.schema({"id": pa.string(), "text": pa.string(), "language": pa.string()})

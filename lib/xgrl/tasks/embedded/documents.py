@@ -29,10 +29,6 @@ ARTICLES = 1000
 DIGITS = {"test": (0, 1), "dev": (2,), "train": (3, 4, 5)}
 PER_ARTICLE = 12  # rows at most
 CHOICES = 4
-SHARED = (
-    "the unlabelled text is of the same Wikipedias, without these articles only if it is loaded "
-    "so (without=)"
-)
 
 
 def is_reserved(language: str, article: int) -> bool:
