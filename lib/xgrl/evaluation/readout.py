@@ -161,8 +161,7 @@ READERS: dict[str, Callable[[TaskModel, Corpus, str], Readout]] = {
 def read_out(model: TaskModel, corpus: Corpus, task: str = "") -> Readout:
     """What the model says about every example of a corpus, which has one of `READERS`' formats.
 
-    task: name of the head in a mixture. In span QA an answer may be "" where the corpus has
-    unanswerable questions.
+    task: name of the head in a mixture. Answers may be "" where there are unanswerable questions.
     """
     return READERS[corpus.format](model, corpus, task)
 

@@ -128,9 +128,7 @@ def _wrong_training(values: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_languages(given: Any, targets: list[str]) -> None:
-    """Has some target each language that is wanted, or that one whose own languages they are, and
-    each target one of them?
-    """
+    """Has some target (or the one they are for) each wanted language, and each target one of them?"""
     available = {name: set(TABLES["target"][name].languages) for name in targets}
     named = set(given) if isinstance(given, dict) else set()
     own = {name for name in targets if named & {name, f"target/{name}"}}
@@ -334,11 +332,10 @@ def run(
     notebook: path of a notebook named in `xgrl.runs.params.JOBS`. output: where the executed
     notebook goes, written by papermill after every cell. values: the job's parameters; what is not
     given takes the notebook's default. warm: start the kernel from the fork server where that is
-    possible (`kernels`). minutes: a cell that runs longer is stopped; None: no limit. Returns the
-    path of the run's ``run.json``. Raises Refused: before a kernel starts, when the parameters are
-    wrong, this machine is, or the notebook has no place for them. Raises RuntimeError: when the
-    notebook ended without its ``run.json``, or ran other parameters; papermill's own error when a
-    cell failed.
+    possible (`kernels`). minutes: a longer cell is stopped; None: no limit. Returns the path of the
+    run's ``run.json``. Raises Refused: before a kernel starts, when the parameters are wrong, this
+    machine is, or the notebook has no place for them. Raises RuntimeError: when the notebook ended
+    without its ``run.json``, or ran other parameters; papermill's own error when a cell failed.
     """
     import papermill
 
@@ -421,9 +418,7 @@ def _values(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Command line: 0 finished, 1 the notebook failed, 2 refused before it started, 75 stopped by a
-    signal, to be continued.
-    """
+    """Command line: 0 finished, 1 failed, 2 refused before the start, 75 stopped, to be continued."""
     arguments = _arguments()
     notebook, output = arguments.notebook, arguments.output
     warm, minutes = not arguments.cold, arguments.minutes

@@ -1,5 +1,4 @@
-"""An encoder in two parts: frozen lower layers, whose output is computed once, and upper layers
-that are trained.
+"""An encoder in two parts: frozen lower layers, computed once, and upper layers that are trained.
 
 The frozen part is a fixed function of the text, so the study computes its output for every text
 once (`xgrl.prepare.prefix_cache`) and each job trains `top` on it. `prefix` followed by `top` is
@@ -71,8 +70,7 @@ def _without(model: PreTrainedModel, start: int, end: int, shared: dict[int, obj
 
 
 def prefix(model: PreTrainedModel, k: int) -> PreTrainedModel:
-    """The embeddings and the lowest k layers, frozen and in evaluation mode; last_hidden_state is
-    layer k's output.
+    """Embeddings and lowest k layers, frozen, in evaluation mode; last_hidden_state: layer k's.
 
     It shares its weights with `model` (no copy), not its modules. k = 0: the embeddings alone.
     Raises ValueError for another k.
@@ -86,8 +84,8 @@ def prefix(model: PreTrainedModel, k: int) -> PreTrainedModel:
 
 
 def top(model: PreTrainedModel, k: int) -> PreTrainedModel:
-    """The layers above the lowest k, to train, called with inputs_embeds (B, T, H), the prefix's
-    output, and attention_mask.
+    """The layers above k, to train, called with inputs_embeds (B, T, H), the prefix's output, and
+    attention_mask.
 
     They share their weights with `model`, so that training them trains it, and `model` is then
     saved as a whole. k = 0: the model itself, called with input_ids. ValueError for another k.
@@ -102,8 +100,7 @@ def top(model: PreTrainedModel, k: int) -> PreTrainedModel:
 
 
 class Chain(nn.Module):
-    """Consecutive parts of an encoder, called as one with input_ids; the last is trained, those
-    below never are by its loss.
+    """Consecutive parts of an encoder, called as one with input_ids; the loss trains the last.
 
     It stands in for the stored output of the frozen layers where that cannot be used. Parts below
     the last run without dropout and without gradient.

@@ -1,5 +1,4 @@
-"""What a study needs beside labelled rows and the discriminator's text: text of some arms, parallel
-texts, languages.
+"""What a study needs beside labelled rows and the discriminator's text: arms' texts, parallel ones.
 
 ==============================  ======================================================  ===========
 corpus                          what                                                    for the arm
@@ -43,8 +42,7 @@ def text_of_arms(
     job: Job, corpora: Mapping[str, Dataset], unlabelled: Dataset, parallel_texts: Dataset,
     tokenizer: Tokenizer, lengths: np.ndarray,
 ) -> dict[str, Dataset]:  # fmt: skip
-    """The corpora of the table above that the study's arms need, before the leakage check; none if
-    none of its arms needs one.
+    """Those corpora of the table above that the study's arms need, before the leakage check.
 
     corpora: what `xgrl.prepare.select_rows.gather` gives; unlabelled: the discriminator's text;
     parallel_texts: see `choose_parallel`, none of these is among the pairs; tokenizer: counts the
@@ -122,8 +120,7 @@ def _load_pairs(job: Job, languages: Iterable[str]) -> Dataset | None:
 
 
 def choose_parallel(job: Job, corpora: Mapping[str, Dataset]) -> Dataset:
-    """Sentences in the study's languages that are translations of one another, to measure with,
-    never trained on.
+    """Translations of one another in the study's languages, to measure with, never trained on.
 
     Rows whose English form is in a training corpus (of `xgrl.prepare.select_rows.gather`) are left
     out. As many ids as possible are the same in all languages. Returns id, language, text:

@@ -34,9 +34,7 @@ def generator(master_seed: int, name: str) -> np.random.Generator:
 
 
 def target_languages(target: str, wanted: Any) -> list[str]:
-    """Languages of a target that the study wants (an empty list wants all), in the task's order;
-    `wanted` may be given by task.
-    """
+    """A target's languages that are wanted ([]: all; may be given by task), in the task's order."""
     task = find_task(target, "target")
     wanted = set(of_task(wanted, target, "target")) or set(task.languages)
     return [language for language in task.languages if language in wanted]
@@ -76,9 +74,7 @@ def _check_pairs(corpora: Mapping[str, Dataset]) -> None:
 
 @contextmanager
 def remembered(left_out: list[str]) -> Iterator[None]:
-    """Add to a list what is left out inside the block, and why, instead of warning of it;
-    SourceError where that is more than half of some rows.
-    """
+    """Collect warnings of what is left out inside; SourceError where it is over half of some rows."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield
@@ -221,9 +217,7 @@ def _smaller_bitexts(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[
 
 
 def _right_texts(queries: Dataset, candidates: Dataset) -> list[list[str]]:
-    """For each query all candidates whose text is that of a right one, of this query or of one with
-    the same text.
-    """
+    """By query all candidates with the text of a right one, of this or of a query with its text."""
     asked, found = (
         list(zip(rows["text"], rows["text_pair"], strict=True)) for rows in (queries, candidates)
     )
@@ -251,8 +245,7 @@ def _answered(rows: Dataset, golds: list[list[str]], name: str, many: bool = Fal
 
 
 def _smaller_pool(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[str, Dataset]:
-    """At most ``test_rows`` queries a language; all their right candidates and others, up to
-    ``retrieval_rows`` a corpus.
+    """``test_rows`` queries a language at most; right candidates, others up to ``retrieval_rows``.
 
     Right candidates that the study does not have, as those of other languages, do not count; a
     ranking query without any is left out with a warning. Of queries to be mined up to half are ones
@@ -289,17 +282,13 @@ def _smaller_pool(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[str
 
 
 def _some(rows: Dataset, name: str, job: Job, limit: str, task: Task) -> Dataset:
-    """As many rows of a task as the job's parameter `limit` says, at most, drawn without
-    replacement.
-    """
+    """At most so many rows of a task as the job's parameter `limit` says, without replacement."""
     order = generator(job["master_seed"], name).permutation(len(rows))
     return rows.select(order[: of_task(job[limit], task.name, task.role)])
 
 
 def _with_ids(rows: Dataset, ids: Collection[str], name: str) -> Dataset:
-    """The rows with these ids, in the order of `ids`; ids that a language lacks are left out, which
-    is said, and refused where it lacks all.
-    """
+    """Rows with these ids, in their order; missing ones are left out and said, all are refused."""
     number = {example: i for i, example in enumerate(rows["id"])}
     there = [number[i] for i in ids if i in number]
     if missing := len(ids) - len(there):

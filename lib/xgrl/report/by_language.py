@@ -2,11 +2,10 @@
 
 A language's effect is its mean difference between the arms over the targets that have it, each
 target first moved to the common mean, so that a language does not look good for being in an easy
-target. What the public encoder already scores in a language and how many pieces its sentences are
-cut into stand for how much of it was seen in pretraining; the association with a distance is given
-with these proxies taken out. Languages are few and were not drawn, so a p value comes from
-permuting them: Freedman & Lane (1983), J. Business & Economic Statistics 1:292-298, on ranks.
-Exploratory.
+one. What the public encoder already scores in a language and how many pieces its sentences are cut
+into stand for how much of it was seen in pretraining; the association with a distance is given with
+these proxies taken out. Languages are few and were not drawn, a p value comes from permuting them:
+Freedman & Lane (1983), J. Business & Economic Statistics 1:292-298, on ranks. Exploratory.
 """
 
 from dataclasses import dataclass

@@ -244,9 +244,7 @@ def _csv(path: Path) -> pd.DataFrame:
 
 
 def _run(path: Path, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One run.json as a flat row, and as it is; the files that are read of the run are verified
-    against it.
-    """
+    """One run.json as a flat row, and as it is; the run's files that are read are verified by it."""
     read = ("curves.csv", "predictions.parquet", "layers.csv", "map.csv", "parallel.csv")
     record = records.verify_hashes(path, *read)
     given = record["parameters"]

@@ -160,9 +160,7 @@ def _write(path: Path, study: str, part: str, files: Mapping[str, bytes]) -> boo
 
 
 def _read(path: Path) -> tuple[Record, dict[str, bytes]]:
-    """Manifest and files of a pack, whose names and hashes are right; ValueError for anything else
-    that may be in such a file.
-    """
+    """Manifest and files of a pack with right names and hashes; ValueError for anything else in it."""
     try:
         with gzip.GzipFile(path) as stream:
             data = stream.read(MOST + 1)

@@ -107,9 +107,8 @@ def bootstrap_check(study: Study, comparison: stats.Comparison, draws=2000, seed
 def doses(study: Study, treatment: str) -> pd.DataFrame:
     """Arms that differ from the treatment in lambda_max alone: columns arm, lambda_max.
 
-    Where none of them has lambda 0 and the method is dann, control stands for it: it is the same
-    algorithm. Fewer than two doses give an empty table, also where runs did not record their
-    lambda.
+    Where none of them has lambda 0 and the method is dann, control, the same algorithm, stands for
+    it. Fewer than two doses give an empty table, also where no lambda was recorded.
     """
     runs = study.of_phase("intermediate", *BY_ARM)
     settings = runs.drop_duplicates("arm").set_index("arm")[list(BY_ARM)].astype(object)

@@ -111,9 +111,7 @@ BY_ARM = (
 
 
 class Closed(BaseModel):
-    """A frozen model; refuses unknown keys and numbers that are not finite, turns no type into
-    another (``"1e-3"``: no number).
-    """
+    """Frozen; refuses unknown keys, numbers not finite, and to turn types (``"1e-3"``: no number)."""
 
     model_config = {"extra": "forbid", "frozen": True, "strict": True, "allow_inf_nan": False}
 
@@ -490,8 +488,7 @@ def each(value: Any) -> list[Any]:
 
 def of_task(value: Any, name: str, role: str = "") -> Any:
     """The value of a task, or of the texts ``unlabelled`` and ``parallel``, of one that may be
-    given by task: that of ``role/name``, else of the name, else the default, which may be missing
-    (None).
+    given by task: that of ``role/name``, else of the name, else the default or None.
     """
     return _of(value, f"{role}/{name}", name)
 

@@ -3,9 +3,8 @@ finished.
 
 Everything is written to a temporary name in the same folder, synced, and moved into place with
 `os.replace`, which is atomic on one file system. ``run.json`` is written last; a run counts as
-finished only when it is there. It holds the SHA-256 of every file of the run and of itself, and
-whoever reads one of them checks it (`read`, `verify_hashes`): a flipped bit in weights or scores
-would else go unnoticed.
+finished only when it is there. It holds the SHA-256 of every file of the run and of itself, and who
+reads one checks it (`read`, `verify_hashes`): else a flipped bit would go unnoticed.
 """
 
 import functools
@@ -310,8 +309,7 @@ def write_predictions(folder: str | Path, frame: "pd.DataFrame", beside: str = "
 
     beside: what these are beside the run's own (``layer-10``); the file's name ends in it.
 
-    Raises ValueError: missing or further columns, no rows, a duplicated (language, example_id), a
-    score that is not finite.
+    Raises ValueError: other columns, no rows, a doubled (language, example_id), an infinite score.
     """
     types = PREDICTION_COLUMNS | (dict.fromkeys(COUNTS, int) if COUNTS[0] in frame else {})
     if list(frame.columns) != list(types):
@@ -331,8 +329,7 @@ def write_predictions(folder: str | Path, frame: "pd.DataFrame", beside: str = "
 def peak_memory_mb() -> float:
     """Largest resident memory of this process so far, in MB.
 
-    Linux's own high-water mark where there is one: `ru_maxrss` of a process starts at what its
-    parent had.
+    Linux's own high-water mark if there is one: `ru_maxrss` of a process starts at its parent's.
     """
     if kilobytes := _proc("/proc/self/status", "VmHWM").split():
         return int(kilobytes[0]) / 1024

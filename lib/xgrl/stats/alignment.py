@@ -36,8 +36,7 @@ class Block:
 class Target:
     """Scores of one target in points: B blocks, C cells (language, example), L languages, N items.
 
-    An item is what was drawn: an example that all languages share, and a pair of sentences searched
-    in both directions.
+    An item is what was drawn: an example of all languages, a pair of sentences searched both ways.
     """
 
     name: str

@@ -56,8 +56,7 @@ def _contrast(
 ) -> tuple[dict, np.ndarray, tuple]:
     """One difference, tested like the primary one, both arms' block means (2, B), its cells.
 
-    What cannot be compared comes back as a row of NaN with the reason as its note, and an empty
-    table.
+    What cannot be compared is a row of NaN with the reason as its note, and an empty table.
     """
     row = dict.fromkeys(COLUMNS, np.nan) | {"arm": treatment, "against": baseline}
     try:
@@ -93,8 +92,7 @@ def against_baseline(
     vector flips the block differences of all arms that share the same targets and blocks (maxT);
     where there are several such groups, p_max_t is multiplied by their number, and it is never
     below p. It takes the test items as given, `p` and its Holm adjustment take them as drawn: a
-    claim needs both. An arm with fewer than `FEWEST` blocks is described, in no family, without
-    adjusted p.
+    claim needs both. An arm with fewer than `FEWEST` blocks is described, in no family.
     """
     contrasts = [_contrast(frame, baseline, arm, margin, weigh) for arm in arms]
     table = _with_holm(pd.DataFrame([row for row, *_ in contrasts], columns=COLUMNS), FEWEST)
@@ -122,9 +120,7 @@ def _with_holm(table: pd.DataFrame, least: int = 0) -> pd.DataFrame:
 def pairs(
     frame: pd.DataFrame, wanted: Sequence[tuple[str, str]], margin=1.0, weigh: Weigh = None
 ) -> pd.DataFrame:
-    """Planned pairs (baseline, treatment) of arms that are there, p adjusted over them by Holm;
-    no adjusted p below `FEWEST` blocks.
-    """
+    """Planned pairs (baseline, treatment) of the arms there; Holm's p from `FEWEST` blocks on."""
     arms = set(frame["arm"].unique())
     there = [pair for pair in wanted if {*pair} <= arms]
     rows = [_contrast(frame, *pair, margin, weigh)[0] for pair in there]

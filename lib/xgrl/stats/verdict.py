@@ -53,8 +53,7 @@ class Tested:
 def crossed_and_sign_flip(tables: Sequence, w: np.ndarray, strata: Sequence | None) -> Tested:
     """Test a weighted mean difference both ways.
 
-    tables: T of (B, n_t) differences in points; w: (T,); strata: (B,) intermediate task of each
-    block, or None.
+    tables: T of (B, n_t) differences in points; w: (T,); strata: (B,) intermediate tasks, or None.
     """
     m = block_means(tables, w)
     try:

@@ -104,9 +104,8 @@ def load_task(
 
     `language` is a code of the task's `languages` (translated: of `Task.translated`; Tatoeba takes
     3-letter codes too), `split` one of its `splits`, `source` one of its `sources`: "packages"
-    (embedded, cached after the first time), "hub", "files", "own" (a task of params/own/tasks.yaml)
-    or "fixture". `path` is the folder of "files"; the others take none. `name` and `role` are as in
-    `find_task`.
+    (embedded, cached), "hub", "files", "own" (a task of params/own/tasks.yaml) or "fixture". `path`
+    is the folder of "files"; the others take none. `name` and `role` are as in `find_task`.
 
     ValueError: unknown name, language, split or source, training rows in a foreign language, or a
     path missing or not wanted. SourceError: the data are not what they must be.
@@ -140,9 +139,8 @@ def provenance_of(
     corpora: Iterable[str], sources: Any, path: str, train_from: Mapping[str, str] = {}
 ) -> dict[str, str]:
     """What the corpora from "files" are, by corpus: official, development, partial, replaced or
-    "not stated", as the folder `path` says (`read_provenance`); {} where none is from there.
-    `sources` and `train_from` as in the study file: rows made of another target's are what these
-    are.
+    "not stated", by the folder `path` (`read_provenance`); {} where none is from there. `sources`
+    and `train_from` as in the study file: rows made of another target's are what these are.
     """
     if not any("files" in given for given in each(sources)):
         return {}

@@ -9,8 +9,7 @@ retrieval        id, text, text_pair ("" when none), gold (ids of a query's righ
                  [its own id] in bitexts)
 ===============  ==========================================================================
 
-Retrieval tasks that train a dual encoder have training rows of their own: id, text, candidate,
-candidate_pair.
+Retrieval tasks that train a dual encoder have rows to do so: id, text, candidate, candidate_pair.
 """
 
 import hashlib

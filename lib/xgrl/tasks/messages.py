@@ -1,5 +1,4 @@
-"""Text that may be used for language modelling: sentences of a program's messages, in the languages
-it was translated into.
+"""Text that may be used for language modelling: sentences of a program's messages and translations.
 
 The discriminator's text of the embedded study (`xgrl.tasks.unlabelled`) is from BIG-bench, whose
 publishers ask by a canary string that no language model be trained on it. So the arm that does

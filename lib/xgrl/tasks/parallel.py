@@ -11,8 +11,7 @@ files     ``<path>/parallel/<language>.tsv``, lines ``foreign TAB english``; wit
 fixture   pseudo-languages, the same concepts in the same order
 ========  ==========================================================================================
 
-Ids are the same in every language (Tatoeba's are a language's own), so that texts of two foreign
-languages can be matched too.
+Ids are the same in every language (but Tatoeba's): texts of two foreign ones can be matched too.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,5 +1,4 @@
-"""The table of target tasks: trained in English where there is anything to train, tested in every
-language.
+"""The table of target tasks: trained in English where anything is, tested in every language.
 
 To add one, write a loader ``(language, split, path) -> rows`` for each of its sources, one entry of
 TARGETS, and one of ``cards.yaml``.

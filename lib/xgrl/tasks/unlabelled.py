@@ -56,9 +56,8 @@ def load_unlabelled(
     sentence a line; the others do not look at `path`) and "fixture". Articles that targets named in
     `without` are made from (boundary, next-sentence; "packages") are left out.
 
-    ValueError: a language or source that does not exist, no language, or no path where one is
-    needed. SourceError: the hub or a file cannot be read, or a language has no sentence that
-    passes.
+    ValueError: a language or source that does not exist, no language, or no path but need of one.
+    SourceError: the hub or a file cannot be read, or a language has no sentence that passes.
     """
     # a second to import, and who only looks at SOURCES does not need it
     from datasets import Dataset
@@ -85,9 +84,7 @@ def check_languages(
     languages: Sequence[str], source: str, path: str | Path | None,
     known: Mapping[str, Sequence[str]],
 ) -> list[str]:  # fmt: skip
-    """`languages`, if any, all `known` of the source, and a path if that is "files"; else
-    ValueError.
-    """
+    """`languages`, all `known` of the source, with a path for "files"; else, or if [], ValueError."""
     allowed = known[named("source", source, tuple(known))]
     chosen = [named("language", language, allowed) for language in languages]
     if not chosen:

@@ -189,8 +189,7 @@ def mixture(sizes: Mapping[str, int], steps: int, cap: int, rng: Generator) -> l
     """Which task each step's batch is from: at random in proportion to the tasks' sizes, none
     counted above `cap`.
 
-    Source: Phang et al. 2020 (arXiv 2005.13013), section 3.1, after T5's examples-proportional
-    mixing (arXiv 1910.10683).
+    Source: Phang et al. 2020 (arXiv 2005.13013), section 3.1, after T5's (arXiv 1910.10683).
     """
     if len(sizes) == 1:
         return list(sizes) * steps

@@ -66,8 +66,7 @@ def rounding(features: np.ndarray) -> float:
 
 
 def effective_rank(features: np.ndarray) -> float:
-    """Effective rank of centred features (n, H), between 1 and min(n, H); 0 where all are the same
-    but for rounding.
+    """Effective rank of centred features (n, H), 1 to min(n, H); 0: all the same but for rounding.
 
     Source: Roy and Vetterli 2007, "The effective rank" (EUSIPCO), definition 1.
     """

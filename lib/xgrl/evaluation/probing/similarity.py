@@ -45,8 +45,7 @@ def cka(first: np.ndarray, second: np.ndarray) -> float:
     NaN where one is, but for rounding, the same for all texts (collapsed). Raises ValueError for
     lengths that differ, fewer than 4 texts.
 
-    Source: Kornblith et al. (2019), section 3; Song et al. (2012), equation 4, in its feature-space
-    form.
+    Source: Kornblith et al. (2019), section 3; Song et al. (2012), equation 4, in feature space.
     """
     if len(first) != len(second):
         found = f"cka: {len(first)} and {len(second)} texts"
@@ -63,8 +62,7 @@ def cka(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _hsic(x: np.ndarray, y: np.ndarray) -> float:
-    """n (n - 3) times the unbiased HSIC of centred x (n, d1) and y (n, d2), without any n x n
-    matrix.
+    """n (n - 3) times the unbiased HSIC of centred x (n, d1) and y (n, d2), no n x n matrix.
 
     With K = x x' and M = y y' less their diagonals k and m: K 1 = -k and M 1 = -m, since x and y
     are centred.

@@ -129,8 +129,7 @@ def slots(language: str, split: str, path: Path | None) -> Iterator[Row]:
     continued (I-), or O.
 
     Words are what stands between blanks, characters where a script has no blanks between words. A
-    word belongs to a slot of which any part is in it ("93-minute", or a room's name with a case
-    ending).
+    word belongs to a slot of which any part is in it ("93-minute", a name with a case ending).
     """
     for row in intent(language, split, path):
         words = list(WORDS.finditer(row["text"]))

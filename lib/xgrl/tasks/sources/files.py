@@ -4,8 +4,7 @@ line at a time.
 One folder serves a whole study: the files of a task are looked for in ``<folder>/<task>/`` and in
 ``<folder>`` itself. Everything that cannot be read as what it should be is a SourceError that names
 the file, the line, what was found and what was expected. Rows are built by functions that know
-nothing of files (`xgrl.tasks.rows`); `build_rows` lends them the file and the line for their
-errors.
+nothing of files (`xgrl.tasks.rows`); `build_rows` lends them file and line for errors.
 """
 
 import csv
@@ -103,8 +102,7 @@ def read_records(
     """The lines of a table, as dictionaries; its header must name the columns `required`.
 
     Fields are separated by tabs, nothing quoted; with `commas` by these and quoted, with line ends
-    inside quotation marks. `broken` stands for a line with too few or too many columns, which is
-    refused without it.
+    inside quotation marks. `broken` stands for a line of other columns, else refused.
     """
     lines = read_lines(path)
     tabbed = ((number, line.split("\t")) for number, line in lines)

@@ -8,9 +8,8 @@ the usual layouts) and handed to `datasets.load_dataset`, so that only they are 
 branch `PARQUET`, and refuses a clone in which a script lies beside the data.
 
 ``XGRL_HUB_MIRROR=<folder>`` reads ``<folder>/<owner>/<name>/...`` instead, clones of the
-repositories: for clusters that reach no hub (what was downloaded earlier is not found again without
-a network), and for the tests. A clone of the branch `PARQUET` may lie in the same folder as one of
-the main branch.
+repositories: for clusters that reach no hub (without a network no download is found again), and for
+the tests. A clone of the branch `PARQUET` may lie in the same folder as one of the main branch.
 """
 
 import os
