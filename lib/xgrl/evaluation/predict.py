@@ -118,7 +118,7 @@ class Search:
 
 
 def _bitext(search: Search, language: str) -> Examples:
-    """Nearest candidates, foreign to English ("xx-en") and back ("en-xx"); any right one will do."""
+    """Nearest candidates, foreign to English ("xx-en") and back ("en-xx"); any right one does."""
     corpus, vectors = search.queries(language)
     english_ids, english_vectors = search.candidates(language)
     ids, golds = np.array(corpus.ids), corpus.column("gold")

@@ -128,7 +128,7 @@ def _wrong_training(values: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_languages(given: Any, targets: list[str]) -> None:
-    """Has some target (or the one they are for) each wanted language, and each target one of them?"""
+    """Has some target (or the one they are of) each wanted language, each target one of them?"""
     available = {name: set(TABLES["target"][name].languages) for name in targets}
     named = set(given) if isinstance(given, dict) else set()
     own = {name for name in targets if named & {name, f"target/{name}"}}
@@ -418,7 +418,7 @@ def _values(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Command line: 0 finished, 1 failed, 2 refused before the start, 75 stopped, to be continued."""
+    """Command line: 0 finished, 1 failed, 2 refused before it began, 75 stopped, to continue."""
     arguments = _arguments()
     notebook, output = arguments.notebook, arguments.output
     warm, minutes = not arguments.cold, arguments.minutes

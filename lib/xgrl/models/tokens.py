@@ -90,7 +90,7 @@ def pad(rows: Sequence[np.ndarray], fill: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def encoder_inputs(texts: Sequence[tuple[Tokens, int]], pad_id: int = 0) -> dict[str, Tensor]:
-    """A padded batch of B texts (tokens, number in them): an encoder's inputs, (B, L) int64 each."""
+    """A padded batch of B texts (tokens, number in them): an encoder's inputs, int64 (B, L)."""
     ids, mask = pad([tokens[i] for tokens, i in texts], pad_id)
     batch = {"input_ids": ids, "attention_mask": mask}
     if any(tokens.segments is not None for tokens, _ in texts):

@@ -74,7 +74,7 @@ def _check_pairs(corpora: Mapping[str, Dataset]) -> None:
 
 @contextmanager
 def remembered(left_out: list[str]) -> Iterator[None]:
-    """Collect warnings of what is left out inside; SourceError where it is over half of some rows."""
+    """Collect warnings of what is left out inside; SourceError where that is over half of rows."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield

@@ -244,7 +244,7 @@ def _csv(path: Path) -> pd.DataFrame:
 
 
 def _run(path: Path, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One run.json as a flat row, and as it is; the run's files that are read are verified by it."""
+    """One run.json as a flat row, and as it is; files of the run that are read are verified."""
     read = ("curves.csv", "predictions.parquet", "layers.csv", "map.csv", "parallel.csv")
     record = records.verify_hashes(path, *read)
     given = record["parameters"]

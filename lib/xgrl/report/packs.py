@@ -160,7 +160,7 @@ def _write(path: Path, study: str, part: str, files: Mapping[str, bytes]) -> boo
 
 
 def _read(path: Path) -> tuple[Record, dict[str, bytes]]:
-    """Manifest and files of a pack with right names and hashes; ValueError for anything else in it."""
+    """Manifest and files of a pack with right names and hashes; ValueError for all else in it."""
     try:
         with gzip.GzipFile(path) as stream:
             data = stream.read(MOST + 1)

@@ -57,7 +57,7 @@ def summarise(
 
 
 def write(folder: str | Path, summary: Mapping[str, Any], results: pd.DataFrame) -> Markdown:
-    """results.csv, summary.json, results.tex of an analysis, each atomically; returns its claims."""
+    """results.csv, summary.json, results.tex of an analysis, all atomic; returns its claims."""
     table = results.to_csv(index=False, float_format="%.6f")
     records.write_bytes(Path(folder) / "results.csv", table.encode())
     records.write_json(Path(folder) / "summary.json", summary)
@@ -66,7 +66,7 @@ def write(folder: str | Path, summary: Mapping[str, Any], results: pd.DataFrame)
 
 
 def mark(row: Mapping[str, Any]) -> str:
-    """What stands behind a target in the results table: nothing, or " (dev)" as in `Study.marks`."""
+    """What stands behind a target in the results table: "", or " (dev)" as in `Study.marks`."""
     said = [row[key] for key in ("data", "note") if row.get(key)]
     return f" ({'; '.join(said)})" if said else ""
 

@@ -84,7 +84,7 @@ def check_languages(
     languages: Sequence[str], source: str, path: str | Path | None,
     known: Mapping[str, Sequence[str]],
 ) -> list[str]:  # fmt: skip
-    """`languages`, all `known` of the source, with a path for "files"; else, or if [], ValueError."""
+    """`languages`, all `known` of the source, with a path for "files"; [] or else: ValueError."""
     allowed = known[named("source", source, tuple(known))]
     chosen = [named("language", language, allowed) for language in languages]
     if not chosen:

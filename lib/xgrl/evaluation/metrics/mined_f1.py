@@ -42,7 +42,7 @@ class MinedF1(Official, evaluate.Metric):
         evaluate.Metric.add_batch(self, predictions=mined, references=gold, **options)
 
     def validate(self, predictions: Sequence, references: Sequence) -> None:
-        """ValueError without a reference, or for no "source id<tab>target id" (no target: no pair)."""
+        """ValueError without a reference, or for no "source id<tab>target id" (no id: no pair)."""
         n, m = sizes(predictions, references)
         if n is None or not m:
             raise ValueError(f"expected pairs, one gold pair at least, found {n} and {m}")
