@@ -24,11 +24,6 @@ def test_effect_sizes_mirror_and_count_ties_half():
     assert math.isnan(stats.effect_sizes([0.1, 0.1, 0.1]).dz)
 
 
-def test_mcnemar_is_symmetric_and_one_without_discordance():
-    assert stats.mcnemar(4, 9) == stats.mcnemar(9, 4)
-    assert stats.mcnemar(0, 0) == (1.0, 1.0) and stats.mcnemar(6, 6) == (1.0, 1.0)
-
-
 def test_violation_ratio_ends_and_mirrors():
     assert (
         stats.violation_ratio([3, 4, 5], [1, 2, 3]) == 0
@@ -52,15 +47,6 @@ def test_expected_best_runs_from_mean_to_largest():
     assert stats.expected_best(v, 2, replacement=True) < stats.expected_best(v, 2)
     with pytest.raises(ValueError, match="need 1 <= k <= 7"):
         stats.expected_best(v, 8)
-
-
-@pytest.mark.oracle
-def test_oracle_mcnemar(oracles):
-    case = oracles["mcnemar"]
-    found = stats.mcnemar(
-        case["inputs"]["b01_only_arm1_right"], case["inputs"]["c10_only_arm0_right"]
-    )
-    assert found == pytest.approx((case["expected"]["exact"], case["expected"]["mid_p"]), abs=1e-12)
 
 
 @pytest.mark.oracle

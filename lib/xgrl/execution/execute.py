@@ -28,7 +28,7 @@ from xgrl.execution.grid import check_arms
 from xgrl.prepare.needed_files import not_official, wrong_files
 from xgrl.runs import params, records
 from xgrl.runs.code import NOTEBOOK
-from xgrl.runs.params import each, nearest_names, of_task
+from xgrl.runs.params import each, nearest_names, of_task, source_of
 from xgrl.runs.study_files import parse
 from xgrl.tasks import LOST, OWN, TABLES, TASKS, UNREADABLE, find_task, mixture_parts
 from xgrl.tasks.descent import unfit
@@ -179,9 +179,9 @@ def _check_sources(values: dict[str, Any]) -> None:
             reason = f"not available from sources={sources}; allowed: {', '.join(task.sources)}"
             raise Refused(f"{key}={task.name!r}: {reason}")
     sources = of_task(values["sources"], "unlabelled")
-    source = next((source for source in sources if source in UNLABELLED), None)
+    source = source_of(values["sources"], UNLABELLED, "unlabelled")
     for name in values.get("unlabelled_languages", []):
-        if source is None or (UNLABELLED[source] and name not in UNLABELLED[source]):
+        if not source or (UNLABELLED[source] and name not in UNLABELLED[source]):
             nearest = nearest_names(name, UNLABELLED[source] if source else UNLABELLED)
             reason = f"{sources} have no text in it for the discriminator; {nearest}"
             raise Refused(f"unlabelled_languages={name!r}: {reason}")

@@ -27,7 +27,7 @@ from xgrl.models.tokens import Tokenizer, tokenise
 from xgrl.prepare.leaks import ENGLISH, surface
 from xgrl.prepare.lengths import choose_lengths
 from xgrl.prepare.select_rows import Job, generator, load_rows, schema_of, target_languages
-from xgrl.runs.params import of_task
+from xgrl.runs.params import of_task, source_of
 from xgrl.tasks import find_task, messages, parallel, typology
 from xgrl.tasks.formats import Task, features
 from xgrl.tasks.leakage import normalise
@@ -80,8 +80,7 @@ def _known(job: Job, languages: Container[str]) -> list[str]:
 
 def _source(job: Job, text: str = "unlabelled") -> str:
     """The source of the texts ``unlabelled`` or ``parallel``: the first that has any."""
-    sources = of_task(job["sources"], text)
-    return next(source for source in sources if source in messages.SOURCES)
+    return source_of(job["sources"], messages.SOURCES, text)
 
 
 def _sources(job: Job, task: Task) -> list[str]:

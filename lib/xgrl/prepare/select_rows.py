@@ -16,7 +16,7 @@ from datasets import Dataset, disable_progress_bars
 
 from xgrl.models.tokens import Tokenizer
 from xgrl.prepare.lengths import choose_lengths
-from xgrl.runs.params import of_task
+from xgrl.runs.params import of_task, source_of
 from xgrl.tasks import MOST, RowsLost, find_task, load_task
 from xgrl.tasks.descent import shares_model
 from xgrl.tasks.formats import TRAINED, Task, features, validate
@@ -88,8 +88,7 @@ def remembered(left_out: list[str]) -> Iterator[None]:
 def load_rows(task: Task, language: str, split: str, job: Job) -> Dataset:
     """Rows of a task, language and split from the first of the job's sources that has the task."""
     sources = of_task(job["sources"], task.name, task.role)
-    source = next((source for source in sources if source in task.sources), None)
-    if source is None:
+    if not (source := source_of(job["sources"], task.sources, task.name, task.role)):
         known = ", ".join(task.sources)
         raise ValueError(f"sources={sources}: {task.name!r} comes from {known} only")
     path = data_folder(job["path"]) or None if source == "files" else None
@@ -218,9 +217,8 @@ def _smaller_bitexts(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[
 
 def _right_texts(queries: Dataset, candidates: Dataset) -> list[list[str]]:
     """By query all candidates with the text of a right one, of this or of a query with its text."""
-    asked, found = (
-        list(zip(rows["text"], rows["text_pair"], strict=True)) for rows in (queries, candidates)
-    )
+    sides = (zip(rows["text"], rows["text_pair"], strict=True) for rows in (queries, candidates))
+    asked, found = map(list, sides)
     text_of = dict(zip(candidates["id"], found, strict=True))
     same, right = {text: [] for text in found}, {text: {} for text in asked}
     for id, text in text_of.items():
@@ -320,8 +318,7 @@ def choose_unlabelled(
     label`` (the language's number), and ``probe_rows`` others, ``id, text, language``.
     """
     languages, count = job["unlabelled_languages"], job["unlabelled_rows"]
-    sources = of_task(job["sources"], "unlabelled")
-    source = next(source for source in sources if source in SOURCES)
+    source = source_of(job["sources"], SOURCES, "unlabelled")
     folder = data_folder(job["path"]) or None
     rows = load_unlabelled(languages, source, folder, without=job["targets"])
     wanted, rng = count + job["probe_rows"], generator(job["master_seed"], "unlabelled")

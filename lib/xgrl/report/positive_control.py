@@ -20,7 +20,6 @@ from xgrl.report.load_study import Study
 from xgrl.stats.alignment import DIRECTIONS, weighted_items
 
 NONE, PASSED = "none", "passed"
-AFTER = ("intermediate", "pair")  # kinds of rows after one intermediate task
 COLUMNS = [
     "kind", "part", "intermediate", "none", "baseline", "theta", "low", "high", "p", "p_holm",
     "english", "english_low", "english_high", "blocks", "seeds", "df", "gate", "note",
@@ -159,13 +158,9 @@ def _difference(targets: Sequence[Runs], task: str, weigh: stats.Weigh) -> dict:
     X = [runs.baseline.loc[blocks].to_numpy() for runs in targets]
     Y = [runs.none[:1] if runs.fixed else runs.none.loc[seeds] for runs in targets]
     Y = [table.to_numpy() for table in Y]
-    names = [runs.name for runs in targets]
-    given = weigh(names) if weigh else dict.fromkeys(names, 1.0)
-    w = np.array([given[name] for name in names])
-    w /= w.sum()
-    row["baseline"], row["none"] = (
-        float(w @ [table.mean() for table in tables]) for tables in (X, Y)
-    )
+    w = stats.weights_of([runs.name for runs in targets], weigh)
+    means = (float(w @ [table.mean() for table in tables]) for tables in (X, Y))
+    row["baseline"], row["none"] = means
     row["theta"] = row["baseline"] - row["none"]
     if len(blocks) < 2 or (len(seeds) < 2 and len(fixed) < len(targets)):
         return row | {"note": "one run of an arm: its spread is not known"}

@@ -34,10 +34,7 @@ def leave_one_out(
 
     def blocks_of(left: pd.DataFrame) -> pd.Series:
         by_target = left.groupby(["block", "target"], observed=True).difference.mean().unstack()
-        targets = list(map(str, by_target))
-        given = weigh(targets) if weigh else dict.fromkeys(targets, 1.0)
-        w = np.array([given[name] for name in targets])
-        return by_target @ (w / w.sum())
+        return by_target @ stats.weights_of(list(map(str, by_target)), weigh)
 
     whole = blocks_of(cells) if len(cells) else pd.Series(dtype=float)
     found = [("nothing", "", whole.to_numpy())] if len(cells) else []

@@ -15,9 +15,7 @@ from xgrl.report.load_study import Study
 from xgrl.runs import records
 
 MARKERS = ("<!-- results:start -->", "<!-- results:end -->")
-DESCRIBED = (
-    f"\nFewer than {stats.FEWEST} blocks: this table describes, no p is adjusted over arms.\n"
-)
+DESCRIBED = f"\nFewer than {stats.FEWEST} blocks: a description, no p is adjusted over arms.\n"
 ARM_MARKERS = ("<!-- arms:start -->", "<!-- arms:end -->")
 
 

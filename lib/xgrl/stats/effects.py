@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import comb, gammaln
-from scipy.stats import binom, trim_mean
+from scipy.stats import trim_mean
 
 from .intervals import exact_binomial
 from .validation import validate_array
@@ -93,20 +93,6 @@ def expected_best(values: ArrayLike, k: int, replacement: bool = False) -> float
         raise ValueError(f"expected_best: found k {k} for {n} values, need 1 <= k <= {n}")
     below = (rank / n) ** k if replacement else comb(rank, k) / comb(n, k)  # P(largest <= v)
     return float(v @ np.diff(below, prepend=0.0))
-
-
-def mcnemar(only_treatment: int, only_baseline: int) -> tuple[float, float]:
-    """McNemar's two-sided p, exact and mid-p, from the items that one arm alone got right.
-
-    It describes one pair of runs on one test set; it says nothing about the method, for which runs
-    are the unit.
-    """
-    n, k = only_treatment + only_baseline, min(only_treatment, only_baseline)
-    if k < 0:
-        found = f"found {only_treatment} and {only_baseline}"
-        raise ValueError(f"mcnemar: {found}, need counts of 0 or more")
-    both_sides, point = 2 * float(binom.cdf(k, n, 0.5)), float(binom.pmf(k, n, 0.5))
-    return min(1.0, both_sides), 1.0 if 2 * k == n else both_sides - point
 
 
 def iqm(values: ArrayLike) -> float:

@@ -23,6 +23,13 @@ FEWEST = 10  # blocks; below, several arms are described and no p is adjusted ov
 Weigh = Callable[[Sequence[str]], Mapping[str, float]] | None
 
 
+def weights_of(targets: Sequence[str], weigh: Weigh) -> np.ndarray:
+    """The weights (T,) of targets, which sum to 1."""
+    given = weigh(targets) if weigh else dict.fromkeys(targets, 1.0)
+    w = np.array([given[name] for name in targets])
+    return w / w.sum()
+
+
 def _shared_cells(frame: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
     """The two arms' zero-shot rows for the targets, intermediate tasks and blocks that both have.
 
@@ -66,9 +73,7 @@ def _contrast(
     except ValueError as error:
         return row | {"verdict": "not comparable", "note": str(error)}, np.empty((2, 0)), ()
     names = [target.name for target in targets]
-    given = weigh(names) if weigh else dict.fromkeys(names, 1.0)
-    w = np.array([given[name] for name in names])
-    w /= w.sum()
+    w = weights_of(names, weigh)
     tested = crossed_and_sign_flip([target.items() for target in targets], w, strata)
     estimate, p = tested.estimate, tested.p
     arms = np.stack(list(macro_averages(targets, w).values()))

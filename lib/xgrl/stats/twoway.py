@@ -82,7 +82,7 @@ def variance(
     return np.maximum(total, largest) / (blocks * items), df
 
 
-def _interval(mean: float, var: float, df: float, level: float, scale: float) -> tuple:
+def interval(mean: float, var: float, df: float, level: float, scale: float) -> tuple:
     """(mean, se, df, interval, p); ZeroVariance when the standard error is nothing but rounding."""
     se = float(np.sqrt(var))
     if se <= NO_SPREAD * scale:
@@ -103,7 +103,7 @@ def crossed(D: ArrayLike, level: float = 0.95) -> Crossed:
     D = validate_array("crossed: D", D, ndim=2, least=2)
     mean, *squares = mean_squares(D)
     var, df = variance(*squares, *D.shape)
-    return Crossed(*_interval(mean, var, df, level, np.abs(D).max()), *map(float, squares), D.shape)
+    return Crossed(*interval(mean, var, df, level, np.abs(D).max()), *map(float, squares), D.shape)
 
 
 def block_variance(m: np.ndarray, strata: Sequence | None) -> tuple[float, int]:
@@ -167,4 +167,4 @@ def crossed_tasks(
     items = np.array([table.shape[1] for table in tables])
     var, df = tasks_variance(s2, floor, squares, w, len(m), items)
     scale = max(abs(weight) * np.abs(table).max() for weight, table in zip(w, tables, strict=True))
-    return Estimate(*_interval(m.mean(), float(var), float(df), 0.95, scale))
+    return Estimate(*interval(m.mean(), float(var), float(df), 0.95, scale))

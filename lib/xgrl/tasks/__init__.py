@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from xgrl.runs.cache import cached_table
-from xgrl.runs.params import each, of_task
+from xgrl.runs.params import each, source_of
 from xgrl.tasks import messages, parallel, unlabelled
 from xgrl.tasks.descent import same_data, shares_model
 from xgrl.tasks.files import TATOEBA
@@ -159,7 +159,7 @@ def provenance_of(
         else:
             known, name, role = TEXTS[corpus].SOURCES, FOLDER_OF[TEXTS[corpus]], ""
             split, language = "train", ""
-        if next(source for source in of_task(sources, name, role) if source in known) == "files":
+        if source_of(sources, known, name, role) == "files":
             part = part_of(said, name, split, language or "en")
             statuses[corpus] = part.status if part else NOT_STATED
     return statuses
@@ -196,8 +196,7 @@ def data_card(
             for split, n in counts.items():
                 most = f" to {max(n):,}" if max(n) > min(n) else ""
                 spans.append(f"{min(n):,}{most} {split}")
-            of = of_task(sources, task.name, role) or ()
-            source = next((source for source in of if source in task.sources), "")
+            source = source_of(sources, task.sources, task.name, role)
             origin, licence, note = f"{source}: {task.origin}", task.licence, task.note
             if source == "fixture":
                 origin, licence, note = unlabelled.CARD["fixture"]
@@ -210,8 +209,7 @@ def data_card(
             lines.append((*what, ", ".join(spans), " ".join(task.languages), note, words))
     for name in [name for name in TEXTS if name in rows]:
         table = TEXTS[name].SOURCES
-        of = of_task(sources, FOLDER_OF[TEXTS[name]])
-        source = next(source for source in of if source in table)
+        source = source_of(sources, table, FOLDER_OF[TEXTS[name]])
         origin, licence, note = TEXTS[name].CARD[source]
         what = (name, "text", "pairs" if name == "pairs" else "sentences")
         origin = origin if source == "fixture" else f"{source}: {origin}"
@@ -237,18 +235,6 @@ def training_notes(
         if shared := same_data([name], target, source):
             notes.append(f"same data as {name}: {', '.join(shared)}")
     return notes
-
-
-def task_table() -> str:
-    """All tasks as a Markdown table: what stands in docs/tasks.md."""
-    header = ("task", "role", "format", "score", "languages", "sources")
-    lines = [header, ("---",) * len(header)]
-    for task in [task for table in TABLES.values() for task in table.values()]:
-        score = "-" if task.format == "mixture" else task.metric
-        sources = ", ".join(task.loaders) or "-"
-        format, languages = task.format.replace("_", " "), str(len(task.languages))
-        lines.append((task.name, task.role, format, score, languages, sources))
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _language(task: Task, language: str, split: str, source: str) -> str:

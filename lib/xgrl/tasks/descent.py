@@ -57,9 +57,8 @@ def unfit(target: Task, source: Task) -> str:
         formats = [task.format.replace("_", " ") for task in (target, source)]
         reason = f"{target.name!r} is {formats[0]}, {source.name!r} {formats[1]}"
         if formats[0] == formats[1]:
-            reason = (
-                f"{target.name!r} and {source.name!r} differ in their classes, or train nothing"
-            )
+            both = f"{target.name!r} and {source.name!r}"
+            reason = f"{both} differ in their classes, or train nothing"
         return f"{reason}; a model is tested on tasks of its own format"
     trained = set(TRAINED.get(f"target/{source.name}", ()))
     if shared := [x for x in TESTED.get(target.name, ()) if x in trained]:

@@ -235,6 +235,5 @@ def _staged(table: pd.DataFrame) -> list[tuple[str, pd.Series, pd.DataFrame]]:
     groups = list(table.groupby("stage", sort=False))
     tables = [own.sort_values("layer") for _, own in groups]
     shifts = 0.2 * (np.arange(len(groups)) - (len(groups) - 1) / 2)
-    return [
-        (own.stage.iloc[0], own.layer + by, own) for own, by in zip(tables, shifts, strict=True)
-    ]
+    shifted = zip(tables, shifts, strict=True)
+    return [(own.stage.iloc[0], own.layer + by, own) for own, by in shifted]
