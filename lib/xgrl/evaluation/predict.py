@@ -172,11 +172,8 @@ def mined_pairs(search: Search, language: str, kind="") -> tuple[dict[str, float
 
 
 SEARCHES: dict[str, Callable[[Search, str], Examples]] = {  # by metric
-    "retrieval_accuracy": _bitext,
-    "map": _ranked,
-    "mrr": _ranked,
-    "mined_f1": _mined,
-}
+    "retrieval_accuracy": _bitext, "map": _ranked, "mrr": _ranked, "mined_f1": _mined,
+}  # fmt: skip
 
 
 def _frame(metric: str, language: str, ids: list, predictions: list, references: list, spans=None):

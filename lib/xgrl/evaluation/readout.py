@@ -150,12 +150,9 @@ def _partners(model: TaskModel, corpus: Corpus, task: str) -> Readout:
 
 
 READERS: dict[str, Callable[[TaskModel, Corpus, str], Readout]] = {
-    "classification": _classes,
-    "multiple_choice": _classes,
-    "tagging": _tags,
-    "span_qa": _answers,
-    "pairs": _partners,
-}
+    "classification": _classes, "multiple_choice": _classes, "tagging": _tags,
+    "span_qa": _answers, "pairs": _partners,
+}  # fmt: skip
 
 
 def read_out(model: TaskModel, corpus: Corpus, task: str = "") -> Readout:

@@ -191,8 +191,7 @@ def start_warm(
     if not sys.platform.startswith("linux"):
         raise WarmUnavailable(f"the fork server needs Linux, this is {sys.platform}")
     if cmd[:3] != (expected := [sys.executable, "-m", "ipykernel_launcher"]):
-        given = " ".join(cmd[:3])
-        raise WarmUnavailable(f"expected {' '.join(expected)} ..., found {given}")
+        raise WarmUnavailable(f"expected {' '.join(expected)} ..., found {' '.join(cmd[:3])}")
     env = env | {"JPY_PARENT_PID": str(os.getpid())}  # as the cold launch does
     cwd = os.fspath(cwd or os.getcwd())
     request = {"arguments": cmd[3:], "env": env, "cwd": cwd, "folder": folder}

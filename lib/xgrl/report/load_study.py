@@ -216,8 +216,8 @@ def refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> N
 
 def other_parameters(given: dict[str, Any], asked: dict[str, Any]) -> list[str]:
     """What differs between a run's parameters and those that the study file asks for."""
-    where_used = ("train_from", "further_retrieval_layers")  # recorded
-    wanted = asked | {key: asked.get(key) for key in where_used}
+    # recorded where they are used
+    wanted = asked | {key: asked.get(key) for key in ("train_from", "further_retrieval_layers")}
     return [
         f"{key} {given.get(key)!r} instead of {value!r}"
         for key, value in wanted.items()

@@ -78,8 +78,7 @@ def _front_matter(path: Path, data: bytes) -> dict[str, Any]:
         raise ValueError(f"{path}: begins without front matter; {todo}")
     for field in sorted(set(fields) ^ set(FIELDS)):
         wrong = "is missing" if field in FIELDS else "has an unknown field"
-        nearest = nearest_names(field, FIELDS)
-        raise ValueError(f"{path}: front matter {wrong} {field!r}; {nearest}")
+        raise ValueError(f"{path}: front matter {wrong} {field!r}; {nearest_names(field, FIELDS)}")
     if not isinstance(w := fields["weights"], dict) and w not in WEIGHTS:
         todo = f"need {' or '.join(WEIGHTS)}, or a weight for each target"
         raise ValueError(f"{path}: front matter weights: found {w!r}, {todo}")

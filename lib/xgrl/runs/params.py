@@ -263,8 +263,7 @@ class Tuning(Closed):
         counts = {arm: prod(map(len, grid.values())) for arm, grid in self.arms.items()}
         if len({*counts.values()}) > 1 or 1 in counts.values():
             found = ", ".join(f"{arm} {count}" for arm, count in counts.items())
-            reason = "every arm needs the same number, two or more"
-            yield f"tuning.arms: trials of {found}; {reason}"
+            yield f"tuning.arms: trials of {found}; every arm needs the same number, two or more"
 
 
 class Job(Closed):
@@ -390,12 +389,9 @@ class AnalysisJob(Job):
 
 
 JOBS: dict[str, type[Job]] = {
-    "01_prepare": PrepareJob,
-    "02_intermediate": IntermediateJob,
-    "03_target": TargetJob,
-    "04_probe": ProbeJob,
-    "05_analysis": AnalysisJob,
-}
+    "01_prepare": PrepareJob, "02_intermediate": IntermediateJob, "03_target": TargetJob,
+    "04_probe": ProbeJob, "05_analysis": AnalysisJob,
+}  # fmt: skip
 
 
 class Study(Closed):

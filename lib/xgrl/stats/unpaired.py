@@ -66,14 +66,10 @@ def unpaired_tasks(
     labels = np.unique(np.zeros(len(m)) if strata is None else strata, return_inverse=True)[1]
     trained = K > 1 and any(np.ptp(table, axis=0).any() for table in others)
     of_y = (k.var(ddof=1), K - 1, K) if trained else (0.0, 0, K)
-    squares = [
-        (
-            (x.mean(0) - y.mean(0)).var(ddof=1),
-            _residual(x, labels),
-            _residual(y, np.zeros(K, int)) if trained else 0.0,
-        )
-        for x, y in zip(tables, others, strict=True)
-    ]
+    squares = []
+    for x, y in zip(tables, others, strict=True):
+        left = _residual(y, np.zeros(K, int)) if trained else 0.0
+        squares.append(((x.mean(0) - y.mean(0)).var(ddof=1), _residual(x, labels), left))
     items = np.array([table.shape[1] for table in tables])
     of_x = *block_variance(m, strata), len(m)
     var, df = unpaired_variance((of_x, of_y), np.transpose(squares), w, items)

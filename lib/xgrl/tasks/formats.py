@@ -113,8 +113,9 @@ class Checked(NamedTuple):
 
 @cache
 def inputs_version(*packages: str) -> str:
-    """Names what is cached: a hash of pinned packages and of this folder's code, which made it."""
-    code = (file.read_bytes() for file in sorted(Path(__file__).parent.rglob("*.py")))
+    """Names what is cached: a hash of pinned packages and of this folder's files, which made it."""
+    folder = Path(__file__).parent
+    code = (file.read_bytes() for end in ("py", "txt") for file in sorted(folder.rglob(f"*.{end}")))
     pins = (pin(package).sha256.encode() for package in packages)
     return hashlib.sha256(b"".join((*pins, *code))).hexdigest()[:12]
 

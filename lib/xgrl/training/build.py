@@ -189,13 +189,9 @@ def target_batches(
     steps = {"first": job["first_steps"], "train": job["steps"]}
     names = {stage: f"target/{job['target']}/{stage}" for stage in steps}
     size, order, pad_id = job["batch_size"], streams["order"], encoder.config.pad_token_id
-    return {
-        stage: JointBatches(
-            prepared.corpus(name), steps[stage], size, order, pad_id=pad_id, stage=stage
-        )
-        for stage, name in names.items()
-        if steps[stage] and prepared.has(name)
-    }
+    there = {s: prepared.corpus(k) for s, k in names.items() if steps[s] and prepared.has(k)}
+    given = {"pad_id": pad_id}
+    return {s: JointBatches(c, steps[s], size, order, stage=s, **given) for s, c in there.items()}
 
 
 def target_model(

@@ -98,8 +98,7 @@ def sentiment(language: str, split: str, path: Path | None) -> Iterator[Row]:
 
 def _parallel(language: str, split: str) -> list[int]:
     """Row numbers of a split that are the same sentence in English and in another language."""
-    rows = _sentiment_split()[split].tolist()
-    return [i for i in rows if i < ALIGNED or language not in SHORT]
+    return [i for i in _sentiment_split()[split].tolist() if i < ALIGNED or language not in SHORT]
 
 
 def sentiment_pairs(language: str) -> Iterator[Row]:

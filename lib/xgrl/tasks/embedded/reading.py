@@ -100,8 +100,7 @@ def _persian() -> list[Row]:
 
 def _span_row(id: str, question: str, context: str, answers: list[str]) -> Row:
     """Each answer where it first stands in the context, else at -1, which `validate` refuses."""
-    starts = [context.find(answer) for answer in answers]
-    spans = {"text": answers, "answer_start": starts}
+    spans = {"text": answers, "answer_start": [context.find(answer) for answer in answers]}
     return {"id": id, "question": question, "context": context, "answers": spans}
 
 

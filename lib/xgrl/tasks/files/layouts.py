@@ -161,6 +161,5 @@ def ccg_labels(path: str | Path) -> tuple[str, ...]:
         return tuple(sorted({tag for row in rows for tag in row["tags"]}))
     tags = [line.strip() for _, line in read_lines(listed[0]) if line.strip()]
     if len(set(tags)) != len(tags):
-        counts = f"{len(tags)} lines and {len(set(tags))} tags"
-        raise unlike(listed[0], "each tag once", counts)
+        raise unlike(listed[0], "each tag once", f"{len(tags)} lines and {len(set(tags))} tags")
     return tuple(tags)

@@ -91,8 +91,7 @@ def check_columns(
     if len(fields) == len(names):
         return fields
     shown = "\t".join(fields)[:80]
-    expected = f"expected {len(names)} ({', '.join(names)})"
-    found = f"found {len(fields)} columns, {expected}"
+    found = f"found {len(fields)} columns, expected {len(names)} ({', '.join(names)})"
     raise SourceError(f"{path}, line {number}: {found}: {shown!r}; {hint}")
 
 

@@ -147,8 +147,7 @@ def _missing(
         return f"{refused}; use its parquet copy, {instead}"
     if not data:
         return f"no parquet or JSON lines among its files: {some(listing)}; use {instead}"
-    folders = {name.split("/")[0] for name in data if "/" in name} - {"data"}
-    known = sorted(configs or folders)
+    known = sorted(configs or {name.split("/")[0] for name in data if "/" in name} - {"data"})
     if part.config and known and part.config not in known:
         return f"no such config; found: {some(known)}; {CHOOSE}"
     own = [name for name in data if part.config and name.startswith(f"{part.config}/")]
