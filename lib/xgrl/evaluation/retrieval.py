@@ -1,5 +1,4 @@
-"""Exact nearest neighbours by inner product (cosine, for L2-normalised vectors), in blocks, so that
-memory stays bounded.
+"""Exact nearest neighbours by inner product (cosine, if normalised), in blocks: memory is bounded.
 
 A block of similarities is one matrix product. Sorting it whole would cost more than the product, so
 the maximum of each group of 32 neighbouring candidates is taken first: the k best candidates lie in
@@ -25,8 +24,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 def nearest(queries: np.ndarray, candidates: np.ndarray, k: int = 1, block: int = 4096) -> Pair:
-    """The k candidates with the largest inner product with each query, best first; of equal ones
-    the lower index comes first.
+    """The k candidates nearest to each query by inner product, best first; of equal ones the first.
 
     queries: (n, d). candidates: (m, d). Arrays or memory maps of numbers, computed in float32. k: 1
     to m. block: rows of each side in one product; memory is about 8 block² bytes. Returns index (n,

@@ -1,5 +1,4 @@
-"""Warm Jupyter kernels: a server imports the third-party libraries once and forks one child a
-kernel.
+"""Warm Jupyter kernels: a server imports third-party libraries once and forks a child a kernel.
 
 A notebook that imports torch and transformers spends some ten seconds on imports. `WarmProvisioner`
 is a kernel provisioner of `jupyter_client`

@@ -72,8 +72,7 @@ def _without(model: PreTrainedModel, start: int, end: int, shared: dict[int, obj
 def prefix(model: PreTrainedModel, k: int) -> PreTrainedModel:
     """Embeddings and lowest k layers, frozen, in evaluation mode; last_hidden_state: layer k's.
 
-    It shares its weights with `model` (no copy), not its modules. k = 0: the embeddings alone.
-    Raises ValueError for another k.
+    It shares weights with `model`, not modules. k = 0: embeddings alone. ValueError for another k.
     """
     _validate_split(model, k)
     frozen = {id(w): nn.Parameter(w.data, requires_grad=False) for w in model.parameters()}

@@ -101,8 +101,7 @@ def encoder_inputs(texts: Sequence[tuple[Tokens, int]], pad_id: int = 0) -> dict
 def tokenise(
     texts: Iterable[str | tuple[str, str]], tokenizer: Tokenizer, max_length: int
 ) -> Tokens:
-    """Tokenise texts, or pairs of texts, with special tokens, each cut to `max_length` tokens (the
-    longer of a pair first).
+    """Tokenise texts or pairs, special tokens too, cut to `max_length` (a pair's longer one first).
 
     texts: strings, or pairs of strings whose second is "" where a row has no second text; read in
     chunks. Raises TypeError where a text is not a string.

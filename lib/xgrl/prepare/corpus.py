@@ -77,8 +77,7 @@ class Corpus:
 
 
 def save_corpus(folder: Path, rows: pa.Table, format: str, encoded: Encoded) -> None:
-    """Write a prepared corpus (rows.parquet, an .npy file an array) as a new folder;
-    `prefix_states` then adds hidden.npy.
+    """Write a corpus (rows.parquet, .npy arrays) as a new folder; `prefix_states` adds hidden.npy.
 
     An older folder of that name is replaced, its hidden states with it.
     rows: column id, and what of the canonical rows is needed later. ValueError where counts differ.

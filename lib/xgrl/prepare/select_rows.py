@@ -246,8 +246,7 @@ def _smaller_pool(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[str
     """``test_rows`` queries a language at most; right candidates, others up to ``retrieval_rows``.
 
     Right candidates that the study does not have, as those of other languages, do not count; a
-    ranking query without any is left out with a warning. Of queries to be mined up to half are ones
-    with a partner.
+    ranking query without any is left out with a warning. Up to half of mined queries have partners.
     """
     pools = [name for name in corpora if "candidates" in name.rsplit("/", 1)[1]]
     known = {candidate for name in pools for candidate in corpora[name]["id"]}
@@ -310,8 +309,7 @@ def schema_of(name: str) -> str:
 def choose_unlabelled(
     job: Job, tokenizer: Tokenizer, lengths: np.ndarray
 ) -> tuple[Dataset, Dataset]:
-    """Unlabelled sentences for the discriminator, and others for the probes: every language with
-    the same lengths.
+    """Sentences for the discriminator and others for the probes: of the same lengths by language.
 
     tokenizer: counts the tokens; lengths: (n,) token lengths of the labelled texts, to which the
     sentences are matched. Returns ``unlabelled_rows`` sentences a language, ``id, text, language,

@@ -26,10 +26,9 @@ SPARE = 4  # languages beside the proxies and the mean, fewer say nothing
 class LanguageEffects:
     """The effect of the treatment by language.
 
-    table: index language; effect, low, high (95 % over blocks, test items as given; points),
-    targets, public (score of the public encoder, percent), seen, pieces and the `DISTANCES`, NaN
-    where unknown. blocks: (B, languages) effects, in the order of the table. strata: (B,)
-    intermediate tasks.
+    table: index language; effect, low, high (95 % over blocks, items as given; points), targets,
+    public (the encoder's score, percent), seen, pieces and the `DISTANCES`, NaN: unknown. blocks:
+    (B, languages) effects, in the order of the table. strata: (B,) intermediate tasks.
     """
 
     table: pd.DataFrame

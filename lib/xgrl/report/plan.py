@@ -34,9 +34,7 @@ WEIGHTS = ("equal", "groups")  # targets weigh the same, or groups of targets (s
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan: its file, the bytes that hold, their sha256, the front matter, and its committed
-    versions, oldest first (None: unknown).
-    """
+    """A plan: file, bytes that hold, front matter, committed versions, oldest first (or None)."""
 
     path: Path
     data: bytes
@@ -157,8 +155,7 @@ def summary(plan: Plan, study: Study) -> dict[str, Any]:
 def deviations(plan: Plan, study: Study, baseline: str, treatment: str, margin) -> pd.DataFrame:
     """What was planned beside what is there: item, planned, found, ok.
 
-    Arms beside the two that are compared are additions to the study, not departures: they change
-    nothing of the comparison.
+    Arms beside the two compared are additions, no departures: the comparison stays as it is.
     """
     paired = study.of_phase("target")
     paired = paired[paired.arm.isin([baseline, treatment])]

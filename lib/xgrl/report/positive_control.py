@@ -46,8 +46,7 @@ def positive_control(study: Study, baseline: str, weigh: stats.Weigh = None) -> 
 
     weigh: of the targets, where they are not equal. Returns `COLUMNS`: zero-shot scores, difference
     with 95 % interval, p, p_holm (within a kind; an average is a question of its own), the
-    difference in English, numbers of runs, gate, and a note where something is not estimable.
-    Empty without runs of both.
+    difference in English, numbers of runs, gate, note where not estimable. Empty without both arms.
     """
     if not {baseline, NONE} <= set(study.predictions.arm.unique()):
         return pd.DataFrame(columns=COLUMNS)

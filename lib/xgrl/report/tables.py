@@ -274,8 +274,7 @@ def translations(study: Study) -> pd.DataFrame:
     """Cosine of translations less that of random pairs on the last layer, by arm.
 
     Index arm; one column for the discriminator's languages (seen), one for others (unseen), English
-    apart; before any fine-tuning, and "public", the encoder before training. Empty where 04 had no
-    parallel texts.
+    apart; before fine-tuning, and "public", the untrained encoder. Empty without parallel texts.
     """
     if not len(study.parallel):
         return pd.DataFrame()

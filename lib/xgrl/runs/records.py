@@ -1,5 +1,4 @@
-"""A run's folder: what is in it, and how it is written so that nothing half-done is ever taken for
-finished.
+"""A run's folder: its content, written so that nothing half-done is ever taken for finished.
 
 Everything is written to a temporary name in the same folder, synced, and moved into place with
 `os.replace`, which is atomic on one file system. ``run.json`` is written last; a run counts as
@@ -131,8 +130,7 @@ def run_folder(
     """The folder of one run (design: one folder a run, named by its parameters).
 
     outputs: the outputs folder. study: the study's name. phase: prepare, intermediate, target,
-    probe or analysis. intermediate, arm, seed, target: which run; arm "none" (the public encoder)
-    has no intermediate task.
+    probe or analysis. intermediate, arm, seed, target: which run; arm "none" has no task.
     """
     root = Path(outputs) / study
     if phase in ("prepare", "analysis"):

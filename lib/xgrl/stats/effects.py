@@ -25,8 +25,7 @@ class EffectSizes:
     """Effect sizes of paired block differences; NaN where the blocks do not vary.
 
     `p_improve` is the share of blocks that improved, ties counted half; `cliffs_delta_unpaired` and
-    `violation_unpaired` ignore the pairing and are NaN unless both arms' values were at hand
-    (`compare` fills them in).
+    `violation_unpaired` ignore the pairing and are NaN unless `compare` fills them in.
     """
 
     points: float
@@ -42,8 +41,7 @@ def effect_sizes(m: ArrayLike) -> EffectSizes:
     """Effect sizes of block differences m (B,) in points, B >= 2.
 
     dz = mean / sd; hedges = dz * J with the exact J = Gamma(v/2) / (sqrt(v/2) Gamma((v-1)/2)), v =
-    B - 1. A half success (odd number of ties) widens the Clopper-Pearson interval to the next whole
-    count on either side.
+    B - 1. A half success (odd ties) widens the Clopper-Pearson interval to the next whole counts.
     """
     m = validate_array("effect_sizes: m", m, ndim=1, least=2)
     v, sd = len(m) - 1, m.std(ddof=1)

@@ -110,8 +110,7 @@ def block_variance(m: np.ndarray, strata: Sequence | None) -> tuple[float, int]:
     """Variance of one block mean of `m` (B,) and its degrees of freedom, within strata when given.
 
     With I strata of S blocks the variance of the overall mean is sum_i s_i^2 / (I^2 S), i.e.
-    mean_i(s_i^2) / B with I (S - 1) degrees of freedom: fixed differences between intermediate
-    tasks are no noise.
+    mean_i(s_i^2) / B with I (S - 1) degrees of freedom: differences between tasks are no noise.
     """
     if strata is None:
         return float(m.var(ddof=1)), len(m) - 1

@@ -65,9 +65,8 @@ class RowsLost(UserWarning):
 
 
 def find_task(name: str, role: str = "") -> Task:
-    """The table line of `name`, a key of `TASKS`; ValueError names the known ones and the nearest.
-    `role` is "intermediate" or "target"; without it a name that is in both tables (qa) means the
-    target.
+    """The table line of `name`, a key of `TASKS`; ValueError names all and the nearest. `role` is
+    "intermediate" or "target"; without it a name that is in both tables (qa) means the target.
     """
     if UNREADABLE:
         raise ValueError(UNREADABLE)

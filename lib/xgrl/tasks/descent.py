@@ -1,5 +1,4 @@
-"""Which tasks descend from the same data, by ``role/name``, and with which target another may be
-tested.
+"""Which tasks descend from the same data, by ``role/name``; which targets may share a model.
 
 A test set that was translated from some rows is no test of a model that was trained on them. And
 where an intermediate task and a target come from one collection, what is gained is no transfer

@@ -130,11 +130,9 @@ def leakage(
 
 def distinct(texts: Sequence[str], *translations: Sequence[str]) -> np.ndarray:
     """One position for each group of texts that are exact or near duplicates of one another, so
-    that no split of them can leak: the first of each group, ascending; texts without a word are in
-    none.
+    that no split can leak: the first of each, ascending; texts without a word are in none.
 
-    The n texts are compared exactly and nearly, their `translations` (each n texts in another
-    language) exactly.
+    n texts are compared exactly and nearly, `translations` (n each, in other languages) exactly.
     """
     from scipy import sparse
     from scipy.sparse.csgraph import connected_components

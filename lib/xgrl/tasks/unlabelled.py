@@ -1,5 +1,4 @@
-"""The discriminator's text: sentences of the native Wikipedias, English and foreign from the same
-corpus and in the same form.
+"""The discriminator's text: sentences of native Wikipedias, all languages of one corpus and form.
 
 If English and foreign text differed in genre, template or length, those would be the "domain" that
 a discriminator finds, not the language. So both come from the one corpus (BIG-bench

@@ -1,5 +1,4 @@
-"""What one training run tells about itself: is the adversary at work, outpaced or dead, and what
-did the run cost?
+"""What a training run says of itself: is the adversary at work, outpaced or dead, what did it cost?
 
 * The discriminator's accuracy over the last fifth of the steps, with its exact interval, against
   chance. Significantly *below* chance it was outpaced: the encoder moves features to where it errs,

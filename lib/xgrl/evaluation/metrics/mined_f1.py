@@ -1,8 +1,7 @@
 """F1 of mined sentence pairs in percent: BUCC 2018.
 
-Pairs are sets: their numbers may differ on the two sides, and a pair that is named twice counts
-once. Source: Zweigenbaum et al. 2018 (BUCC shared task); Hu et al. 2020, arXiv 2003.11080, and its
-evaluation script.
+Pairs are sets: sides may differ in number, a pair named twice counts once. Source: Zweigenbaum et
+al. 2018 (BUCC shared task); Hu et al. 2020, arXiv 2003.11080, and its evaluation script.
 """
 
 from collections.abc import Iterable, Sequence

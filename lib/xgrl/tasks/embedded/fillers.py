@@ -1,5 +1,4 @@
-"""Values for the open slots of the command templates, per locale: rooms, devices and floors are a
-household's own words.
+"""Values for open slots of command templates, per locale: a household's rooms, devices and floors.
 
 The templates' package leaves these slots to each installation, so the words are ours, not part of
 the data; they are uninflected. Names of timers, places and artists are the same in every locale.

@@ -64,8 +64,7 @@ def _sentiment_split() -> dict[str, np.ndarray]:
     """Row numbers of each split, the same for every language.
 
     Of rows that repeat one another in any language one is kept. Development and test rows lie where
-    all languages are parallel, and have text in each; everything else is training data, which
-    exists in English only.
+    all languages are parallel, with text in each; the rest is training data, in English only.
     """
 
     def build() -> pa.Table:

@@ -180,8 +180,7 @@ def words(
 ) -> Reader:
     """Reader of columns, a word with its tag a line and empty lines between sentences: ``word(file,
     line number, line, request)``; ``row(words, tags, id)`` is a sentence's. In `ids` ``{n}`` is the
-    sentence's number in its file, ``{treebank}`` what the file's name begins with, others as in
-    `Request.fill`.
+    sentence's number in its file, ``{treebank}`` its name's beginning, others as in `Request.fill`.
     """
 
     def read(file: Path, request: Request) -> Iterator[Row]:

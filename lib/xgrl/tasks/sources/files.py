@@ -1,5 +1,4 @@
-"""The upstream projects' own files, in a folder that the user names: how they are found and read, a
-line at a time.
+"""Upstream projects' own files in a folder of the user's: how they are found and read, by the line.
 
 One folder serves a whole study: the files of a task are looked for in ``<folder>/<task>/`` and in
 ``<folder>`` itself. Everything that cannot be read as what it should be is a SourceError that names
@@ -54,8 +53,7 @@ def find(root: str | Path, folders: Sequence[str], names: Sequence[str], hint: s
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Number and text of each line of a UTF-8 file; only line feeds end a line, as for every tool
-    of the field.
+    """Number and text of each line of a UTF-8 file; only line feeds end one, as in the field.
 
     A byte order mark and carriage returns at line ends are taken off; an empty file is refused.
     """

@@ -1,5 +1,4 @@
-"""Synthetic data in the canonical formats, generated in code: what the smoke study and the tests
-run on, offline.
+"""Synthetic data in the canonical formats, made in code: smoke study and tests run on it, offline.
 
 A pseudo-language is a table from concepts to word forms. Of every foreign language's forms about 40
 % are cognates, identical to the English form, the rest are its own. A label, the right choice, an
