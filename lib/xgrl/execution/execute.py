@@ -164,11 +164,7 @@ def _check_files(names: list[str]) -> None:
 
 def _check_sources(values: dict[str, Any]) -> None:
     """Does each task come from one of the sources, and is there text for the discriminator?"""
-    tasks = [
-        (key, TABLES[ROLES[key]][name])
-        for key in ("intermediate", "targets")
-        for name in values.get(key, [])
-    ]
+    tasks = [(k, TABLES[ROLES[k]][name]) for k in BY_TASK["sources"] for name in values.get(k, [])]
     tasks += [("targets", TABLES["intermediate"][task.first]) for _, task in tasks if task.first]
     for key, task in tasks:
         if task.format == "mixture":

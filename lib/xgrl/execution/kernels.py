@@ -405,9 +405,8 @@ def become_kernel(request: dict[str, Any]) -> None:
     importlib.invalidate_caches()
     sys.argv = [importlib.util.find_spec("ipykernel_launcher").origin, *request["arguments"]]
     # A client that shuts a kernel down interrupts it first; ipykernel reports that as an error.
-    logging.getLogger("IPKernelApp").addFilter(
-        lambda line: "KeyboardInterrupt caught in kernel" not in line.getMessage()
-    )
+    caught = "KeyboardInterrupt caught in kernel"
+    logging.getLogger("IPKernelApp").addFilter(lambda line: caught not in line.getMessage())
     # the kernel ends by itself when the server dies
     parent = f"--IPKernelApp.parent_handle={os.getppid()}"
     application = sys.modules["ipykernel.kernelapp"].IPKernelApp

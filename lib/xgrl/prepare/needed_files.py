@@ -98,7 +98,7 @@ def wrong_files(job: Job) -> list[tuple[str, ...]]:
     folder = folder_of(job)
     provenance.read_provenance(folder)
     hashes, hashed, rows = provenance.read_manifest(folder), {}, []
-    changed_one = f"is not the file of {provenance.MANIFEST}"
+    unlisted = f"is not the file of {provenance.MANIFEST}"
 
     def changed(file: Path) -> bool:
         listed = hashes.get(file.relative_to(folder))
@@ -107,19 +107,14 @@ def wrong_files(job: Job) -> list[tuple[str, ...]]:
         return hashed[file]
 
     if (folder / provenance.FILE).exists() and changed(folder / provenance.FILE):
-        rows.append(("", "", "", "", f"{provenance.FILE} {changed_one}"))
+        rows.append(("", "", "", "", f"{provenance.FILE} {unlisted}"))
     for what in wanted:
-        found = {
-            " or ".join(names): find_all(folder, folders, names)
-            for folders, names in wanted_files(what.task, what.language, what.split)
-        }
+        files = wanted_files(what.task, what.language, what.split)
+        found = {" or ".join(names): find_all(folder, own, names) for own, names in files}
         lacking = [names for names, files in found.items() if not files]
         wrong = [f"missing: {names}" for names in lacking if what.task != "parallel"]
         others = [file for files in found.values() for file in files if changed(file)]
-        wrong += [
-            f"{file.relative_to(folder)} is not the file of {provenance.MANIFEST}"
-            for file in others
-        ]
+        wrong += [f"{file.relative_to(folder)} {unlisted}" for file in others]
         if not wrong and what.load:
             wrong = _unreadable(what, folder)
         rows += [(*what[:3], WHERE.get(what.task, ""), text) for text in wrong]

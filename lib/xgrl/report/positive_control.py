@@ -58,10 +58,8 @@ def positive_control(study: Study, baseline: str, weigh: stats.Weigh = None) -> 
         groups = {name: group_of(name) for name in names}
         apart = [name for name in names if groups[name] != RETRIEVAL]
         parts |= {("average", f"without {RETRIEVAL}", ""): apart} if apart else {}
-        parts |= {
-            ("group", group, ""): [name for name in names if groups[name] == group]
-            for group in dict.fromkeys(groups.values())
-        }
+        for group in dict.fromkeys(groups.values()):
+            parts["group", group, ""] = [name for name in names if groups[name] == group]
     parts |= {("intermediate", "all targets", task): names for task in tasks}
     parts |= {("target", name, ""): [name] for name in names}
     parts |= {("pair", name, task): [name] for task in tasks for name in names}

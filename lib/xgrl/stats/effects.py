@@ -79,17 +79,17 @@ def violation_ratio(treatment: ArrayLike, baseline: ArrayLike) -> float:
     return float((np.maximum(y - x, 0) ** 2).sum() / whole) if whole > 0 else 0.5
 
 
-def expected_best(values: ArrayLike, k: int, replacement: bool = False) -> float:
+def expected_best(values: ArrayLike, k: int) -> float:
     """Expected largest of k of all runs' `values` (n,): what reporting the best of k would gain.
 
-    Without replacement the unbiased mean over all subsets of k; with replacement the plug-in of
-    Dodge et al., which is too small. Raises ValueError unless 1 <= k <= n.
+    The unbiased mean over all subsets of k; the plug-in of Dodge et al., drawn with replacement, is
+    too small. Raises ValueError unless 1 <= k <= n.
     """
     v = np.sort(validate_array("expected_best: values", values, 1))
     n, rank = len(v), np.arange(1, len(v) + 1)
     if not 1 <= k <= n:
         raise ValueError(f"expected_best: found k {k} for {n} values, need 1 <= k <= {n}")
-    below = (rank / n) ** k if replacement else comb(rank, k) / comb(n, k)  # P(largest <= v)
+    below = comb(rank, k) / comb(n, k)  # P(largest <= v)
     return float(v @ np.diff(below, prepend=0.0))
 
 

@@ -121,10 +121,8 @@ def intermediate_model(
     shared = {task: find_task(task, "intermediate").head or task for task in tasks}
     heads = {shared[task]: prepared.head(task, "intermediate") for task in tasks}
     fields = params.JOBS["02_intermediate"].model_fields
-    adversary = {
-        key.removeprefix("discriminator_"): job.get(key, fields[key].default)
-        for key in params.ADVERSARY
-    }
+    given = {key: job.get(key, fields[key].default) for key in params.ADVERSARY}
+    adversary = {key.removeprefix("discriminator_"): value for key, value in given.items()}
     settings = ArmSettings(
         features=size, domains=domain_count(job, prepared), lambda_max=job["lambda_max"],
         tokens=job["discriminator_features"] == "tokens",
