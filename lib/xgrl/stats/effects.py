@@ -1,10 +1,9 @@
 """How large, in the field's units: points, standardised differences, probability of improvement.
 
 Source: Hedges (1981), J. Educational Statistics 6:107-128 (exact J); Cliff (1993), Psychological
-Bulletin 114:494-509; McNemar (1947), Psychometrika 12:153-157; Fagerland et al. (2013), BMC Med.
-Res. Methodology 13:91 (mid-p); Agarwal et al. (2021), NeurIPS (interquartile mean); del Barrio et
-al. (2018) and Dror et al. (2019), ACL (almost stochastic order); Dodge et al. (2019), EMNLP, and
-Tang et al. (2020), EMNLP (expected best).
+Bulletin 114:494-509; Agarwal et al. (2021), NeurIPS (interquartile mean); del Barrio et al. (2018)
+and Dror et al. (2019), ACL (almost stochastic order); Dodge et al. (2019), EMNLP, and Tang et al.
+(2020), EMNLP (expected best).
 """
 
 from dataclasses import dataclass
