@@ -1,7 +1,6 @@
 """xgrl: does domain-adversarial intermediate-task training change zero-shot cross-lingual accuracy?
 
-The public face, for a notebook of one's own; everything is imported on first use, so that `import
-xgrl` stays cheap.
+The public face, for one's own notebooks; all is imported on first use, `import xgrl` stays cheap.
 
     model, tokenizer = xgrl.load_encoder("embedded")
     vectors = xgrl.embed(texts, model, tokenizer)

@@ -23,7 +23,7 @@ class Handle:
 def lines(monkeypatch):
     handle = Handle()
     monkeypatch.setattr(progress, "_in_kernel", lambda: True)
-    monkeypatch.setattr(progress, "_display", lambda: handle)
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: handle)
     return handle.lines
 
 

@@ -73,8 +73,7 @@ def predict(
 
 
 def calibration_error(right: np.ndarray, confidence: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error in percent: mean over bins of |accuracy - confidence|, weighted by
-    their sizes.
+    """Expected calibration error in percent: mean of |accuracy - confidence| over bins by size.
 
     right: (n,) bool. confidence: (n,) probability of what was predicted. bins: of equal width.
     Source: Guo et al. 2017, "On calibration of modern neural networks" (ICML), equation 3.
@@ -119,9 +118,7 @@ class Search:
 
 
 def _bitext(search: Search, language: str) -> Examples:
-    """Nearest candidates in both directions: foreign to English ("xx-en"), and back ("en-xx"); of
-    several right ones any will do.
-    """
+    """Nearest candidates, foreign to English ("xx-en") and back ("en-xx"); any right one does."""
     corpus, vectors = search.queries(language)
     english_ids, english_vectors = search.candidates(language)
     ids, golds = np.array(corpus.ids), corpus.column("gold")
@@ -175,11 +172,8 @@ def mined_pairs(search: Search, language: str, kind="") -> tuple[dict[str, float
 
 
 SEARCHES: dict[str, Callable[[Search, str], Examples]] = {  # by metric
-    "retrieval_accuracy": _bitext,
-    "map": _ranked,
-    "mrr": _ranked,
-    "mined_f1": _mined,
-}
+    "retrieval_accuracy": _bitext, "map": _ranked, "mrr": _ranked, "mined_f1": _mined,
+}  # fmt: skip
 
 
 def _frame(metric: str, language: str, ids: list, predictions: list, references: list, spans=None):
@@ -215,9 +209,7 @@ def complete(frame: pd.DataFrame, parameters: dict[str, Any]) -> pd.DataFrame:
 
 
 def summarise(frame: pd.DataFrame, scores: dict[str, dict[str, float]]) -> dict[str, Any]:
-    """One number a language in percent, its macro average over zero-shot languages, English apart,
-    and all official scores.
-    """
+    """A percentage a language, their zero-shot macro average, English, all official scores."""
     main = {language: headline(official) for language, official in scores.items()}
     foreign = [value for language, value in main.items() if language != "en"]
     if not foreign:

@@ -150,19 +150,15 @@ def _partners(model: TaskModel, corpus: Corpus, task: str) -> Readout:
 
 
 READERS: dict[str, Callable[[TaskModel, Corpus, str], Readout]] = {
-    "classification": _classes,
-    "multiple_choice": _classes,
-    "tagging": _tags,
-    "span_qa": _answers,
-    "pairs": _partners,
-}
+    "classification": _classes, "multiple_choice": _classes, "tagging": _tags,
+    "span_qa": _answers, "pairs": _partners,
+}  # fmt: skip
 
 
 def read_out(model: TaskModel, corpus: Corpus, task: str = "") -> Readout:
     """What the model says about every example of a corpus, which has one of `READERS`' formats.
 
-    task: name of the head in a mixture. In span QA an answer may be "" where the corpus has
-    unanswerable questions.
+    task: name of the head in a mixture. Answers may be "" where there are unanswerable questions.
     """
     return READERS[corpus.format](model, corpus, task)
 

@@ -1,13 +1,11 @@
-"""Exact nearest neighbours by inner product (cosine, for L2-normalised vectors), in blocks, so that
-memory stays bounded.
+"""Exact nearest neighbours by inner product (cosine, if normalised), in blocks: memory is bounded.
 
 A block of similarities is one matrix product. Sorting it whole would cost more than the product, so
 the maximum of each group of 32 neighbouring candidates is taken first: the k best candidates lie in
-the k groups with the best maxima, and only those of them that beat what a query already has are
-looked at. Order is total, similarity first, then the lower index; both are packed into one integer,
-so that no tie is left to chance (libraries for the search leave ties open, or are slower). Task:
-Tatoeba-style retrieval (Artetxe and Schwenk 2019, arXiv 1812.10464; Hu et al. 2020, arXiv
-2003.11080).
+the k groups with the best maxima, and only those that beat what a query has are looked at. Order is
+total, similarity first, then the lower index; both are packed into one integer, so that no tie is
+left to chance (libraries for the search leave ties open, or are slower). Task: Tatoeba-style
+retrieval (Artetxe and Schwenk 2019, arXiv 1812.10464; Hu et al. 2020, arXiv 2003.11080).
 
 Mining, as in BUCC: a pair's score is its cosine in relation to both sides' mean cosine with their
 own nearest neighbours, which tells a translation from a sentence that is close to everything
@@ -26,8 +24,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 def nearest(queries: np.ndarray, candidates: np.ndarray, k: int = 1, block: int = 4096) -> Pair:
-    """The k candidates with the largest inner product with each query, best first; of equal ones
-    the lower index comes first.
+    """The k candidates nearest to each query by inner product, best first; of equal ones the first.
 
     queries: (n, d). candidates: (m, d). Arrays or memory maps of numbers, computed in float32. k: 1
     to m. block: rows of each side in one product; memory is about 8 block² bytes. Returns index (n,
@@ -81,8 +78,7 @@ def margin_scores(
 
 
 def mine(queries: np.ndarray, candidates: np.ndarray, k=4, block=4096) -> tuple[np.ndarray, ...]:
-    """Pairs of translations: the best neighbour of every query and of every candidate, taken best
-    first, each vector once.
+    """Translations: best neighbours of all queries and candidates, best first, each vector once.
 
     Only scores above 0 are kept, as in XTREME's script. Of equal scores those found from the
     queries' side come first, then lower positions. Give each text once: the script embeds equal
@@ -111,16 +107,13 @@ def mine(queries: np.ndarray, candidates: np.ndarray, k=4, block=4096) -> tuple[
 
 
 def best_threshold(scores: Mapping[Hashable, float], gold: Collection[Hashable]) -> float:
-    """The threshold on mined pairs' scores with the best F1, to be tuned on dev and applied to test
-    as ``score >= threshold``.
+    """Threshold on mined pairs with the best F1: tuned on dev, on test ``score >= threshold``.
 
-    It lies half-way between the last score that is kept and the next one, at the first best cut;
-    the lowest score itself when all are kept (where XTREME's script stops with an error); 0.0 when
-    no pair is right.
+    It lies half-way between the last score kept and the next, at the first best cut; the lowest
+    score itself if all are kept (where XTREME's script stops with an error); 0.0 if none is right.
 
-    scores: pair -> score, any pairs that can be keys, in the order in which they were mined. gold:
-    the right pairs, of the same kind. Raises ValueError without gold pairs, or for a score that is
-    not finite.
+    scores: pair -> score, in the order in which they were mined. gold: the right pairs, of the same
+    kind. Raises ValueError without gold pairs, or for a score that is not finite.
     """
     gold = set(gold)
     if not gold:

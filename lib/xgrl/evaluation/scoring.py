@@ -17,16 +17,9 @@ from xgrl.evaluation.metrics.ranking import Ranking
 from xgrl.tasks import find_task
 
 METRICS: dict[str, type[Official]] = {
-    "accuracy": Accuracy,
-    "retrieval_accuracy": Accuracy,
-    "span_f1": ChunkF1,
-    "tag_f1": ChunkF1,
-    "squad": Answers,
-    "mlqa": Answers,
-    "mrr": Ranking,
-    "map": Ranking,
-    "mined_f1": MinedF1,
-}
+    "accuracy": Accuracy, "retrieval_accuracy": Accuracy, "span_f1": ChunkF1, "tag_f1": ChunkF1,
+    "squad": Answers, "mlqa": Answers, "mrr": Ranking, "map": Ranking, "mined_f1": MinedF1,
+}  # fmt: skip
 
 
 def score(

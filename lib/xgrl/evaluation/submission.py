@@ -1,5 +1,4 @@
-"""A study's predictions as an XTREME or XTREME-R submission, in the form that the benchmark's own
-script reads.
+"""A study's predictions as an XTREME or XTREME-R submission, which the benchmark's script reads.
 
     python -m xgrl.evaluation.submission outputs/<study> FOLDER --intermediate sarcasm --arm dann
 

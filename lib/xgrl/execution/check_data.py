@@ -2,8 +2,7 @@
 
     python -m xgrl.execution.check_data params/base.yaml params/xtreme-r.yaml    (make check-data)
 
-Every file, language and split that is missing or not what it should be, by task, in one table, with
-where it can be had; exit code 2 then.
+All that is missing or not what it should be, by task, and where it can be had; exit code 2 then.
 """
 
 import sys

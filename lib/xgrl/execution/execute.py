@@ -28,7 +28,7 @@ from xgrl.execution.grid import check_arms
 from xgrl.prepare.needed_files import not_official, wrong_files
 from xgrl.runs import params, records
 from xgrl.runs.code import NOTEBOOK
-from xgrl.runs.params import each, nearest_names, of_task
+from xgrl.runs.params import each, nearest_names, of_task, source_of
 from xgrl.runs.study_files import parse
 from xgrl.tasks import LOST, OWN, TABLES, TASKS, UNREADABLE, find_task, mixture_parts
 from xgrl.tasks.descent import unfit
@@ -128,9 +128,7 @@ def _wrong_training(values: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_languages(given: Any, targets: list[str]) -> None:
-    """Has some target each language that is wanted, or that one whose own languages they are, and
-    each target one of them?
-    """
+    """Has some target (or the one they are of) each wanted language, each target one of them?"""
     available = {name: set(TABLES["target"][name].languages) for name in targets}
     named = set(given) if isinstance(given, dict) else set()
     own = {name for name in targets if named & {name, f"target/{name}"}}
@@ -166,11 +164,7 @@ def _check_files(names: list[str]) -> None:
 
 def _check_sources(values: dict[str, Any]) -> None:
     """Does each task come from one of the sources, and is there text for the discriminator?"""
-    tasks = [
-        (key, TABLES[ROLES[key]][name])
-        for key in ("intermediate", "targets")
-        for name in values.get(key, [])
-    ]
+    tasks = [(k, TABLES[ROLES[k]][name]) for k in BY_TASK["sources"] for name in values.get(k, [])]
     tasks += [("targets", TABLES["intermediate"][task.first]) for _, task in tasks if task.first]
     for key, task in tasks:
         if task.format == "mixture":
@@ -181,9 +175,9 @@ def _check_sources(values: dict[str, Any]) -> None:
             reason = f"not available from sources={sources}; allowed: {', '.join(task.sources)}"
             raise Refused(f"{key}={task.name!r}: {reason}")
     sources = of_task(values["sources"], "unlabelled")
-    source = next((source for source in sources if source in UNLABELLED), None)
+    source = source_of(values["sources"], UNLABELLED, "unlabelled")
     for name in values.get("unlabelled_languages", []):
-        if source is None or (UNLABELLED[source] and name not in UNLABELLED[source]):
+        if not source or (UNLABELLED[source] and name not in UNLABELLED[source]):
             nearest = nearest_names(name, UNLABELLED[source] if source else UNLABELLED)
             reason = f"{sources} have no text in it for the discriminator; {nearest}"
             raise Refused(f"unlabelled_languages={name!r}: {reason}")
@@ -334,11 +328,10 @@ def run(
     notebook: path of a notebook named in `xgrl.runs.params.JOBS`. output: where the executed
     notebook goes, written by papermill after every cell. values: the job's parameters; what is not
     given takes the notebook's default. warm: start the kernel from the fork server where that is
-    possible (`kernels`). minutes: a cell that runs longer is stopped; None: no limit. Returns the
-    path of the run's ``run.json``. Raises Refused: before a kernel starts, when the parameters are
-    wrong, this machine is, or the notebook has no place for them. Raises RuntimeError: when the
-    notebook ended without its ``run.json``, or ran other parameters; papermill's own error when a
-    cell failed.
+    possible (`kernels`). minutes: a longer cell is stopped; None: no limit. Returns the path of the
+    run's ``run.json``. Raises Refused: before a kernel starts, when the parameters are wrong, this
+    machine is, or the notebook has no place for them. Raises RuntimeError: when the notebook ended
+    without its ``run.json``, or ran other parameters; papermill's own error when a cell failed.
     """
     import papermill
 
@@ -421,9 +414,7 @@ def _values(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Command line: 0 finished, 1 the notebook failed, 2 refused before it started, 75 stopped by a
-    signal, to be continued.
-    """
+    """Command line: 0 finished, 1 failed, 2 refused before it began, 75 stopped, to continue."""
     arguments = _arguments()
     notebook, output = arguments.notebook, arguments.output
     warm, minutes = not arguments.cold, arguments.minutes

@@ -1,5 +1,4 @@
-"""Why a job failed, in one paragraph that says what to do; and a job never outlives the Snakemake
-that wants it.
+"""Why a job failed and what to do, in a paragraph; and a job never outlives its Snakemake.
 
 Snakemake and papermill know only that a kernel is gone or a cell raised something. `explain` turns
 what is known of the end (the kernel's exit status, the name and text of the error) into what a

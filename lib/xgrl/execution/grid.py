@@ -38,9 +38,7 @@ class Grid:
 
 
 def serves(study: Study, arm: str, task: Task) -> str:
-    """Why an arm of a study, or the one whose checkpoint it takes, cannot serve one of its tasks;
-    "" where they can.
-    """
+    """Why an arm, or the one whose checkpoint it takes, cannot serve a task; "" if it can."""
     translations = translation_languages(task, of_task(study.fixed.sources, task.name, task.role))
     domains = study.nuisance.of_arm(arm, method_of(arm))["domains"]
     reason, of = refusal(arm, task, translations=translations, domains=domains), checkpoint_of(arm)

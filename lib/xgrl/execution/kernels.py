@@ -1,5 +1,4 @@
-"""Warm Jupyter kernels: a server imports the third-party libraries once and forks one child a
-kernel.
+"""Warm Jupyter kernels: a server imports third-party libraries once and forks a child a kernel.
 
 A notebook that imports torch and transformers spends some ten seconds on imports. `WarmProvisioner`
 is a kernel provisioner of `jupyter_client`
@@ -191,8 +190,7 @@ def start_warm(
     if not sys.platform.startswith("linux"):
         raise WarmUnavailable(f"the fork server needs Linux, this is {sys.platform}")
     if cmd[:3] != (expected := [sys.executable, "-m", "ipykernel_launcher"]):
-        given = " ".join(cmd[:3])
-        raise WarmUnavailable(f"expected {' '.join(expected)} ..., found {given}")
+        raise WarmUnavailable(f"expected {' '.join(expected)} ..., found {' '.join(cmd[:3])}")
     env = env | {"JPY_PARENT_PID": str(os.getpid())}  # as the cold launch does
     cwd = os.fspath(cwd or os.getcwd())
     request = {"arguments": cmd[3:], "env": env, "cwd": cwd, "folder": folder}
@@ -407,9 +405,8 @@ def become_kernel(request: dict[str, Any]) -> None:
     importlib.invalidate_caches()
     sys.argv = [importlib.util.find_spec("ipykernel_launcher").origin, *request["arguments"]]
     # A client that shuts a kernel down interrupts it first; ipykernel reports that as an error.
-    logging.getLogger("IPKernelApp").addFilter(
-        lambda line: "KeyboardInterrupt caught in kernel" not in line.getMessage()
-    )
+    caught = "KeyboardInterrupt caught in kernel"
+    logging.getLogger("IPKernelApp").addFilter(lambda line: caught not in line.getMessage())
     # the kernel ends by itself when the server dies
     parent = f"--IPKernelApp.parent_handle={os.getppid()}"
     application = sys.modules["ipykernel.kernelapp"].IPKernelApp

@@ -6,15 +6,13 @@
 
 The cores of a process are not those of the machine: its CPU affinity (taskset, cpusets, a batch
 system) and the CPU quota of every control group that it is in (containers; cgroup v1 and v2) each
-take some away. More running threads than that make all of them crawl, hence jobs x threads a job is
-never above it.
+take some away. More threads than that make all of them crawl: jobs x threads a job is never above.
 
 A GPU is for one job at a time. Which one is decided by a file lock for each device, which the
 operating system releases however its holder ends. Devices go by their UUIDs, so that jobs of which
 each sees another GPU as its number 0 are kept apart.
 
-This file needs nothing but Python's own library until there is something to read or to lock: the
-Makefile runs it.
+The Makefile runs this file: it needs Python's own library alone until it reads or locks something.
 """
 
 from __future__ import annotations

@@ -37,10 +37,9 @@ def attention(
     Its own way with dropout also looks for queries that see no key; here they see all.
     """
     if not dropout_p or is_causal or enable_gqa or query.device.type != "cpu":
-        options = {"is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa}
-        return functional.scaled_dot_product_attention(
-            query, key, value, attn_mask, dropout_p, **options
-        )
+        given = query, key, value, attn_mask, dropout_p, is_causal
+        options = {"scale": scale, "enable_gqa": enable_gqa}
+        return functional.scaled_dot_product_attention(*given, **options)
     scores = (query * (scale or query.shape[-1] ** -0.5)) @ key.mT
     if attn_mask is not None and attn_mask.dtype == torch.bool:
         lowest = torch.finfo(scores.dtype).min
@@ -49,10 +48,7 @@ def attention(
     return dropout(scores.softmax(-1), dropout_p) @ value
 
 
-OURS = {
-    functional.dropout: dropout,
-    functional.scaled_dot_product_attention: attention,
-}
+OURS = {functional.dropout: dropout, functional.scaled_dot_product_attention: attention}
 
 
 class CheapDropout(TorchFunctionMode):

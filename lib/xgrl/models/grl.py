@@ -6,8 +6,7 @@ encoder F descends
 
     L_y(f) - lambda * L_d(D(f)),
 
-which one backward pass gives if a layer R between f and D is the identity forwards and multiplies
-by -lambda backwards:
+which a layer R between f and D gives that is the identity forwards and times -lambda backwards:
 
     R(f) = f,        dR/df = -lambda * I.
 

@@ -109,9 +109,6 @@ class DualEncoderHead(nn.Module):
 
 
 HEADS = {
-    "classification": ClassificationHead,
-    "multiple_choice": ChoiceHead,
-    "span_qa": SpanHead,
-    "tagging": TaggingHead,
-    "pairs": DualEncoderHead,
-}
+    "classification": ClassificationHead, "multiple_choice": ChoiceHead, "span_qa": SpanHead,
+    "tagging": TaggingHead, "pairs": DualEncoderHead,
+}  # fmt: skip

@@ -1,5 +1,4 @@
-"""An encoder in two parts: frozen lower layers, whose output is computed once, and upper layers
-that are trained.
+"""An encoder in two parts: frozen lower layers, computed once, and upper layers that are trained.
 
 The frozen part is a fixed function of the text, so the study computes its output for every text
 once (`xgrl.prepare.prefix_cache`) and each job trains `top` on it. `prefix` followed by `top` is
@@ -71,11 +70,9 @@ def _without(model: PreTrainedModel, start: int, end: int, shared: dict[int, obj
 
 
 def prefix(model: PreTrainedModel, k: int) -> PreTrainedModel:
-    """The embeddings and the lowest k layers, frozen and in evaluation mode; last_hidden_state is
-    layer k's output.
+    """Embeddings and lowest k layers, frozen, in evaluation mode; last_hidden_state: layer k's.
 
-    It shares its weights with `model` (no copy), not its modules. k = 0: the embeddings alone.
-    Raises ValueError for another k.
+    It shares weights with `model`, not modules. k = 0: embeddings alone. ValueError for another k.
     """
     _validate_split(model, k)
     frozen = {id(w): nn.Parameter(w.data, requires_grad=False) for w in model.parameters()}
@@ -86,8 +83,8 @@ def prefix(model: PreTrainedModel, k: int) -> PreTrainedModel:
 
 
 def top(model: PreTrainedModel, k: int) -> PreTrainedModel:
-    """The layers above the lowest k, to train, called with inputs_embeds (B, T, H), the prefix's
-    output, and attention_mask.
+    """The layers above k, to train, called with inputs_embeds (B, T, H), the prefix's output, and
+    attention_mask.
 
     They share their weights with `model`, so that training them trains it, and `model` is then
     saved as a whole. k = 0: the model itself, called with input_ids. ValueError for another k.
@@ -102,8 +99,7 @@ def top(model: PreTrainedModel, k: int) -> PreTrainedModel:
 
 
 class Chain(nn.Module):
-    """Consecutive parts of an encoder, called as one with input_ids; the last is trained, those
-    below never are by its loss.
+    """Consecutive parts of an encoder, called as one with input_ids; the loss trains the last.
 
     It stands in for the stored output of the frozen layers where that cannot be used. Parts below
     the last run without dropout and without gradient.
@@ -136,20 +132,3 @@ class Chain(nn.Module):
                 states = part(inputs_embeds=states, attention_mask=attention_mask).last_hidden_state
         options = {"attention_mask": attention_mask, "output_hidden_states": output_hidden_states}
         return last(inputs_embeds=states, **options)
-
-
-def join(model: PreTrainedModel, trained: PreTrainedModel | Chain) -> PreTrainedModel:
-    """Load upper layers back into a whole encoder, as when another process trained them.
-
-    model: the encoder that `top` was taken from, or an equal one; changed in place. trained: what
-    `top` returned, or a `Chain` that ends in it. Returns `model`. ValueError where they do not fit.
-    """
-    trained = trained.parts[-1] if isinstance(trained, Chain) else trained
-    upper, layers = len(layer_stack(trained)), len(layer_stack(model))
-    target = top(model, layers - upper) if layers >= upper else model
-    try:
-        target.load_state_dict(trained.state_dict())
-    except RuntimeError as error:
-        given = f"{upper} upper layers do not fit an encoder of {layers}"
-        raise ValueError(f"{given}: {error}") from None
-    return model

@@ -90,9 +90,7 @@ def pad(rows: Sequence[np.ndarray], fill: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def encoder_inputs(texts: Sequence[tuple[Tokens, int]], pad_id: int = 0) -> dict[str, Tensor]:
-    """One padded batch of B texts, each named by its tokens and its number in them: what an encoder
-    is called with, (B, L) int64 each.
-    """
+    """A padded batch of B texts (tokens, number in them): an encoder's inputs, int64 (B, L)."""
     ids, mask = pad([tokens[i] for tokens, i in texts], pad_id)
     batch = {"input_ids": ids, "attention_mask": mask}
     if any(tokens.segments is not None for tokens, _ in texts):
@@ -103,8 +101,7 @@ def encoder_inputs(texts: Sequence[tuple[Tokens, int]], pad_id: int = 0) -> dict
 def tokenise(
     texts: Iterable[str | tuple[str, str]], tokenizer: Tokenizer, max_length: int
 ) -> Tokens:
-    """Tokenise texts, or pairs of texts, with special tokens, each cut to `max_length` tokens (the
-    longer of a pair first).
+    """Tokenise texts or pairs, special tokens too, cut to `max_length` (a pair's longer one first).
 
     texts: strings, or pairs of strings whose second is "" where a row has no second text; read in
     chunks. Raises TypeError where a text is not a string.
@@ -158,8 +155,7 @@ def remap(tokens: Tokens, kept: np.ndarray) -> Tokens:
 
 
 def trim(model: PreTrainedModel, kept: np.ndarray) -> PreTrainedModel:
-    """A copy of the encoder whose word embedding has only the rows `kept`, in order; token ids in
-    its config are renumbered.
+    """A copy of the encoder with only the rows `kept` of its words; its config's ids renumbered.
 
     Training it equals training the full model, since the order of rows, the padding row (no
     gradient) and position numbers stay. Raises ValueError where the padding id is not kept, an id
@@ -199,9 +195,7 @@ def restore(model: PreTrainedModel, kept: np.ndarray, full: PreTrainedModel) -> 
 
 
 def with_words(model: PreTrainedModel, weight: Tensor, number: dict[int, int]) -> PreTrainedModel:
-    """A copy of a model with another word embedding, whose config's token ids are renumbered by
-    `number` (None for an id that is not in it).
-    """
+    """A copy of a model with other words, its config's token ids by `number` (not in it: None)."""
     old = model.get_input_embeddings()
     padding = None if old.padding_idx is None else number[old.padding_idx]
     frozen = not old.weight.requires_grad

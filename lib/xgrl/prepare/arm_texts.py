@@ -1,5 +1,4 @@
-"""What a study needs beside labelled rows and the discriminator's text: text of some arms, parallel
-texts, languages.
+"""What a study needs beside labelled rows and the discriminator's text: arms' texts, parallel ones.
 
 ==============================  ======================================================  ===========
 corpus                          what                                                    for the arm
@@ -28,7 +27,7 @@ from xgrl.models.tokens import Tokenizer, tokenise
 from xgrl.prepare.leaks import ENGLISH, surface
 from xgrl.prepare.lengths import choose_lengths
 from xgrl.prepare.select_rows import Job, generator, load_rows, schema_of, target_languages
-from xgrl.runs.params import of_task
+from xgrl.runs.params import of_task, source_of
 from xgrl.tasks import find_task, messages, parallel, typology
 from xgrl.tasks.formats import Task, features
 from xgrl.tasks.leakage import normalise
@@ -43,8 +42,7 @@ def text_of_arms(
     job: Job, corpora: Mapping[str, Dataset], unlabelled: Dataset, parallel_texts: Dataset,
     tokenizer: Tokenizer, lengths: np.ndarray,
 ) -> dict[str, Dataset]:  # fmt: skip
-    """The corpora of the table above that the study's arms need, before the leakage check; none if
-    none of its arms needs one.
+    """Those corpora of the table above that the study's arms need, before the leakage check.
 
     corpora: what `xgrl.prepare.select_rows.gather` gives; unlabelled: the discriminator's text;
     parallel_texts: see `choose_parallel`, none of these is among the pairs; tokenizer: counts the
@@ -82,8 +80,7 @@ def _known(job: Job, languages: Container[str]) -> list[str]:
 
 def _source(job: Job, text: str = "unlabelled") -> str:
     """The source of the texts ``unlabelled`` or ``parallel``: the first that has any."""
-    sources = of_task(job["sources"], text)
-    return next(source for source in sources if source in messages.SOURCES)
+    return source_of(job["sources"], messages.SOURCES, text)
 
 
 def _sources(job: Job, task: Task) -> list[str]:
@@ -122,8 +119,7 @@ def _load_pairs(job: Job, languages: Iterable[str]) -> Dataset | None:
 
 
 def choose_parallel(job: Job, corpora: Mapping[str, Dataset]) -> Dataset:
-    """Sentences in the study's languages that are translations of one another, to measure with,
-    never trained on.
+    """Translations of one another in the study's languages, to measure with, never trained on.
 
     Rows whose English form is in a training corpus (of `xgrl.prepare.select_rows.gather`) are left
     out. As many ids as possible are the same in all languages. Returns id, language, text:

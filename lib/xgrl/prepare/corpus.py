@@ -25,8 +25,7 @@ class Encoded:
     labels: (n,) int64 or None. first: (n + 1,) int64, example i has the sequences first[i] ..
     first[i + 1] - 1; None: one each. targets: (m, 2) or (T,) int32, what the tokens are to be
     labelled with. origin: where a token comes from, in span QA (T, 2) int32 characters of the
-    context, -1 outside it; in tagging (T,) int32 number of the word that a first piece begins, else
-    -1.
+    context, -1 outside it; in tagging (T,) int32 number of the word that a piece begins, or -1.
     """
 
     tokens: Tokens
@@ -78,8 +77,7 @@ class Corpus:
 
 
 def save_corpus(folder: Path, rows: pa.Table, format: str, encoded: Encoded) -> None:
-    """Write a prepared corpus (rows.parquet, an .npy file an array) as a new folder;
-    `prefix_states` then adds hidden.npy.
+    """Write a corpus (rows.parquet, .npy arrays) as a new folder; `prefix_states` adds hidden.npy.
 
     An older folder of that name is replaced, its hidden states with it.
     rows: column id, and what of the canonical rows is needed later. ValueError where counts differ.

@@ -41,8 +41,7 @@ def encode(rows: Dataset, format: str, tokenizer: Tokenizer, max_length: int) ->
     `xgrl.tasks.formats`; classification rows may lack labels).
 
     tokenizer: a fast one, span QA and tagging need its offsets; max_length: longest sequence in
-    tokens, special ones included, 8 or more. Raises ValueError where that is above the encoder's
-    limit.
+    tokens, special ones included, 8 or more. ValueError where that is above the encoder's limit.
     """
     validate_length(max_length, tokenizer)
     if format == "span_qa":

@@ -143,8 +143,7 @@ class Prepared:
     def encoder(self, checkpoint: str | Path | None = None) -> PreTrainedModel:
         """The trimmed encoder, or that of a checkpoint of this study.
 
-        A checkpoint may be older than some text of the study. Then its word vectors, which were not
-        trained, are those of 01.
+        The word vectors, not trained, of a checkpoint older than some text of the study are 01's.
         """
         own = self.folder / "encoder"
         folder = Path(checkpoint or own)
@@ -160,8 +159,7 @@ class Prepared:
     def trainable(self, model: PreTrainedModel) -> nn.Module:
         """The layers of `model` that the study trains (they share their weights with `model`).
 
-        Called with the stored output of the layers below as inputs_embeds, or where that is not
-        used with input_ids.
+        Called with the stored output of the layers below as inputs_embeds, else with input_ids.
         """
         frozen = self.frozen_layers(model)
         trained = top(model, frozen)

@@ -1,8 +1,7 @@
 """Texts of several languages with one distribution of lengths, that of other texts.
 
-If the texts of one language were longer, a discriminator could tell languages by length. What is
-chosen here is matched over a study; `xgrl.training.batches` draws from it near the length of each
-step's labelled texts.
+If the texts of one language were longer, a discriminator could tell languages by length. This is
+matched over a study; `xgrl.training.batches` draws near each step's labelled texts' lengths.
 """
 
 from bisect import bisect_left

@@ -2,24 +2,15 @@
 ``MANIFEST.sha256`` says, can their first row be read?
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from xgrl.runs.params import each, of_task
+from xgrl.runs.params import each, of_task, source_of
 from xgrl.runs.records import hash_file
 from xgrl.tasks import find_task
-from xgrl.tasks.files import wanted_files
+from xgrl.tasks.files import provenance, wanted_files
 from xgrl.tasks.files.layouts import WHERE
-from xgrl.tasks.files.provenance import (
-    FILE,
-    MANIFEST,
-    NOT_STATED,
-    OFFICIAL,
-    part_of,
-    read_manifest,
-    read_provenance,
-)
 from xgrl.tasks.formats import Loader
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import data_folder, find_all
@@ -46,9 +37,8 @@ def needed(job: Job) -> list[Needed]:
 
 
 def _needed(job: Job) -> Iterator[Needed]:
-    def from_files(tried: Iterable[str], name: str, role: str = "") -> bool:
-        sources = of_task(job["sources"], name, role) or ()
-        return next((source for source in sources if source in tried), "") == "files"
+    def from_files(tried: Container[str], name: str, role: str = "") -> bool:
+        return source_of(job["sources"], tried, name, role) == "files"
 
     borrowed = job.get("train_from", {})  # by targets that no training file is needed for
     tasks = [find_task(name, "intermediate") for name in job["intermediate"]]
@@ -106,8 +96,9 @@ def wrong_files(job: Job) -> list[tuple[str, ...]]:
     if not (wanted := needed(job)):
         return []
     folder = folder_of(job)
-    read_provenance(folder)
-    hashes, hashed, rows = read_manifest(folder), {}, []
+    provenance.read_provenance(folder)
+    hashes, hashed, rows = provenance.read_manifest(folder), {}, []
+    unlisted = f"is not the file of {provenance.MANIFEST}"
 
     def changed(file: Path) -> bool:
         listed = hashes.get(file.relative_to(folder))
@@ -115,17 +106,15 @@ def wrong_files(job: Job) -> list[tuple[str, ...]]:
             hashed[file] = listed is not None and hash_file(file) != listed
         return hashed[file]
 
-    if (folder / FILE).exists() and changed(folder / FILE):
-        rows.append(("", "", "", "", f"{FILE} is not the file of {MANIFEST}"))
+    if (folder / provenance.FILE).exists() and changed(folder / provenance.FILE):
+        rows.append(("", "", "", "", f"{provenance.FILE} {unlisted}"))
     for what in wanted:
-        found = {
-            " or ".join(names): find_all(folder, folders, names)
-            for folders, names in wanted_files(what.task, what.language, what.split)
-        }
+        files = wanted_files(what.task, what.language, what.split)
+        found = {" or ".join(names): find_all(folder, own, names) for own, names in files}
         lacking = [names for names, files in found.items() if not files]
         wrong = [f"missing: {names}" for names in lacking if what.task != "parallel"]
         others = [file for files in found.values() for file in files if changed(file)]
-        wrong += [f"{file.relative_to(folder)} is not the file of {MANIFEST}" for file in others]
+        wrong += [f"{file.relative_to(folder)} {unlisted}" for file in others]
         if not wrong and what.load:
             wrong = _unreadable(what, folder)
         rows += [(*what[:3], WHERE.get(what.task, ""), text) for text in wrong]
@@ -150,12 +139,12 @@ def not_official(job: Job) -> list[str]:
     from_files = any("files" in sources for sources in each(job["sources"]))
     if not from_files or not folder or not Path(folder).is_dir():
         return []
-    said, found = read_provenance(folder), {}
+    said, found = provenance.read_provenance(folder), {}
     targets = {find_task(name, "target").name for name in job["targets"]}
     for what in needed(job):
         if what.task in targets and what.split in ("test", "queries"):
-            part = part_of(said, what.task, what.split, what.language)
-            status = part.status if part else NOT_STATED
-            if status != OFFICIAL:
+            part = provenance.part_of(said, what.task, what.split, what.language)
+            status = part.status if part else provenance.NOT_STATED
+            if status != provenance.OFFICIAL:
                 found.setdefault((what.task, status), []).append(what.language)
     return [f"{task} in {' '.join(codes)}: {status}" for (task, status), codes in found.items()]

@@ -116,9 +116,7 @@ def prune() -> str:
 
 
 def wordless(model: PreTrainedModel) -> bytes:
-    """A hash of an encoder's configuration and weights but for its word vectors, the same however
-    its vocabulary is trimmed.
-    """
+    """A hash of an encoder's configuration and weights but its words, however these are trimmed."""
     words, settings = model.get_input_embeddings().weight, model.config.to_dict()
     config = {name: value for name, value in settings.items() if not name.endswith(VOCABULARY)}
     total = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())

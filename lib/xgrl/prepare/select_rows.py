@@ -16,7 +16,7 @@ from datasets import Dataset, disable_progress_bars
 
 from xgrl.models.tokens import Tokenizer
 from xgrl.prepare.lengths import choose_lengths
-from xgrl.runs.params import of_task
+from xgrl.runs.params import of_task, source_of
 from xgrl.tasks import MOST, RowsLost, find_task, load_task
 from xgrl.tasks.descent import shares_model
 from xgrl.tasks.formats import TRAINED, Task, features, validate
@@ -34,9 +34,7 @@ def generator(master_seed: int, name: str) -> np.random.Generator:
 
 
 def target_languages(target: str, wanted: Any) -> list[str]:
-    """Languages of a target that the study wants (an empty list wants all), in the task's order;
-    `wanted` may be given by task.
-    """
+    """A target's languages that are wanted ([]: all; may be given by task), in the task's order."""
     task = find_task(target, "target")
     wanted = set(of_task(wanted, target, "target")) or set(task.languages)
     return [language for language in task.languages if language in wanted]
@@ -76,9 +74,7 @@ def _check_pairs(corpora: Mapping[str, Dataset]) -> None:
 
 @contextmanager
 def remembered(left_out: list[str]) -> Iterator[None]:
-    """Add to a list what is left out inside the block, and why, instead of warning of it;
-    SourceError where that is more than half of some rows.
-    """
+    """Collect warnings of what is left out inside; SourceError where that is over half of rows."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield
@@ -92,8 +88,7 @@ def remembered(left_out: list[str]) -> Iterator[None]:
 def load_rows(task: Task, language: str, split: str, job: Job) -> Dataset:
     """Rows of a task, language and split from the first of the job's sources that has the task."""
     sources = of_task(job["sources"], task.name, task.role)
-    source = next((source for source in sources if source in task.sources), None)
-    if source is None:
+    if not (source := source_of(job["sources"], task.sources, task.name, task.role)):
         known = ", ".join(task.sources)
         raise ValueError(f"sources={sources}: {task.name!r} comes from {known} only")
     path = data_folder(job["path"]) or None if source == "files" else None
@@ -221,12 +216,9 @@ def _smaller_bitexts(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[
 
 
 def _right_texts(queries: Dataset, candidates: Dataset) -> list[list[str]]:
-    """For each query all candidates whose text is that of a right one, of this query or of one with
-    the same text.
-    """
-    asked, found = (
-        list(zip(rows["text"], rows["text_pair"], strict=True)) for rows in (queries, candidates)
-    )
+    """By query all candidates with the text of a right one, of this or of a query with its text."""
+    sides = (zip(rows["text"], rows["text_pair"], strict=True) for rows in (queries, candidates))
+    asked, found = map(list, sides)
     text_of = dict(zip(candidates["id"], found, strict=True))
     same, right = {text: [] for text in found}, {text: {} for text in asked}
     for id, text in text_of.items():
@@ -251,12 +243,10 @@ def _answered(rows: Dataset, golds: list[list[str]], name: str, many: bool = Fal
 
 
 def _smaller_pool(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[str, Dataset]:
-    """At most ``test_rows`` queries a language; all their right candidates and others, up to
-    ``retrieval_rows`` a corpus.
+    """``test_rows`` queries a language at most; right candidates, others up to ``retrieval_rows``.
 
     Right candidates that the study does not have, as those of other languages, do not count; a
-    ranking query without any is left out with a warning. Of queries to be mined up to half are ones
-    with a partner.
+    ranking query without any is left out with a warning. Up to half of mined queries have partners.
     """
     pools = [name for name in corpora if "candidates" in name.rsplit("/", 1)[1]]
     known = {candidate for name in pools for candidate in corpora[name]["id"]}
@@ -289,17 +279,13 @@ def _smaller_pool(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[str
 
 
 def _some(rows: Dataset, name: str, job: Job, limit: str, task: Task) -> Dataset:
-    """As many rows of a task as the job's parameter `limit` says, at most, drawn without
-    replacement.
-    """
+    """At most so many rows of a task as the job's parameter `limit` says, without replacement."""
     order = generator(job["master_seed"], name).permutation(len(rows))
     return rows.select(order[: of_task(job[limit], task.name, task.role)])
 
 
 def _with_ids(rows: Dataset, ids: Collection[str], name: str) -> Dataset:
-    """The rows with these ids, in the order of `ids`; ids that a language lacks are left out, which
-    is said, and refused where it lacks all.
-    """
+    """Rows with these ids, in their order; missing ones are left out and said, all are refused."""
     number = {example: i for i, example in enumerate(rows["id"])}
     there = [number[i] for i in ids if i in number]
     if missing := len(ids) - len(there):
@@ -323,16 +309,14 @@ def schema_of(name: str) -> str:
 def choose_unlabelled(
     job: Job, tokenizer: Tokenizer, lengths: np.ndarray
 ) -> tuple[Dataset, Dataset]:
-    """Unlabelled sentences for the discriminator, and others for the probes: every language with
-    the same lengths.
+    """Sentences for the discriminator and others for the probes: of the same lengths by language.
 
     tokenizer: counts the tokens; lengths: (n,) token lengths of the labelled texts, to which the
     sentences are matched. Returns ``unlabelled_rows`` sentences a language, ``id, text, language,
     label`` (the language's number), and ``probe_rows`` others, ``id, text, language``.
     """
     languages, count = job["unlabelled_languages"], job["unlabelled_rows"]
-    sources = of_task(job["sources"], "unlabelled")
-    source = next(source for source in sources if source in SOURCES)
+    source = source_of(job["sources"], SOURCES, "unlabelled")
     folder = data_folder(job["path"]) or None
     rows = load_unlabelled(languages, source, folder, without=job["targets"])
     wanted, rng = count + job["probe_rows"], generator(job["master_seed"], "unlabelled")

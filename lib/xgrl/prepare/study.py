@@ -30,8 +30,7 @@ from xgrl.tasks import MUCH, RowsLost, data_card, provenance_of
 
 @dataclass
 class StudyRows:
-    """The rows of a study as they are chosen: each corpus is looked through for leaks and encoded
-    when it is added, once.
+    """The rows of a study as they are chosen: a corpus is checked for leaks and encoded when added.
 
     left_out: what loaders left out and why, one sentence a corpus; corpora: rows by corpus name,
     without training rows that are in a test set; encoded: their token sequences in the full

@@ -86,23 +86,18 @@ def by_group(study: Study, arms: tuple[str, str], margin: float) -> dict[str, pd
     """
     rows = study.predictions
     groups = {str(t): group_of(str(t)) for t in rows.target[rows.arm.isin(arms)].unique()}
-    tables = {}
-    foreign = [group for group in GROUPS if group != RETRIEVAL]
+    tables, group = {}, rows.target.astype(str).map(groups)
+    foreign = [name for name in GROUPS if name != RETRIEVAL]
     wanted = {"means": {"all groups": [*GROUPS], "without retrieval": foreign}}
-    for name, parts in (wanted | {"groups": {group: [group] for group in GROUPS}}).items():
-        masks = {
-            part: rows.target.isin([t for t, group in groups.items() if group in own]).to_numpy()
-            for part, own in parts.items()
-        }
+    for name, parts in (wanted | {"groups": {name: [name] for name in GROUPS}}).items():
+        masks = {part: group.isin(own).to_numpy() for part, own in parts.items()}
         there = {part: mask for part, mask in masks.items() if mask.any()}
         table = stats.family(rows, arms, there, margin, group_weights)
         table = table.set_index("part").drop(columns=["intermediate", "blocks"])
         table = table.reindex([*parts]).reset_index()
         table = table.fillna({"targets": "", "note": "no target in this study"})
-        table["missing"] = [
-            ", ".join(lacks for group in own for lacks in _missing(group, groups))
-            for own in parts.values()
-        ]
+        missing = ([x for name in own for x in _missing(name, groups)] for own in parts.values())
+        table["missing"] = [*map(", ".join, missing)]
         tables[name] = table
     return tables | {"means": tables["means"].drop(columns="p_holm")}
 

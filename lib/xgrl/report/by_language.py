@@ -2,11 +2,10 @@
 
 A language's effect is its mean difference between the arms over the targets that have it, each
 target first moved to the common mean, so that a language does not look good for being in an easy
-target. What the public encoder already scores in a language and how many pieces its sentences are
-cut into stand for how much of it was seen in pretraining; the association with a distance is given
-with these proxies taken out. Languages are few and were not drawn, so a p value comes from
-permuting them: Freedman & Lane (1983), J. Business & Economic Statistics 1:292-298, on ranks.
-Exploratory.
+one. What the public encoder already scores in a language and how many pieces its sentences are cut
+into stand for how much of it was seen in pretraining; the association with a distance is given with
+these proxies taken out. Languages are few and were not drawn, a p value comes from permuting them:
+Freedman & Lane (1983), J. Business & Economic Statistics 1:292-298, on ranks. Exploratory.
 """
 
 from dataclasses import dataclass
@@ -27,10 +26,9 @@ SPARE = 4  # languages beside the proxies and the mean, fewer say nothing
 class LanguageEffects:
     """The effect of the treatment by language.
 
-    table: index language; effect, low, high (95 % over blocks, test items as given; points),
-    targets, public (score of the public encoder, percent), seen, pieces and the `DISTANCES`, NaN
-    where unknown. blocks: (B, languages) effects, in the order of the table. strata: (B,)
-    intermediate tasks.
+    table: index language; effect, low, high (95 % over blocks, items as given; points), targets,
+    public (the encoder's score, percent), seen, pieces and the `DISTANCES`, NaN: unknown. blocks:
+    (B, languages) effects, in the order of the table. strata: (B,) intermediate tasks.
     """
 
     table: pd.DataFrame

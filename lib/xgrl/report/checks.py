@@ -98,9 +98,8 @@ def ahead_of_own(study: Study) -> pd.Series:
     both = both[(both.chance - both.discriminator_chance.astype(float)).abs() < 1]
     layer = pd.to_numeric(both.discriminator_layer, errors="coerce").fillna(-1)
     both = both[both.layer == layer.where(layer >= 0, study.probes.get("layer", layer).max())]
-    return (both.mlp_accuracy - both.discriminator_accuracy).set_axis(
-        pd.MultiIndex.from_frame(both[names])
-    )
+    ahead = both.mlp_accuracy - both.discriminator_accuracy
+    return ahead.set_axis(pd.MultiIndex.from_frame(both[names]))
 
 
 def on_whole_blocks(study: Study, baseline: str, treatment: str) -> Study:

@@ -149,8 +149,7 @@ def verify(study: Path, reference: Path) -> None:
         points = differences.difference.abs()
         size = f"{len(points)} scores differ, by at most {points.max():.4g} points"
         print(f"{size}; {int(points.isna().sum())} are on one side only")
-        groups = points.groupby([differences.target, differences.arm])
-        table = groups.agg(["size", "mean", "max"])
+        table = points.groupby([differences.target, differences.arm]).agg(["size", "mean", "max"])
         table.columns = ["scores", "mean points", "largest"]
         print(table.to_string(float_format="%.4g"))
     equal = "the verdict and its numbers are equal"

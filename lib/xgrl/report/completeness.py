@@ -16,13 +16,9 @@ def first_three(sentences: Sequence[str]) -> str:
 
 
 def audit(
-    runs: pd.DataFrame,
-    unfinished: list[str],
-    asked: Sequence[tuple] = (),
-    beside: Sequence[str] = (),
-    lost: Sequence[str] = (),
-    differing: Sequence[str] = (),
-) -> pd.DataFrame:
+    runs: pd.DataFrame, unfinished: list[str], asked: Sequence[tuple] = (),
+    beside: Sequence[str] = (), lost: Sequence[str] = (), differing: Sequence[str] = (),
+) -> pd.DataFrame:  # fmt: skip
     """What is missing, doubled, unequal between arms, diverged or mixed: check, found, ok.
 
     runs: as in `xgrl.report.load_study.Study`. unfinished: folders without run.json. asked: the

@@ -5,25 +5,7 @@ from pathlib import Path
 
 from xgrl.runs import records
 
-TEMPLATE = """
-{%- extends 'basic/index.html.j2' -%}
-{% block input_group %}<details><summary>code</summary>{{ super() }}</details>{% endblock %}
-{% block header %}<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{{ resources.title | e }}</title><style>
-body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
-body{color:#111;background:#fff}a{color:#0058a3}.anchor-link,.prompt{display:none}
-nav{border:1px solid #ccc;padding:.5rem 1rem;margin:1rem 0}nav ul{margin:0;padding-left:1.2rem}
-table{border-collapse:collapse;font-size:.8rem;margin:.5rem 0;display:block;overflow-x:auto}
-th,td{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}
-thead th{border-bottom:2px solid #111}td{font-variant-numeric:tabular-nums}
-img,svg{max-width:100%;height:auto}pre,details{font-size:.85rem}details{color:#555}
-pre{overflow-x:auto;background:#f6f6f6;padding:.5rem}nav .h3{margin-left:1.2rem}
-</style></head><body>{% if resources.lead %}
-<p><strong>{{ resources.lead | e }}</strong></p>{% endif %}
-<nav><b>Contents</b><ul></ul></nav>{% endblock %}
-{% block footer %}</body></html>
-{% endblock %}"""
+TEMPLATE = Path(__file__).with_name("page.html.j2")
 HEADING = re.compile(r'<h([23])[^>]*\bid="([^"]+)"[^>]*>(.*?)<a class="anchor-link"', re.S)
 FETCHED = (
     r"(?:\b(?:src|srcset|poster|data)\s*=|<link\b[^>]*\bhref\s*=|\burl\(|@import)"
@@ -53,7 +35,7 @@ def html(executed: str | Path, output: str | Path, lead: str = "") -> Path:
         raise ValueError(f"{executed}: {found}; run the notebook to its end first")
     tags = {tag for cell in notebook.cells for tag in cell.metadata.get("tags", [])}
     left_out = {"navigation"} | ({"parameters"} if "injected-parameters" in tags else set())
-    loader = DictLoader({"folded": TEMPLATE})
+    loader = DictLoader({"folded": TEMPLATE.read_text(encoding="utf-8")})
     exporter = HTMLExporter(template_file="folded", extra_loaders=[loader])
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
     removed = {"remove_cell_tags": left_out, "remove_all_outputs_tags": {records.SHOWS_TEXTS}}

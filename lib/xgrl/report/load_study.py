@@ -206,10 +206,8 @@ def refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> N
     """ValueError where finished runs have other parameters than the study file asks for."""
     homes = {name: folder / name for name in asked} | {"prepared": records.prepared_folder(folder)}
     finished = [name for name in asked if (homes[name] / "run.json").exists()]
-    differ = {
-        name: other_parameters(records.read(homes[name])["parameters"], asked[name])
-        for name in finished
-    }
+    given = {name: records.read(homes[name])["parameters"] for name in finished}
+    differ = {name: other_parameters(own, asked[name]) for name, own in given.items()}
     if other := [f"{name} ({', '.join(found)})" for name, found in differ.items() if found]:
         first = first_three(other)
         found = f"{folder}: found runs with other parameters than the study file's: {first}"
@@ -244,9 +242,7 @@ def _csv(path: Path) -> pd.DataFrame:
 
 
 def _run(path: Path, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One run.json as a flat row, and as it is; the files that are read of the run are verified
-    against it.
-    """
+    """One run.json as a flat row, and as it is; files of the run that are read are verified."""
     read = ("curves.csv", "predictions.parquet", "layers.csv", "map.csv", "parallel.csv")
     record = records.verify_hashes(path, *read)
     given = record["parameters"]

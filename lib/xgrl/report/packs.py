@@ -19,6 +19,7 @@ import tempfile
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
@@ -142,12 +143,9 @@ def _write(path: Path, study: str, part: str, files: Mapping[str, bytes]) -> boo
     """Write a pack, the same bytes for the same content; False where it is there already."""
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
     manifest = {"format": FORMAT, "study": study, "part": part, "files": hashes}
-    if path.exists():
-        try:
-            if _read(path)[0] == manifest:
-                return False
-        except ValueError:
-            pass  # damaged: made anew
+    with suppress(ValueError):  # not there, or damaged: made anew
+        if _read(path)[0] == manifest:
+            return False
     head = json.dumps(manifest, indent=1).encode()
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
@@ -160,9 +158,7 @@ def _write(path: Path, study: str, part: str, files: Mapping[str, bytes]) -> boo
 
 
 def _read(path: Path) -> tuple[Record, dict[str, bytes]]:
-    """Manifest and files of a pack, whose names and hashes are right; ValueError for anything else
-    that may be in such a file.
-    """
+    """Manifest and files of a pack with right names and hashes; ValueError for all else in it."""
     try:
         with gzip.GzipFile(path) as stream:
             data = stream.read(MOST + 1)

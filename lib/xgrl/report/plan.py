@@ -34,9 +34,7 @@ WEIGHTS = ("equal", "groups")  # targets weigh the same, or groups of targets (s
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan: its file, the bytes that hold, their sha256, the front matter, and its committed
-    versions, oldest first (None: unknown).
-    """
+    """A plan: file, bytes that hold, front matter, committed versions, oldest first (or None)."""
 
     path: Path
     data: bytes
@@ -78,8 +76,7 @@ def _front_matter(path: Path, data: bytes) -> dict[str, Any]:
         raise ValueError(f"{path}: begins without front matter; {todo}")
     for field in sorted(set(fields) ^ set(FIELDS)):
         wrong = "is missing" if field in FIELDS else "has an unknown field"
-        nearest = nearest_names(field, FIELDS)
-        raise ValueError(f"{path}: front matter {wrong} {field!r}; {nearest}")
+        raise ValueError(f"{path}: front matter {wrong} {field!r}; {nearest_names(field, FIELDS)}")
     if not isinstance(w := fields["weights"], dict) and w not in WEIGHTS:
         todo = f"need {' or '.join(WEIGHTS)}, or a weight for each target"
         raise ValueError(f"{path}: front matter weights: found {w!r}, {todo}")
@@ -158,8 +155,7 @@ def summary(plan: Plan, study: Study) -> dict[str, Any]:
 def deviations(plan: Plan, study: Study, baseline: str, treatment: str, margin) -> pd.DataFrame:
     """What was planned beside what is there: item, planned, found, ok.
 
-    Arms beside the two that are compared are additions to the study, not departures: they change
-    nothing of the comparison.
+    Arms beside the two compared are additions, no departures: the comparison stays as it is.
     """
     paired = study.of_phase("target")
     paired = paired[paired.arm.isin([baseline, treatment])]

@@ -20,7 +20,6 @@ from xgrl.report.load_study import Study
 from xgrl.stats.alignment import DIRECTIONS, weighted_items
 
 NONE, PASSED = "none", "passed"
-AFTER = ("intermediate", "pair")  # kinds of rows after one intermediate task
 COLUMNS = [
     "kind", "part", "intermediate", "none", "baseline", "theta", "low", "high", "p", "p_holm",
     "english", "english_low", "english_high", "blocks", "seeds", "df", "gate", "note",
@@ -47,8 +46,7 @@ def positive_control(study: Study, baseline: str, weigh: stats.Weigh = None) -> 
 
     weigh: of the targets, where they are not equal. Returns `COLUMNS`: zero-shot scores, difference
     with 95 % interval, p, p_holm (within a kind; an average is a question of its own), the
-    difference in English, numbers of runs, gate, and a note where something is not estimable.
-    Empty without runs of both.
+    difference in English, numbers of runs, gate, note where not estimable. Empty without both arms.
     """
     if not {baseline, NONE} <= set(study.predictions.arm.unique()):
         return pd.DataFrame(columns=COLUMNS)
@@ -60,10 +58,8 @@ def positive_control(study: Study, baseline: str, weigh: stats.Weigh = None) -> 
         groups = {name: group_of(name) for name in names}
         apart = [name for name in names if groups[name] != RETRIEVAL]
         parts |= {("average", f"without {RETRIEVAL}", ""): apart} if apart else {}
-        parts |= {
-            ("group", group, ""): [name for name in names if groups[name] == group]
-            for group in dict.fromkeys(groups.values())
-        }
+        for group in dict.fromkeys(groups.values()):
+            parts["group", group, ""] = [name for name in names if groups[name] == group]
     parts |= {("intermediate", "all targets", task): names for task in tasks}
     parts |= {("target", name, ""): [name] for name in names}
     parts |= {("pair", name, task): [name] for task in tasks for name in names}
@@ -83,9 +79,7 @@ def positive_control(study: Study, baseline: str, weigh: stats.Weigh = None) -> 
 
 
 def check(table: pd.DataFrame, baseline: str) -> list[tuple[str, str, str, bool]]:
-    """The gate as a row of the manipulation checks (none where nothing is estimable): passed where
-    any target passes it.
-    """
+    """The gate as a row of the manipulation checks (none: not estimable): passed by any target."""
     targets, pairs = (table[table.kind == kind] for kind in ("target", "pair"))
     if not targets.p.notna().any():
         return []
@@ -161,13 +155,9 @@ def _difference(targets: Sequence[Runs], task: str, weigh: stats.Weigh) -> dict:
     X = [runs.baseline.loc[blocks].to_numpy() for runs in targets]
     Y = [runs.none[:1] if runs.fixed else runs.none.loc[seeds] for runs in targets]
     Y = [table.to_numpy() for table in Y]
-    names = [runs.name for runs in targets]
-    given = weigh(names) if weigh else dict.fromkeys(names, 1.0)
-    w = np.array([given[name] for name in names])
-    w /= w.sum()
-    row["baseline"], row["none"] = (
-        float(w @ [table.mean() for table in tables]) for tables in (X, Y)
-    )
+    w = stats.weights_of([runs.name for runs in targets], weigh)
+    means = (float(w @ [table.mean() for table in tables]) for tables in (X, Y))
+    row["baseline"], row["none"] = means
     row["theta"] = row["baseline"] - row["none"]
     if len(blocks) < 2 or (len(seeds) < 2 and len(fixed) < len(targets)):
         return row | {"note": "one run of an arm: its spread is not known"}

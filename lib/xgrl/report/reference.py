@@ -35,8 +35,7 @@ def verify(study_dir: str | Path, reference_dir: str | Path) -> pd.DataFrame:
 def verify_verdict(study_dir: str | Path, reference_dir: str | Path) -> pd.DataFrame:
     """Where both summaries' results tables differ: target, number, here, reference, difference.
 
-    Numbers are theta, its interval and p (NaN where not estimable); a row of its own says whether
-    the verdict differs.
+    Numbers: theta, its interval, p (NaN: not estimable); one row says if the verdict differs.
     """
     tables, verdicts = {}, {}
     for side, folder in (("here", study_dir), ("reference", reference_dir)):
@@ -54,9 +53,7 @@ def verify_verdict(study_dir: str | Path, reference_dir: str | Path) -> pd.DataF
 
 
 def run_records(study_dir: str | Path) -> dict[str, dict[str, Any]]:
-    """Every ``run.json`` by the run's folder, with the sha256 of its predictions, if any; where 01
-    has not run here, what packs hold of it.
-    """
+    """Every ``run.json`` by folder, with its predictions' sha256, if any; 01's, or packs' of it."""
     runs, home = {}, records.prepared_folder(Path(study_dir))
     for path in sorted(Path(study_dir).rglob("run.json")):
         folder = path.parent.relative_to(study_dir)

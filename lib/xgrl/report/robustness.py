@@ -34,10 +34,7 @@ def leave_one_out(
 
     def blocks_of(left: pd.DataFrame) -> pd.Series:
         by_target = left.groupby(["block", "target"], observed=True).difference.mean().unstack()
-        targets = list(map(str, by_target))
-        given = weigh(targets) if weigh else dict.fromkeys(targets, 1.0)
-        w = np.array([given[name] for name in targets])
-        return by_target @ (w / w.sum())
+        return by_target @ stats.weights_of(list(map(str, by_target)), weigh)
 
     whole = blocks_of(cells) if len(cells) else pd.Series(dtype=float)
     found = [("nothing", "", whole.to_numpy())] if len(cells) else []
@@ -107,9 +104,8 @@ def bootstrap_check(study: Study, comparison: stats.Comparison, draws=2000, seed
 def doses(study: Study, treatment: str) -> pd.DataFrame:
     """Arms that differ from the treatment in lambda_max alone: columns arm, lambda_max.
 
-    Where none of them has lambda 0 and the method is dann, control stands for it: it is the same
-    algorithm. Fewer than two doses give an empty table, also where runs did not record their
-    lambda.
+    Where none of them has lambda 0 and the method is dann, control, the same algorithm, stands for
+    it. Fewer than two doses give an empty table, also where no lambda was recorded.
     """
     runs = study.of_phase("intermediate", *BY_ARM)
     settings = runs.drop_duplicates("arm").set_index("arm")[list(BY_ARM)].astype(object)

@@ -15,9 +15,7 @@ from xgrl.report.load_study import Study
 from xgrl.runs import records
 
 MARKERS = ("<!-- results:start -->", "<!-- results:end -->")
-DESCRIBED = (
-    f"\nFewer than {stats.FEWEST} blocks: this table describes, no p is adjusted over arms.\n"
-)
+DESCRIBED = f"\nFewer than {stats.FEWEST} blocks: a description, no p is adjusted over arms.\n"
 ARM_MARKERS = ("<!-- arms:start -->", "<!-- arms:end -->")
 
 
@@ -26,8 +24,7 @@ def summarise(
 ) -> dict[str, Any]:
     """What summary.json holds: verdict, comparison, checks, audit, results table, costs.
 
-    further: more parts of the report by name, tables or plain values; a table becomes a list of its
-    rows.
+    further: more parts of the report by name, plain values or tables, which become lists of rows.
     """
     c, targets = comparison, comparison.per_task.target
     macro = study.of_phase("target").pivot_table(index="target", columns="arm", values="macro")
@@ -58,9 +55,7 @@ def summarise(
 
 
 def write(folder: str | Path, summary: Mapping[str, Any], results: pd.DataFrame) -> Markdown:
-    """results.csv, summary.json and results.tex of an analysis, each atomically; returns what may
-    be said of it.
-    """
+    """results.csv, summary.json, results.tex of an analysis, all atomic; returns its claims."""
     table = results.to_csv(index=False, float_format="%.6f")
     records.write_bytes(Path(folder) / "results.csv", table.encode())
     records.write_json(Path(folder) / "summary.json", summary)
@@ -69,9 +64,7 @@ def write(folder: str | Path, summary: Mapping[str, Any], results: pd.DataFrame)
 
 
 def mark(row: Mapping[str, Any]) -> str:
-    """What stands behind the target of a row of the results table: nothing, or " (dev)" as in
-    `Study.marks`.
-    """
+    """What stands behind a target in the results table: "", or " (dev)" as in `Study.marks`."""
     said = [row[key] for key in ("data", "note") if row.get(key)]
     return f" ({'; '.join(said)})" if said else ""
 
@@ -173,9 +166,7 @@ def section(summary: Mapping[str, Any]) -> str:
 
 
 def write_tables(summary_path: str | Path, page_path: str | Path) -> None:
-    """Put a study's `section` between its two markers of a Markdown page; ValueError where it has
-    none.
-    """
+    """Put a study's `section` between its markers of a Markdown page; ValueError without these."""
     text, summary = Path(page_path).read_text(encoding="utf-8"), claims.read(summary_path)
     start, end = ARM_MARKERS if summary["study"] == "arms" else MARKERS
     if text.count(start) != 1 or text.count(end) != 1:

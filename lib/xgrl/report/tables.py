@@ -42,12 +42,9 @@ PROBED = [
 
 
 def formatted(
-    frame: pd.DataFrame,
-    digits: int | Mapping[str, int] = 2,
-    missing: str = "not recorded",
-    empty: str = "nothing",
-    marks: Mapping[tuple[str, str], str] | None = None,
-) -> HTML:
+    frame: pd.DataFrame, digits: int | Mapping[str, int] = 2, missing: str = "not recorded",
+    empty: str = "nothing", marks: Mapping[tuple[str, str], str] | None = None,
+) -> HTML:  # fmt: skip
     """A table to be read: numbers to the right, p values by `stats.p_format`, text to the left.
 
     digits: of floats, or by column; large ones are shown as 1.2e+06. An index that has a name
@@ -277,8 +274,7 @@ def translations(study: Study) -> pd.DataFrame:
     """Cosine of translations less that of random pairs on the last layer, by arm.
 
     Index arm; one column for the discriminator's languages (seen), one for others (unseen), English
-    apart; before any fine-tuning, and "public", the encoder before training. Empty where 04 had no
-    parallel texts.
+    apart; before fine-tuning, and "public", the untrained encoder. Empty without parallel texts.
     """
     if not len(study.parallel):
         return pd.DataFrame()

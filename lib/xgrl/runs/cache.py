@@ -52,8 +52,7 @@ def wrong_hash(path: Path, sha256: str) -> str:
 def cached_table(key: str, build: Callable[[], "pa.Table"]) -> "pa.Table":
     """The table stored under `key`, built and stored first where it is missing or damaged.
 
-    key: a file name without ending; everything the table depends on must be part of it. build:
-    makes the table.
+    key: a file name without ending; all that the table depends on is part of it. build: makes it.
     """
     import pyarrow.parquet as pq  # only jobs that read tables wait for it
 

@@ -2,8 +2,8 @@
 
 Of the library count the modules that the cells import, directly and through others, wherever in a
 file an import stands, less the rooms that compute nothing of a run. A module counts as its syntax
-tree without docstrings: comments, layout and prose change nothing. Versions of Python, which stand
-in a record too, write trees differently.
+tree without docstrings (comments, layout and prose change nothing) and the ``.txt`` of its name, if
+any. Versions of Python, which stand in a record too, write trees differently.
 """
 
 import ast
@@ -68,7 +68,8 @@ def _kept_library_hash(cells: Iterable[Mapping[str, Any]]) -> str:
     """`library_hash`, which would take each job of a study .4 s: kept in the cache under a hash of
     all that it depends on, the files' content included.
     """
-    library = {str(path.relative_to(LIBRARY)): path.read_bytes() for path in LIBRARY.rglob("*.py")}
+    paths = [*LIBRARY.rglob("*.py"), *LIBRARY.rglob("*.txt")]
+    library = {str(path.relative_to(LIBRARY)): path.read_bytes() for path in paths}
     name = _digest(repr((sys.version, sorted(library.items()), list(_sources(cells)))))
     kept = files.cache_folder() / "code" / name
     with suppress(OSError):
@@ -102,7 +103,8 @@ def _module(library: Path, name: str) -> tuple[str, frozenset[str]]:
         imported.update(_imported(node, name if package else name.rpartition(".")[0]))
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
-    return _digest(ast.dump(tree, annotate_fields=False)), frozenset(imported)
+    table = file.with_suffix(".txt").read_text("utf-8") if file.with_suffix(".txt").exists() else ""
+    return _digest(ast.dump(tree, annotate_fields=False) + table), frozenset(imported)
 
 
 def _imported(node: ast.AST, package: str = "") -> Iterator[str]:

@@ -13,7 +13,7 @@ Two kinds of models, both frozen and closed (an unknown key is an error):
 """
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from datetime import date
 from math import prod
@@ -49,10 +49,12 @@ Arm = Annotated[str, StringConstraints(pattern=ARM)]  # a variant may end in a n
 Arms = Annotated[list[Arm], Field(max_length=200)]
 Domains = Literal["languages", "binary"]
 Features = Literal["pooled", "tokens"]
-Average = Annotated[
-    Literal["targets", "groups"], Field(exclude_if=lambda given: given == "targets")
-]
 ONE, EACH = "<one>", "<each>"  # kinds of a value that may differ by name; in no error message
+
+
+def _unless(value: Any, **default: Any) -> Any:
+    """A field that is in a run's parameters only where it has another value than this."""
+    return Field(exclude_if=lambda given: given == value, **default)
 
 
 def _by(name: Any, value: Any) -> Any:
@@ -62,6 +64,7 @@ def _by(name: Any, value: Any) -> Any:
     return Annotated[one | each, kind]
 
 
+Average = Annotated[Literal["targets", "groups"], _unless("targets")]
 Count = Annotated[int, Field(ge=1)]
 Items = Annotated[int, Field(ge=2)]  # of a test: of a single one no comparison can be made
 Parts = Annotated[int, Field(ge=0)]
@@ -76,12 +79,12 @@ ByTask = Annotated[str, StringConstraints(pattern=TASK)]
 # in order of preference; also of the texts 'unlabelled' and 'parallel'
 Sources = _by(ByTask, Annotated[list[Source], Field(min_length=1)])
 Languages = _by(ByTask, Names)
-TrainFrom = Annotated[dict[Name, Name], Field(exclude_if=lambda value: not value)]
+TrainFrom = Annotated[dict[Name, Name], _unless({})]
 Rows, TestRows = _by(ByTask, Count), _by(ByTask, Items)
 Layer = Annotated[int, Field(ge=-1)]
 _LAYER, _ALL = Annotated[Layer, Tag(ONE)], Annotated[Literal["all"], Tag(EACH)]
 LayerOrAll = Annotated[_LAYER | _ALL, Discriminator(lambda x: EACH if isinstance(x, str) else ONE)]
-Layers = Annotated[list[Layer], Field(exclude_if=lambda value: not value)]
+Layers = Annotated[list[Layer], _unless([])]
 Weight = Annotated[float, Field(ge=0, le=100)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -94,8 +97,8 @@ Device = Literal["cpu", "cuda"]
 # of a running job; no result depends on them, and where they are not set no run says so
 OPTIONS, MINUTES = ("checkpoint_minutes", "report_to"), 10.0
 REPORTS = ("tensorboard", "wandb", "mlflow")
-Minutes = Annotated[float, Field(ge=0, exclude_if=lambda given: given == MINUTES)]
-Reports = Annotated[list[Literal[REPORTS]], Field(exclude_if=lambda given: not given)]
+Minutes = Annotated[float, _unless(MINUTES, ge=0)]
+Reports = Annotated[list[Literal[REPORTS]], _unless([])]
 NameOrNone = Annotated[str, StringConstraints(pattern=NAME_OR_NONE)]
 
 # what makes a discriminator keep up; in a run's parameters only where it is not the default
@@ -111,9 +114,7 @@ BY_ARM = (
 
 
 class Closed(BaseModel):
-    """A frozen model; refuses unknown keys and numbers that are not finite, turns no type into
-    another (``"1e-3"``: no number).
-    """
+    """Frozen; refuses unknown keys, infinite numbers, other types (``"1e-3"`` is no number)."""
 
     model_config = {"extra": "forbid", "frozen": True, "strict": True, "allow_inf_nan": False}
 
@@ -173,7 +174,7 @@ class Scientific(Closed):
     # target after whose fine-tuning checkpoints are probed again; empty = none
     probe_target: NameOrNone
     # what an arm is compared with, where that is not `baseline` (`make tune`: the second selector)
-    baselines: Annotated[dict[Arm, Arm], Field(exclude_if=lambda given: not given)] = {}
+    baselines: Annotated[dict[Arm, Arm], _unless({})] = {}
 
     def seeds_of(self, arm: str, method: str) -> list[int]:
         """An arm's seeds: its own, else those of its method (it is a variant), else default."""
@@ -201,10 +202,8 @@ class Nuisance(Closed):
 
     def by_arm(self) -> dict[str, Any]:
         """What may be given by arm, by its name in a job."""
-        owner = {
-            key: self if key in type(self).model_fields else self.intermediate for key in BY_ARM
-        }
-        return {key: getattr(of, key) for key, of in owner.items()}
+        own = type(self).model_fields
+        return {key: getattr(self if key in own else self.intermediate, key) for key in BY_ARM}
 
     def of_arm(self, arm: str, method: str) -> dict[str, Any]:
         """An arm's values: its own, else those of its method (it is a variant), else default."""
@@ -218,9 +217,7 @@ class Fixed(Closed):
     sources: Sources
     path: str  # of source files; "": $XGRL_DATA says it
     # official: test sets from files that provenance.yaml does not call so are refused
-    test_data: Annotated[
-        Literal["any", "official"], Field(exclude_if=lambda given: given == "any")
-    ] = "any"
+    test_data: Annotated[Literal["any", "official"], _unless("any")] = "any"
     # targets without training of their own, and the target that is trained instead
     train_from: TrainFrom = {}
     trained_layers: Layer  # top layers that are trained; -1 = all
@@ -266,13 +263,7 @@ class Tuning(Closed):
         counts = {arm: prod(map(len, grid.values())) for arm, grid in self.arms.items()}
         if len({*counts.values()}) > 1 or 1 in counts.values():
             found = ", ".join(f"{arm} {count}" for arm, count in counts.items())
-            reason = "every arm needs the same number, two or more"
-            yield f"tuning.arms: trials of {found}; {reason}"
-
-
-def _unless(value: Any) -> Any:
-    """A field with a default that is in a run's parameters only where it is not the default."""
-    return Field(default=value, exclude_if=lambda given: given == value)
+            yield f"tuning.arms: trials of {found}; every arm needs the same number, two or more"
 
 
 class Job(Closed):
@@ -336,13 +327,13 @@ class IntermediateJob(TrainingJob):
     domains: Domains = "languages"
     discriminator_features: Features = "pooled"
     discriminator_layer: LayerOrAll = -1
-    discriminator_updates: Count = _unless(1)
-    discriminator_warmup: Warmup = _unless(0.0)
-    discriminator_width: Count = _unless(256)
-    discriminator_depth: Parts = _unless(1)
-    discriminators: Count = _unless(1)
-    discriminator_renewal: Parts = _unless(0)
-    dose: Dose = _unless("lambda")
+    discriminator_updates: Count = _unless(1, default=1)
+    discriminator_warmup: Warmup = _unless(0.0, default=0.0)
+    discriminator_width: Count = _unless(256, default=256)
+    discriminator_depth: Parts = _unless(1, default=1)
+    discriminators: Count = _unless(1, default=1)
+    discriminator_renewal: Parts = _unless(0, default=0)
+    dose: Dose = _unless("lambda", default="lambda")
     mixture_cap: Count = 131_072
 
     @model_validator(mode="after")
@@ -362,8 +353,8 @@ class TargetJob(TrainingJob):
     arm: Arm = "dann"
     target: Name = "intent"
     # the next two are in a run's parameters only where they are used
-    train_from: Annotated[NameOrNone, Field(exclude_if=lambda value: not value)] = ""
-    keep_model: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
+    train_from: Annotated[NameOrNone, _unless("")] = ""
+    keep_model: Annotated[bool, _unless(False)] = False
     first_steps: Parts = 0
     retrieval_layer: Layer = -1
     further_retrieval_layers: Layers = []
@@ -398,12 +389,9 @@ class AnalysisJob(Job):
 
 
 JOBS: dict[str, type[Job]] = {
-    "01_prepare": PrepareJob,
-    "02_intermediate": IntermediateJob,
-    "03_target": TargetJob,
-    "04_probe": ProbeJob,
-    "05_analysis": AnalysisJob,
-}
+    "01_prepare": PrepareJob, "02_intermediate": IntermediateJob, "03_target": TargetJob,
+    "04_probe": ProbeJob, "05_analysis": AnalysisJob,
+}  # fmt: skip
 
 
 class Study(Closed):
@@ -490,10 +478,14 @@ def each(value: Any) -> list[Any]:
 
 def of_task(value: Any, name: str, role: str = "") -> Any:
     """The value of a task, or of the texts ``unlabelled`` and ``parallel``, of one that may be
-    given by task: that of ``role/name``, else of the name, else the default, which may be missing
-    (None).
+    given by task: that of ``role/name``, else of the name, else the default or None.
     """
     return _of(value, f"{role}/{name}", name)
+
+
+def source_of(sources: Any, known: Container[str], name: str, role: str = "") -> str:
+    """The first of the sources of a task, or of such texts, that is among `known`; "" for none."""
+    return next((source for source in of_task(sources, name, role) or () if source in known), "")
 
 
 def _of(value: Any, *names: str) -> Any:

@@ -23,7 +23,11 @@ class ProgressLine:
     def __init__(self, what: str, total: int):
         self.what, self.total = what, total
         self.started = self.shown = time.monotonic()
-        self.handle = _display() if total and _in_kernel() else None
+        self.handle = None
+        if total and _in_kernel():
+            from IPython.display import display
+
+            self.handle = display({"text/plain": ""}, raw=True, display_id=True)
         self.update(0)
 
     def update(self, done: int) -> None:
@@ -64,9 +68,3 @@ def _in_kernel() -> bool:
     """Is this a notebook's kernel?"""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     return hasattr(shell, "kernel")
-
-
-def _display():
-    from IPython.display import display
-
-    return display({"text/plain": ""}, raw=True, display_id=True)

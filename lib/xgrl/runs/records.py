@@ -1,10 +1,8 @@
-"""A run's folder: what is in it, and how it is written so that nothing half-done is ever taken for
-finished.
+"""A run's folder: its content, written so that nothing half-done is ever taken for finished.
 
 Everything is written whole (`xgrl.runs.files`). ``run.json`` is written last; a run counts as
-finished only when it is there. It holds the SHA-256 of every file of the run and of itself, and
-whoever reads one of them checks it (`read`, `verify_hashes`): a flipped bit in weights or scores
-would else go unnoticed.
+finished only when it is there. It holds the SHA-256 of every file of the run and of itself, and who
+reads one checks it (`read`, `verify_hashes`): else a flipped bit would go unnoticed.
 """
 
 import functools
@@ -74,8 +72,7 @@ def run_folder(
     """The folder of one run (design: one folder a run, named by its parameters).
 
     outputs: the outputs folder. study: the study's name. phase: prepare, intermediate, target,
-    probe or analysis. intermediate, arm, seed, target: which run; arm "none" (the public encoder)
-    has no intermediate task.
+    probe or analysis. intermediate, arm, seed, target: which run; arm "none" has no task.
     """
     root = Path(outputs) / study
     if phase in ("prepare", "analysis"):
@@ -246,8 +243,7 @@ def write_predictions(folder: str | Path, frame: "pd.DataFrame", beside: str = "
 
     beside: what these are beside the run's own (``layer-10``); the file's name ends in it.
 
-    Raises ValueError: missing or further columns, no rows, a duplicated (language, example_id), a
-    score that is not finite.
+    Raises ValueError: other columns, no rows, a doubled (language, example_id), an infinite score.
     """
     types = PREDICTION_COLUMNS | (dict.fromkeys(COUNTS, int) if COUNTS[0] in frame else {})
     if list(frame.columns) != list(types):
@@ -267,8 +263,7 @@ def write_predictions(folder: str | Path, frame: "pd.DataFrame", beside: str = "
 def peak_memory_mb() -> float:
     """Largest resident memory of this process so far, in MB.
 
-    Linux's own high-water mark where there is one: `ru_maxrss` of a process starts at what its
-    parent had.
+    Linux's own high-water mark if there is one: `ru_maxrss` of a process starts at its parent's.
     """
     if kilobytes := _proc("/proc/self/status", "VmHWM").split():
         return int(kilobytes[0]) / 1024

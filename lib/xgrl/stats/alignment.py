@@ -36,8 +36,7 @@ class Block:
 class Target:
     """Scores of one target in points: B blocks, C cells (language, example), L languages, N items.
 
-    An item is what was drawn: an example that all languages share, and a pair of sentences searched
-    in both directions.
+    An item is what was drawn: an example of all languages, a pair of sentences searched both ways.
     """
 
     name: str
@@ -186,13 +185,9 @@ def align(frame: pd.DataFrame, baseline: str, treatment: str) -> tuple[list[Bloc
 
 
 def _target(
-    target: str,
-    cells: list[pd.Categorical],
-    run: np.ndarray,
-    scores: np.ndarray,
-    blocks: list[Block],
-    arms: tuple[str, str],
-) -> Target:
+    target: str, cells: list[pd.Categorical], run: np.ndarray, scores: np.ndarray,
+    blocks: list[Block], arms: tuple[str, str],
+) -> Target:  # fmt: skip
     """Spread one target's rows over (2 B, C), or say which cell is at fault.
 
     cells: language and example of each row; run: 0..2B-1, the baseline's first.

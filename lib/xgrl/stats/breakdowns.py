@@ -90,10 +90,9 @@ def by_block(
 def variance_components(tables: dict, w: np.ndarray, strata: Strata) -> pd.DataFrame:
     """Variance components per target and, as "all", of theta with the smallest target's items.
 
-    tables: by target, (B, n_t). "all" reproduces V = block / B + item / n + residual / (B n) of the
-    several-task formula: with n the fewest items, item = n sum_t w_t^2 item_t / n_t, residual
-    likewise, and block = s_b^2 - residual / n, where s_b^2 is taken within strata. Negative
-    estimates are 0.
+    tables: by target, (B, n_t). "all" reproduces V = block / B + item / n + residual / (B n) of
+    several tasks: with n the fewest items, item = n sum_t w_t^2 item_t / n_t, residual likewise,
+    and block = s_b^2 - residual / n, where s_b^2 is taken within strata. Negative estimates are 0.
     """
     rows = []
     for name, D in tables.items():

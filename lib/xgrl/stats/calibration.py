@@ -196,15 +196,11 @@ def verdict_rates(
         different = _larger_p(m + shift, var, df) <= ALPHA
         equal = tost_p(moved, se, df, margin) <= ALPHA
         shares = {
-            "superior": different & (moved > 0),
-            "inferior": different & (moved < 0),
-            "equivalent": equal & ~different,
-            "inconclusive": ~equal & ~different,
-            "trivial": equal & different,
-            "tost": equal,
-            "coverage": np.abs(mean) <= half,
-            "half_width": half,
-        }
+            "superior": different & (moved > 0), "inferior": different & (moved < 0),
+            "equivalent": equal & ~different, "inconclusive": ~equal & ~different,
+            "trivial": equal & different, "tost": equal,
+            "coverage": np.abs(mean) <= half, "half_width": half,
+        }  # fmt: skip
         rows.append({"shift": float(shift)} | {name: v.mean() for name, v in shares.items()})
     return pd.DataFrame(rows)
 

@@ -34,14 +34,12 @@ def calibration(
     """Error rates of every test under a true null, of the study's own and of naive ones.
 
     plan: from `design`. components: the row "all" of `Comparison.components` (block, item,
-    residual, n_items). margin: of the equivalence test, points. `draws` studies are simulated for
-    each rate.
+    residual, n_items). margin: of the equivalence test, points. draws: studies simulated a rate.
 
     Returns test, rate and its Monte-Carlo se, nominal, coverage and coverage_se of its 95 %
     interval and power at the margin, where the test has them, ours (used by this study). The first
     rows test theta as one task; then the several-task analysis as it is used here, with strata; the
-    equivalence test at both margins, where to call the arms equivalent is wrong; and the families
-    over targets.
+    equivalence test at both margins, where "equivalent" is wrong; and the families over targets.
     """
     single = calibrate(components, plan.blocks, int(components["n_items"]), draws, seed, margin)
     single["ours"] = single["test"].isin(OURS)

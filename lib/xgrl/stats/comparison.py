@@ -162,15 +162,13 @@ def not_compared(
 ) -> Comparison:
     """What stands for a comparison that an incomplete study cannot have: no block, all NaN."""
     names, ends = ["baseline", "treatment"], ["theta", "low", "high"]
-    empty = {
-        name: pd.DataFrame(columns=columns)
-        for name, columns in {
-            "per_task": ["target", *names, *ends, "p_raw", "p_holm"],
-            "per_language": ["target", "language", *names, *ends, "p"],
-            "per_intermediate": ["intermediate", *names, *ends, "p_raw", "p_holm", "n_blocks"],
-            "blocks": ["intermediate", "seed", *names, "m_b"],
-        }.items()
+    columns = {
+        "per_task": ["target", *names, *ends, "p_raw", "p_holm"],
+        "per_language": ["target", "language", *names, *ends, "p"],
+        "per_intermediate": ["intermediate", *names, *ends, "p_raw", "p_holm", "n_blocks"],
+        "blocks": ["intermediate", "seed", *names, "m_b"],
     }
+    empty = {name: pd.DataFrame(columns=own) for name, own in columns.items()}
     numbers = ("theta", "se", "df", "p", "p_signflip", "p_crossed", "tost_p", "minimal_effect")
     components = {"target": "all"} | dict.fromkeys(("block", "item", "residual", "n_items"), NAN)
     return Comparison(

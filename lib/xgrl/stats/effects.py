@@ -1,10 +1,9 @@
 """How large, in the field's units: points, standardised differences, probability of improvement.
 
 Source: Hedges (1981), J. Educational Statistics 6:107-128 (exact J); Cliff (1993), Psychological
-Bulletin 114:494-509; McNemar (1947), Psychometrika 12:153-157; Fagerland et al. (2013), BMC Med.
-Res. Methodology 13:91 (mid-p); Agarwal et al. (2021), NeurIPS (interquartile mean); del Barrio et
-al. (2018) and Dror et al. (2019), ACL (almost stochastic order); Dodge et al. (2019), EMNLP, and
-Tang et al. (2020), EMNLP (expected best).
+Bulletin 114:494-509; Agarwal et al. (2021), NeurIPS (interquartile mean); del Barrio et al. (2018)
+and Dror et al. (2019), ACL (almost stochastic order); Dodge et al. (2019), EMNLP, and Tang et al.
+(2020), EMNLP (expected best).
 """
 
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import comb, gammaln
-from scipy.stats import binom, trim_mean
+from scipy.stats import trim_mean
 
 from .intervals import exact_binomial
 from .validation import validate_array
@@ -25,8 +24,7 @@ class EffectSizes:
     """Effect sizes of paired block differences; NaN where the blocks do not vary.
 
     `p_improve` is the share of blocks that improved, ties counted half; `cliffs_delta_unpaired` and
-    `violation_unpaired` ignore the pairing and are NaN unless both arms' values were at hand
-    (`compare` fills them in).
+    `violation_unpaired` ignore the pairing and are NaN unless `compare` fills them in.
     """
 
     points: float
@@ -42,8 +40,7 @@ def effect_sizes(m: ArrayLike) -> EffectSizes:
     """Effect sizes of block differences m (B,) in points, B >= 2.
 
     dz = mean / sd; hedges = dz * J with the exact J = Gamma(v/2) / (sqrt(v/2) Gamma((v-1)/2)), v =
-    B - 1. A half success (odd number of ties) widens the Clopper-Pearson interval to the next whole
-    count on either side.
+    B - 1. A half success (odd ties) widens the Clopper-Pearson interval to the next whole counts.
     """
     m = validate_array("effect_sizes: m", m, ndim=1, least=2)
     v, sd = len(m) - 1, m.std(ddof=1)
@@ -81,32 +78,18 @@ def violation_ratio(treatment: ArrayLike, baseline: ArrayLike) -> float:
     return float((np.maximum(y - x, 0) ** 2).sum() / whole) if whole > 0 else 0.5
 
 
-def expected_best(values: ArrayLike, k: int, replacement: bool = False) -> float:
+def expected_best(values: ArrayLike, k: int) -> float:
     """Expected largest of k of all runs' `values` (n,): what reporting the best of k would gain.
 
-    Without replacement the unbiased mean over all subsets of k; with replacement the plug-in of
-    Dodge et al., which is too small. Raises ValueError unless 1 <= k <= n.
+    The unbiased mean over all subsets of k; the plug-in of Dodge et al., drawn with replacement, is
+    too small. Raises ValueError unless 1 <= k <= n.
     """
     v = np.sort(validate_array("expected_best: values", values, 1))
     n, rank = len(v), np.arange(1, len(v) + 1)
     if not 1 <= k <= n:
         raise ValueError(f"expected_best: found k {k} for {n} values, need 1 <= k <= {n}")
-    below = (rank / n) ** k if replacement else comb(rank, k) / comb(n, k)  # P(largest <= v)
+    below = comb(rank, k) / comb(n, k)  # P(largest <= v)
     return float(v @ np.diff(below, prepend=0.0))
-
-
-def mcnemar(only_treatment: int, only_baseline: int) -> tuple[float, float]:
-    """McNemar's two-sided p, exact and mid-p, from the items that one arm alone got right.
-
-    It describes one pair of runs on one test set; it says nothing about the method, for which runs
-    are the unit.
-    """
-    n, k = only_treatment + only_baseline, min(only_treatment, only_baseline)
-    if k < 0:
-        found = f"found {only_treatment} and {only_baseline}"
-        raise ValueError(f"mcnemar: {found}, need counts of 0 or more")
-    both_sides, point = 2 * float(binom.cdf(k, n, 0.5)), float(binom.pmf(k, n, 0.5))
-    return min(1.0, both_sides), 1.0 if 2 * k == n else both_sides - point
 
 
 def iqm(values: ArrayLike) -> float:

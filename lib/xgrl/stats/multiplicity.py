@@ -43,8 +43,7 @@ class PartialConjunction:
 def partial_conjunction(p: ArrayLike) -> PartialConjunction:
     """Bonferroni partial-conjunction p values of u = 1..N of N tasks, from raw p (N,).
 
-    max over v <= u of (N - v + 1) p_(v), which are Holm's in ascending order. Raises ValueError
-    outside [0, 1].
+    max over v <= u of (N - v + 1) p_(v), which are Holm's, ascending. ValueError outside [0, 1].
     """
     adjusted = np.sort(holm(validate_p_values("partial_conjunction: p", p)))
     return PartialConjunction(adjusted, int((adjusted <= ALPHA).sum()))

@@ -88,9 +88,8 @@ def westfall_young(M: ArrayLike, seed: int | np.random.Generator = 0) -> np.ndar
     """Step-down maxT adjusted p values (K,).
 
     M: (B, K) block differences, a column a hypothesis; one sign vector flips all of them. The
-    statistic is |mean| / (sd / sqrt(B)); it is compared through its increasing transform
-    `flip_scale`, which needs no division by a vanishing sd. Exact up to B = 20, else 99,999 draws
-    from `seed`.
+    statistic is |mean| / (sd / sqrt(B)); compared is its increasing transform `flip_scale`, which
+    divides by no vanishing sd. Exact up to B = 20, else 99,999 draws from `seed`.
     """
     m = validate_array("westfall_young: M", M, ndim=2)
     scale = flip_scale(m)

@@ -139,10 +139,9 @@ def pigeonhole(
 def jackknife(metric: Metric, counts: ArrayLike) -> np.ndarray:
     """Delete-one pseudo-values (n,) of a metric that is a function of summed counts, such as an F1.
 
-    counts: (n, k), one row an item (for a difference between arms, both arms' counts side by side);
-    `metric` maps sums (..., k) to values (...). The pseudo-value n * theta - (n - 1) *
-    theta_without_e stands in for an item's score. Raises ValueError where deleting one item makes
-    the metric undefined.
+    counts: (n, k), one row an item (for a difference both arms' counts, side by side); `metric`
+    maps sums (..., k) to values (...). The pseudo-value n * theta - (n - 1) * theta_without_e
+    stands in for an item's score. ValueError where that leaves the metric undefined.
     """
     counts = validate_array("jackknife: counts", counts, ndim=2)
     items = len(counts)

@@ -23,6 +23,13 @@ FEWEST = 10  # blocks; below, several arms are described and no p is adjusted ov
 Weigh = Callable[[Sequence[str]], Mapping[str, float]] | None
 
 
+def weights_of(targets: Sequence[str], weigh: Weigh) -> np.ndarray:
+    """The weights (T,) of targets, which sum to 1."""
+    given = weigh(targets) if weigh else dict.fromkeys(targets, 1.0)
+    w = np.array([given[name] for name in targets])
+    return w / w.sum()
+
+
 def _shared_cells(frame: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
     """The two arms' zero-shot rows for the targets, intermediate tasks and blocks that both have.
 
@@ -56,8 +63,7 @@ def _contrast(
 ) -> tuple[dict, np.ndarray, tuple]:
     """One difference, tested like the primary one, both arms' block means (2, B), its cells.
 
-    What cannot be compared comes back as a row of NaN with the reason as its note, and an empty
-    table.
+    What cannot be compared is a row of NaN with the reason as its note, and an empty table.
     """
     row = dict.fromkeys(COLUMNS, np.nan) | {"arm": treatment, "against": baseline}
     try:
@@ -67,9 +73,7 @@ def _contrast(
     except ValueError as error:
         return row | {"verdict": "not comparable", "note": str(error)}, np.empty((2, 0)), ()
     names = [target.name for target in targets]
-    given = weigh(names) if weigh else dict.fromkeys(names, 1.0)
-    w = np.array([given[name] for name in names])
-    w /= w.sum()
+    w = weights_of(names, weigh)
     tested = crossed_and_sign_flip([target.items() for target in targets], w, strata)
     estimate, p = tested.estimate, tested.p
     arms = np.stack(list(macro_averages(targets, w).values()))
@@ -93,8 +97,7 @@ def against_baseline(
     vector flips the block differences of all arms that share the same targets and blocks (maxT);
     where there are several such groups, p_max_t is multiplied by their number, and it is never
     below p. It takes the test items as given, `p` and its Holm adjustment take them as drawn: a
-    claim needs both. An arm with fewer than `FEWEST` blocks is described, in no family, without
-    adjusted p.
+    claim needs both. An arm with fewer than `FEWEST` blocks is described, in no family.
     """
     contrasts = [_contrast(frame, baseline, arm, margin, weigh) for arm in arms]
     table = _with_holm(pd.DataFrame([row for row, *_ in contrasts], columns=COLUMNS), FEWEST)
@@ -122,9 +125,7 @@ def _with_holm(table: pd.DataFrame, least: int = 0) -> pd.DataFrame:
 def pairs(
     frame: pd.DataFrame, wanted: Sequence[tuple[str, str]], margin=1.0, weigh: Weigh = None
 ) -> pd.DataFrame:
-    """Planned pairs (baseline, treatment) of arms that are there, p adjusted over them by Holm;
-    no adjusted p below `FEWEST` blocks.
-    """
+    """Planned pairs (baseline, treatment) of the arms there; Holm's p from `FEWEST` blocks on."""
     arms = set(frame["arm"].unique())
     there = [pair for pair in wanted if {*pair} <= arms]
     rows = [_contrast(frame, *pair, margin, weigh)[0] for pair in there]

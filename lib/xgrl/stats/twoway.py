@@ -82,7 +82,7 @@ def variance(
     return np.maximum(total, largest) / (blocks * items), df
 
 
-def _interval(mean: float, var: float, df: float, level: float, scale: float) -> tuple:
+def interval(mean: float, var: float, df: float, level: float, scale: float) -> tuple:
     """(mean, se, df, interval, p); ZeroVariance when the standard error is nothing but rounding."""
     se = float(np.sqrt(var))
     if se <= NO_SPREAD * scale:
@@ -103,15 +103,14 @@ def crossed(D: ArrayLike, level: float = 0.95) -> Crossed:
     D = validate_array("crossed: D", D, ndim=2, least=2)
     mean, *squares = mean_squares(D)
     var, df = variance(*squares, *D.shape)
-    return Crossed(*_interval(mean, var, df, level, np.abs(D).max()), *map(float, squares), D.shape)
+    return Crossed(*interval(mean, var, df, level, np.abs(D).max()), *map(float, squares), D.shape)
 
 
 def block_variance(m: np.ndarray, strata: Sequence | None) -> tuple[float, int]:
     """Variance of one block mean of `m` (B,) and its degrees of freedom, within strata when given.
 
     With I strata of S blocks the variance of the overall mean is sum_i s_i^2 / (I^2 S), i.e.
-    mean_i(s_i^2) / B with I (S - 1) degrees of freedom: fixed differences between intermediate
-    tasks are no noise.
+    mean_i(s_i^2) / B with I (S - 1) degrees of freedom: differences between tasks are no noise.
     """
     if strata is None:
         return float(m.var(ddof=1)), len(m) - 1
@@ -167,4 +166,4 @@ def crossed_tasks(
     items = np.array([table.shape[1] for table in tables])
     var, df = tasks_variance(s2, floor, squares, w, len(m), items)
     scale = max(abs(weight) * np.abs(table).max() for weight, table in zip(w, tables, strict=True))
-    return Estimate(*_interval(m.mean(), float(var), float(df), 0.95, scale))
+    return Estimate(*interval(m.mean(), float(var), float(df), 0.95, scale))

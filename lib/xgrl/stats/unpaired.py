@@ -18,11 +18,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import t as student
 
-from .intervals import t_half_width
-from .twoway import NO_SPREAD, TINY, Estimate, block_means, block_variance
-from .validation import ZeroVariance, validate_tables
+from .twoway import Estimate, block_means, block_variance, interval
+from .validation import validate_tables
 
 
 def unpaired_variance(
@@ -68,23 +66,15 @@ def unpaired_tasks(
     labels = np.unique(np.zeros(len(m)) if strata is None else strata, return_inverse=True)[1]
     trained = K > 1 and any(np.ptp(table, axis=0).any() for table in others)
     of_y = (k.var(ddof=1), K - 1, K) if trained else (0.0, 0, K)
-    squares = [
-        (
-            (x.mean(0) - y.mean(0)).var(ddof=1),
-            _residual(x, labels),
-            _residual(y, np.zeros(K, int)) if trained else 0.0,
-        )
-        for x, y in zip(tables, others, strict=True)
-    ]
+    squares = []
+    for x, y in zip(tables, others, strict=True):
+        left = _residual(y, np.zeros(K, int)) if trained else 0.0
+        squares.append(((x.mean(0) - y.mean(0)).var(ddof=1), _residual(x, labels), left))
     items = np.array([table.shape[1] for table in tables])
     of_x = *block_variance(m, strata), len(m)
     var, df = unpaired_variance((of_x, of_y), np.transpose(squares), w, items)
-    mean, se = float(m.mean() - k.mean()), float(np.sqrt(var))
-    if se <= NO_SPREAD * max(abs(w[t]) * np.abs(table).max() for t, table in enumerate(tables)):
-        raise ZeroVariance("neither runs nor items vary, so no standard error")
-    half = float(t_half_width(se, df))
-    p = max(2 * float(student.sf(abs(mean) / se, df)), TINY)
-    return Estimate(mean, se, float(df), (mean - half, mean + half), p)
+    scale = max(abs(w[t]) * np.abs(table).max() for t, table in enumerate(tables))
+    return Estimate(*interval(m.mean() - k.mean(), float(var), float(df), 0.95, scale))
 
 
 def _residual(table: np.ndarray, labels: np.ndarray) -> float:

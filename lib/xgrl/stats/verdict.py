@@ -1,8 +1,7 @@
 """The p value that decides, equivalence, and the verdict: four words that the numbers support.
 
-The p that decides is the larger of two. The crossed t test takes test items as drawn but leans on
-normal block means; the sign flip over blocks is exact but takes the items as given. A difference
-counts where both reject.
+The larger p decides. The crossed t test takes test items as drawn but leans on normal block means;
+the sign flip over blocks is exact but takes the items as given. A difference: both reject.
 
 A p value above .05 is absence of evidence, never evidence of absence, so "no effect" is not in the
 vocabulary; what can be said instead is "equivalent within the margin", and that needs its own test:
@@ -53,8 +52,7 @@ class Tested:
 def crossed_and_sign_flip(tables: Sequence, w: np.ndarray, strata: Sequence | None) -> Tested:
     """Test a weighted mean difference both ways.
 
-    tables: T of (B, n_t) differences in points; w: (T,); strata: (B,) intermediate task of each
-    block, or None.
+    tables: T of (B, n_t) differences in points; w: (T,); strata: (B,) intermediate tasks, or None.
     """
     m = block_means(tables, w)
     try:
@@ -87,8 +85,7 @@ def tost(mean: float, se: float, df: float, margin: float) -> float:
 def rope(mean: float, se: float, df: float, margin: float) -> tuple[float, float, float]:
     """Posterior probabilities that the difference is below -margin, within it, and above margin.
 
-    The posterior is t with `df` degrees of freedom, centre `mean` and scale `se` (points). Raises
-    ValueError as `tost`.
+    The posterior is t with `df`, centre `mean`, scale `se` (points). ValueError as `tost`.
     """
     _validate(mean, se, df, margin)
     below = float(student.cdf((-margin - mean) / se, df))

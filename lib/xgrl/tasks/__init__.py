@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from xgrl.runs.cache import cached_table
-from xgrl.runs.params import each, of_task
+from xgrl.runs.params import each, source_of
 from xgrl.tasks import messages, parallel, unlabelled
 from xgrl.tasks.descent import same_data, shares_model
 from xgrl.tasks.files import TATOEBA
@@ -65,9 +65,8 @@ class RowsLost(UserWarning):
 
 
 def find_task(name: str, role: str = "") -> Task:
-    """The table line of `name`, a key of `TASKS`; ValueError names the known ones and the nearest.
-    `role` is "intermediate" or "target"; without it a name that is in both tables (qa) means the
-    target.
+    """The table line of `name`, a key of `TASKS`; ValueError names all and the nearest. `role` is
+    "intermediate" or "target"; without it a name that is in both tables (qa) means the target.
     """
     if UNREADABLE:
         raise ValueError(UNREADABLE)
@@ -104,9 +103,8 @@ def load_task(
 
     `language` is a code of the task's `languages` (translated: of `Task.translated`; Tatoeba takes
     3-letter codes too), `split` one of its `splits`, `source` one of its `sources`: "packages"
-    (embedded, cached after the first time), "hub", "files", "own" (a task of params/own/tasks.yaml)
-    or "fixture". `path` is the folder of "files"; the others take none. `name` and `role` are as in
-    `find_task`.
+    (embedded, cached), "hub", "files", "own" (a task of params/own/tasks.yaml) or "fixture". `path`
+    is the folder of "files"; the others take none. `name` and `role` are as in `find_task`.
 
     ValueError: unknown name, language, split or source, training rows in a foreign language, or a
     path missing or not wanted. SourceError: the data are not what they must be.
@@ -140,9 +138,8 @@ def provenance_of(
     corpora: Iterable[str], sources: Any, path: str, train_from: Mapping[str, str] = {}
 ) -> dict[str, str]:
     """What the corpora from "files" are, by corpus: official, development, partial, replaced or
-    "not stated", as the folder `path` says (`read_provenance`); {} where none is from there.
-    `sources` and `train_from` as in the study file: rows made of another target's are what these
-    are.
+    "not stated", by the folder `path` (`read_provenance`); {} where none is from there. `sources`
+    and `train_from` as in the study file: rows made of another target's are what these are.
     """
     if not any("files" in given for given in each(sources)):
         return {}
@@ -161,7 +158,7 @@ def provenance_of(
         else:
             known, name, role = TEXTS[corpus].SOURCES, FOLDER_OF[TEXTS[corpus]], ""
             split, language = "train", ""
-        if next(source for source in of_task(sources, name, role) if source in known) == "files":
+        if source_of(sources, known, name, role) == "files":
             part = part_of(said, name, split, language or "en")
             statuses[corpus] = part.status if part else NOT_STATED
     return statuses
@@ -198,11 +195,10 @@ def data_card(
             for split, n in counts.items():
                 most = f" to {max(n):,}" if max(n) > min(n) else ""
                 spans.append(f"{min(n):,}{most} {split}")
-            of = of_task(sources, task.name, role) or ()
-            source = next((source for source in of if source in task.sources), "")
+            source = source_of(sources, task.sources, task.name, role)
             origin, licence, note = f"{source}: {task.origin}", task.licence, task.note
             if source == "fixture":
-                origin, licence, note = unlabelled.FIXTURE_CARD
+                origin, licence, note = unlabelled.CARD["fixture"]
             beside = intermediate if source != "fixture" else []  # there tasks share nothing
             notes = training_notes(task.name, beside, train_from) if role == "target" else []
             here = [f"here {x}" if x.startswith("trained") else x for x in notes]
@@ -212,8 +208,7 @@ def data_card(
             lines.append((*what, ", ".join(spans), " ".join(task.languages), note, words))
     for name in [name for name in TEXTS if name in rows]:
         table = TEXTS[name].SOURCES
-        of = of_task(sources, FOLDER_OF[TEXTS[name]])
-        source = next(source for source in of if source in table)
+        source = source_of(sources, table, FOLDER_OF[TEXTS[name]])
         origin, licence, note = TEXTS[name].CARD[source]
         what = (name, "text", "pairs" if name == "pairs" else "sentences")
         origin = origin if source == "fixture" else f"{source}: {origin}"
@@ -239,18 +234,6 @@ def training_notes(
         if shared := same_data([name], target, source):
             notes.append(f"same data as {name}: {', '.join(shared)}")
     return notes
-
-
-def task_table() -> str:
-    """All tasks as a Markdown table: what stands in docs/tasks.md."""
-    header = ("task", "role", "format", "score", "languages", "sources")
-    lines = [header, ("---",) * len(header)]
-    for task in [task for table in TABLES.values() for task in table.values()]:
-        score = "-" if task.format == "mixture" else task.metric
-        sources = ", ".join(task.loaders) or "-"
-        format, languages = task.format.replace("_", " "), str(len(task.languages))
-        lines.append((task.name, task.role, format, score, languages, sources))
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _language(task: Task, language: str, split: str, source: str) -> str:

@@ -1,8 +1,6 @@
-"""Two rows of every task and split from the hub, as a table: whether each data set is still where,
-and what, it was.
+"""Two rows of every task and split of the hub, as a table: is each data set still where and what?
 
-``python -m xgrl.tasks.check_hub [task ...]`` (`make check-hub`); rows are streamed; exit code 1 if
-anything failed.
+``python -m xgrl.tasks.check_hub [task ...]`` (`make check-hub`); streamed; exit code 1: failures.
 """
 
 import functools

@@ -1,5 +1,4 @@
-"""Which tasks descend from the same data, by ``role/name``, and with which target another may be
-tested.
+"""Which tasks descend from the same data, by ``role/name``; which targets may share a model.
 
 A test set that was translated from some rows is no test of a model that was trained on them. And
 where an intermediate task and a target come from one collection, what is gained is no transfer
@@ -57,9 +56,8 @@ def unfit(target: Task, source: Task) -> str:
         formats = [task.format.replace("_", " ") for task in (target, source)]
         reason = f"{target.name!r} is {formats[0]}, {source.name!r} {formats[1]}"
         if formats[0] == formats[1]:
-            reason = (
-                f"{target.name!r} and {source.name!r} differ in their classes, or train nothing"
-            )
+            both = f"{target.name!r} and {source.name!r}"
+            reason = f"{both} differ in their classes, or train nothing"
         return f"{reason}; a model is tested on tasks of its own format"
     trained = set(TRAINED.get(f"target/{source.name}", ()))
     if shared := [x for x in TESTED.get(target.name, ()) if x in trained]:

@@ -9,8 +9,7 @@ retrieval        id, text, text_pair ("" when none), gold (ids of a query's righ
                  [its own id] in bitexts)
 ===============  ==========================================================================
 
-Retrieval tasks that train a dual encoder have training rows of their own: id, text, candidate,
-candidate_pair.
+Retrieval tasks that train a dual encoder have rows to do so: id, text, candidate, candidate_pair.
 """
 
 import hashlib
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import yaml
 
 from xgrl.runs.params import nearest_names
 from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
@@ -39,6 +39,8 @@ FORMATS = ("classification", "multiple_choice", "span_qa", "tagging", "retrieval
 TRAINED = ("train", "dev", "test")
 TEXTS = ("id", "text", "prompt", "question", "context", "candidate")  # columns of text, never empty
 NAME = re.compile("[!-~]{1,20}")  # an unknown label that reasons, which are published, may name
+# what people read of tasks: `origin`, `licence` and `note` of `Task`, where files can be had
+CARDS = yaml.load(Path(__file__).with_name("cards.yaml").read_bytes(), yaml.CSafeLoader)
 CHUNK = 5000  # rows that are Python objects at a time
 
 
@@ -73,7 +75,7 @@ class Task:
     translations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     packages: tuple[str, ...] = ()  # of ``params/packages.txt``, which the "packages" loader reads
     max_length: int = 128  # suggested longest text in tokens
-    origin: str = ""  # this and the next two are for the data card
+    origin: str = ""  # this and the next two are for the data card: `CARDS`
     licence: str = ""
     note: str = ""
 
@@ -111,8 +113,9 @@ class Checked(NamedTuple):
 
 @cache
 def inputs_version(*packages: str) -> str:
-    """Names what is cached: a hash of pinned packages and of this folder's code, which made it."""
-    code = (file.read_bytes() for file in sorted(Path(__file__).parent.rglob("*.py")))
+    """Names what is cached: a hash of pinned packages and of this folder's files, which made it."""
+    folder = Path(__file__).parent
+    code = (file.read_bytes() for end in ("py", "txt") for file in sorted(folder.rglob(f"*.{end}")))
     pins = (pin(package).sha256.encode() for package in packages)
     return hashlib.sha256(b"".join((*pins, *code))).hexdigest()[:12]
 

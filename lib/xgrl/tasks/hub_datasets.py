@@ -1,5 +1,4 @@
-"""Loaders ``(language, split, path) -> rows`` of the "hub" source: HUB says where a split is, and
-how to read it.
+"""Loaders ``(language, split, path) -> rows`` of the "hub": HUB says where and how a split is read.
 
 Ids are the data set's own where those are unique, else "<task>-<split>-<row>", so that test sets
 that are parallel by row share them across languages. Labels and tags are taken by the names that

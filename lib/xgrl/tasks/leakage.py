@@ -1,14 +1,12 @@
-"""Does training text turn up in a test set? Exact and near duplicates, and their removal from the
-training side.
+"""Does training text turn up in a test set? Exact and near duplicates, their removal from training.
 
-Exact: equal after NFKC, case folding, and reduction of all that is no word to one blank. Near:
-Jaccard similarity of the sets of character trigrams of the normalised texts at least THRESHOLD.
-Texts under SHORT words are compared exactly only (two letters of an unsegmented script count as a
-word). A letter keeps its vowel signs and other marks. The near search misses nothing: a set of n
-members overlaps a similar one in at least ceil(t n) of them, so the ``n - ceil(t n) + k`` rarest
-members of the two have at least k in common, and only such pairs are compared (prefix filtering:
-Chaudhuri, Ganti, Kaushik 2006; with k > 1: Wang, Li, Feng 2012, "Can we beat the prefix
-filtering?").
+Exact: equal after NFKC, case folding, and all that is no word as one blank. Near: Jaccard
+similarity of the sets of character trigrams of the normalised texts at least THRESHOLD. Texts under
+SHORT words are compared exactly only (two letters of an unsegmented script count as a word). A
+letter keeps its vowel signs and other marks. The near search misses nothing: a set of n members
+overlaps a similar one in at least ceil(t n) of them, so the ``n - ceil(t n) + k`` rarest members of
+the two have at least k in common, and only such pairs are compared (prefix filtering: Chaudhuri,
+Ganti, Kaushik 2006; with k > 1: Wang, Li, Feng 2012, "Can we beat the prefix filtering?").
 """
 
 import unicodedata
@@ -132,11 +130,9 @@ def leakage(
 
 def distinct(texts: Sequence[str], *translations: Sequence[str]) -> np.ndarray:
     """One position for each group of texts that are exact or near duplicates of one another, so
-    that no split of them can leak: the first of each group, ascending; texts without a word are in
-    none.
+    that no split can leak: the first of each, ascending; texts without a word are in none.
 
-    The n texts are compared exactly and nearly, their `translations` (each n texts in another
-    language) exactly.
+    n texts are compared exactly and nearly, `translations` (n each, in other languages) exactly.
     """
     from scipy import sparse
     from scipy.sparse.csgraph import connected_components

@@ -1,5 +1,4 @@
-"""Text that may be used for language modelling: sentences of a program's messages, in the languages
-it was translated into.
+"""Text that may be used for language modelling: sentences of a program's messages and translations.
 
 The discriminator's text of the embedded study (`xgrl.tasks.unlabelled`) is from BIG-bench, whose
 publishers ask by a canary string that no language model be trained on it. So the arm that does
@@ -28,7 +27,7 @@ import pyarrow as pa
 
 from xgrl.runs.cache import cached_table
 from xgrl.tasks import unlabelled
-from xgrl.tasks.formats import inputs_version
+from xgrl.tasks.formats import CARDS, inputs_version
 from xgrl.tasks.sentences import passing, sentences
 from xgrl.tasks.sources import codes
 from xgrl.tasks.sources.packages import read_matching
@@ -43,10 +42,7 @@ LANGUAGES = codes(  # those with at least 900 sentences
 SOURCES = unlabelled.SOURCES | {"packages": LANGUAGES}  # languages of the text, by source
 FILED = {"zh": "zh-Hans", "zh-TW": "zh-Hant"}  # the package's own codes
 MARKUP = re.compile(r"[{}<>\[\]`|_=\\*#%]|://|www\.")
-CARD = unlabelled.CARD | {
-    "packages": ("messages of Home Assistant 2026.11, translated by its users", "Apache-2.0",
-                 "home automation, the domain of intent and slots; parallel in content"),
-}  # fmt: skip
+CARD = unlabelled.CARD | CARDS["messages"]
 
 
 def load_messages(languages: Sequence[str] = LANGUAGES) -> "Dataset":

@@ -132,10 +132,8 @@ class OwnTask(Closed):
         if not file.is_file():
             needed = ", ".join(map(str, self.files))
             raise SourceError(f"{file} does not exist; task {self.name!r} needs {needed}")
-        columns = list(features(self.format))
-        yield from build_rows(
-            file, read_jsonl(file, once=True), lambda line, _: self._row(line, columns)
-        )
+        columns, lines = list(features(self.format)), read_jsonl(file, once=True)
+        yield from build_rows(file, lines, lambda line, _: self._row(line, columns))
 
     def _row(self, line: dict[str, Any], columns: list[str]) -> Row:
         """A line's columns; labels and tags stay names, which `validate` turns into indices."""

@@ -11,8 +11,7 @@ files     ``<path>/parallel/<language>.tsv``, lines ``foreign TAB english``; wit
 fixture   pseudo-languages, the same concepts in the same order
 ========  ==========================================================================================
 
-Ids are the same in every language (Tatoeba's are a language's own), so that texts of two foreign
-languages can be matched too.
+Ids are the same in every language (but Tatoeba's): texts of two foreign ones can be matched too.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,16 +22,15 @@ import pyarrow as pa
 
 from xgrl.runs.cache import cached_table
 from xgrl.tasks.embedded import multilingual
-from xgrl.tasks.embedded.english import CANARY
 from xgrl.tasks.files import TATOEBA, XNLI_LANGUAGES, tatoeba
-from xgrl.tasks.formats import Row, inputs_version
+from xgrl.tasks.formats import CARDS, Row, inputs_version
 from xgrl.tasks.leakage import normalise
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import ANEW, find, find_all, read_columns
 from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
 from xgrl.tasks.sources.fixture import fixture_parallel
 from xgrl.tasks.sources.hub import Part, load_part
-from xgrl.tasks.unlabelled import EVERY, FIXTURE_CARD, check_languages
+from xgrl.tasks.unlabelled import EVERY, check_languages
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -40,15 +38,7 @@ if TYPE_CHECKING:
 SOURCES = {"packages": multilingual.SENTIMENT, "fixture": FIXTURE_LANGUAGES}
 SOURCES |= {"hub": XNLI_LANGUAGES, "files": EVERY}
 SOURCES = {source: tuple(x for x in known if x != "en") for source, known in SOURCES.items()}
-CARD = {  # by source: origin, licence, note
-    "packages": ("MultiEmo, in BIG-bench (multiemo all_sentence), no test rows of sentiment or "
-                 "bitext", "Apache-2.0 (BIG-bench)",
-                 f"Polish is human, all others DeepL translations; {CANARY}"),
-    "hub": ("XNLI's development set, hypotheses", "CC BY-NC 4.0",
-            "English development rows of xnli, and no test rows"),
-    "files": ("the user's own pairs, or Tatoeba's", "the user's; Tatoeba: CC BY 2.0 FR", ""),
-    "fixture": FIXTURE_CARD,
-}  # fmt: skip
+CARD = CARDS["parallel"]  # by source: origin, licence, note
 SCHEMA = pa.schema({column: pa.string() for column in ("id", "language", "text", "english")})
 
 

@@ -178,8 +178,7 @@ def wikiann_row(tokens: Sequence[str], tags: Sequence[str | int], id: str) -> Ro
 
 def answer_pair(row: Row) -> Row:
     """A training pair of LAReQA from a row of SQuAD v1.1: the question, the sentence its first
-    answer begins in, its paragraph; without such a sentence an empty candidate, which `validate`
-    drops.
+    answer begins in, its paragraph; without one no candidate: `validate` drops it.
     """
     context, starts = row["context"], row["answers"]["answer_start"]
     sentence = sentence_of(sentence_spans(context, "en"), starts[0]) if starts else None

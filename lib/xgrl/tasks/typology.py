@@ -13,9 +13,8 @@ Read from the data files of the package lang2vec (CC BY-SA 4.0); nothing of it i
   difference of two vectors, max |a - b|, is a lower bound of it, which a point on the line beyond
   either language attains. A language is one point: Russian lies in Siberia.
 
-URIEL's own distances are cosine ones; whether the published tables took the cosine or the angle is
-not clear (Toossi et al. 2024, arXiv 2405.11125). The angle grows with 1 - cos, so that the order of
-languages is the same.
+URIEL's own distances are cosine ones; if the published took cosine or angle is unclear (Toossi et
+al. 2024, arXiv 2405.11125). The angle grows with 1 - cos, so their order is the same.
 
 Languages are named by ISO 639-3 through the package's own table of two-letter codes; a variant
 (pt-BR, zh-TW, sr-Latn) is its language. A distance is NaN where a language has no entry: no family

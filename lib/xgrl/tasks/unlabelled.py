@@ -1,5 +1,4 @@
-"""The discriminator's text: sentences of the native Wikipedias, English and foreign from the same
-corpus and in the same form.
+"""The discriminator's text: sentences of native Wikipedias, all languages of one corpus and form.
 
 If English and foreign text differed in genre, template or length, those would be the "domain" that
 a discriminator finds, not the language. So both come from the one corpus (BIG-bench
@@ -21,8 +20,7 @@ import pyarrow.compute as pc
 
 from xgrl.runs.cache import cached_table
 from xgrl.tasks.embedded import documents
-from xgrl.tasks.embedded.english import CANARY
-from xgrl.tasks.formats import build_table, inputs_version, named
+from xgrl.tasks.formats import CARDS, build_table, inputs_version, named
 from xgrl.tasks.sentences import LONGEST, SHORTEST, passing, sentences
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import find, read_lines
@@ -38,15 +36,7 @@ if TYPE_CHECKING:
 LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pl", "pt", "ru")
 EVERY = tuple(sorted({"en"} | {x for task in TARGETS for x in task.languages if "-" not in x}))
 SOURCES = {"packages": LANGUAGES, "fixture": FIXTURE_LANGUAGES, "hub": EVERY, "files": EVERY}
-FIXTURE_CARD = ("fixture", "none: synthetic", "pseudo-languages made in code")
-CARD = {  # by source: origin, licence, note
-    "packages": ("native Wikipedia articles, in BIG-bench (paragraph_segmentation)",
-                 "Apache-2.0 (BIG-bench); text from Wikipedia, CC BY-SA", CANARY),
-    "hub": ("wikimedia/wikipedia, dump of 1 November 2023", "CC BY-SA 3.0 and GFDL",
-            "the first articles of each language"),
-    "files": ("the user's own sentences", "the user's", ""),
-    "fixture": FIXTURE_CARD,
-}  # fmt: skip
+CARD = CARDS["unlabelled"]  # by source: origin, licence, note
 ARTICLES, SENTENCES = 1000, 30_000  # of a language, at most, from the hub
 MEMBER = "bigbench/benchmark_tasks/paragraph_segmentation/task.json"
 SCHEMA = pa.schema({"id": pa.string(), "text": pa.string(), "language": pa.string()})
@@ -65,9 +55,8 @@ def load_unlabelled(
     sentence a line; the others do not look at `path`) and "fixture". Articles that targets named in
     `without` are made from (boundary, next-sentence; "packages") are left out.
 
-    ValueError: a language or source that does not exist, no language, or no path where one is
-    needed. SourceError: the hub or a file cannot be read, or a language has no sentence that
-    passes.
+    ValueError: a language or source that does not exist, no language, or no path but need of one.
+    SourceError: the hub or a file cannot be read, or a language has no sentence that passes.
     """
     # a second to import, and who only looks at SOURCES does not need it
     from datasets import Dataset
@@ -94,9 +83,7 @@ def check_languages(
     languages: Sequence[str], source: str, path: str | Path | None,
     known: Mapping[str, Sequence[str]],
 ) -> list[str]:  # fmt: skip
-    """`languages`, if any, all `known` of the source, and a path if that is "files"; else
-    ValueError.
-    """
+    """`languages`, all `known` of the source, with a path for "files"; [] or else: ValueError."""
     allowed = known[named("source", source, tuple(known))]
     chosen = [named("language", language, allowed) for language in languages]
     if not chosen:

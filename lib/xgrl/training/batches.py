@@ -30,8 +30,7 @@ def collate(parts: Sequence[tuple[Corpus, Sequence[int]]], pad_id: int = 0) -> d
 
     parts: pairs of a corpus and indices of its rows, B rows in all, L tokens in the longest.
     Returns what `xgrl.models.tokens.encoder_inputs` does or, where the corpora hold hidden states,
-    attention_mask (B, L) int64 and inputs_embeds (B, L, H) float32, zero in the padding (which no
-    query attends to).
+    attention_mask (B, L) int64 and inputs_embeds (B, L, H) float32, zero in unattended padding.
     """
     if parts[0][0].hidden is None:
         return encoder_inputs([(c.tokens, i) for c, rows in parts for i in rows], pad_id)
@@ -186,11 +185,9 @@ class ArmTexts:
 
 
 def mixture(sizes: Mapping[str, int], steps: int, cap: int, rng: Generator) -> list[str]:
-    """Which task each step's batch is from: at random in proportion to the tasks' sizes, none
-    counted above `cap`.
+    """Which task each step's batch is from: at random by sizes of tasks, none counted above `cap`.
 
-    Source: Phang et al. 2020 (arXiv 2005.13013), section 3.1, after T5's examples-proportional
-    mixing (arXiv 1910.10683).
+    Source: Phang et al. 2020 (arXiv 2005.13013), section 3.1, after T5's (arXiv 1910.10683).
     """
     if len(sizes) == 1:
         return list(sizes) * steps

@@ -121,10 +121,8 @@ def intermediate_model(
     shared = {task: find_task(task, "intermediate").head or task for task in tasks}
     heads = {shared[task]: prepared.head(task, "intermediate") for task in tasks}
     fields = params.JOBS["02_intermediate"].model_fields
-    adversary = {
-        key.removeprefix("discriminator_"): job.get(key, fields[key].default)
-        for key in params.ADVERSARY
-    }
+    given = {key: job.get(key, fields[key].default) for key in params.ADVERSARY}
+    adversary = {key.removeprefix("discriminator_"): value for key, value in given.items()}
     settings = ArmSettings(
         features=size, domains=domain_count(job, prepared), lambda_max=job["lambda_max"],
         tokens=job["discriminator_features"] == "tokens",
@@ -189,13 +187,9 @@ def target_batches(
     steps = {"first": job["first_steps"], "train": job["steps"]}
     names = {stage: f"target/{job['target']}/{stage}" for stage in steps}
     size, order, pad_id = job["batch_size"], streams["order"], encoder.config.pad_token_id
-    return {
-        stage: JointBatches(
-            prepared.corpus(name), steps[stage], size, order, pad_id=pad_id, stage=stage
-        )
-        for stage, name in names.items()
-        if steps[stage] and prepared.has(name)
-    }
+    there = {s: prepared.corpus(k) for s, k in names.items() if steps[s] and prepared.has(k)}
+    given = {"pad_id": pad_id}
+    return {s: JointBatches(c, steps[s], size, order, stage=s, **given) for s, c in there.items()}
 
 
 def target_model(

@@ -1,5 +1,4 @@
-"""Checkpoints inside a run: killed at any step it goes on, on a CPU with the bits of a run that
-nobody disturbed.
+"""Checkpoints inside a run: killed at any step it goes on, on a CPU with an undisturbed run's bits.
 
 A checkpoint holds all that the next step depends on: the weights that are trained, an arm's running
 means, the states of optimiser and schedule, the random states (torch's, Python's, numpy's and those

@@ -1,5 +1,4 @@
-"""What one training run tells about itself: is the adversary at work, outpaced or dead, and what
-did the run cost?
+"""What a training run says of itself: is the adversary at work, outpaced or dead, what did it cost?
 
 * The discriminator's accuracy over the last fifth of the steps, with its exact interval, against
   chance. Significantly *below* chance it was outpaced: the encoder moves features to where it errs,
@@ -66,8 +65,7 @@ def rounding(features: np.ndarray) -> float:
 
 
 def effective_rank(features: np.ndarray) -> float:
-    """Effective rank of centred features (n, H), between 1 and min(n, H); 0 where all are the same
-    but for rounding.
+    """Effective rank of centred features (n, H), 1 to min(n, H); 0: all the same but for rounding.
 
     Source: Roy and Vetterli 2007, "The effective rank" (EUSIPCO), definition 1.
     """

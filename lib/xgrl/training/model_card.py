@@ -50,8 +50,7 @@ def card(
     """The card of an encoder that a run of 02 or 03 has trained.
 
     job: the run's complete parameters, those of 03 name a target; metrics: what the run has
-    measured by now, as in its ``run.json``; prepared: what it was trained on; diverged: why the run
-    diverged, if it did.
+    measured by now, as in its ``run.json``; prepared: its data; diverged: why it did, if so.
     """
     base, target = prepared.record["parameters"]["encoder"], job.get("target")
     source = job.get("train_from", "")  # and tested as that one was trained, or trained on its rows

@@ -1,8 +1,7 @@
 """Exact match and F1 of answer texts, in percent: `squad` (SQuAD, XQuAD, TyDiQA-GoldP) and `mlqa`.
 
 ``evaluate.load("lib/xgrl/evaluation/metrics/answers.py", "squad")``, or ``"mlqa"``, whose `compute`
-takes the language. Each prediction counts with the gold answer it fits best, over normalised words
-as bags.
+takes the language. Each counts with the gold answer it fits best, over normalised words as bags.
 
 `squad`: English articles and ASCII punctuation are taken out, and words are split at white space,
 whatever the language: that is how XTREME scores XQuAD and TyDiQA, and it understates languages
@@ -117,8 +116,7 @@ class Answers(Official, evaluate.Metric):
         """(n, 2): exact match, 0 or 1, and word F1, 0 to 1, of each answer with the gold answer it
         fits best.
 
-        A question whose gold answers are none, or only "", is unanswerable: a prediction without
-        words scores 1, any other 0.
+        Without gold answers, or with "" only, it is unanswerable: no words score 1, any others 0.
         """
         split, scores = self.NAMES[self.config_name], np.zeros((len(references), 2))
         for row, (text, golds) in enumerate(zip(predictions, references, strict=True)):

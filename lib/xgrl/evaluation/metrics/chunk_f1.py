@@ -16,8 +16,7 @@ seqeval, so equal neighbours count as one chunk, and "SCONJ" and "SYM" are read 
 chunks. This is what seqeval 0.0.12 does; from 1.0 on it cuts off the first letter, cannot tell
 CCONJ from SCONJ and gives slightly more. It is not the accuracy of tags.
 
-Sources: Hu et al. 2020, arXiv 2003.11080, and its evaluation script; Ramshaw and Marcus 1995,
-cmp-lg/9505040.
+Sources: Hu et al. 2020, arXiv 2003.11080, and its script; Ramshaw and Marcus 1995, cmp-lg/9505040.
 """
 
 from collections.abc import Sequence
@@ -47,8 +46,7 @@ def bio_chunks(tags: Sequence[str]) -> set[Chunk]:
 
 def run_chunks(tags: Sequence[str]) -> set[Chunk]:
     """Chunks of tags without prefixes: runs of one tag. A tag in S (SCONJ, SYM), B or E stands
-    alone: seqeval 0.0.12 takes its first letter for the prefix of a chunk that is single, begins or
-    ends.
+    alone: seqeval 0.0.12 takes its first letter for a chunk's prefix: single, begins, ends.
     """
     chunks: set[Chunk] = set()
     start = 0

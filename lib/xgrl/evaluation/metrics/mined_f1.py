@@ -1,8 +1,7 @@
 """F1 of mined sentence pairs in percent: BUCC 2018.
 
-Pairs are sets: their numbers may differ on the two sides, and a pair that is named twice counts
-once. Source: Zweigenbaum et al. 2018 (BUCC shared task); Hu et al. 2020, arXiv 2003.11080, and its
-evaluation script.
+Pairs are sets: sides may differ in number, a pair named twice counts once. Source: Zweigenbaum et
+al. 2018 (BUCC shared task); Hu et al. 2020, arXiv 2003.11080, and its evaluation script.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,9 +13,8 @@ from .official import Official, entries, f1_precision_recall, sizes
 
 
 def by_source(predictions: Iterable[str], references: Iterable[str]) -> tuple[list, list]:
-    """The distinct pairs of each source sentence, (n lists, n lists), in the order in which
-    references, then predictions first name the source. A pair with an empty target is left out, its
-    source is kept.
+    """Distinct pairs of each source sentence, (n lists, n lists), in the order in which references,
+    then predictions first name the source. Pairs with an empty target go, their source stays.
     """
     mined, gold = {}, {}  # a source's pairs, as the keys of a dict
     for pairs, own, other in ((references, gold, mined), (predictions, mined, gold)):
@@ -43,9 +41,7 @@ class MinedF1(Official, evaluate.Metric):
         evaluate.Metric.add_batch(self, predictions=mined, references=gold, **options)
 
     def validate(self, predictions: Sequence, references: Sequence) -> None:
-        """ValueError without any reference, or for a pair that is not "source id<tab>target id";
-        the target may be empty, which is no pair.
-        """
+        """ValueError without a reference, or for no "source id<tab>target id" (no id: no pair)."""
         n, m = sizes(predictions, references)
         if n is None or not m:
             raise ValueError(f"expected pairs, one gold pair at least, found {n} and {m}")

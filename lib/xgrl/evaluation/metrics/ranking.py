@@ -12,8 +12,7 @@ scikit-learn's `average_precision_score` knows no depth and looks at the whole r
 script takes the mean over the questions of all languages together; a mean over languages differs
 from it as far as the languages have unequal numbers of questions.
 
-Sources: Roy et al. 2020, arXiv 2004.05484; Ruder et al. 2021, arXiv 2104.07412, and its evaluation
-script.
+Sources: Roy et al. 2020, arXiv 2004.05484; Ruder et al. 2021, arXiv 2104.07412, and its script.
 """
 
 from collections.abc import Sequence
@@ -34,8 +33,7 @@ def reciprocal_rank(ranked: Sequence[str], relevant: set[str]) -> float:
 
 
 def average_precision(ranked: Sequence[str], relevant: set[str]) -> float:
-    """100 times the precision at each relevant candidate's rank, summed and divided by
-    min(relevant, 20).
+    """100 times the precision at each relevant candidate's rank, summed, over min(relevant, 20).
 
     A candidate that is named twice keeps both places but is found only once.
     """

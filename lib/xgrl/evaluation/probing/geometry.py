@@ -1,10 +1,8 @@
-"""The shape of a cloud of features: where the languages' means lie, a map of it, and how sure such
-numbers are.
+"""The shape of a cloud of features: where languages' means lie, a map, how sure such numbers are.
 
 Distances are in units of the spread inside a language, so that a space that merely shrank does not
 look like an aligned one. Numbers that are no mean over texts (an effective rank, a similarity of
-two representations) get their interval from the grouped jackknife: leave out a tenth of the texts
-in turn,
+two representations) get their interval from the grouped jackknife: tenths of the texts left out,
 
     theta +- t(g - 1) * sqrt((g - 1) / g * sum_k (theta_without_k - their mean)^2),   g = 10 groups.
 
@@ -26,8 +24,7 @@ GROUPS = 10
 
 
 def mean_geometry(features: np.ndarray, languages: Sequence[str]) -> tuple[pd.DataFrame, float]:
-    """Distances between the languages' mean vectors, and the share of all variance that lies
-    between them.
+    """Distances between the languages' means, and the share of all variance between them.
 
     features: (n, d). languages: (n,) codes. Returns distances, an L x L table, Euclidean, divided
     by the root mean square distance of a text to its own language's mean; and share in percent (0:

@@ -1,5 +1,4 @@
-"""Every layer of an encoder at every stage of its training: its features, and the tables that
-04_probe writes.
+"""Every layer of an encoder at every stage of training: its features, and 04_probe's tables.
 
 A stage is the encoder as it was at one point: "public", "intermediate" (after the intermediate
 task), "fine-tuned" (after the target's English fine-tuning). Layer 0 is the embedding layer. What
@@ -205,8 +204,7 @@ def measure_layers(
 def measure_translations(
     features: Mapping[str, np.ndarray], texts: pd.DataFrame, seen: Collection[str]
 ) -> pd.DataFrame:
-    """How near translations are to each other, for each stage, layer and foreign language: the
-    table of parallel.csv.
+    """How near translations are, by stage, layer and foreign language: the table of parallel.csv.
 
     features: a stage's features (layers + 1, n, d) of the texts. texts: (n rows) id and language;
     translations of a sentence share its id, English ("en") is among them. seen: languages that

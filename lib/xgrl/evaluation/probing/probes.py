@@ -86,8 +86,7 @@ def language_probe(
 
 
 def a_distance(source: np.ndarray, target: np.ndarray, seed: int = 0) -> float:
-    """Proxy A-distance between two samples: 0 where a linear classifier cannot tell them apart, 2
-    where it never errs.
+    """Proxy A-distance: 0 where a linear classifier cannot tell two samples apart, 2 without error.
 
     source: (n, d) features of one domain. target: (m, d) of the other; the larger is thinned so
     that both weigh the same. seed: fixes thinning and split. Returns 2 (1 - 2 error) with the

@@ -45,8 +45,7 @@ def cka(first: np.ndarray, second: np.ndarray) -> float:
     NaN where one is, but for rounding, the same for all texts (collapsed). Raises ValueError for
     lengths that differ, fewer than 4 texts.
 
-    Source: Kornblith et al. (2019), section 3; Song et al. (2012), equation 4, in its feature-space
-    form.
+    Source: Kornblith et al. (2019), section 3; Song et al. (2012), equation 4, in feature space.
     """
     if len(first) != len(second):
         found = f"cka: {len(first)} and {len(second)} texts"
@@ -63,11 +62,9 @@ def cka(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _hsic(x: np.ndarray, y: np.ndarray) -> float:
-    """n (n - 3) times the unbiased HSIC of centred x (n, d1) and y (n, d2), without any n x n
-    matrix.
+    """n (n - 3) times the unbiased HSIC of centred x (n, d1) and y (n, d2), no n x n matrix.
 
-    With K = x x' and M = y y' less their diagonals k and m: K 1 = -k and M 1 = -m, since x and y
-    are centred.
+    K = x x' and M = y y' less their diagonals k, m have K 1 = -k, M 1 = -m, as x and y are centred.
     """
     n = len(x)
     k, m = (x**2).sum(1), (y**2).sum(1)
@@ -80,8 +77,7 @@ def translation_similarity(english: np.ndarray, foreign: np.ndarray) -> Translat
 
     english: (n, d) features of n >= 4 sentences. foreign: (n, d) those of their translations, in
     the same order. Gap = cosine - random; 95 % t intervals over sentences; all NaN where a feature
-    is nought (collapsed). Raises ValueError for shapes that differ, fewer than 4 pairs, features
-    that are not finite.
+    is nought (collapsed). ValueError for shapes that differ, fewer than 4 pairs, infinite features.
     """
     x, y = (np.asarray(side, dtype=np.float64) for side in (english, foreign))
     if x.ndim != 2 or x.shape != y.shape or len(x) < 4:

@@ -46,9 +46,7 @@ def verdict_rates(
     row whose column `here` is true is this study's.
     """
     caption = f"Bands: Monte-Carlo 95 % of {draws:,} simulated studies a mark; thin line: power of "
-    caption += (
-        f"the crossed test. Dots: 5 and 80 %; grey: margin of {margin:g}; square: this study."
-    )
+    caption += f"the crossed test. Dots: 5, 80 %; grey: margin of {margin:g}; square: this study."
     grid = {"caption": caption, "width_ratios": (2, 1)}
     figure, (ax, size) = style.new_axes(style.WIDTH, 3.8, 1, 2, **grid)
     style.margin_band(ax, margin)

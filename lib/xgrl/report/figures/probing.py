@@ -167,8 +167,7 @@ def translation_languages(parallel: pd.DataFrame) -> Figure:
 def language_distances(distances: Mapping[str, pd.DataFrame]) -> Figure:
     """Distances between the languages' mean vectors, one heat map a stage, all on one scale from 0.
 
-    distances: by stage, an (L, L) table of `xgrl.evaluation.probing.geometry.mean_geometry`; one of
-    NaN is left blank.
+    distances: by stage, the (L, L) table of `probing.geometry.mean_geometry`; one of NaN is blank.
     """
     count = len(next(iter(distances.values())))
     top = np.nanmax([0, *(table.max(axis=None) for table in distances.values())]) or 1
@@ -236,6 +235,5 @@ def _staged(table: pd.DataFrame) -> list[tuple[str, pd.Series, pd.DataFrame]]:
     groups = list(table.groupby("stage", sort=False))
     tables = [own.sort_values("layer") for _, own in groups]
     shifts = 0.2 * (np.arange(len(groups)) - (len(groups) - 1) / 2)
-    return [
-        (own.stage.iloc[0], own.layer + by, own) for own, by in zip(tables, shifts, strict=True)
-    ]
+    shifted = zip(tables, shifts, strict=True)
+    return [(own.stage.iloc[0], own.layer + by, own) for own, by in shifted]

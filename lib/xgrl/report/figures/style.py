@@ -46,7 +46,6 @@ SEEN = {
     False: {"color": BROWN, "marker": "s", "markerfacecolor": "white"},
 }
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
-LINES = ("-", "--", "-.", ":")
 LOOKS = {  # method of an arm: colour, marker, line
     "none": ("#777777", "D", ":"),
     "standard": ("#0072B2", "o", "-"),
@@ -244,10 +243,10 @@ def effects(table: pd.DataFrame, p: pd.Series, missing: str = "") -> pd.Series:
     return text.where(table.theta.notna(), missing)
 
 
-def margin_band(ax: Axes, margin: float, upright: bool = True) -> None:
-    """No difference as a line, the equivalence margin as a grey band: upright, or lying."""
-    (ax.axvspan if upright else ax.axhspan)(-margin, margin, color="#DDDDDD", zorder=0)
-    (ax.axvline if upright else ax.axhline)(0, color="black", linewidth=1)
+def margin_band(ax: Axes, margin: float) -> None:
+    """No difference as an upright line, the equivalence margin as a grey band."""
+    ax.axvspan(-margin, margin, color="#DDDDDD", zorder=0)
+    ax.axvline(0, color="black", linewidth=1)
 
 
 def heat_map(ax: Axes, table: pd.DataFrame, texts: pd.DataFrame, **scale: Any) -> AxesImage:

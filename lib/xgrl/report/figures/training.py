@@ -16,13 +16,9 @@ CURVES = {
 MOST_STEPS = 50  # more are drawn as means of neighbours
 CHECKS = (  # of an intermediate task: metric, what guessing gives, question, unit
     ("dev_accuracy", "majority_accuracy", "learned?", "English development accuracy, %"),
-    (
-        "discriminator_accuracy",
-        "discriminator_chance",
-        "adversary acted?",
-        "discriminator accuracy, %",
-    ),
-)
+    ("discriminator_accuracy", "discriminator_chance", "adversary acted?",
+     "discriminator accuracy, %"),
+)  # fmt: skip
 
 
 @style.styled

@@ -4,8 +4,7 @@
 A template is one line of a locale's file, such as ``<turn> on [<the>] {area} <light>``: rules in
 angle brackets, optional parts in square ones, alternatives, and slots in braces. `hassil` parses
 it; a sentence is a random walk through the parse, which visits every alternative with equal chance.
-Templates, not sentences, are the unit that a split must not cut: sentences of one are nearly the
-same.
+Templates, not sentences, are the unit that a split must not cut: those of one are nearly the same.
 """
 
 import re

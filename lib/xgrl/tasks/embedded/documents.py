@@ -29,10 +29,6 @@ ARTICLES = 1000
 DIGITS = {"test": (0, 1), "dev": (2,), "train": (3, 4, 5)}
 PER_ARTICLE = 12  # rows at most
 CHOICES = 4
-SHARED = (
-    "the unlabelled text is of the same Wikipedias, without these articles only if it is loaded "
-    "so (without=)"
-)
 
 
 def is_reserved(language: str, article: int) -> bool:
@@ -43,8 +39,7 @@ def is_reserved(language: str, article: int) -> bool:
 
 def load(task: str, language: str, split: str, path: Path | None) -> list[Row]:
     """Rows of "boundary": does a paragraph end between two sentences? Of both kinds equally many an
-    article. Rows of "next-sentence": a sentence, the one that follows it, and three others of the
-    same article.
+    article. Rows of "next-sentence": a sentence, its follower, and three others of the article.
     """
     return [row for article, row in _rows(task, language) if article % 10 in DIGITS[split]]
 

@@ -14,7 +14,6 @@ from xgrl.tasks.sources import codes
 from xgrl.tasks.sources.packages import read_json, read_jsonl
 
 BIGBENCH = "bigbench/benchmark_tasks"
-CANARY = "BIG-bench canary string: not for language-model training"
 # The types with at least 100 questions; Law (71) and Time (7) are left out.
 QUESTION_TYPES = codes(
     "Abbreviation Date Entity Event Facility Humans Location Money Organization Other Quantity"

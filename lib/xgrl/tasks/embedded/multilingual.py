@@ -64,8 +64,7 @@ def _sentiment_split() -> dict[str, np.ndarray]:
     """Row numbers of each split, the same for every language.
 
     Of rows that repeat one another in any language one is kept. Development and test rows lie where
-    all languages are parallel, and have text in each; everything else is training data, which
-    exists in English only.
+    all languages are parallel, with text in each; the rest is training data, in English only.
     """
 
     def build() -> pa.Table:
@@ -98,8 +97,7 @@ def sentiment(language: str, split: str, path: Path | None) -> Iterator[Row]:
 
 def _parallel(language: str, split: str) -> list[int]:
     """Row numbers of a split that are the same sentence in English and in another language."""
-    rows = _sentiment_split()[split].tolist()
-    return [i for i in rows if i < ALIGNED or language not in SHORT]
+    return [i for i in _sentiment_split()[split].tolist() if i < ALIGNED or language not in SHORT]
 
 
 def sentiment_pairs(language: str) -> Iterator[Row]:
@@ -129,8 +127,7 @@ def slots(language: str, split: str, path: Path | None) -> Iterator[Row]:
     continued (I-), or O.
 
     Words are what stands between blanks, characters where a script has no blanks between words. A
-    word belongs to a slot of which any part is in it ("93-minute", or a room's name with a case
-    ending).
+    word belongs to a slot of which any part is in it ("93-minute", a name with a case ending).
     """
     for row in intent(language, split, path):
         words = list(WORDS.finditer(row["text"]))

@@ -72,8 +72,7 @@ def foreign_questions(language: str, split: str, path: Path | None) -> list[Row]
 
 
 def _hindi() -> list[Row]:
-    """Passage, blank, question: the question is what follows the last sentence end that has words
-    behind it.
+    """Passage, blank, question: what follows the last sentence end with words behind it.
 
     The file joins MLQA, with one or two questions on most passages, and XQuAD, with five: 1,120 of
     its 6,610 questions are translations of SQuAD's development set, on which this task trains. So
@@ -101,8 +100,7 @@ def _persian() -> list[Row]:
 
 def _span_row(id: str, question: str, context: str, answers: list[str]) -> Row:
     """Each answer where it first stands in the context, else at -1, which `validate` refuses."""
-    starts = [context.find(answer) for answer in answers]
-    spans = {"text": answers, "answer_start": starts}
+    spans = {"text": answers, "answer_start": [context.find(answer) for answer in answers]}
     return {"id": id, "question": question, "context": context, "answers": spans}
 
 

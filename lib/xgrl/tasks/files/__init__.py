@@ -1,5 +1,4 @@
-"""Loaders ``(language, split, path) -> rows`` of the "files" source: XTREME's download layout, the
-upstream projects' files.
+"""Loaders ``(language, split, path) -> rows`` of "files": upstream projects', XTREME's layout.
 
 One folder serves a whole study; a task's files are looked for in ``<path>/<task>/`` and in
 ``<path>``. Which names are tried, and what reads them, is in `layouts.LAYOUTS`.

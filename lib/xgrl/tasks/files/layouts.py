@@ -13,7 +13,7 @@ from pathlib import Path
 
 from xgrl.tasks import rows
 from xgrl.tasks.files import readers as read
-from xgrl.tasks.formats import Row
+from xgrl.tasks.formats import CARDS, Row
 from xgrl.tasks.rows import Request, duplicate_row, nli_row
 from xgrl.tasks.sources import unlike
 from xgrl.tasks.sources.files import find, find_all, read_lines
@@ -98,37 +98,8 @@ FOLDERS = {  # of a task besides the user's own, where they are not one of its n
     "commonsenseqa": "commonsenseqa commonsense_qa", "xcopa": "xcopa copa", "panx": "panx wikiann",
     "mewslix": "mewslix mewsli-x",
 }  # fmt: skip
-HINTS = {  # what else to say where a file is missing
-    "ccg": "they are made from CCGbank, which LDC licenses",
-    "mewslix": "upstream's get-mewsli-x.sh makes it (the mentions from "
-               "wikinews_mentions_no_text-test.jsonl)",
-}  # fmt: skip
-WHERE = {  # where a task's files can be had
-    "anli": "https://dl.fbaipublicfiles.com/anli/anli_v1.0.zip, SNLI and MultiNLI",
-    "bucc2018": "https://comparable.limsi.fr/bucc2018/bucc2018-task.html",
-    "ccg": "CCGbank, https://catalog.ldc.upenn.edu/LDC2005T13, for licensees",
-    "commonsenseqa": "https://www.tau-nlp.org/commonsenseqa",
-    "cosmosqa": "https://github.com/wilburOne/cosmosqa",
-    "hellaswag": "https://github.com/rowanz/hellaswag",
-    "lareqa": "https://github.com/google-research-datasets/lareqa; to train on: SQuAD v1.1",
-    "mewslix": "https://github.com/google-research/google-research, get-mewsli-x.sh",
-    "mlqa": "https://github.com/facebookresearch/MLQA; to train on: SQuAD v1.1",
-    "mnli": "https://cims.nyu.edu/~sbowman/multinli; translated: XNLI-MT-1.0",
-    "panx": "https://github.com/afshinrahimi/mmner, or XTREME's script",
-    "parallel": "any translations, as https://github.com/MicrosoftTranslator/NTREX",
-    "pawsx": "https://github.com/google-research-datasets/paws",
-    "qqp": "https://gluebenchmark.com/tasks",
-    "siqa": "https://storage.googleapis.com/ai2-mosaic/public/socialiqa/socialiqa-train-dev.zip",
-    "squad": "https://rajpurkar.github.io/SQuAD-explorer",
-    "squad2": "https://rajpurkar.github.io/SQuAD-explorer",
-    "tatoeba": "https://github.com/facebookresearch/LASER, data/tatoeba/v1",
-    "tydiqa": "https://github.com/google-research-datasets/tydiqa, the gold passage task",
-    "udpos": "https://universaldependencies.org, 2.7, or XTREME's script",
-    "unlabelled": "any sentences of one corpus, as https://github.com/MicrosoftTranslator/NTREX",
-    "xcopa": "https://github.com/cambridgeltl/xcopa; COPA of https://super.gluebenchmark.com/tasks",
-    "xnli": "https://github.com/facebookresearch/XNLI; to train on: MultiNLI",
-    "xquad": "https://github.com/google-deepmind/xquad; to train on: SQuAD v1.1",
-}
+# where a task's files can be had, and what else to say where one is missing
+WHERE, HINTS = CARDS["files"], CARDS["hints"]
 Wanted = tuple[Sequence[str], Sequence[str]]  # folders, and names of which any one will do
 
 
@@ -190,6 +161,5 @@ def ccg_labels(path: str | Path) -> tuple[str, ...]:
         return tuple(sorted({tag for row in rows for tag in row["tags"]}))
     tags = [line.strip() for _, line in read_lines(listed[0]) if line.strip()]
     if len(set(tags)) != len(tags):
-        counts = f"{len(tags)} lines and {len(set(tags))} tags"
-        raise unlike(listed[0], "each tag once", counts)
+        raise unlike(listed[0], "each tag once", f"{len(tags)} lines and {len(set(tags))} tags")
     return tuple(tags)

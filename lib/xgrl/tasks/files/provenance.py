@@ -92,9 +92,7 @@ def read_provenance(folder: str | Path) -> Said:
 
 
 def part_of(said: Said, task: str, split: str, language: str) -> Part | None:
-    """What a split, as `load_task` or a corpus calls it, is in a language; None where nothing is
-    said of it.
-    """
+    """What a split, as `load_task` or a corpus calls it, is in a language; None: not said."""
     kind = "dev" if split.startswith("dev") else split if split in SPLITS else "test"
     return said.get((task, kind, language)) or said.get((task, kind, ""))
 

@@ -34,8 +34,7 @@ def table(row: RowOf, columns: Sequence[str], id: str = NUMBERED, **options: Any
     """Reader of a table with a header; `options` are those of `read_records`."""
 
     def read(file: Path, request: Request) -> Iterator[Row]:
-        records = source.read_records(file, columns, **options)
-        return _rows(file, request, records, row, id, first=2)
+        return _rows(file, request, source.read_records(file, columns, **options), row, id, first=2)
 
     return read
 
@@ -150,8 +149,7 @@ def squad(file: Path, request: Request, unanswerable: bool = False) -> Iterator[
             yield row
     except (KeyError, TypeError, AttributeError) as error:
         form = "SQuAD's form, data > paragraphs > qas with id, question and answers"
-        found = f"something else ({type(error).__name__}: {error})"
-        raise unlike(file, form, found) from error
+        raise unlike(file, form, f"something else ({type(error).__name__}: {error})") from error
 
 
 def tydiqa(file: Path, request: Request) -> Iterator[Row]:
@@ -182,8 +180,7 @@ def words(
 ) -> Reader:
     """Reader of columns, a word with its tag a line and empty lines between sentences: ``word(file,
     line number, line, request)``; ``row(words, tags, id)`` is a sentence's. In `ids` ``{n}`` is the
-    sentence's number in its file, ``{treebank}`` what the file's name begins with, others as in
-    `Request.fill`.
+    sentence's number in its file, ``{treebank}`` its name's beginning, others as in `Request.fill`.
     """
 
     def read(file: Path, request: Request) -> Iterator[Row]:

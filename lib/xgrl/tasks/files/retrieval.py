@@ -64,11 +64,9 @@ def tatoeba(language: str, split: str, path: Path | None) -> Iterator[Row]:
 
 def bucc2018(language: str, split: str, path: Path | None) -> Iterator[Row]:
     """Two collections, in de, fr, ru or zh and in English, of which some sentences are translations
-    of each other; ids are BUCC's. Splits: queries, candidates; dev_queries, dev_candidates for
-    tuning the threshold.
+    of each other; ids are BUCC's. Splits: queries, candidates; dev_queries, dev_candidates tune.
 
-    A query's gold is its English translations, [] where it has none, which is most of them. A
-    candidate's gold is [].
+    A query's gold: its English translations, mostly none, []. A candidate's gold is [].
     """
     pair = f"{language}-en"
     upstream = "sample" if split.startswith("dev_") else "training"

@@ -1,11 +1,9 @@
-"""The upstream projects' own files, in a folder that the user names: how they are found and read, a
-line at a time.
+"""Upstream projects' own files in a folder of the user's: how they are found and read, by the line.
 
 One folder serves a whole study: the files of a task are looked for in ``<folder>/<task>/`` and in
 ``<folder>`` itself. Everything that cannot be read as what it should be is a SourceError that names
 the file, the line, what was found and what was expected. Rows are built by functions that know
-nothing of files (`xgrl.tasks.rows`); `build_rows` lends them the file and the line for their
-errors.
+nothing of files (`xgrl.tasks.rows`); `build_rows` lends them file and line for errors.
 """
 
 import csv
@@ -55,8 +53,7 @@ def find(root: str | Path, folders: Sequence[str], names: Sequence[str], hint: s
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Number and text of each line of a UTF-8 file; only line feeds end a line, as for every tool
-    of the field.
+    """Number and text of each line of a UTF-8 file; only line feeds end one, as in the field.
 
     A byte order mark and carriage returns at line ends are taken off; an empty file is refused.
     """
@@ -92,8 +89,7 @@ def check_columns(
     if len(fields) == len(names):
         return fields
     shown = "\t".join(fields)[:80]
-    expected = f"expected {len(names)} ({', '.join(names)})"
-    found = f"found {len(fields)} columns, {expected}"
+    found = f"found {len(fields)} columns, expected {len(names)} ({', '.join(names)})"
     raise SourceError(f"{path}, line {number}: {found}: {shown!r}; {hint}")
 
 
@@ -103,8 +99,7 @@ def read_records(
     """The lines of a table, as dictionaries; its header must name the columns `required`.
 
     Fields are separated by tabs, nothing quoted; with `commas` by these and quoted, with line ends
-    inside quotation marks. `broken` stands for a line with too few or too many columns, which is
-    refused without it.
+    inside quotation marks. `broken` stands for a line of other columns, else refused.
     """
     lines = read_lines(path)
     tabbed = ((number, line.split("\t")) for number, line in lines)

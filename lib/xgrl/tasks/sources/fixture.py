@@ -1,12 +1,10 @@
-"""Synthetic data in the canonical formats, generated in code: what the smoke study and the tests
-run on, offline.
+"""Synthetic data in the canonical formats, made in code: smoke study and tests run on it, offline.
 
 A pseudo-language is a table from concepts to word forms. Of every foreign language's forms about 40
 % are cognates, identical to the English form, the rest are its own. A label, the right choice, an
 answer or a tag is decided by indicator concepts, so a bag of embeddings learns the task in English,
 and zero-shot accuracy lies above chance (through the cognates) and below English. Everything
-follows from CRC-32 of names: the same call gives the same rows on every machine and in every
-process.
+follows from CRC-32 of names: one call gives one result on every machine, in every process.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,9 +37,7 @@ SYLLABLES = tuple(c + v for c in "bdfgklmnprstvz" for v in "aeiou")
 
 @cache
 def word(concept: int, language: str) -> str:
-    """A word form; of a concept (0 .. CONCEPTS - 1) all languages may share that of "en", a
-    cognate.
-    """
+    """A word form; of a concept (0 .. CONCEPTS - 1) languages may share that of "en", a cognate."""
     if language != "en" and crc32(f"cognate {concept} {language}".encode()) < COGNATES * 2**32:
         language = "en"
     key = crc32(f"form {concept} {language}".encode())
@@ -60,8 +56,7 @@ def fixture_rows(
     languages: Sequence[str] = (), mined: bool = False,
 ) -> list[Row]:  # fmt: skip
     """The rows of one synthetic task, language and split in a canonical format, or "pairs"
-    (training rows of retrieval). Labels are indices into `labels`, tags names or, without names,
-    indices.
+    (training rows of retrieval). Labels are indices into `labels`, tags names, or else indices.
 
     `name` decides which concepts indicate what. Splits are train, dev, test; translated, the
     English training rows in another language; for retrieval queries, candidates, dev_queries,
@@ -72,8 +67,7 @@ def fixture_rows(
     classification of text pairs, the same words, split over ``text`` and ``text_pair``.
     `candidates` of retrieval are English whatever `language` says; "pooled" ones are in `language`,
     have a ``text_pair`` and the id "<item>-<language>", and a query's gold are those of its item in
-    all `languages`. `mined`: about half of the queries have no partner among the candidates, and
-    empty gold.
+    all `languages`. `mined`: about half of the queries have no partner, and empty gold.
     """
     pooled = candidates == "pooled"
     concepts = np.random.default_rng(crc32(name.encode())).permutation(CONCEPTS)

@@ -8,9 +8,8 @@ the usual layouts) and handed to `datasets.load_dataset`, so that only they are 
 branch `PARQUET`, and refuses a clone in which a script lies beside the data.
 
 ``XGRL_HUB_MIRROR=<folder>`` reads ``<folder>/<owner>/<name>/...`` instead, clones of the
-repositories: for clusters that reach no hub (what was downloaded earlier is not found again without
-a network), and for the tests. A clone of the branch `PARQUET` may lie in the same folder as one of
-the main branch.
+repositories: for clusters that reach no hub (without a network no download is found again), and for
+the tests. A clone of the branch `PARQUET` may lie in the same folder as one of the main branch.
 """
 
 import os
@@ -148,8 +147,7 @@ def _missing(
         return f"{refused}; use its parquet copy, {instead}"
     if not data:
         return f"no parquet or JSON lines among its files: {some(listing)}; use {instead}"
-    folders = {name.split("/")[0] for name in data if "/" in name} - {"data"}
-    known = sorted(configs or folders)
+    known = sorted(configs or {name.split("/")[0] for name in data if "/" in name} - {"data"})
     if part.config and known and part.config not in known:
         return f"no such config; found: {some(known)}; {CHOOSE}"
     own = [name for name in data if part.config and name.startswith(f"{part.config}/")]

