@@ -128,7 +128,9 @@ def _wrong_training(values: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_languages(given: Any, targets: list[str]) -> None:
-    """Has some target (or the one they are of) each wanted language, each target one of them?"""
+    """Has some target each language that is wanted, or that one whose own languages they are, and
+    each target one of them?
+    """
     available = {name: set(TABLES["target"][name].languages) for name in targets}
     named = set(given) if isinstance(given, dict) else set()
     own = {name for name in targets if named & {name, f"target/{name}"}}

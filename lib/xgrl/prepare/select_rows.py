@@ -243,7 +243,8 @@ def _answered(rows: Dataset, golds: list[list[str]], name: str, many: bool = Fal
 
 
 def _smaller_pool(task: Task, corpora: dict[str, Dataset], job: Job) -> dict[str, Dataset]:
-    """``test_rows`` queries a language at most; right candidates, others up to ``retrieval_rows``.
+    """At most ``test_rows`` queries a language; all their right candidates and others, up to
+    ``retrieval_rows`` a corpus.
 
     Right candidates that the study does not have, as those of other languages, do not count; a
     ranking query without any is left out with a warning. Up to half of mined queries have partners.
@@ -285,7 +286,9 @@ def _some(rows: Dataset, name: str, job: Job, limit: str, task: Task) -> Dataset
 
 
 def _with_ids(rows: Dataset, ids: Collection[str], name: str) -> Dataset:
-    """Rows with these ids, in their order; missing ones are left out and said, all are refused."""
+    """The rows with these ids, in the order of `ids`; ids that a language lacks are left out, which
+    is said, and refused where it lacks all.
+    """
     number = {example: i for i, example in enumerate(rows["id"])}
     there = [number[i] for i in ids if i in number]
     if missing := len(ids) - len(there):

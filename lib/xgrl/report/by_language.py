@@ -27,7 +27,7 @@ class LanguageEffects:
     """The effect of the treatment by language.
 
     table: index language; effect, low, high (95 % over blocks, items as given; points), targets,
-    public (the encoder's score, percent), seen, pieces and the `DISTANCES`, NaN: unknown. blocks:
+    public (that encoder's score, percent), seen, pieces and the `DISTANCES`, NaN: unknown. blocks:
     (B, languages) effects, in the order of the table. strata: (B,) intermediate tasks.
     """
 

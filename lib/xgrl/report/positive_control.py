@@ -79,7 +79,7 @@ def positive_control(study: Study, baseline: str, weigh: stats.Weigh = None) -> 
 
 
 def check(table: pd.DataFrame, baseline: str) -> list[tuple[str, str, str, bool]]:
-    """The gate as a row of the manipulation checks (none: not estimable): passed by any target."""
+    """The gate as a row of the manipulation checks (none: not estimable); any target passes it."""
     targets, pairs = (table[table.kind == kind] for kind in ("target", "pair"))
     if not targets.p.notna().any():
         return []

@@ -53,7 +53,9 @@ def verify_verdict(study_dir: str | Path, reference_dir: str | Path) -> pd.DataF
 
 
 def run_records(study_dir: str | Path) -> dict[str, dict[str, Any]]:
-    """Every ``run.json`` by folder, with its predictions' sha256, if any; 01's, or packs' of it."""
+    """Every ``run.json`` by the run's folder, with the sha256 of its predictions, if any; where 01
+    has not run here, what packs hold of it.
+    """
     runs, home = {}, records.prepared_folder(Path(study_dir))
     for path in sorted(Path(study_dir).rglob("run.json")):
         folder = path.parent.relative_to(study_dir)

@@ -114,7 +114,7 @@ BY_ARM = (
 
 
 class Closed(BaseModel):
-    """Frozen; refuses unknown keys, infinite numbers, other types (``"1e-3"`` is no number)."""
+    """Frozen; refuses unknown keys, numbers not finite, other types (``"1e-3"`` is no number)."""
 
     model_config = {"extra": "forbid", "frozen": True, "strict": True, "allow_inf_nan": False}
 

@@ -243,7 +243,7 @@ def write_predictions(folder: str | Path, frame: "pd.DataFrame", beside: str = "
 
     beside: what these are beside the run's own (``layer-10``); the file's name ends in it.
 
-    Raises ValueError: other columns, no rows, a doubled (language, example_id), an infinite score.
+    Raises ValueError: other columns, no rows, a doubled (language, example_id), a score not finite.
     """
     types = PREDICTION_COLUMNS | (dict.fromkeys(COUNTS, int) if COUNTS[0] in frame else {})
     if list(frame.columns) != list(types):

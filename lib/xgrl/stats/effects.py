@@ -40,7 +40,7 @@ def effect_sizes(m: ArrayLike) -> EffectSizes:
     """Effect sizes of block differences m (B,) in points, B >= 2.
 
     dz = mean / sd; hedges = dz * J with the exact J = Gamma(v/2) / (sqrt(v/2) Gamma((v-1)/2)), v =
-    B - 1. A half success (odd ties) widens the Clopper-Pearson interval to the next whole counts.
+    B - 1. A half success (an odd tie) widens the Clopper-Pearson interval to the next whole counts.
     """
     m = validate_array("effect_sizes: m", m, ndim=1, least=2)
     v, sd = len(m) - 1, m.std(ddof=1)

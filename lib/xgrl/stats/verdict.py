@@ -1,7 +1,8 @@
 """The p value that decides, equivalence, and the verdict: four words that the numbers support.
 
-The larger p decides. The crossed t test takes test items as drawn but leans on normal block means;
-the sign flip over blocks is exact but takes the items as given. A difference: both reject.
+The p that decides is the larger of two. The crossed t test takes test items as drawn but leans on
+normal block means; the sign flip over blocks is exact but takes the items as given. A difference
+counts where both reject.
 
 A p value above .05 is absence of evidence, never evidence of absence, so "no effect" is not in the
 vocabulary; what can be said instead is "equivalent within the margin", and that needs its own test:

@@ -7,27 +7,10 @@ between tasks: such pairs are marked wherever a score of theirs is shown.
 
 from collections.abc import Iterable
 
-from xgrl.tasks.formats import Task
+from xgrl.tasks.formats import CARDS, Task
 
-SQUAD, SQUAD_DEV = "SQuAD", "SQuAD's development set"
-TRAINED = {  # what English rows come from that are trained on, those of a first stage included
-    "intermediate/squad": (SQUAD,), "intermediate/squad2": (SQUAD,),
-    "intermediate/mnli": ("MultiNLI",), "intermediate/anli": ("MultiNLI",),
-    "intermediate/siqa": ("SIQA",), "intermediate/commonsenseqa": ("CommonsenseQA",),
-    "intermediate/commonsense": ("SIQA", "CommonsenseQA", "PIQA"),
-    "intermediate/sentiment": ("MultiEmo",), "target/sentiment": ("MultiEmo",),
-    "target/qa": (SQUAD_DEV,), "target/exams": ("SIQA", "CommonsenseQA", "PIQA"),
-    **dict.fromkeys(("target/xquad", "target/mlqa", "target/lareqa"), (SQUAD,)),
-    "target/xnli": ("MultiNLI",), "target/xcopa": ("COPA", "SIQA"),
-}  # fmt: skip
-CHOSEN = {  # the same of English development sets, where they are others
-    **dict.fromkeys(("intermediate/squad", "intermediate/squad2"), (SQUAD_DEV,)),
-    **dict.fromkeys(("target/xquad", "target/mlqa", "target/lareqa"), (SQUAD_DEV,)),
-}
-TESTED = {  # what a target's test sets are translations of, or other rows of
-    **dict.fromkeys(("xquad", "lareqa", "qa"), (SQUAD_DEV,)),
-    **dict.fromkeys(("sentiment", "bitext"), ("MultiEmo",)),
-}
+# what rows come from that are trained on (of a first stage too), that choose, that test
+TRAINED, CHOSEN, TESTED = (CARDS[key] for key in ("trained", "chosen", "tested"))
 
 
 def same_data(intermediate: Iterable[str], target: str, source: str = "") -> list[str]:

@@ -83,7 +83,9 @@ def check_languages(
     languages: Sequence[str], source: str, path: str | Path | None,
     known: Mapping[str, Sequence[str]],
 ) -> list[str]:  # fmt: skip
-    """`languages`, all `known` of the source, with a path for "files"; [] or else: ValueError."""
+    """`languages`, if any, all `known` of the source, and a path if that is "files"; else
+    ValueError.
+    """
     allowed = known[named("source", source, tuple(known))]
     chosen = [named("language", language, allowed) for language in languages]
     if not chosen:

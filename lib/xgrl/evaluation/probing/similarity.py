@@ -77,7 +77,7 @@ def translation_similarity(english: np.ndarray, foreign: np.ndarray) -> Translat
 
     english: (n, d) features of n >= 4 sentences. foreign: (n, d) those of their translations, in
     the same order. Gap = cosine - random; 95 % t intervals over sentences; all NaN where a feature
-    is nought (collapsed). ValueError for shapes that differ, fewer than 4 pairs, infinite features.
+    is nought (collapsed). ValueError for shapes that differ, fewer than 4 pairs, not finite ones.
     """
     x, y = (np.asarray(side, dtype=np.float64) for side in (english, foreign))
     if x.ndim != 2 or x.shape != y.shape or len(x) < 4:
