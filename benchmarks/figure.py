@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.table import GOALS, GROWTH, met
-from xgrl.report.figures.style import COLOURS, LINES, MARKERS, new_axes, styled
+from xgrl.report.figures.style import COLOURS, MARKERS, new_axes, styled
+
+LINES = ("-", "--", "-.", ":")
 
 
 @styled

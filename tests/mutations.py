@@ -63,8 +63,8 @@ FAULTS = {
     ),
     "languages shuffled": Fault(
         "arms/dann.py",
-        'for each text, (U,)."""\n        return domains',
-        'for each text, (U,)."""\n        return domains[torch.randperm(len(domains))]',
+        'once a step."""\n        return step.domains, None',
+        'once a step."""\n        return step.domains[torch.randperm(len(step.domains))], None',
         ("02",),
     ),
     "sign flip one-sided": Fault(
@@ -76,8 +76,8 @@ FAULTS = {
     # two or three a room
     "a variant's method before its own": Fault(
         "runs/params.py",
-        "_of(getattr(self, key), arm, method)",
-        "_of(getattr(self, key), method, arm)",
+        "_of(value, arm, method)",
+        "_of(value, method, arm)",
         ("runs/test_params.py", "execution/test_grid.py"),
     ),
     "task and arm swapped in a folder": Fault(

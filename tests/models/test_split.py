@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from transformers import BertConfig, BertModel
 
-from small_encoders import BUILD, build, ragged
+from small_encoders import BUILD, IDS, SIZES, build, ragged
 from xgrl.models import split
 from xgrl.prepare.corpus import Corpus
 from xgrl.prepare.prefix_cache import prefix_states
@@ -81,8 +82,7 @@ def test_training_the_top_trains_the_model_and_nothing_below(kind):
     )
 
     # as in another process: an untrained encoder and the trained layers
-    other = build(kind)
-    split.top(other, 2).load_state_dict(upper.state_dict())
+    other = split.join(build(kind), upper)
     assert all(
         torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items()
     )
@@ -93,6 +93,9 @@ def test_a_split_that_does_not_exist_is_refused():
     for k in (-1, 4):
         with pytest.raises(ValueError, match=f"k={k} frozen layers: 0 to 3"):
             split.top(model, k)
+    wide = BertModel(BertConfig(**SIZES | {"hidden_size": 16}, **IDS), add_pooling_layer=False)
+    with pytest.raises(ValueError, match="2 upper layers do not fit an encoder of 4"):
+        split.join(model, split.top(wide, 2))
     with pytest.raises(ValueError, match="Linear cannot be split"):
         split.prefix(torch.nn.Linear(2, 2), 0)
 

@@ -236,7 +236,14 @@ def test_ratios_have_the_right_side_below(monkeypatch):
         }
         return found | {"step_seconds": seconds, "peak_mb": 1.0, "rows": 5}
 
-    layers = {"flops": 30.0, "tokens": 5.0, "padding": 1.1, "length": 24.0}
+    layers = {
+        "flops": 30.0,
+        "tokens": 5.0,
+        "padding": 1.1,
+        "length": 24.0,
+        "cpu": 31.0,
+        "peak": 40.0,
+    }
     monkeypatch.setattr(training, "timed", timed)
     monkeypatch.setattr(
         training,

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from small_report import cell, write_analysis, write_notebook
-from xgrl.report import reference, summary
+from xgrl.report import reference
 from xgrl.runs import records
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,20 +57,6 @@ def test_results_are_those_of_the_runs(folder):
     }
     assert found.keys() == scores.keys()
     assert all(abs(found[key] - scores[key]) < 1e-5 for key in scores)
-
-
-def test_the_table_of_arms_is_generated_from_the_published_summary():
-    published = json.loads((ROOT / "outputs/reference/arms/analysis/summary.json").read_text())
-    start, end = summary.ARM_MARKERS
-    text = (ROOT / "docs/arms.md").read_text()
-    assert text.split(start)[1].split(end)[0].strip() == summary.arms_table(published).strip()
-
-
-def test_the_readme_table_is_generated_from_the_published_summary():
-    published = json.loads((ROOT / "outputs/reference/laptop/analysis/summary.json").read_text())
-    start, end = summary.MARKERS
-    text = (ROOT / "README.md").read_text()
-    assert text.split(start)[1].split(end)[0].strip() == summary.readme_table(published).strip()
 
 
 def test_verify_says_what_differs_and_by_how_much(tmp_path):

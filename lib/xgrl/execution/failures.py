@@ -26,10 +26,10 @@ ADVICE = {  # what an error's text says, and what to do
     "Read-only file system": f"the outputs cannot be written; make the folder writable, {OTHER}",
     "Permission denied": "a file may not be read or written; look at owner and mode, or name "
     "another folder: `outputs:` of the study, XGRL_CACHE, HF_HOME (of the hub), TMPDIR",
+    "CUDA out of memory": f"out of memory on the GPU; a smaller micro_batch_size (which changes no "
+    f"loss), {SMALLER}, or device: cpu",  # is an OutOfMemoryError, and so before the next
     "MemoryError": f"out of memory; {LESS}",
     "can't allocate memory": f"out of memory; {LESS}",
-    "CUDA out of memory": f"out of memory on the GPU; a smaller micro_batch_size (which changes no "
-    f"loss), {SMALLER}, or device: cpu",
 }
 SIGNALS = {
     signal.SIGKILL: ", usually out of memory: the system or a batch system's limit ends the "

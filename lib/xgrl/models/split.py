@@ -132,3 +132,20 @@ class Chain(nn.Module):
                 states = part(inputs_embeds=states, attention_mask=attention_mask).last_hidden_state
         options = {"attention_mask": attention_mask, "output_hidden_states": output_hidden_states}
         return last(inputs_embeds=states, **options)
+
+
+def join(model: PreTrainedModel, trained: PreTrainedModel | Chain) -> PreTrainedModel:
+    """Load upper layers back into a whole encoder, as when another process trained them.
+
+    model: the encoder that `top` was taken from, or an equal one; changed in place. trained: what
+    `top` returned, or a `Chain` that ends in it. Returns `model`. ValueError where they do not fit.
+    """
+    trained = trained.parts[-1] if isinstance(trained, Chain) else trained
+    upper, layers = len(layer_stack(trained)), len(layer_stack(model))
+    target = top(model, layers - upper) if layers >= upper else model
+    try:
+        target.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        given = f"{upper} upper layers do not fit an encoder of {layers}"
+        raise ValueError(f"{given}: {error}") from None
+    return model

@@ -103,8 +103,10 @@ def _module(library: Path, name: str) -> tuple[str, frozenset[str]]:
         imported.update(_imported(node, name if package else name.rpartition(".")[0]))
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
-    table = file.with_suffix(".txt").read_text("utf-8") if file.with_suffix(".txt").exists() else ""
-    return _digest(ast.dump(tree, annotate_fields=False) + table), frozenset(imported)
+    code, table = ast.dump(tree, annotate_fields=False), file.with_suffix(".txt")
+    if table.exists():
+        code += table.read_text(encoding="utf-8")
+    return _digest(code), frozenset(imported)
 
 
 def _imported(node: ast.AST, package: str = "") -> Iterator[str]:

@@ -263,7 +263,7 @@ def against(*thetas):
     """A table of arms against standard, the last of them with one target less."""
     rows = {"against": "standard", "targets": ["a, b"] * (len(thetas) - 1) + ["a"], "blocks": 6}
     table = pd.DataFrame(rows | {"arm": ["control", "dann", "mlm"][: len(thetas)]})
-    table["theta"], table["p_max_t"], table["p_holm"] = thetas, 0.01, 0.2
+    table["theta"], table["p"], table["p_max_t"], table["p_holm"] = thetas, 0.01, 0.01, 0.2
     table = table.assign(low=table.theta - 1, high=table.theta + 1)
     table.loc[table.theta.isna(), ["against", "blocks", "targets", "p_max_t", "p_holm"]] = np.nan
     return table

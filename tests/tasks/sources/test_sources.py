@@ -152,7 +152,7 @@ def test_a_damaged_archive_in_the_cache_is_noticed(pinned, damage):
 
 def test_an_unchanged_archive_is_not_hashed_again(pinned, monkeypatch):
     fetch("toydata", pinned)
-    monkeypatch.setattr(packages.records, "hash_file", lambda _: pytest.fail("hashed again"))
+    monkeypatch.setattr(cache.files, "hash_file", lambda _: pytest.fail("hashed again"))
     fetch("toydata", pinned)
     with pytest.raises(pytest.fail.Exception):
         os.utime(fetch("toydata", pinned), (1, 1))

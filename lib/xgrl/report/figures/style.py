@@ -64,9 +64,9 @@ LOOKS = {  # method of an arm: colour, marker, line
     "robust-adversarial": ("#332288", ">", (0, (9, 3))),
     "robust-smoothing": ("#AA4499", "h", (0, (1, 3))),
     "lexical": ("#999933", "p", (0, (3, 3))),
-    "alignment": ("#44AA99", "H", (0, (2, 1, 6, 1))),
+    "alignment": ("#DDCC77", "8", (0, (2, 1, 6, 1))),
     "centring": ("#000000", "d", (0, (9, 2, 2, 2))),
-    "leace": ("#661100", "8", (0, (6, 1, 1, 1))),
+    "leace": ("#1F2A44", (6, 1, 0), (0, (8, 1, 2, 1))),
 }
 OTHER = ("#999999", "8", (0, (2, 2)))  # a method that was added and has no look of its own yet
 SHADES = (-0.5, -0.42, -0.34, -0.26, -0.16, 0.14, 0.24, 0.35, 0.47, 0.6)  # to white, to black
