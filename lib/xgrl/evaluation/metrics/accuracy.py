@@ -1,7 +1,7 @@
 """Accuracy in percent: XNLI, PAWS-X, XCOPA and the embedded classification tasks; and at rank 1, as
 `retrieval_accuracy`, Tatoeba (Artetxe and Schwenk 2019, arXiv 1812.10464; XTREME).
 
-100 times scikit-learn's `accuracy_score`,over classes or the candidates found first.
+100 times scikit-learn's `accuracy_score`, over classes or the candidates found first.
 """
 
 from collections.abc import Sequence
