@@ -354,6 +354,8 @@ def run(
         papermill.execute_notebook, str(notebook), str(output), parameters=values,
         kernel_name=kernels.KERNEL, progress_bar=False, cwd=os.getcwd(),
         execution_timeout=minutes and max(1, round(minutes * 60)),
+        # killed, for its last words would take a second: what it has to say was written by then
+        shutdown_kernel="immediate",
     )  # fmt: skip
     # where there are only ports, two kernels that start together may choose the same
     tries = 1 if kernels.socket_home(tempfile.gettempdir()) else TRIES
