@@ -18,6 +18,7 @@ from scipy.stats import f_oneway, linregress, norm
 from xgrl import stats
 from xgrl.arms import method_of
 from xgrl.report.load_study import Study
+from xgrl.report.selection import half_way
 from xgrl.stats.alignment import ENGLISH, align
 from xgrl.stats.verdict import crossed_and_sign_flip
 
@@ -140,7 +141,7 @@ def manipulation(points: pd.DataFrame, baseline: str, treatment: str) -> pd.Data
         chance = points["own_chance" if name == "own" else "chance"].mean()
         row = {"reader": reader, "baseline": before, "treatment": after}
         row |= {"low": own[treatment].min(), "high": own[treatment].max(), "chance": chance}
-        half = (before + chance) / 2
+        half = half_way(before, chance)
         gate = {"half_way": half, "hidden": "yes" if after <= half else "no"}
         rows.append(row | (gate if name != "own" else {"half_way": np.nan, "hidden": ""}))
         rows[-1]["blocks"] = len(own)

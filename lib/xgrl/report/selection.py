@@ -89,13 +89,20 @@ def gate(scores: pd.DataFrame, chosen: str) -> pd.DataFrame:
     return difference.assign(passed=helps & (difference.development > 0))
 
 
+def half_way(before: float, chance: float) -> float:
+    """What a fresh probe may read at most, percent, where language counts as hidden: half-way from
+    what it reads after the baseline to chance.
+    """
+    return (before + chance) / 2
+
+
 def manipulation_gate(trials: pd.DataFrame, reference: pd.Series) -> pd.Series:
     """By trial, what the baseline's chosen trial (`reference`) shows to be amiss, "" if nothing.
 
     The language must be hidden, the fresh probe at most half-way between the reference's and
     chance, with English development within `POINT` of it and `RANK` of its effective rank.
     """
-    bound = (reference.language + reference.chance) / 2
+    bound = half_way(reference.language, reference.chance)
     amiss = pd.DataFrame({
         "language is read": ~(trials.language <= bound),
         "English development": ~(trials.english >= reference.english - POINT),

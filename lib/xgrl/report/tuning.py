@@ -44,7 +44,8 @@ class Tuning:
         self.file = Path(params, f"{name}.yaml")
         config = find_study(name, params)
         self.config = {key: value for key, value in config.items() if key != "tuned"}
-        self.design, self.study = study_of_trials(self.config), load_study(self.config)
+        self._derive()
+        self.study = load_study(self.config)
         self.folder = Path(self.study.outputs, name + SUFFIX)
         self.arms = {arm: trials_of(self.study.tuning, arm) for arm in self.study.tuning.arms}
         self.baseline = self.study.scientific.baseline
@@ -54,7 +55,7 @@ class Tuning:
         scores, probes, said = self._read(self.arms[self.baseline])
         own = selection.trial_table(scores, probes)
         chosen, _ = selection.first_selector(own)
-        self.design = study_of_trials(self.config, chosen)
+        self._derive(chosen)
         self.result = {"study": name, "complete": False, "baseline": self.baseline}
         self.result |= self.study.tuning.model_dump(exclude={"arms", "second_seeds"})
         self.result["gate"] = selection.gate(scores, chosen)
@@ -63,6 +64,11 @@ class Tuning:
             scores, probes, said = self._read(names)
             self.result |= self._selected(scores, probes, chosen) | {"complete": True}
         self.result["mixed"] = said
+
+    def _derive(self, chosen: str = "") -> None:
+        """The study of trials and its runs' parameters, once the baseline's trial is `chosen`."""
+        self.design = study_of_trials(self.config, chosen)
+        self.jobs = parameters_of_runs(load_study(self.design))
 
     def parts(self, stage: int) -> dict[str, list[str]]:
         """The runs of each part of a stage: 1, none and the baseline's trials; 2, all others."""
@@ -73,13 +79,12 @@ class Tuning:
 
     def unfinished(self, stage: int) -> list[str]:
         """The parts of a stage of which a run, or 01, is missing or has other parameters."""
-        jobs = parameters_of_runs(load_study(self.design))
         prepared = {"prepared": records.prepared_folder(self.folder)}
 
         def done(run: str) -> bool:
             home = prepared.get(run, self.folder / run)
             there = (home / "run.json").exists()
-            return there and not other_parameters(records.read(home)["parameters"], jobs[run])
+            return there and not other_parameters(records.read(home)["parameters"], self.jobs[run])
 
         of_01 = done("prepared")
         return [
@@ -89,7 +94,7 @@ class Tuning:
     def _read(self, trials: Any) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
         """Scores and probes of these trials and none, a row a run, and what differs among them."""
         scores, probes, read = [], [], []
-        for name, job in parameters_of_runs(load_study(self.design)).items():
+        for name, job in self.jobs.items():
             if name == "prepared" or job["arm"] not in ("none", *trials):
                 continue
             record = records.verify_hashes(self.folder / name, "parallel.csv")
