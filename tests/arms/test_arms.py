@@ -29,6 +29,7 @@ from xgrl.arms import (
     refusal,
     robust,
 )
+from xgrl.arms.alignment import repeated_pairs
 from xgrl.arms.base import Arm, ArmSettings, Step
 from xgrl.arms.lexical import triplet_loss
 from xgrl.models.encoder import load_encoder, save_checkpoint
@@ -282,10 +283,20 @@ def test_labels_in_translation_reach_the_other_language():
 
 
 def test_triplets():
-    english = normalize(torch.eye(3), dim=-1)
-    assert triplet_loss(english, english) == 0  # every pair equal, the others orthogonal
-    worst = triplet_loss(english, english.roll(1, 0), margin=0.2)
+    english, own = normalize(torch.eye(3), dim=-1), torch.eye(3, dtype=torch.bool)
+    assert triplet_loss(english, english, own) == 0  # every pair equal, the others orthogonal
+    worst = triplet_loss(english, english.roll(1, 0), own, margin=0.2)
     assert worst == pytest.approx(1.2)  # own pair at 0, another's at 1
+
+
+def test_another_translation_of_the_same_text_is_no_negative():
+    english = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    foreign = normalize(torch.tensor([[0.8, 0.6], [1.0, 0.0], [0.0, 1.0]]), dim=-1)
+    inputs = {"input_ids": torch.tensor([[5, 6], [1, 1], [5, 6], [2, 2], [7, 8], [3, 3]])}
+    repeated = repeated_pairs(inputs)
+    assert repeated.tolist() == [[True, True, False], [True, True, False], [False, False, True]]
+    own = torch.eye(3, dtype=torch.bool)
+    assert triplet_loss(english, foreign, repeated) < triplet_loss(english, foreign, own)
 
 
 @pytest.mark.parametrize("k", [0, 2])

@@ -189,8 +189,26 @@ def test_a_baseline_that_the_second_selector_chose_otherwise_is_compared_with_it
     assert study.scientific.baselines == {"dann-dev": "standard-dev"}
     assert {"standard-dev", "dann-dev"} <= {*study.scientific.arms}
     steps = study.nuisance.intermediate.steps
-    assert (steps["standard-dev/default"], steps["dann-dev/default"]) == (40, 80)
+    # the pair has the same labelled batches
+    assert (steps["standard-dev/default"], steps["dann-dev/default"]) == (40, 40)
     assert (steps["standard/default"], steps["dann/default"]) == (80, 80)
+
+
+def test_a_strength_of_an_arm_s_own_keeps_the_dose_that_it_was_given_for(home):
+    config = find_study("mine") | {"study": "other"}
+    config["scientific"] |= {"arms": ["none", "standard", "control", "dann", "dann-0.01", "wdgrl"]}
+    config["nuisance"]["lambda_max"] |= {"dann-0.01": 0.01}
+    made = object.__new__(tuning.Tuning)
+    made.study, made.baseline = load_study(config), "standard"
+    made.arms = {"standard": {"a": {"learning_rate": 1e-3}}, "dann": {"b": {"dose": "ratio"}}}
+    chosen = {"standard": "a", "dann": "b"}
+    made.result = {
+        "chosen": {arm: dict.fromkeys(("first", "second"), t) for arm, t in chosen.items()}
+    }
+    dose = made.tuned()["nuisance"]["dose"]
+    assert {arm: dose.get(arm, dose["default"]) for arm in config["scientific"]["arms"][2:]} == {
+        "control": "ratio", "dann": "ratio", "dann-0.01": "lambda", "wdgrl": "lambda",
+    }  # fmt: skip
 
 
 def test_all_trials_both_choices_and_the_oracle_are_in_tuning_json(home):

@@ -61,6 +61,14 @@ def test_batches_are_full_exactly_so_many_and_balanced(n, batch_size, steps):
     assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))
 
 
+@pytest.mark.parametrize("n", [128, 250, 400])
+def test_batches_of_few_texts_are_not_made_of_copies(n):
+    lengths = np.random.default_rng(2).integers(2, 100, n)
+    found = list(length_buckets(lengths, 16, 60, np.random.default_rng(3)))
+    distinct = [len(set(batch.tolist())) for batch in found]
+    assert min(distinct) >= 13 and np.mean(distinct) > 15
+
+
 def test_batches_reshuffle_and_keep_lengths_together():
     lengths = np.random.default_rng(2).integers(2, 100, 6400)
     found = list(length_buckets(lengths, 16, 800, np.random.default_rng(3)))

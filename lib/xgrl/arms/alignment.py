@@ -25,7 +25,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from xgrl.arms.base import Arm
 from xgrl.models.heads import mean_pool
-from xgrl.models.task_model import Step, Term
+from xgrl.models.task_model import Inputs, Step, Term
 
 SCALE = 20.0
 SAME = 0.01  # texts whose inputs differ less are the same text but for rounding
@@ -43,14 +43,20 @@ def ranking_loss(english: Tensor, foreign: Tensor, repeated: Tensor) -> Tensor:
     return (cross_entropy(scores, own) + cross_entropy(scores.T, own)) / 2
 
 
+def repeated_pairs(inputs: Inputs) -> Tensor:
+    """Which of P pairs share a text, (P, P) bool, true on the diagonal. inputs: what the encoder is
+    called with for 2 P texts, those of a pair in turn.
+    """
+    texts = inputs.get("inputs_embeds", inputs.get("input_ids")).detach().flatten(1).float()
+    same = torch.cdist(texts, texts, p=torch.inf) < SAME
+    return same[0::2, 0::2] | same[1::2, 1::2]
+
+
 class Alignment(Arm):
     """Each text of a pair finds the other one among those of its batch."""
 
     def forward(self, step: Step) -> Term:
-        texts = step.inputs.get("inputs_embeds", step.inputs.get("input_ids"))[step.count :]
-        texts = texts.detach().flatten(1).float()
-        same = torch.cdist(texts, texts, p=torch.inf) < SAME
         hidden, mask = step.hidden[step.count :], step.mask[step.count :]
         vectors = normalize(mean_pool(hidden, mask).float(), dim=-1)
-        repeated = same[0::2, 0::2] | same[1::2, 1::2]
+        repeated = repeated_pairs({k: values[step.count :] for k, values in step.inputs.items()})
         return self.weighted(ranking_loss(vectors[0::2], vectors[1::2], repeated))

@@ -38,6 +38,7 @@ class CDAN(DANN):
 
     def features(self, step: Step, states: Tensor) -> Tensor:
         features = super().features(step, states)
-        with torch.no_grad():
-            predictions = step.model.head_of(step.task).linear(features).softmax(-1)
+        with torch.no_grad():  # the head reads the last layer, whatever the discriminator reads
+            last = super().features(step, step.hidden[self.rows(step)])
+            predictions = step.model.head_of(step.task).linear(last).softmax(-1)
         return torch.einsum("nh,nc->nhc", features, predictions).flatten(1)

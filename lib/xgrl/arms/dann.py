@@ -33,7 +33,8 @@ reversed gradient at the hidden states h of each layer that is read is scaled to
 
     lambda(p) * m,    m <- 0.9 m + 0.1 ||dL_task/dh||
 
-in every step, so that lambda_max is its share of the task's (running mean as in GradNorm).
+in every step, so that lambda_max is its share of the task's (running mean as in GradNorm); of K
+layers that are read each has a Kth, as each has of the loss under the dose "lambda".
 
 *Keeping up.* D may take several steps for one of the encoder (all but the last on detached features
 of the same batch, by the trainer's own AdamW), learn for a while before it is opposed (warmup), be
@@ -155,7 +156,8 @@ class DANN(Arm):
             loss, curves = self.judge(apart, asked)
             self.descend(loss)
             first = first or curves  # of texts that it has not been trained on in this step
-        read = [self.opposed(step, layer, each, weight) for layer, each in enumerate(states)]
+        share = weight if settings.dose == "lambda" else weight / len(states)
+        read = [self.opposed(step, layer, each, share) for layer, each in enumerate(states)]
         loss, curves = self.judge(read, asked)
         return loss, (first or curves) | {"lambda": weight}
 

@@ -6,7 +6,7 @@ P. With z the L2-normalised mean of a text's hidden states after layer `LAYER`, 
 the other foreign text of the batch that is nearest to a_i:
 
     L_arm = lambda * mean_i max(0, margin + cos(z_ai, z_bj) - cos(z_ai, z_bi)),
-    j = argmax_{j != i} cos(z_ai, z_bj)
+    j = argmax_j cos(z_ai, z_bj) over pairs that share no text with pair i
 
 Only the adapters descend this loss, and nothing else moves them; the task is learned above by the
 trained layers, as in the standard arm. Layers up to `LAYER` are otherwise frozen, also in a study
@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from xgrl.arms.alignment import repeated_pairs
 from xgrl.arms.base import Arm
 from xgrl.models.heads import mean_pool
 from xgrl.models.split import Chain, layer_stack, prefix, top
@@ -42,11 +43,16 @@ LAYER, RANK, ALPHA, DROPOUT, MARGIN = 2, 16, 32, 0.05, 0.2
 PROJECTIONS = ("query", "value")  # names of the linear layers in BERT and XLM-R
 
 
-def triplet_loss(english: Tensor, foreign: Tensor, margin: float = MARGIN) -> Tensor:
-    """Mean hinge loss of P >= 2 pairs of unit vectors (P, H) against the nearest foreign one."""
+def triplet_loss(
+    english: Tensor, foreign: Tensor, repeated: Tensor, margin: float = MARGIN
+) -> Tensor:
+    """Mean hinge loss of P >= 2 pairs of unit vectors (P, H) against the nearest foreign one.
+
+    repeated: (P, P) bool, pairs i and j of which one text is the same, the diagonal among them;
+    they are no negatives of each other.
+    """
     cosine = english @ foreign.T
-    right, own = cosine.diagonal(), torch.eye(len(cosine), dtype=torch.bool, device=cosine.device)
-    negative = cosine.masked_fill(own, -torch.inf).amax(1)
+    right, negative = cosine.diagonal(), cosine.masked_fill(repeated, -torch.inf).amax(1)
     return relu(margin + negative - right).mean()
 
 
@@ -97,5 +103,5 @@ class Lexical(Arm):
         for module in self.adapted.values():
             module.eval()
         vectors = normalize(mean_pool(states, self.pairs["attention_mask"]), dim=-1)
-        loss = triplet_loss(vectors[0::2], vectors[1::2])
+        loss = triplet_loss(vectors[0::2], vectors[1::2], repeated_pairs(self.pairs))
         return self.weighted(loss)

@@ -143,20 +143,24 @@ class Tuning:
         """The block of the study file that gives arms the settings that were selected.
 
         The baseline's are those of all arms, but for what another arm was tuned by; the treatment's
-        are the default of what only other arms have. Where the second selector chose otherwise, its
-        arms have `SECOND` behind their names, and so has what they are compared with.
+        are the default of what only other arms have, but a strength of an arm's own keeps its dose.
+        Where the second selector chose otherwise, its arms have `SECOND` behind their names, and so
+        has what they are compared with, whose rates and steps they have too.
         """
-        s, picked = self.study.scientific, self.result["chosen"]
-        base = self.arms[self.baseline][picked[self.baseline]["first"]]
+        s, n, picked = self.study.scientific, self.study.nuisance, self.result["chosen"]
 
         def settings(arm: str, selector: str) -> Found:
-            own = self.arms[arm][picked[arm][selector]]
-            return own if arm == self.baseline else base | own
+            both = (self.arms[name][picked[name][selector]] for name in (self.baseline, arm))
+            return next(both) | next(both)
 
+        base = settings(self.baseline, "first")
         values = {"default": settings(s.treatment, "first") | base}
         if "steps" in base:  # a task's own would go before the default
             values |= {arm: {"steps": base["steps"]} for arm in s.arms if arm_spec(arm).trains}
         values |= {arm: settings(arm, "first") for arm in self.arms}
+        if "dose" in values["default"]:
+            for arm in ({*s.arms} & {*n.lambda_max}) - {*n.dose, *self.arms}:
+                values[arm] = values.get(arm, {}) | {"dose": n.dose["default"]}
         other = [arm for arm in self.arms if picked[arm]["first"] != picked[arm]["second"]]
         second = [arm for arm in self.arms if arm in other or self.baseline in other]
         values |= {arm + SECOND: settings(arm, "second") for arm in second}

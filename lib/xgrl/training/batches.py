@@ -72,8 +72,9 @@ def length_buckets(
 ) -> Iterator[np.ndarray]:
     """Exactly `steps` batches of `batch_size` text indices, of similar length in each mega-batch.
 
-    The stream of texts is one fresh permutation after another, cut into mega-batches that may
-    straddle two epochs: every text is used floor or ceil of (steps * batch_size / n) times. Depends
+    The stream of texts is one fresh permutation after another, cut into mega-batches no larger than
+    the corpus, lest batches be made of copies; they may straddle two epochs. Every text is used
+    floor or ceil of (steps * batch_size / n) times. Depends
     on lengths, sizes and `rng` only, so two arms with equal generators see equal batches. Raises
     ValueError for an empty corpus or a batch size below 1.
     """
@@ -81,7 +82,7 @@ def length_buckets(
         raise ValueError(f"batch_size must be at least 1, found {batch_size}")
     if len(lengths) == 0:
         raise ValueError("no batch can be drawn from an empty corpus")
-    take = _taker(len(lengths), rng)
+    take, mega = _taker(len(lengths), rng), min(mega, max(1, len(lengths) // batch_size))
     for first in range(0, steps, mega):
         chunk = take(min(mega, steps - first) * batch_size)
         bucket = chunk[np.argsort(lengths[chunk], kind="stable")].reshape(-1, batch_size)

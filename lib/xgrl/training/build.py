@@ -16,7 +16,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from xgrl.arms import arm_class, arm_spec, checkpoint_of
-from xgrl.arms.base import ArmSettings, Standard
+from xgrl.arms.base import Arm, ArmSettings, Standard
 from xgrl.models.task_model import TaskModel
 from xgrl.prepare.corpus import Corpus
 from xgrl.prepare.folder import Prepared
@@ -131,8 +131,13 @@ def intermediate_model(
         classes=heads[shared[tasks[0]]][1], **prepared.special_ids, **adversary,
     )  # fmt: skip
     head = new_head(size, heads, streams["head"])
-    arm = initialised(arm_class(job["arm"]), settings, generator=streams["arm"])
-    return TaskModel(arm.attach(encoder, prepared.trainable(encoder)), head, arm, shared)
+
+    def attached() -> tuple[Arm, nn.Module]:
+        arm = arm_class(job["arm"])(settings)
+        return arm, arm.attach(encoder, prepared.trainable(encoder))  # adapters draw weights too
+
+    arm, upper = initialised(attached, generator=streams["arm"])
+    return TaskModel(upper, head, arm, shared)
 
 
 def build_target(job: Job, prepared: Prepared) -> Run:

@@ -17,7 +17,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,10 +60,8 @@ def generators(master_seed: int, *stage: str, seed: int) -> dict[str, np.random.
     return {name: np.random.default_rng(s) for name, s in zip(STREAMS, seeds, strict=True)}
 
 
-def initialised(
-    module: type[nn.Module], *args, generator: np.random.Generator, **kwargs
-) -> nn.Module:
-    """A module with initial weights from `generator`; torch's global state stays as it was."""
+def initialised(module: Callable, *args, generator: np.random.Generator, **kwargs) -> Any:
+    """What `module` makes, with initial weights from `generator`; torch's state stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator.integers(2**63 - 1)))
         return module(*args, **kwargs)
@@ -138,7 +136,7 @@ class JointTrainer(Trainer):
             task_loss, term, curves = model(progress=step / self.state.max_steps, **inputs)
         loss = task_loss + term
         if isinstance(term, Tensor) and step in self.measured:
-            curves |= gradients(task_loss, term, self.weights["encoder"], seen[0].read[-1])
+            curves |= gradients(task_loss, term, self.weights["encoder"], seen[0].read[0])
         self.curves.append({"step": step} | curves)
         if not torch.isfinite(loss):
             raise Diverged(f"the loss is {loss.item()} at step {step}")
