@@ -44,7 +44,7 @@ def test_the_verdict_stands_first_with_every_task_and_without_hiding_it_begins_w
     for row in values["comparison"]["per_intermediate"]:
         assert f"{row['intermediate']} {claims.effect(row)}" in first
     for row in values["manipulation"]:
-        row["hidden"] = row["hidden"] and "no"
+        row["passed"] = row["passed"] and "no"
     first = claims.claims(values)[0]
     assert first.startswith("By its gate dann does not hide the language")
     assert "a null says little" in said(values, "Language left after dann")
@@ -52,11 +52,22 @@ def test_the_verdict_stands_first_with_every_task_and_without_hiding_it_begins_w
 
 def test_one_fresh_probe_that_reads_more_is_enough(values):
     assert claims.hidden(values) is True
-    next(r for r in values["manipulation"] if r["reader"] == "fresh MLP")["hidden"] = "no"
+    next(r for r in values["manipulation"] if r["reader"] == "fresh MLP")["passed"] = "no"
     assert claims.hidden(values) is False
     values["manipulation"] = []
     assert claims.hidden(values) is None
     assert said(values, "Whether dann hides the language was not probed")
+
+
+def test_a_language_hidden_at_a_cost_is_said_to_be_that(values):
+    row = {"baseline": 100.0, "treatment": 50.0, "bound": 90.0, "passed": "no", "blocks": 6}
+    values["manipulation"].append(row | {"reader": "effective rank"})
+    assert claims.hidden(values) is True
+    first = claims.claims(values)[0]
+    assert first.startswith(
+        "By its gate dann hides the language at the cost of effective rank. For"
+    )
+    assert "effective rank 50.0 (gate: at least 90.0)" in said(values, "Language left after dann")
 
 
 def test_p_at_its_floor_is_said_to_be_that(values):

@@ -50,16 +50,30 @@ def found():
 
 def test_the_gate_is_half_way_to_chance_for_every_fresh_probe(found):
     table = found["manipulation"].set_index("reader")
-    assert table.half_way["fresh linear probe"] == table.half_way["fresh MLP"] == 50
-    assert table.hidden.tolist() == ["no", "no", ""] and (table.blocks == 8).all()
+    assert table.bound["fresh linear probe"] == table.bound["fresh MLP"] == 50
+    assert table.passed.tolist() == ["no", "no", ""] and (table.blocks == 8).all()
     runs, comparison = a_study()
     lower = runs.assign(mlp=runs.mlp.where(runs.arm == "standard", 50.0))
-    hidden = explanations.of_runs(lower, comparison)["manipulation"].hidden.tolist()
-    assert hidden == ["no", "yes", ""]
+    passed = explanations.of_runs(lower, comparison)["manipulation"].passed.tolist()
+    assert passed == ["no", "yes", ""]
     (row,) = explanations.check(lower, "standard", "dann")
-    assert row[0] == explanations.HIDDEN and not row[3] and "60.0 % (at most 50.0)" in row[2]
+    assert row[0] == explanations.HIDDEN and not row[3] and "60.0 (at most 50.0)" in row[2]
     assert explanations.check(lower[lower.phase != "probe"], "standard", "dann") == []
     assert explanations.check(runs.assign(discriminator_accuracy=np.nan), "standard", "mlm") == []
+
+
+def test_the_gate_asks_for_the_rank_and_for_english_too():
+    runs, comparison = a_study()
+    opposed, probed = runs.arm == "dann", runs.phase == "probe"
+    runs["rank"] = np.where(probed, np.where(opposed, 91.0, 100.0), np.nan)
+    runs["dev_accuracy"] = np.where(
+        runs.phase == "intermediate", np.where(opposed, 78.5, 80.0), np.nan
+    )
+    found = explanations.of_runs(runs, comparison)["manipulation"].set_index("reader")
+    assert found.bound[["effective rank", "English development"]].tolist() == [90, 79]
+    assert found.passed[["effective rank", "English development"]].tolist() == ["yes", "no"]
+    (row,) = explanations.check(runs, "standard", "dann")
+    assert "English development 78.5 (at least 79.0)" in row[2] and not row[3]
 
 
 def test_a_score_that_follows_the_rank_correlates_with_it_and_one_that_does_not_does_not(found):

@@ -84,13 +84,22 @@ def verdict(summary: Summary) -> str:
             f"By its gate {summary['treatment']} does not hide the language, so that this says "
         )
         before += "little of what hiding it would do. "
+    elif lost := [row["reader"] for row in _kept(summary) if row["passed"] == "no"]:
+        cost = " and ".join(lost)
+        before = f"By its gate {summary['treatment']} hides the language at the cost of {cost}. "
     return f"{before}For the intermediate tasks tried here ({effects}): {summary['verdict']}"
 
 
 def hidden(summary: Summary) -> bool | None:
     """Whether every fresh probe passes the manipulation gate; None where there is none."""
-    rows = [row["hidden"] == "yes" for row in summary.get("manipulation", []) if row["hidden"]]
-    return all(rows) if rows else None
+    rows = [row for row in summary.get("manipulation", []) if row["reader"] in explanations.FRESH]
+    return all(row["passed"] == "yes" for row in rows) if rows else None
+
+
+def _kept(summary: Summary) -> list[Mapping[str, Any]]:
+    """What the treatment must not lose, where it was probed."""
+    names = explanations.KEPT.values()
+    return [row for row in summary.get("manipulation", []) if row["reader"] in names]
 
 
 def _share(p: float | None) -> str:
@@ -204,20 +213,23 @@ def _retrieval(summary: Summary) -> str:
 
 def _manipulation(summary: Summary) -> str:
     rows = {row["reader"]: row for row in summary.get("manipulation", [])}
-    own, fresh = rows.pop("own discriminator", None), [*rows.values()]
+    own = rows.get("own discriminator")
+    fresh = [row for name, row in rows.items() if name in explanations.FRESH]
     arms = summary["treatment"], summary["baseline"]
     if not fresh:
         text = f"Whether {arms[0]} hides the language was not probed beside {arms[1]}"
         return f"{text}: a null says nothing."
     reads = [
         f"a {row['reader']} reads {row['treatment']:.0f} % (after {arms[1]} {row['baseline']:.0f}; "
-        f"half-way to chance: {row['half_way']:.0f})"
+        f"half-way to chance: {row['bound']:.0f})"
         for row in fresh
     ]
     text = f"Language left after {arms[0]} (chance {fresh[0]['chance']:.0f} %, last layer, "
     text += f"{fresh[0]['blocks']} blocks probed): {', '.join(reads)}"
     if own:
         text += f", its own discriminator {own['treatment']:.0f} %"
+    for row in _kept(summary):
+        text += f"; {row['reader']} {row['treatment']:.1f} (gate: at least {row['bound']:.1f})"
     if hidden(summary):
         return f"{text}. By the gate, at most half-way, the language is hidden."
     return (

@@ -18,7 +18,7 @@ from scipy.stats import f_oneway, linregress, norm
 from xgrl import stats
 from xgrl.arms import method_of
 from xgrl.report.load_study import Study
-from xgrl.report.selection import half_way
+from xgrl.report.selection import POINT, RANK, half_way
 from xgrl.stats.alignment import ENGLISH, align
 from xgrl.stats.verdict import crossed_and_sign_flip
 
@@ -26,13 +26,17 @@ RUN, ALL, ENGLISH_TOO = ["intermediate", "arm", "seed"], "all targets", "all wit
 MEASURES = {"fresh_probe": "fresh probe", "rank": "effective rank", "nearness": "translation gap"}
 SCOPES = {"all runs": [], "within arms": ["arm"], "within arms and tasks": ["arm", "intermediate"]}
 READERS = {"fresh_probe": "fresh linear probe", "mlp": "fresh MLP", "own": "own discriminator"}
+FRESH = {READERS["fresh_probe"], READERS["mlp"]}
+KEPT = {"kept_rank": "effective rank", "english": "English development"}
 NO_PROOF = "a correlation over runs is no proof of mediation"
-HIDDEN = "language hidden (fresh probes at most half-way to chance)"
+HIDDEN = "language hidden (fresh probes at most half-way to chance), rank and English kept"
 ABOUT = {
     "gap": "Difference in English, in zero-shot languages, and in the gap between the two (English "
     "less zero-shot: above 0 it widens), on targets with an English part",
-    "manipulation": "The language that is left, % read right; hidden: a fresh probe on held-out "
-    "text reads at most half-way between the baseline's accuracy and chance",
+    "manipulation": "The language that is left, % read right, and what hiding it cost. Bound: a "
+    "fresh probe on held-out text at most half-way between the baseline's accuracy and chance, "
+    "nine tenths of its effective rank, its English development score (of the intermediate task) "
+    "less a point",
     "mediation": "Change against the baseline of the same block, of what was measured in the "
     f"encoder and of the score: correlations with Fisher's interval; {NO_PROOF}",
     "interaction": "Do intermediate tasks differ in the effect? F over blocks by task, test items "
@@ -90,13 +94,16 @@ def checkpoints(runs: pd.DataFrame, nearness: pd.Series | pd.DataFrame = ()) -> 
     """What was measured of each checkpoint's last layer, indexed by `RUN`; NaN where it was not.
 
     Columns fresh_probe, mlp, chance (percent, held-out text), own (the arm's own discriminator),
-    own_chance, rank (effective), nearness.
+    own_chance, rank (effective, of English development texts), kept_rank (of the probed texts of
+    all languages), english (development score of the intermediate task), nearness.
     """
     wanted = {
-        "probe": {"accuracy": "fresh_probe", "mlp": "mlp", "chance": "chance"},
+        "probe": {
+            "accuracy": "fresh_probe", "mlp": "mlp", "chance": "chance", "rank": "kept_rank"
+        },
         "intermediate": {
             "discriminator_accuracy": "own", "discriminator_chance": "own_chance",
-            "effective_rank_last": "rank",
+            "effective_rank_last": "rank", "dev_accuracy": "english",
         },
     }  # fmt: skip
     sides = [
@@ -125,27 +132,30 @@ def _with_average(
 
 def manipulation(points: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
     """Who still reads the language: fresh linear probe, fresh MLP, the treatment's discriminator.
+    And are effective rank and English development score kept?
 
-    Returns reader, baseline, treatment (mean percent over blocks that both have), low, high (of the
-    treatment, over blocks), chance, half_way (the gate), hidden ("yes" or "no"; "" of the arm's own
-    discriminator, which is no gate), blocks.
+    Returns reader (or what is kept), baseline, treatment (mean over blocks that both have; percent
+    but for the rank), low, high (of the treatment, over blocks), chance, bound (the gate's), passed
+    ("yes" or "no"; "" of the arm's own discriminator, which is no gate), blocks.
     """
     rows = []
-    for name, reader in READERS.items():
+    for name, reader in (READERS | KEPT).items():
         arms = [treatment] if name == "own" else [baseline, treatment]
         own = points[name].unstack("arm").reindex(columns=[baseline, treatment])
         own = own.dropna(subset=arms).astype(float)
         if not len(own):
             continue
         before, after = own.mean()
-        chance = points["own_chance" if name == "own" else "chance"].mean()
         row = {"reader": reader, "baseline": before, "treatment": after}
-        row |= {"low": own[treatment].min(), "high": own[treatment].max(), "chance": chance}
-        half = half_way(before, chance)
-        gate = {"half_way": half, "hidden": "yes" if after <= half else "no"}
-        rows.append(row | (gate if name != "own" else {"half_way": np.nan, "hidden": ""}))
-        rows[-1]["blocks"] = len(own)
-    columns = ["reader", "baseline", "treatment", "low", "high", "chance", "half_way", "hidden"]
+        row |= {"low": own[treatment].min(), "high": own[treatment].max(), "chance": np.nan}
+        if name in READERS:
+            row["chance"] = points["own_chance" if name == "own" else "chance"].mean()
+        bounds = {"own": np.nan, "kept_rank": RANK * before, "english": before - POINT}
+        row["bound"] = bounds.get(name, half_way(before, row["chance"]))
+        within = after >= row["bound"] if name in KEPT else after <= row["bound"]
+        row["passed"] = ("yes" if within else "no") if name != "own" else ""
+        rows.append(row | {"blocks": len(own)})
+    columns = ["reader", "baseline", "treatment", "low", "high", "chance", "bound", "passed"]
     return pd.DataFrame(rows, columns=[*columns, "blocks"])
 
 
@@ -156,12 +166,15 @@ def check(runs: pd.DataFrame, baseline: str, treatment: str) -> list[tuple[str, 
     table = manipulation(checkpoints(runs), baseline, treatment)
     if not table.reader.eq(READERS["own"]).any() and method_of(treatment) != "leace":
         return []
-    fresh = table[table.hidden != ""]
+    gate = table[table.passed != ""]
+    if not gate.reader.isin(FRESH).any():
+        return []
     found = [
-        f"{r.reader} {r.treatment:.1f} % (at most {r.half_way:.1f})" for r in fresh.itertuples()
+        f"{r.reader} {r.treatment:.1f} "
+        f"(at {'most' if r.reader in FRESH else 'least'} {r.bound:.1f})"
+        for r in gate.itertuples()
     ]
-    passed = bool((fresh.hidden == "yes").all())
-    return [(HIDDEN, treatment, ", ".join(found), passed)] if found else []
+    return [(HIDDEN, treatment, ", ".join(found), bool((gate.passed == "yes").all()))]
 
 
 def mediation(
