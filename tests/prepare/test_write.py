@@ -82,6 +82,27 @@ def test_unlabelled_text_is_matched_in_length_and_apart_from_the_probes():
         select_rows.choose_unlabelled(job(unlabelled_rows=100_000), tokenizer, np.arange(5, 12))
 
 
+def test_probes_get_no_translation_and_no_neighbour_of_the_discriminator_s_text(tmp_path):
+    """Of files whose line n is the same sentence in every language, each with some left out."""
+    (tmp_path / "unlabelled").mkdir()
+    for number, language in enumerate(("en", "de", "fr")):
+        lines = (f"Sentence {k} of {language} {'x ' * (k % 7)}." for k in range(700))
+        kept = [line if k % 5 != number else "" for k, line in enumerate(lines)]
+        (tmp_path / "unlabelled" / f"{language}.txt").write_text("\n".join(kept))
+    values = job(sources={"default": ["files"]}, path=str(tmp_path), unlabelled_rows=200)
+    values |= {"unlabelled_languages": ["en", "de", "fr"], "probe_rows": 40, "targets": []}
+    _, tokenizer = load_encoder("tiny")
+    parts = select_rows.choose_unlabelled(values, tokenizer, np.arange(5, 12))
+    blocks = [{int(id.rsplit("-", 1)[1]) // 10 for id in part["id"]} for part in parts]
+    assert not blocks[0] & blocks[1]
+    for part, rows in zip(parts, (200, 40), strict=True):
+        assert part.to_pandas().groupby("language").size().to_dict() == dict.fromkeys(
+            ("en", "de", "fr"), rows
+        )
+    again = select_rows.choose_unlabelled(values, tokenizer, np.arange(5, 12))
+    assert [part["id"] for part in again] == [part["id"] for part in parts]
+
+
 def test_texts_longer_than_the_encoder_takes_are_refused():
     _, tokenizer = load_encoder("tiny")
     with pytest.raises(ValueError, match=r"max_length=4096.*at most 128"):

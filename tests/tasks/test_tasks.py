@@ -22,7 +22,7 @@ from xgrl.tasks.leakage import leakage, normalise
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.fixture import LANGUAGES as FIXTURE_LANGUAGES
 from xgrl.tasks.sources.packages import read_json
-from xgrl.tasks.unlabelled import LANGUAGES, load_unlabelled
+from xgrl.tasks.unlabelled import LANGUAGES, document, documents_apart, load_unlabelled
 
 BROKEN = [
     {"id": "1", "text": "a", "text_pair": "", "label": 1},
@@ -283,6 +283,32 @@ def test_tatoeba_refuses_sides_of_unequal_length(tmp_path):
 
 
 # Unlabelled text
+
+
+def test_translations_and_an_article_s_sentences_are_of_one_document():
+    assert document("file-de-30") == document("file-zh-39") != document("file-de-40")
+    assert document("wikipedia-de-7-0") == document("wikipedia-de-7-31")
+    articles = {document(f"wikipedia-{place}-0") for place in ("de-7", "de-8", "fr-7")}
+    assert len(articles) == 3 and document("unlabelled-en-4") == "unlabelled-en-4"
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_documents_are_divided_whole_and_in_proportion_in_every_language(aligned):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        languages = rng.permutation(np.repeat(list("abcd"), (200, 150, 100, 60)))
+        keys = [str(key) for key in rng.integers(40, size=510)]
+        if not aligned:
+            keys = [key + language for key, language in zip(keys, languages, strict=True)]
+        share = rng.choice([0.13, 0.25, 0.5])
+        apart = documents_apart(keys, languages, share, rng)
+        keys = np.array(keys)
+        assert not set(keys[apart]) & set(keys[~apart])
+        for language in "abcd":
+            own = languages == language
+            assert abs(apart[own].mean() - share) < (0.1 if aligned else 0.02)
+    alone = documents_apart(np.arange(510), languages, 0.3, rng)  # to the text
+    assert [alone[languages == x].sum() for x in "abcd"] == [60, 45, 30, 18]
 
 
 def test_unlabelled_text_of_the_fixture_and_refusals():

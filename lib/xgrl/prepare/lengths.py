@@ -30,7 +30,8 @@ def choose_lengths(
     pools = {lang: rng.permutation(np.flatnonzero(names == lang))[:count] for lang in languages}
     if short := {lang: len(pool) for lang, pool in pools.items() if len(pool) < wanted}:
         given = f"{wanted} rows a language wanted (unlabelled_rows, probe_rows)"
-        raise ValueError(f"{given}, but there are fewer in {short}")
+        apart = "documents are divided in proportion to the two"
+        raise ValueError(f"{given}, but there are fewer in {short}; {apart}")
     texts = {lang: rows.select(pool)[column] for lang, pool in pools.items()}
     counted = {lang: tokenise(t, tokenizer, longest).lengths for lang, t in texts.items()}
     matched = match_lengths(counted, lengths, wanted, rng)

@@ -23,7 +23,7 @@ from xgrl.tasks.formats import TRAINED, Task, features, validate
 from xgrl.tasks.rows import answer_pair
 from xgrl.tasks.sources import SourceError
 from xgrl.tasks.sources.files import data_folder
-from xgrl.tasks.unlabelled import SOURCES, load_unlabelled
+from xgrl.tasks.unlabelled import SOURCES, document, documents_apart, load_unlabelled
 
 Job = Mapping[str, Any]  # the parameters of 01_prepare
 
@@ -312,22 +312,31 @@ def schema_of(name: str) -> str:
 def choose_unlabelled(
     job: Job, tokenizer: Tokenizer, lengths: np.ndarray
 ) -> tuple[Dataset, Dataset]:
-    """Sentences for the discriminator and others for the probes: of the same lengths by language.
+    """Sentences for the discriminator, and of other documents (translations are one) for the
+    probes: of the same lengths by language.
 
     tokenizer: counts the tokens; lengths: (n,) token lengths of the labelled texts, to which the
     sentences are matched. Returns ``unlabelled_rows`` sentences a language, ``id, text, language,
-    label`` (the language's number), and ``probe_rows`` others, ``id, text, language``.
+    label`` (the language's number), and ``probe_rows`` others, ``id, text, language``. ValueError
+    where a language has fewer in the share of the documents that goes to either.
     """
     languages, count = job["unlabelled_languages"], job["unlabelled_rows"]
     source = source_of(job["sources"], SOURCES, "unlabelled")
     folder = data_folder(job["path"]) or None
     rows = load_unlabelled(languages, source, folder, without=job["targets"])
-    wanted, rng = count + job["probe_rows"], generator(job["master_seed"], "unlabelled")
-    matched = choose_lengths(rows, languages, wanted, job["max_length"], tokenizer, lengths, rng)
-    order = rng.permutation(wanted)
-    training, probing = (
-        rows.select(np.concatenate([matched[language][half] for language in languages]))
-        for half in (order[:count], order[count:])
-    )
+    probes, rng = job["probe_rows"], generator(job["master_seed"], "unlabelled")
+    fewest = np.unique(rows["language"], return_counts=True)[1].min()
+    # more than are wanted to choose lengths from, a quarter of them for the few texts of the probes
+    share = (probes + max(0, fewest - count - probes) / 4) / max(fewest, count + probes)
+    keys = [document(id) for id in rows["id"]]
+    apart = documents_apart(keys, rows["language"], share, rng)
+
+    def chosen(part: np.ndarray, wanted: int) -> Dataset:
+        pool = rows.select(np.flatnonzero(part))
+        known = (job["max_length"], tokenizer, lengths, rng)
+        matched = choose_lengths(pool, languages, wanted, *known)
+        return pool.select(np.concatenate([matched[language] for language in languages]))
+
+    training, probing = chosen(~apart, count), chosen(apart, probes)
     labels = [languages.index(language) for language in training["language"]]
     return training.add_column("label", labels), probing

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -38,6 +39,7 @@ EVERY = tuple(sorted({"en"} | {x for task in TARGETS for x in task.languages if 
 SOURCES = {"packages": LANGUAGES, "fixture": FIXTURE_LANGUAGES, "hub": EVERY, "files": EVERY}
 CARD = CARDS["unlabelled"]  # by source: origin, licence, note
 ARTICLES, SENTENCES = 1000, 30_000  # of a language, at most, from the hub
+LINES = 10  # of a file that stay together: neighbours are often of one document
 MEMBER = "bigbench/benchmark_tasks/paragraph_segmentation/task.json"
 SCHEMA = pa.schema({"id": pa.string(), "text": pa.string(), "language": pa.string()})
 
@@ -77,6 +79,41 @@ def load_unlabelled(
     else:
         tables = [_hub(code) if source == "hub" else _file(code, path) for code in chosen]
     return Dataset(pa.concat_tables(tables))
+
+
+def document(id: str) -> str:
+    """What a sentence, by its id, shares its content with: its article; of a file its block of
+    LINES, in all languages, as a line may be one sentence in each; else nothing, the id itself.
+    """
+    rest, _, line = id.rpartition("-")
+    if id.startswith("file-"):
+        return f"file-{int(line) // LINES}"
+    return rest if id.startswith("wikipedia-") else id
+
+
+def documents_apart(
+    documents: Sequence, languages: Sequence, share: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Which texts (n,) to set apart so that no document is on both sides, and as nearly as that
+    allows `share` of each language is; documents, languages: (n,) of each text.
+
+    Documents come in random order, large ones first; each goes where it leaves the smaller sum of
+    squared deviations from `share`. With two documents or more of its own a language is halved
+    into two sides that both have some.
+    """
+    _, document = np.unique(documents, return_inverse=True)
+    _, language = np.unique(languages, return_inverse=True)
+    parts = np.zeros((document.max(initial=-1) + 1, language.max(initial=-1) + 1))
+    np.add.at(parts, (document, language), 1)
+    order = rng.permutation(len(parts))
+    order = order[np.argsort(-parts[order].sum(1), kind="stable")]
+    parts /= parts.sum(0)  # of a language
+    apart, lacking = np.zeros(len(parts), dtype=bool), np.zeros(parts.shape[1])
+    for i in order:
+        lacking += share * parts[i]
+        apart[i] = parts[i] @ lacking > parts[i] @ parts[i] / 2
+        lacking -= apart[i] * parts[i]
+    return apart[document]
 
 
 def check_languages(

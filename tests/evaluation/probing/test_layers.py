@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from transformers import BertConfig, BertModel
 
 from xgrl.evaluation.probing import layers, probes, similarity
 from xgrl.models.split import top
+from xgrl.runs import records
 from xgrl.training import diagnostics
 
 TEXTS = ["abcdefgh", "xy", "hello there", "q", "abc"]
@@ -91,6 +93,46 @@ def test_frozen_layers_are_shared_bit_for_bit_and_the_others_are_the_stages_own(
     assert not any(np.allclose(found["tuned"][k], found["public"][k]) for k in range(frozen + 1, 4))
     for i, text in enumerate(TEXTS):
         assert np.allclose(found["tuned"][:, i], alone(text, trained), atol=1e-5)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_lower_layers_that_an_arm_changed_are_its_checkpoint_s(tmp_path, monkeypatch, changed):
+    """With layer 1 of the checkpoint moved, as merged adapters move it, all layers are its own."""
+    models = {"public": bert(0), "intermediate": bert(0)}
+    with torch.no_grad():
+        if changed:
+            models["intermediate"].encoder.layer[0].output.dense.weight *= 30
+        models["intermediate"].encoder.layer[2].output.dense.weight *= 30
+    folders = {"public": tmp_path / "encoder", "intermediate": tmp_path / "run" / "checkpoint"}
+    names = {folder: name for name, folder in folders.items()}
+    monkeypatch.setattr(layers, "load_encoder", lambda folder: (models[names[folder]], letters))
+    prepared = SimpleNamespace(
+        folder=tmp_path, frozen_layers=lambda _: 2, encoder=lambda folder: models[names[folder]]
+    )
+    records.write_json(
+        tmp_path / "run" / "run.json", {"metrics": {"lower_layers_changed": changed}}
+    )
+    monkeypatch.setattr(
+        layers.records, "read", lambda folder: json.loads((folder / "run.json").read_bytes())
+    )
+    found, shared = layers.load_features(TEXTS, folders, prepared)
+    assert shared == (0 if changed else 2)
+    for stage, model in models.items():
+        for i, text in enumerate(TEXTS):
+            assert np.allclose(found[stage][:, i], alone(text, model), atol=1e-4)
+    same = [np.array_equal(*layer) for layer in zip(*found.values(), strict=True)]
+    assert same == [True, not changed, not changed, False]
+
+
+def test_documents_are_never_in_both_halves_of_any_probe(stages, monkeypatch):
+    sentence, halves = np.tile(np.arange(40), 3), []
+    split = probes._halves
+    monkeypatch.setattr(probes, "_halves", lambda *a: halves.append((a[2], split(*a))) or split(*a))
+    layers.measure_layers({"public": stages["public"]}, LANGUAGES, 0, sentence)
+    assert len(halves) == 6  # two probes and the A-distance, of two layers
+    for documents, (fit, test) in halves:
+        assert not set(documents[fit]) & set(documents[test])
+        assert set(documents) == set(documents[fit]) | set(documents[test])
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,30 @@ def test_probe_on_noise_covers_chance_at_the_nominal_rate():
     assert abs(np.mean([run.accuracy for run in runs]) - 25) < 2
 
 
+def test_translations_in_one_half_leave_a_probe_without_language_at_chance():
+    """Content alone, the same in all languages: a translation in the other half misleads a probe
+    that does not know of it, below chance; one that does is at chance, and finds strong language.
+    """
+    rng = np.random.default_rng(0)
+    content, sentence = rng.normal(size=(60, 64)), np.tile(np.arange(60), 4)
+    aligned = content[sentence] + 0.01 * rng.normal(size=(240, 64))
+    for kind, seeds in (("linear", 4), ("mlp", 1)):
+        known, unknown = (
+            [probes.language_probe(aligned, LANGUAGES, s, kind, units) for s in range(seeds)]
+            for units in (sentence, None)
+        )
+        assert all(run.high < 25 for run in unknown)
+        assert all(run.low < 25 < run.high and abs(run.accuracy - 25) < 8 for run in known)
+    strong = aligned + 8 * rng.normal(size=(4, 64)).repeat(60, axis=0)
+    assert probes.language_probe(strong, LANGUAGES, 0, documents=sentence).accuracy > 95
+    apart = probes.a_distance(
+        strong[60:120], np.delete(strong, np.s_[60:120], 0), 0, np.tile(np.arange(60), 4)
+    )
+    assert apart > 1.5
+    with pytest.raises(ValueError, match="too few documents"):
+        probes.language_probe(aligned, LANGUAGES, documents=np.zeros(240))
+
+
 def test_interval_is_clopper_pearson():
     probe = probes.language_probe(features(3.0), LANGUAGES, 3)
     k, n = round(probe.accuracy / 100 * probe.n_test), probe.n_test

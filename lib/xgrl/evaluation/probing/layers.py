@@ -86,10 +86,15 @@ def stage_folders(
 def load_features(
     texts: Sequence[str], folders: Mapping[str, Path], prepared: Prepared
 ) -> tuple[dict[str, np.ndarray], int]:
-    """`stage_features` of the encoders in these folders, and how many lower layers they share."""
+    """`stage_features` of the encoders in these folders, and how many lower layers they share: none
+    where the arm has changed frozen ones.
+    """
     (first, *others) = folders
     public, tokenizer = load_encoder(prepared.folder / "encoder")
     frozen, stages = prepared.frozen_layers(public), {first: public}
+    runs = [records.read(folders[stage].parent)["metrics"] for stage in others]
+    if any(metrics.get("lower_layers_changed") for metrics in runs):
+        frozen = 0
     for stage in others:  # upper layers need no vocabulary
         whole = prepared.encoder(folders[stage]) if frozen else load_encoder(folders[stage])[0]
         stages[stage] = top(whole, frozen)
@@ -165,15 +170,20 @@ def stage_features(
 
 
 def measure_layers(
-    features: Mapping[str, np.ndarray], languages: Sequence[str], seed: int = 0
-) -> pd.DataFrame:
+    features: Mapping[str, np.ndarray], languages: Sequence[str], seed: int = 0,
+    documents: Sequence | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Every measure of one representation, for each stage and layer: the table of layers.csv.
 
     features: a stage's features (layers + 1, n, d), as `stage_features` returns them; the first
     stage is what the others are compared with. languages: (n,) language code of each text, "en"
-    among them, four texts or more each. seed: of the probes.
+    among them, four texts or more each. seed: of the probes. documents: (n,) of each text, which
+    no probe has in both halves; None: each its own.
     """
     english = np.asarray(languages, dtype=str) == "en"
+    if (sides := documents) is not None:
+        documents = np.asarray(documents)
+        sides = np.concatenate([documents[english], documents[~english]])
     n, reference, rows = len(english), next(iter(features)), []
     for stage, layers in features.items():
         for layer, x in enumerate(watch(layers, f"{stage}: layer")):
@@ -183,11 +193,11 @@ def measure_layers(
             if unmoved := next(same, None):
                 rows.append(unmoved | key)
                 continue
-            linear = asdict(language_probe(x, languages, seed))
-            mlp = asdict(language_probe(x, languages, seed, "mlp"))
+            linear = asdict(language_probe(x, languages, seed, "linear", documents))
+            mlp = asdict(language_probe(x, languages, seed, "mlp", documents))
             row = key | {k: v for k, v in linear.items() if k != "converged"}
             row |= {f"mlp_{k}": v for k, v in mlp.items() if k not in ("chance", "n_test")}
-            row["a_distance"] = a_distance(x[english], x[~english], seed)
+            row["a_distance"] = a_distance(x[english], x[~english], seed, sides)
             _, row["language_share"] = mean_geometry(x, languages)
             lengths, before = np.linalg.norm(x, axis=1), features[reference][layer]
             for name, statistic in {

@@ -5,7 +5,7 @@ that was trained against cannot certify that (the encoder may merely have outpac
 statement here comes from a *fresh* classifier that saw none of the training, on unlabelled
 sentences held out for this purpose:
 
-- language probe: accuracy on the other half of the sentences, with the control task of Hewitt and
+- language probe: accuracy on the other half of the documents, with the control task of Hewitt and
   Liang, "Designing and interpreting probes with control tasks" (EMNLP 2019): the same probe on
   labels drawn at random for each distinct text. Selectivity = accuracy - control. Two kinds of
   classifier: "linear", multinomial logistic regression; and "mlp", the training's own discriminator
@@ -23,12 +23,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import cross_entropy
 
 from xgrl.models.grl import Discriminator
 from xgrl.stats.intervals import exact_binomial
+from xgrl.tasks.unlabelled import documents_apart
 
 KINDS = ("linear", "mlp")
 PENALTY = 0.1  # of the discriminator's weights, over the number of training texts
@@ -51,21 +51,24 @@ class Probe:
 
 
 def language_probe(
-    features: np.ndarray, languages: Sequence[str], seed: int = 0, kind: str = "linear"
-) -> Probe:
+    features: np.ndarray, languages: Sequence[str], seed: int = 0, kind: str = "linear",
+    documents: np.ndarray | None = None,
+) -> Probe:  # fmt: skip
     """Train a fresh classifier of the language on half of the texts and score it on the other half.
 
     features: (n, d) one vector a text; standardised with the training half's mean and deviation.
     languages: (n,) language code of each text; two or more languages with at least four texts each.
     seed: fixes the split, the control labels and the classifier's initialisation. kind: "linear"
-    (logistic regression) or "mlp" (the discriminator, for what a linear probe cannot see). Where
+    (logistic regression) or "mlp" (the discriminator, for what a linear probe cannot see).
+    documents: (n,) of each text, never in both halves; None: each its own. A translation in the
+    other half would have its content point at another language, and the probe below chance. Where
     all features are the same (collapsed) the accuracy is at chance and that of the control task,
     which then has one label, 100.
 
     Returns accuracy with its exact (Clopper-Pearson) 95 % interval, chance (share of the largest
     language), accuracy on the control task, selectivity, number of test texts, and whether the
     probe itself (not its control) converged. Raises ValueError for an unknown kind, features that
-    are not finite, lengths that differ, fewer than two languages, too few texts.
+    are not finite, lengths that differ, fewer than two languages, too few texts or documents.
 
     Source: Hewitt and Liang (2019) for the control task and selectivity.
     """
@@ -73,7 +76,7 @@ def language_probe(
         raise ValueError(f"language_probe: kind is {kind!r}, allowed are {', '.join(KINDS)}")
     x, codes = validated(features, languages)
     rng = np.random.default_rng(seed)
-    train, test = _halves(codes, seed)
+    train, test = _halves(codes, seed, documents)
     right, converged = _held_out(x, codes, train, test, kind, seed)
     # equal but for batch rounding
     _, kinds_of_text = np.unique(np.round(x / (x.std() or 1), 3), axis=0, return_inverse=True)
@@ -85,20 +88,25 @@ def language_probe(
     return Probe(accuracy, low, high, chance, control, accuracy - control, n, converged)
 
 
-def a_distance(source: np.ndarray, target: np.ndarray, seed: int = 0) -> float:
+def a_distance(
+    source: np.ndarray, target: np.ndarray, seed: int = 0, documents: np.ndarray | None = None
+) -> float:
     """Proxy A-distance: 0 where a linear classifier cannot tell two samples apart, 2 without error.
 
     source: (n, d) features of one domain. target: (m, d) of the other; the larger is thinned so
-    that both weigh the same. seed: fixes thinning and split. Returns 2 (1 - 2 error) with the
-    held-out error of a fresh linear classifier, not below 0.
+    that both weigh the same. seed: fixes thinning and split. documents: (n + m,) of source's, then
+    target's texts, as in `language_probe`. Returns 2 (1 - 2 error) with the held-out error of a
+    fresh linear classifier, not below 0.
 
     Source: Ben-David et al. (2010), section 4; Ganin et al., JMLR 2016, section 5.1.
     """
     n = min(len(source), len(target))
     rng = np.random.default_rng(seed)
-    rows = [np.asarray(side)[np.sort(rng.permutation(len(side))[:n])] for side in (source, target)]
-    x, codes = validated(np.concatenate(rows), np.repeat(["source", "target"], n))
-    train, test = _halves(codes, seed)
+    first, second = (np.sort(rng.permutation(len(side))[:n]) for side in (source, target))
+    rows = np.concatenate([first, len(source) + second])
+    x = np.concatenate([source, target])[rows]
+    x, codes = validated(x, np.repeat(["source", "target"], n))
+    train, test = _halves(codes, seed, None if documents is None else np.asarray(documents)[rows])
     right, _ = _held_out(x, codes, train, test, "linear", seed)
     return max(0.0, 2 * (1 - 2 * (1 - right / len(test))))
 
@@ -119,9 +127,16 @@ def validated(features: np.ndarray, languages: Sequence[str]) -> tuple[np.ndarra
     return x, codes
 
 
-def _halves(codes: np.ndarray, seed: int) -> list[np.ndarray]:
-    """Positions of the training and of the test texts, every language halved."""
-    return train_test_split(np.arange(len(codes)), test_size=0.5, random_state=seed, stratify=codes)
+def _halves(
+    codes: np.ndarray, seed: int, documents: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the training and of the test texts, every language halved by documents."""
+    documents = np.arange(len(codes)) if documents is None else documents
+    # [seed, 1]: not the numbers that the control labels are drawn with
+    test = documents_apart(documents, codes, 0.5, np.random.default_rng([seed, 1]))
+    if len({*zip(codes, test, strict=True)}) < 2 * len(set(codes)):
+        raise ValueError("a language's texts are of too few documents to be halved by documents")
+    return np.flatnonzero(~test), np.flatnonzero(test)
 
 
 def _held_out(
