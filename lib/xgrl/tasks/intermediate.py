@@ -10,6 +10,7 @@ from xgrl.tasks import files, hub_datasets
 from xgrl.tasks.embedded import english, multilingual, reading
 from xgrl.tasks.formats import CARDS, Loader, Task
 
+TEMPLATES = ("home-assistant-intents",)
 NLI = ("entailment", "neutral", "contradiction")
 
 
@@ -45,6 +46,10 @@ EMBEDDED = (
     packaged("sentiment", "classification", multilingual.sentiment, multilingual.SENTIMENTS,
         max_length=64,
         translations={"packages": tuple(x for x in multilingual.SENTIMENT if x != "en")}),
+    packaged("intent", "classification", multilingual.intent, multilingual.INTENTS,
+        packages=TEMPLATES, max_length=48),
+    packaged("slots", "tagging", multilingual.slots, multilingual.SLOT_TAGS, metric="span_f1",
+        packages=TEMPLATES, max_length=48),
 )  # fmt: skip
 
 # The nine tasks of Phang et al. 2020 (arXiv 2005.13013), and SIQA, first stage of XCOPA's recipe.

@@ -9,13 +9,12 @@ from functools import partial
 from xgrl.tasks import files, intermediate
 from xgrl.tasks.embedded import documents, multilingual, reading
 from xgrl.tasks.embedded.fillers import FILLERS
-from xgrl.tasks.intermediate import NLI
+from xgrl.tasks.intermediate import NLI, TEMPLATES
 from xgrl.tasks.sources import codes
 
 UPOS = ("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN",
         "PUNCT", "SCONJ", "SYM", "VERB", "X")  # fmt: skip
 ENTITIES = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
-TEMPLATES = ("home-assistant-intents",)
 packaged = partial(intermediate.packaged, role="target")
 published = partial(intermediate.published, role="target")
 
