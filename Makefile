@@ -93,7 +93,7 @@ check-jobs:
 check-data: $(READY) check-jobs  ## is all there that STUDY reads from files of yours, and where can the rest be had?
 	@$(CHECK_DATA)
 
-study: $(READY) check-jobs check-disk  ## the whole study and its report, or some checkpoints [STUDY=laptop] [JOBS=2] [PART="sarcasm.dann:0 none:0"]; call again to resume
+study: $(READY) check-jobs check-disk  ## the whole study and its report, or some checkpoints [STUDY=laptop] [JOBS=2] [PART="intent.dann:0 none:0"]; call again to resume
 	@{ [ -f $(PREPARED) ] && ! $(OVERTAKEN); } || $(CHECK_DATA) >/dev/null
 	@! $(OVERTAKEN) || $(LOCKED) $(SNAKEMAKE) $(GRID) $(if $(FLOCK),--nolock) --until prepare || $(BUSY)
 	@$(LOCKED) $(SNAKEMAKE) $(GRID) $(if $(FLOCK),--nolock) || $(BUSY)

@@ -6,7 +6,7 @@ one run on one machine.
     python -m benchmarks publish
 
 Sides of a comparison run alternately, each in a process of its own with stated threads; medians and
-ratios are kept. Needs the laptop study's prepared folder and makes it if it is missing. Writes
+ratios are kept. Needs the prepared folder of params/bench.yaml and makes it if it is missing. Writes
 ``outputs/bench.json``, ``{name: {value, target, unit, note}}``, and the figure
 ``outputs/bench.png``; a run of some parts replaces only their rows. `publish` copies both to
 ``outputs/reference`` and writes the table into docs/speed.md. `--peers` is apart: other libraries,
@@ -33,7 +33,7 @@ from xgrl.report.figures import save
 from xgrl.report.figures.style import NotDrawn
 
 OUTPUTS, REFERENCE, PAGE = Path("outputs"), Path("outputs/reference"), Path("docs/speed.md")
-PREPARED = OUTPUTS / "laptop/prepared/run.json"
+PREPARED = OUTPUTS / "bench/prepared/run.json"
 PARTS: dict[str, Callable] = {
     "jobs": training.jobs,
     "peak": training.peak,
@@ -71,9 +71,9 @@ def publish() -> None:
 
 
 def prepare() -> None:
-    """Make the laptop study's prepared folder, where it is not there."""
+    """Make the prepared folder of params/bench.yaml, where it is not there."""
     if not PREPARED.exists():
-        files = ["params/base.yaml", "params/laptop.yaml"]
+        files = ["params/base.yaml", "params/bench.yaml"]
         subprocess.run(
             [
                 sys.executable,

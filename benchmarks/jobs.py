@@ -19,7 +19,7 @@ import time
 
 STARTED = time.perf_counter()
 
-STEPS, BATCH, STUDY, TASK = 120, 16, "laptop", "sarcasm"
+STEPS, BATCH, STUDY, TASK = 120, 16, "bench", "sarcasm"
 RECIPE = {
     "learning_rate": 5e-4,
     "head_learning_rate": 5e-3,

@@ -13,7 +13,7 @@ peak|layers|profile|vocabulary|train|predict``.
 * ``train|predict ROWS``: seconds for so many examples seen once, on the stored output of the frozen
   layers, and the memory that comes on top of the loaded model.
 
-Each prints one line of JSON. The laptop study's prepared folder holds the data.
+Each prints one line of JSON. The prepared folder of params/bench.yaml holds the data.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from xgrl.prepare.folder import Prepared
 from xgrl.runs.records import peak_memory_mb
 from xgrl.training import batches, trainer
 
-# 17 and 24 tokens a text in the laptop study
+# 17 and 24 tokens a text in study bench
 SHORT, LONGER = "intermediate/sarcasm", "target/sentiment"
 
 

@@ -18,7 +18,7 @@ from benchmarks.table import entry
 from xgrl.runs import records
 from xgrl.runs.cache import cache_folder
 
-LESS = {  # of the laptop study: one task a stage
+LESS = {  # of params/bench.yaml: fewer languages
     "study": "bench",
     "encoder": "embedded",
     "sources": ["packages"],
@@ -103,7 +103,7 @@ def preparation(rounds: int) -> dict[str, dict]:
             execute("01_prepare", folder, LESS, "--cold", XGRL_CACHE=cache)[1] for _ in range(2)
         )
     what = (
-        "own work of 01: 1 intermediate task, 1 target, 3 languages, laptop study's sizes, 10 "
+        "own work of 01: 1 intermediate task, 1 target, 3 languages, sizes of base.yaml, 10 "
         "layers frozen, 1 thread"
     )
     return entry("prepare_cold_s", cold, what) | entry(

@@ -123,7 +123,7 @@ def test_every_departure_from_the_plan_is_listed(tmp_path, planned, old, new, ex
 def test_the_registered_plan_of_the_laptop_study_can_be_read(root):
     plan = find_plan("laptop", root / "params")
     assert (
-        str(plan.fields["date"]) == "2026-11-23"
+        str(plan.fields["date"]) == "2026-11-26"
         and plan.fields["treatment"] == "dann"
         and plan.weights is None
     )
