@@ -55,7 +55,7 @@ def test_arms_get_the_cells_they_can_serve_and_the_others_are_named():
     }
     found = grid(
         study(
-            "laptop",
+            "bench",
             scientific=changes | {"probe_arms": []},
             nuisance={"lambda_max": {"dann-0.01": 0.01}},
         )
@@ -73,7 +73,7 @@ def test_arms_get_the_cells_they_can_serve_and_the_others_are_named():
 def test_a_name_that_is_both_an_intermediate_and_a_target_task():
     both = {"intermediate": ["qa", "sarcasm"], "targets": ["qa", "intent"], "languages": []}
     arms = {"arms": ["standard", "dann", "cdan"], "probe_arms": []}
-    found = grid(study("laptop", scientific=both | arms))
+    found = grid(study("bench", scientific=both | arms))
     assert {task for task, arm, _ in found.intermediate if arm == "cdan"} == {"sarcasm"}
     assert {target for target, _, arm, _ in found.target if arm == "cdan"} == {"qa", "intent"}
 
@@ -146,6 +146,17 @@ def test_seeds_by_arm_ask_for_a_part_of_the_grid():
     }
 
 
+def test_an_arm_is_probed_with_those_of_the_seeds_that_it_has():
+    s = {"arms": ["none", "standard", "dann", "control"], "probe_seeds": [0, 1]}
+    s |= {"probe_arms": ["dann", "control"], "seeds": {"default": [0, 1, 2], "control": [0]}}
+    probed = {(arm, seed) for _, arm, seed in grid(study(scientific=s)).probe}
+    assert probed == {("dann", 0), ("dann", 1), ("control", 0)}
+    for seeds, said in (([1], r"\[1\]: none is among the seeds \[0\] of 'control'"),
+                        ([0, 7], r"no probed arm has the seeds \[7\]")):  # fmt: skip
+        with pytest.raises(ValueError, match=said):
+            grid(study(scientific=s | {"probe_seeds": seeds}))
+
+
 def test_arms_that_train_nothing_take_the_checkpoints_that_they_name():
     arms = ["standard", "dann", "leace", "leace-dann", "centring-dann"]
     s = {"arms": arms, "probe_arms": ["leace-dann"], "probe_seeds": [0], "probe_target": "intent"}
@@ -160,7 +171,7 @@ def test_arms_that_train_nothing_take_the_checkpoints_that_they_name():
 def test_an_arm_serves_no_task_that_the_arm_of_its_checkpoint_cannot_serve():
     both = {"intermediate": ["qa", "sarcasm"], "targets": ["qa", "intent"], "languages": []}
     arms = {"arms": ["standard", "dann", "cdan", "leace-cdan"], "probe_arms": []}
-    found = grid(study("laptop", scientific=both | arms))
+    found = grid(study("bench", scientific=both | arms))
     assert {task for _, task, arm, _ in found.target if arm == "leace-cdan"} == {"sarcasm"}
 
 
@@ -234,7 +245,7 @@ def test_translated_needs_translations_of_some_task():
         match="needs translations of the training rows, and the study's sources have none of "
         "'sarcasm'",
     ):
-        study("laptop", scientific=arms)
+        study("bench", scientific=arms)
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def changed(path: str, value: object) -> dict:
         ("scientific.treatment", "control", ["treatment", "control"]),
         ("scientific.treatment", "standard", ["baseline"]),
         ("scientific.intermediate", ["sarcams"], ["sarcams", "sarcasm"]),
-        ("scientific.intermediate", ["intent"], ["intent", "target"]),
+        ("scientific.intermediate", ["emoji-names"], ["emoji-names", "target"]),
         ("scientific.targets", ["intents"], ["intents", "intent"]),
         ("scientific.targets", ["sarcasm", "intent"], ["sarcasm", "intermediate"]),
         ("scientific.languages", ["en", "xx"], ["xx"]),
@@ -191,7 +191,7 @@ def test_mistakes_are_named(path, value, words):
 
 def test_what_05_is_told_of_a_study_grows_by_what_its_file_sets_alone():
     """A default that is added later must not change the parameters of runs that are there."""
-    study = params.load_study(merged("laptop"))
+    study = params.load_study(merged("bench"))
     told = study.model_dump()
     assert "average" not in told["scientific"] and params.load_study(told) == study
     assert not {"test_data", "train_from"} & set(told["fixed"])

@@ -102,10 +102,13 @@ def _wrong_seeds(study: Study) -> Iterator[str]:
         given = f"{s.intermediate} and scientific.seeds={s.seeds}"
         reason = "a comparison needs two blocks (task x seed) or more; add a seed or a task"
         yield f"scientific.intermediate={given}: {reason}"
+    given, every = f"scientific.probe_seeds: {s.probe_seeds}", set()
     for arm in s.probe_arms:
-        if not set(s.probe_seeds) <= set(own := seeds_of(study, arm)):
-            given = f"scientific.probe_seeds: {s.probe_seeds}"
-            yield f"{given} are not all among the seeds {own} of {arm!r}"
+        every |= set(own := seeds_of(study, arm))
+        if s.probe_seeds and not set(s.probe_seeds) & set(own):
+            yield f"{given}: none is among the seeds {own} of {arm!r}"
+    if s.probe_arms and (strange := sorted(set(s.probe_seeds) - every)):
+        yield f"{given}: no probed arm has the seeds {strange}"
     for arm in s.arms:
         of = checkpoint_of(arm)
         if is_arm(of) and (lacking := set(seeds_of(study, arm)) - set(seeds_of(study, of))):
@@ -172,7 +175,8 @@ def grid(study: Study) -> Grid:
             applied += product([name], sources, [arm], seeds[:1] if once else seeds)
     for arm in s.probe_arms:
         names = [name for name, task in tasks.items() if not serves(study, arm, task)]
-        probed += product(names, [arm], s.probe_seeds)
+        seeds = [seed for seed in s.probe_seeds if seed in seeds_of(study, arm)]
+        probed += product(names, [arm], seeds)
     reached = [shared_models(study).get(s.probe_target), s.probe_target]
     fine_tuned = [(name, *cell) for name in reached if name for cell in probed]
     read = [(name, checkpoint_of(arm), seed) for name, arm, seed in probed]
