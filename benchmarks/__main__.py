@@ -6,8 +6,8 @@ one run on one machine.
     python -m benchmarks publish
 
 Sides of a comparison run alternately, each in a process of its own with stated threads; medians and
-ratios are kept. Needs the prepared folder of params/bench.yaml and makes it if it is missing. Writes
-``outputs/bench.json``, ``{name: {value, target, unit, note}}``, and the figure
+ratios are kept. Needs the prepared folder of params/bench.yaml and makes it if it is missing.
+Writes ``outputs/bench.json``, ``{name: {value, target, unit, note}}``, and the figure
 ``outputs/bench.png``; a run of some parts replaces only their rows. `publish` copies both to
 ``outputs/reference`` and writes the table into docs/speed.md. `--peers` is apart: other libraries,
 each in an environment of its own (`benchmarks.peers`).
