@@ -165,29 +165,7 @@ def test_what_the_page_of_the_arms_says_of_an_older_commit():
 
 
 def test_what_the_page_says_of_the_statistics():
-    summary = published("laptop")
-    comparison = summary["comparison"]
-    effect = {row["intermediate"]: row for row in comparison["per_intermediate"]}
-    target = {row["target"]: row for row in comparison["per_task"]}
-    by = scores("laptop")
-    english = by["intent", "dann", "en"] - by["intent", "standard", "en"]
-    text = prose("docs/statistics.md", "In the main study")
-    held(
-        text,
-        [
-            f"After question-type the difference is {effect['question-type']['theta']:.2f} points, "
-            f"after sarcasm {effect['sarcasm']['theta']:.2f}.",
-            f"p = {effect['sarcasm']['p_raw']:.3f} by itself",
-            f"{effect['sarcasm']['p_holm']:.3f} after Holm",
-            f"p = {comparison['p']:.5f}, the floor of {summary['blocks']} blocks",
-            f"(p = {target['sentiment']['p_holm']:.3f})",
-            f"lost {-english:.2f} of the {-target['intent']['theta']:.2f} points",
-        ],
-    )
-    assert {row["p_raw"] for row in effect.values()} == {2 / 2**6}
-    assert comparison["p"] == 2 / 2 ** summary["blocks"]
-    differ = ", ".join(name for name, row in target.items() if row["p_holm"] <= 0.05)
-    assert f"three of four targets differ: {differ}." in text
+    comparison = published("laptop")["comparison"]
     power = prose("docs/statistics.md", "Does it hold its level?")
     assert f"{comparison['minimal_effect']:.2f} points with 80 % power" in power
     page = (ROOT / "docs/statistics.md").read_text()
