@@ -188,13 +188,22 @@ def test_the_page_s_table_names_the_groups_where_the_average_is_over_them():
     rest |= {"baseline": "standard", "treatment": "dann"}
     row = {"target": "all targets", "scores": {"dann": 1.0}, "theta": 1.0, "p": 0.5}
     values = rest | {"blocks": 8, "verdict": "v", "arms": ["dann"]}
-    values |= {"table": [row | {"low": 0.0, "high": 2.0}], "comparison": comparison.summary()}
+    rows = [row | {"low": 0.0, "high": 2.0}]
+    values |= {"table": rows, "comparison": comparison.summary()}
     assert "Macro average over zero-shot" in summary.readme_table(values)
     tables = averages.further_averages(study, "standard", "dann", 1.0)
+    names = [name for r in tables["groups"].targets if r for name in r.split(", ")]
+    scores = {name: {"dann": 10.0 * k} for k, name in enumerate(names)}
+    values["table"] = rows + [rows[0] | {"target": name, "scores": scores[name]} for name in names]
     text = summary.readme_table(json.loads(json.dumps(stats.plain(values | tables))))
-    assert "Mean over groups of targets (classification +4.00 [" in text
-    assert "retrieval -8.00 [" in text and "without retrieval +2.00 [" in text
-    assert "question answering" not in text
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if "|" in line}
+    for part, effect in (("classification", "+4.00"), ("retrieval", "-8.00"),
+                         ("without retrieval", "+2.00")):  # fmt: skip
+        assert f"{effect} [" in lines[part]
+    own = tables["groups"].set_index("part").targets["classification"].split(", ")
+    mean = sum(scores[name]["dann"] for name in own) / len(own)
+    assert f"| {mean:.1f} " in lines["classification"] and "question answering" not in lines
+    assert [*lines][-len(names) :] == names and "p of groups and of single targets" in text
 
 
 def test_plain_retrieval_from_other_layers_stands_beside_and_counts_nowhere():

@@ -11,6 +11,7 @@ from IPython.display import Markdown
 from xgrl import stats
 from xgrl.arms import arms_in_order
 from xgrl.report import claims
+from xgrl.report.averages import group_weights
 from xgrl.report.load_study import Study
 from xgrl.runs import records
 
@@ -102,25 +103,38 @@ def _effects(table: pd.DataFrame) -> list[str]:
     return [claims.effect(row) for row in table.to_dict("records")]
 
 
+def _with_groups(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The rows of the results table, after that of the average those of groups of targets and of
+    the mean without retrieval, where the planned average is over groups.
+    """
+    average, *targets = summary["table"]
+    by, rows = {row["target"]: row["scores"] for row in targets}, []
+    for row in (*summary["groups"], summary["means"][-1]) if "groups" in summary else ():
+        if row["theta"] is not None:
+            weights = pd.Series(group_weights(row["targets"].split(", ")))
+            scores = pd.DataFrame({name: by[name] for name in weights.index}).astype(float)
+            scores = (scores * weights).sum(axis=1, skipna=False).to_dict()
+            own = {"target": row["part"], "scores": scores, "p": row.get("p_holm", row["p"])}
+            rows.append({key: row[key] for key in ("theta", "low", "high")} | own)
+    return [average, *rows, *targets]
+
+
 def readme_table(summary: Mapping[str, Any]) -> str:
     """The verdict with its intermediate tasks, and the results table, as Markdown."""
-    table, texts = _scores(summary, "zero-shot score, %")
+    table, texts = _scores({**summary, "table": _with_groups(summary)}, "zero-shot score, %")
     control = pd.DataFrame(summary.get("positive_control", []))
     if len(control):
-        control = control[control.kind.isin(["average", "target"])].drop_duplicates("part")
-        control = control.set_index("part").reindex(table.target)
+        control = control[control.kind.isin(["average", "group", "target"])]
+        control = control.drop_duplicates("part").set_index("part").reindex(table.target)
         effects = pd.Series(_effects(control)).where(control.theta.notna().to_numpy(), "–")
         texts[f"{summary['baseline']} - none, points [95 %]"] = effects
     texts[f"{summary['treatment']} - {summary['baseline']}, points [95 %]"] = _effects(table)
     texts["p"] = table.p.map(stats.p_format)
-    average = "Macro average"
-    if "groups" in summary:  # the planned average is over groups of targets
-        parts = pd.DataFrame([*summary["groups"], summary["means"][-1]]).dropna(subset=["theta"])
-        effects = "; ".join(map(" ".join, zip(parts.part, _effects(parts), strict=True)))
-        average = f"Mean over groups of targets ({effects})"
+    groups = "groups" in summary  # the planned average is over groups of targets
     notes = (
-        f"{summary['blocks']} blocks (intermediate task x seed). {average} over zero-shot "
-        f"languages, English apart. p of single targets adjusted by Holm. "
+        f"{summary['blocks']} blocks (intermediate task x seed). "
+        f"{'Mean over groups of targets' if groups else 'Macro average'} over zero-shot languages, "
+        f"English apart. p of {'groups and of ' * groups}single targets adjusted by Holm. "
         f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most "
         f"{summary['peak_memory_mb']:.0f} MB a job."
     )
