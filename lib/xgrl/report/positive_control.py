@@ -84,9 +84,9 @@ def check(table: pd.DataFrame, baseline: str) -> list[tuple[str, str, str, bool]
     if not targets.p.notna().any():
         return []
     passed = targets.part[targets.gate == PASSED]
-    found = f"{', '.join(passed) or 'none'} of {len(targets)} targets; after single intermediate "
-    found += f"tasks {(pairs.gate == PASSED).sum()} of {len(pairs)} pairs"
-    subject = "some target passes" if len(passed) else "no target passes"
+    single = f"{(pairs.gate == PASSED).sum()} of {len(pairs)} pairs with one intermediate task"
+    found = f"{', '.join(passed) or 'none'} of {len(targets)} targets; {single}"
+    subject = "some target passes" if len(passed) else f"no target passes, {single} do"
     return [(f"gate, {baseline} above {NONE}", subject, found, bool(len(passed)))]
 
 
