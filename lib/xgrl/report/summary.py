@@ -66,8 +66,8 @@ def write(folder: str | Path, summary: Mapping[str, Any], results: pd.DataFrame)
 
 
 def mark(row: Mapping[str, Any]) -> str:
-    """What stands behind a target in the results table: "", or " (dev)" as in `Study.marks`; of data
-    that it shares with intermediate tasks only these.
+    """What stands behind a target in the results table: "", or " (dev)" as in `Study.marks`; of
+    data that it shares with intermediate tasks only these.
     """
     said = "; ".join(row[key] for key in ("data", "note") if row.get(key)).split("; ")
     shared = [text.split(":")[0] for text in said if text.startswith(SHARED)]
