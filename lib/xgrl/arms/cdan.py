@@ -4,7 +4,7 @@ DANN matches the languages' distributions of features f as a whole, and may do s
 class of one language on another class of the other. CDAN lets the discriminator see features and
 predictions together, by their outer product:
 
-    g = softmax(head(f)),  C classes,                    no gradient through it, no dropout in it
+    g = softmax(head(f_last layer)),  C classes,         no gradient through it, no dropout in it
     L_arm = CE(D(vec(R_lambda(f) (x) g)), d),            vec(f (x) g) in R^(H C)
 
 so that the languages are aligned class by class. lambda and D as in `xgrl.arms.dann`. The

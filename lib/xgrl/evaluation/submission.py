@@ -1,6 +1,6 @@
 """A study's predictions as an XTREME or XTREME-R submission, which the benchmark's script reads.
 
-    python -m xgrl.evaluation.submission outputs/<study> FOLDER --intermediate sarcasm --arm dann
+    python -m xgrl.evaluation.submission outputs/<study> FOLDER --intermediate qa --arm dann
 
 writes ``FOLDER/predictions/<task>/test-<language>.<suffix>`` of seed 0 (or ``--seed``) for every
 task of the benchmark that the study has predicted:

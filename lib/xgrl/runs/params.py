@@ -182,7 +182,7 @@ class Scientific(Closed):
 
 
 class Nuisance(Closed):
-    """Tuned on English development data, with the same budget in every arm."""
+    """What may be tuned, with the same budget in every arm."""
 
     intermediate: IntermediateOptimisation
     target: Optimisation
