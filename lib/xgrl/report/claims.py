@@ -110,7 +110,7 @@ def _floor(summary: Summary) -> str:
     """p at its floor is said to be that, of the whole and of each intermediate task."""
     c, said = summary["comparison"], []
     if c["p"] == (floor := 2 / 2 ** c["n_blocks"]):
-        said.append(f"p = {_share(floor)} is the floor of {c['n_blocks']} blocks, no sign flip can")
+        said.append(f"p {_p(floor)} is the floor of {c['n_blocks']} blocks, no sign flip can")
         said[0] += " give less: the blocks agree, and it says nothing beyond that."
     for row in c["per_intermediate"]:
         blocks = row["n_blocks"]
@@ -133,6 +133,19 @@ def _interaction(summary: Summary) -> str:
 
 def _p(p: float) -> str:
     return f"< {text[1:]}" if (text := stats.p_format(p)).startswith("<") else f"= {text}"
+
+
+def _on_pairs(summary: Summary, pairs: list[tuple[str, str]]) -> str:
+    """The treatment's effect on pairs of intermediate task and target, in points."""
+    rows = {row["target"]: row["effects"].split("; ") for row in summary.get("interaction", [])}
+    found = [
+        f"{task} to {target} {text.removeprefix(task).strip()}"
+        for task, target in pairs
+        for text in rows.get(target, [])
+        if text.startswith(f"{task} ")
+    ]
+    arms = f"{summary['treatment']} - {summary['baseline']}"
+    return f"There the mean of {arms} is: {', '.join(found)} points." if found else ""
 
 
 def _targets(summary: Summary) -> str:
@@ -160,13 +173,15 @@ def _positive_control(summary: Summary) -> str:
         effects = "; ".join(f"{row['part']} {effect(row)}" for row in targets)
         passed = [row["part"] for row in targets if row["gate"] == PASSED]
         pairs = [row for row in rows if row["kind"] == "pair"]
-        held = sum(row["gate"] == PASSED for row in pairs)
+        helped = [(r["intermediate"], r["part"]) for r in pairs if r["gate"] == PASSED]
         text = f"Positive control, {baseline} - none: {effect(average)} points ({effects}). The "
         text += f"gate is passed on {len(passed)} of {len(targets)} targets"
         text += (
             f" ({', '.join(passed)})" * bool(passed)
-            + f" and by {held} of {len(pairs)} pairs of intermediate task and target."
+            + f" and by {len(helped)} of {len(pairs)} pairs of intermediate task and target."
         )
+        if on_pairs := _on_pairs(summary, helped):
+            return f"{text} {on_pairs}"
     else:
         scores = [row["scores"] for row in summary["table"][1:]]
         scores = [s for s in scores if s.get("none") is not None and s.get(baseline) is not None]
