@@ -300,7 +300,7 @@ def test_what_must_be_known_of_a_target_stands_wherever_its_scores_are_shown(stu
     runs = runs.replace({"intermediate": {"sarcasm": "mnli"}, "target": {"intent": "xnli"}})
     known = dataclasses.replace(study, runs=runs)
     first = "sentiment (trained on question and answer pairs of tydiqa)"
-    second = "xnli (same data as mnli: MultiNLI)"
+    second = "xnli (same data as mnli)"
     scores = tables.marked(tables.score_table(known), known.marks)
     assert set(scores) == {first, second, "emoji-names"}
     shown = tables.marked(known.runs[known.runs.phase == "target"], known.marks)

@@ -6,7 +6,7 @@ and kept as one byte a key and a right or wrong answer.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -80,7 +80,7 @@ class Study:
         runs = self.of_phase("target", "train_from")
         sources = runs.groupby("target").train_from.first().dropna().to_dict()
         tasks = sorted(set(runs.intermediate) - {"none"})
-        return {name: "; ".join(training_notes(name, tasks, sources)) for name in set(runs.target)}
+        return {name: _brief(training_notes(name, tasks, sources)) for name in set(runs.target)}
 
     @property
     def data_marks(self) -> dict[tuple[str, str], str]:
@@ -119,6 +119,13 @@ class Study:
         """A target's name as it is shown, with its mark."""
         mark = self.marks.get((target, ""))
         return f"{target} ({mark})" if mark else target
+
+
+def _brief(notes: Sequence[str], shared: str = "same data as ") -> str:
+    """Notes on one line, those on shared data as one, which names the tasks alone."""
+    tasks = [note.removeprefix(shared).split(":")[0] for note in notes if note.startswith(shared)]
+    rest = [note for note in notes if not note.startswith(shared)]
+    return "; ".join(rest + [shared + ", ".join(tasks)] * bool(tasks))
 
 
 def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Study:

@@ -16,7 +16,6 @@ from xgrl.report.load_study import Study
 from xgrl.runs import records
 
 MARKERS = ("<!-- results:start -->", "<!-- results:end -->")
-SHARED = "same data as "
 DESCRIBED = f"\nFewer than {stats.FEWEST} blocks: a description, no p is adjusted over arms.\n"
 ARM_MARKERS = ("<!-- arms:start -->", "<!-- arms:end -->")
 
@@ -66,13 +65,8 @@ def write(folder: str | Path, summary: Mapping[str, Any], results: pd.DataFrame)
 
 
 def mark(row: Mapping[str, Any]) -> str:
-    """What stands behind a target in the results table: "", or " (dev)" as in `Study.marks`; of
-    data that it shares with intermediate tasks only these.
-    """
-    said = "; ".join(row[key] for key in ("data", "note") if row.get(key)).split("; ")
-    shared = [text.split(":")[0] for text in said if text.startswith(SHARED)]
-    said = [text for text in said if text and not text.startswith(SHARED)]
-    said += [SHARED + ", ".join(text.removeprefix(SHARED) for text in shared)] * bool(shared)
+    """What stands behind a target in the results table: "", or " (dev)" as in `Study.marks`."""
+    said = [row[key] for key in ("data", "note") if row.get(key)]
     return f" ({'; '.join(said)})" if said else ""
 
 
