@@ -3,12 +3,14 @@
     python -m xgrl.execution.check_data params/base.yaml params/xtreme-r.yaml    (make check-data)
 
 All that is missing or not what it should be, by task, and where it can be had; exit code 2 then.
+Where ``<study>.sha256`` lies beside the study's file, files that it does not have are only named.
 """
 
 import sys
 from pathlib import Path
 
 from xgrl.execution.placement import answer
+from xgrl.runs.records import hash_file
 from xgrl.runs.study_files import read_study
 
 
@@ -22,6 +24,8 @@ def check(files: list[str]) -> str:
     from xgrl.execution.execute import check_study
     from xgrl.execution.grid import arms_with_texts, parameters_of_runs
     from xgrl.prepare.needed_files import COLUMNS, all_files, folder_of, needed, wrong_files
+    from xgrl.tasks.files import wanted_files
+    from xgrl.tasks.sources.files import find_all
 
     study = check_study(config)
     runs = (name for name in parameters_of_runs(study) if name != "prepared")
@@ -41,7 +45,17 @@ def check(files: list[str]) -> str:
         lines = ["  ".join(map(str.ljust, row, (*widths, 0))) for row in rows]
         raise ValueError("\n".join([heading, *lines]))
     there = sum(what.task != "parallel" for what in needed(job))
-    return f"study {study.study}: all {there} splits and languages are in {folder}"
+    said = f"study {study.study}: all {there} splits and languages are in {folder}"
+    if (published := Path(files[-1]).with_suffix(".sha256")).exists():
+        words = published.read_text(encoding="utf-8").split()
+        hashes = dict(zip(words[1::2], words[::2], strict=True))
+        wanted = (w for n in needed(job) for w in wanted_files(n.task, n.language, n.split))
+        read = {file for own, names in wanted for file in find_all(folder, own, names)}
+        names = {file.relative_to(folder).as_posix(): file for file in sorted(read)}
+        others = [name for name in names if hash_file(names[name]) != hashes.get(name)]
+        if others:
+            said += f"\n{len(others)} are not those of {published.name}: {', '.join(others)}"
+    return said
 
 
 def main(files: list[str]) -> int:
