@@ -79,6 +79,8 @@ def test_a_study_s_price_by_hand():
     given = config("xtreme-r")
     given["scientific"] |= {"intermediate": ["siqa"], "targets": ["tydiqa", "xquad"]}
     given["scientific"] |= {"seeds": {"default": [0, 1], "none": [0, 1, 2]}}
+    given["scientific"]["probe_arms"] = ["standard", "dann"]
+    given["scientific"]["arms"] = ["none", "standard", "dann"]
     given["scientific"]["languages"] = {"tydiqa": ["en", "fi"], "xquad": ["en", "de", "el"]}
     given["scientific"]["probe_seeds"] = [0]
     given["fixed"]["sources"] = ["files"]
@@ -86,7 +88,7 @@ def test_a_study_s_price_by_hand():
     found = {stage.name: stage for stage in estimate.stages(check_study(given))}
     layer = 2 * (4 * 384 * 384 + 2 * 384 * 1536)
     trained = 180 * 16 * 3 * 40  # steps, texts, choices, tokens
-    both = 2 + 2 * 1.5  # two seeds of standard; and of dann, with 8 unlabelled texts to 16
+    both = 2 + 2 * 2  # two seeds of standard; and of dann, with 16 unlabelled texts to 16
     siqa = found["intermediate siqa"]
     assert siqa.runs == 4 and siqa.tokens == pytest.approx(trained * both)
     assert siqa.operations == pytest.approx(siqa.tokens * 3 * 4 * (layer + 4 * 40 * 384))
