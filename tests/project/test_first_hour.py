@@ -83,7 +83,7 @@ def test_too_little_disk_is_said_before_a_study(tools, study, stops):
 
 @needs_make
 def test_what_a_study_has_written_counts_as_there(tools):
-    program(tools / "du", "echo 20000000 outputs")
+    program(tools / "du", "echo 36000000 outputs")
     assert not make(tools, "check-disk", "STUDY=arms").returncode
 
 
