@@ -148,7 +148,7 @@ def main() -> None:
     }
     if {"jobs", "peak", "vocabulary", "examples"} & set(options.only):
         prepare()
-    keep(about | (options.logged if options.study_log else {}), {})
+    whole = keep(about | (options.logged if options.study_log else {}), {})
     todo = {name: lambda name=name: PARTS[name](options.rounds) for name in options.only}
     for name, measure in (todo | ({"study": studies.whole} if options.study else {})).items():
         before = time.perf_counter()

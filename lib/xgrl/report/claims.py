@@ -228,7 +228,7 @@ def _retrieval(summary: Summary) -> str:
 
 def _manipulation(summary: Summary) -> str:
     rows = {row["reader"]: row for row in summary.get("manipulation", [])}
-    own = rows.get("own discriminator")
+    own = rows.get(explanations.READERS["own"])
     fresh = [row for name, row in rows.items() if name in explanations.FRESH]
     arms = summary["treatment"], summary["baseline"]
     if not fresh:
