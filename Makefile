@@ -159,7 +159,7 @@ verify: $(READY)  ## compare outputs/STUDY with the published outputs/reference/
 
 publish: $(READY)  ## make outputs/STUDY the published results, and the table in README.md or docs/ from it
 	$(BIN)/python -m xgrl.report.cli publish $(FOLDER) outputs/reference/$(STUDY)
-	$(BIN)/python -m xgrl.report.cli readme outputs/reference/$(STUDY)/analysis/summary.json $(if $(filter arms,$(STUDY)),docs/arms.md,README.md)
+	$(BIN)/python -m xgrl.report.cli readme outputs/reference/$(STUDY)/analysis/summary.json README.md docs/*.md
 	@echo "next: git diff README.md docs outputs/reference, read it, commit it"
 
 check-hub: $(READY)  ## two rows of every benchmark data set on the hub (needs a network, or XGRL_HUB_MIRROR)

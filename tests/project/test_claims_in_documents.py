@@ -16,8 +16,9 @@ from xgrl.arms import ARMS
 from xgrl.report import claims, summary
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "docs/arms.md", "docs/findings.md", "notebooks/00_start_here.ipynb"]
-MARKED = re.compile(r"(?s)<!-- (results|arms|as of [0-9a-f]{7,40}):start -->.*?<!-- \1:end -->")
+PAGES = ["README.md", *(f"docs/{name}.md" for name in ("arms", "findings", "laptop"))]
+PAGES = [*PAGES, "notebooks/00_start_here.ipynb"]
+DATED = re.compile(r"(?s)<!-- (as of [0-9a-f]{7,40}):start -->.*?<!-- \1:end -->")
 NAMES = re.compile(rf"(?<![\w`-])({'|'.join(sorted(ARMS, key=len, reverse=True))})(?![\w`])", re.I)
 UNIT = re.compile(r"\d\s*(?:%|points?\b)|\bp [=<] ?\d|(?<!\w)[+-]\d+\.\d+")
 COMPARED = re.compile(
@@ -33,9 +34,13 @@ METHOD = (  # sentences of method that have to compare, by their beginning
 )
 
 
+def without_sections(page: str) -> str:
+    return DATED.sub("\n\n", summary.MARKED.sub("\n\n", page))
+
+
 def sentences(page: str) -> list[str]:
     """Of a page's prose and tables, without its marked sections, code and links' targets."""
-    page = re.sub(r"(?s)```.*?```", "", MARKED.sub("\n\n", page))
+    page = re.sub(r"(?s)```.*?```", "", without_sections(page))
     page = re.sub(r"`[^`\n]*`", "", re.sub(r"\]\([^)]*\)", "]", page))
     parts = re.split(r"\n\s*\n|\n(?=\||- |#)", page)
     texts = (" ".join(part.split()).replace("*", "") for part in parts)
@@ -85,14 +90,15 @@ def test_no_result_stands_outside_of_the_marked_sections(name):
 )
 def test_a_result_that_is_put_anywhere_else_is_found(name, said):
     page = text_of(ROOT / name)
-    paragraphs = MARKED.sub("", page).split("\n\n")
+    paragraphs = without_sections(page).split("\n\n")
     for place in {0, len(paragraphs) // 2, len(paragraphs)}:
         changed = "\n\n".join([*paragraphs[:place], said, *paragraphs[place:]])
         assert len(results_in(changed)) == 1, place
     # a marker of another name, or one that is not closed, hides nothing
     assert results_in(f"<!-- other:start -->\n{said}\n<!-- other:end -->")
-    assert results_in(f"<!-- results:start -->\n{said}")
-    assert not results_in(f"<!-- results:start -->\n{said}\n<!-- results:end -->")
+    assert results_in(f"<!-- arms claims:start -->\n{said}")
+    assert results_in(f"<!-- arms claims:start -->\n{said}\n<!-- arms results:end -->")
+    assert not results_in(f"<!-- arms claims:start -->\n{said}\n<!-- arms claims:end -->")
 
 
 def test_method_may_be_said():
@@ -100,21 +106,29 @@ def test_method_may_be_said():
     assert not results_in("`make study PART=dann:0` takes 26 minutes, and standard comes with it.")
 
 
-@pytest.mark.parametrize(
-    ("page", "study", "markers"),
-    [
-        ("README.md", "laptop", summary.MARKERS),
-        ("docs/arms.md", "arms", summary.ARM_MARKERS),
-    ],
-)
-def test_marked_sections_are_what_the_published_summary_makes(page, study, markers):
-    start, end = markers
-    found = (ROOT / page).read_text(encoding="utf-8").split(start)[1].split(end)[0]
+SECTIONS = [
+    (page, found[1], found[2], found[0])
+    for page in THERE
+    for found in summary.MARKED.finditer(text_of(ROOT / page))
+]
+
+
+def test_every_published_study_has_its_results_on_a_page():
+    published = {path.name for path in (ROOT / "outputs/reference").iterdir() if path.is_dir()}
+    assert {study for _, study, part, _ in SECTIONS if part == "results"} == published
+
+
+@pytest.mark.parametrize(("page", "study", "part", "found"), SECTIONS, ids=lambda v: v[:20])
+def test_marked_sections_are_what_the_published_summary_makes(page, study, part, found):
     published = claims.read(ROOT / f"outputs/reference/{study}/analysis/summary.json")
-    assert found.strip() == summary.section(published).strip()
-    for row in (published["table"][1], published["arms_against_baseline"][-1]):
+    inside = "\n".join(found.split("\n")[1:]).rsplit("<!--", 1)[0]
+    assert inside == summary.section(published, part)
+    for row in (*published["table"], published["arms_against_baseline"][-1]):
         row["theta"] += 1
-    assert found.strip() != summary.section(published).strip()
+    comparison = published["comparison"]
+    for row in (*comparison["per_intermediate"], *comparison["per_task"]):
+        row["theta"] += 1
+    assert inside != summary.section(published, part)
 
 
 def test_no_method_sentence_is_allowed_that_no_page_has():

@@ -14,7 +14,7 @@ from simulate import simulate
 from small_report import HEAD, TEXT, cell, write_analysis, write_notebook
 from xgrl import stats
 from xgrl.report import checks, cli, load_study
-from xgrl.report.summary import MARKERS, latex, readme_table, summarise
+from xgrl.report.summary import latex, results_table, summarise
 from xgrl.runs import records
 
 
@@ -83,14 +83,15 @@ def test_two_arms_that_score_the_same_on_every_item_have_a_summary_too(tmp_path,
     code, out, problem = call("summary", folder)
     assert code == 0 and not problem
     assert "sign flip p 1, crossed p not estimable" in out and "intent +0.00" in out
-    for text in (readme_table(values), latex(values)):
+    for text in (results_table(values), latex(values)):
         assert "not estimable" in text and "nan" not in text
-    assert "+0.00 [not estimable]" in readme_table(values)
+    assert "+0.00 [not estimable]" in results_table(values)
 
 
 def test_readme_and_html_are_written(tmp_path, summary, call):
     records.write_json(tmp_path / "summary.json", summary)
-    (tmp_path / "README.md").write_text("\n".join(MARKERS))
+    name = f"{summary['study']} results"
+    (tmp_path / "README.md").write_text(f"<!-- {name}:start -->\n<!-- {name}:end -->\n")
     assert call("readme", tmp_path / "summary.json", tmp_path / "README.md")[0] == 0
     assert "| all targets" in (tmp_path / "README.md").read_text()
     (tmp_path / "README.md").write_text("no markers")

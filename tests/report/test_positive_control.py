@@ -12,7 +12,7 @@ from xgrl import stats
 from xgrl.report import checks, load_study
 from xgrl.report.averages import group_weights
 from xgrl.report.positive_control import PASSED, gate_marks, positive_control
-from xgrl.report.summary import readme_table, summarise
+from xgrl.report.summary import results_table, summarise, targets_table
 
 
 @pytest.fixture(scope="module")
@@ -116,11 +116,11 @@ def test_readme_s_table_has_the_positive_control(study, control):
     comparison = stats.compare(study.predictions)
     checked = checks.manipulation_checks(study, "standard", "dann", control)
     values = summarise(study, comparison, checked, positive_control=control)
-    page = readme_table(values)
-    assert "standard - none, points [95 %]" in page
+    page = targets_table(values)
+    assert "standard - none, points [95 %]" in page and "standard - none" in results_table(values)
     row = control[control.kind == "target"].iloc[0]
     assert f"{row.theta:+.2f} [{row.low:+.2f}, {row.high:+.2f}]" in page
-    plain = readme_table(summarise(study, comparison, checked))
+    plain = results_table(summarise(study, comparison, checked))
     assert "standard - none" not in plain
 
 

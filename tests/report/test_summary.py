@@ -40,9 +40,9 @@ def test_summary_is_json_and_leads_with_the_failed_check(summarised):
     assert again["core_hours"] == pytest.approx(again["runs"] * 12.5 / 3600)
 
 
-def test_readme_table_has_all_numbers(summarised):
+def test_results_table_has_all_numbers(summarised):
     values, comparison = summarised
-    text = summary.readme_table(values)
+    text = summary.results_table(values)
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 4 and len({row.count("|") for row in rows}) == 1
     assert f"{comparison.theta:+.2f} [{comparison.ci[0]:+.2f}, {comparison.ci[1]:+.2f}]" in rows[2]
@@ -59,16 +59,16 @@ def test_what_must_be_known_of_a_target_stands_beside_its_name(summarised):
     values = json.loads(json.dumps(summarised[0]))
     assert not any("note" in row for row in values["table"])
     values["table"][2]["note"] = "trained on tydiqa"
-    assert "| intent (trained on tydiqa)" in summary.readme_table(values)
+    assert "| intent (trained on tydiqa)" in summary.targets_table(values)
     assert "intent (trained on tydiqa) &" in summary.latex(values)
     values["table"][2]["data"] = "dev"
-    assert "| intent (dev; trained on tydiqa)" in summary.readme_table(values)
+    assert "| intent (dev; trained on tydiqa)" in summary.targets_table(values)
 
 
-def test_readme_table_survives_an_interval_that_cannot_be_estimated(summarised):
+def test_results_table_survives_an_interval_that_cannot_be_estimated(summarised):
     values = json.loads(json.dumps(summarised[0]))
     values["table"][1] |= {"low": None, "high": None}
-    assert "[not estimable]" in summary.readme_table(values)
+    assert "[not estimable]" in summary.results_table(values)
 
 
 def test_arms_beside_the_compared_ones_stay_out_of_the_readme_and_an_absent_score_is_a_dash(
@@ -88,7 +88,7 @@ def test_arms_beside_the_compared_ones_stay_out_of_the_readme_and_an_absent_scor
         values["arms"] == ["none", "standard", "dann"]
         and values["table"][0]["scores"]["none"] is None
     )
-    assert re.search(r"\| intent +\| – ", summary.readme_table(values))
+    assert re.search(r"\| intent +\| – ", summary.results_table(values))
     assert "intent & – &" in summary.latex(values)
 
 
@@ -133,21 +133,46 @@ def test_further_parts_of_the_report_become_plain(summarised, tmp_path):
     json.dumps(values, allow_nan=False)
 
 
-def test_readme_is_changed_between_its_markers_only_and_twice_is_once(summarised, tmp_path):
-    readme, path = tmp_path / "README.md", tmp_path / "summary.json"
-    records.write_json(path, summarised[0])
-    start, end = summary.MARKERS
-    readme.write_text(f"# before\n\n{start}\nold\n{end}\n\nafter\n")
-    summary.write_tables(path, readme)
-    once = readme.read_text()
-    assert (
-        once.startswith("# before\n\n") and once.endswith(f"{end}\n\nafter\n") and "old" not in once
-    )
-    summary.write_tables(path, readme)
-    assert readme.read_text() == once
-    readme.write_text("no markers")
-    with pytest.raises(ValueError, match="results:start"):
-        summary.write_tables(path, readme)
+def test_pages_are_changed_between_the_study_s_markers_only_and_twice_is_once(summarised, tmp_path):
+    pages, path = [tmp_path / "README.md", tmp_path / "more.md"], tmp_path / "summary.json"
+    records.write_json(path, {**summarised[0], "study": "own"})
+
+    def marked(name, text="old\n"):
+        return f"<!-- {name}:start -->\n{text}<!-- {name}:end -->"
+
+    other = marked("other results")
+    pages[0].write_text(f"# before\n\n{marked('own results')}\n\nbetween\n\n{other}\n\nafter\n")
+    pages[1].write_text(f"{marked('own targets', '')}\n")
+    summary.write_tables(path, pages)
+    once = [page.read_text() for page in pages]
+    start, *_, end = once[0].split("\n\n")
+    assert (start, end) == ("# before", "after\n") and other in once[0]
+    assert once[0].count("old") == 1 and "Macro average" in once[0]
+    assert "| intent " in once[1] and "Holm over 3 targets" in once[1]
+    summary.write_tables(path, pages)
+    assert [page.read_text() for page in pages] == once
+    with pytest.raises(ValueError, match="own results:start"):
+        pages[0].write_text("no markers, or of one study only: " + other)
+        summary.write_tables(path, pages[:1])
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"p": 0.05, "theta": 1.0, "tost_p": 0.2}, "better"),
+        ({"p": 0.05, "theta": -1.0, "tost_p": 0.01}, "worse"),
+        ({"p": 0.051, "theta": -1.0, "tost_p": 0.05}, "equivalent"),
+        ({"p": 0.051, "theta": -1.0, "tost_p": 0.051}, "inconclusive"),
+        ({"p": 0.051, "theta": -1.0, "tost_p": None}, "no difference shown"),
+        ({"p": 0.01, "theta": 1.0, "tost_p": 0.2, "described": True}, "describes"),
+        ({"p": None, "theta": 1.0, "tost_p": None}, "not estimable"),
+    ],
+)
+def test_the_verdict_of_a_row_follows_from_its_p(summarised, row, said):
+    values = json.loads(json.dumps(summarised[0]))
+    values["table"][2] |= {"described": False} | row
+    shown = next(x for x in summary.targets_table(values).splitlines() if x.startswith("| intent"))
+    assert shown.split("|")[-2].strip() == said
 
 
 def test_arms_table_has_a_row_for_an_arm_that_cannot_be_compared_or_trains_nothing():
@@ -165,4 +190,4 @@ def test_arms_table_has_a_row_for_an_arm_that_cannot_be_compared_or_trains_nothi
 def test_one_block_a_task_leaves_no_effect_by_task_to_name(summarised):
     values = json.loads(json.dumps(summarised[0]))
     values["comparison"]["per_intermediate"] = []
-    assert "tried here (one block each" in summary.readme_table(values)
+    assert "tried here (one block each" in summary.results_table(values)

@@ -279,19 +279,19 @@ def test_results_say_what_each_score_was_tested_and_trained_on(said):
     assert plain.equals(results.drop(columns=["tested_on", "trained_on"]))
 
 
-def test_the_readme_table_and_the_latex_table_say_it(said):
+def test_the_targets_table_and_the_latex_table_say_it(said):
     study, *_ = said
     comparison = stats.compare(study.predictions)
     checked = checks.manipulation_checks(study, "standard", "dann")
     values = summary.summarise(study, comparison, checked)
-    text = summary.readme_table(values)
+    text = summary.targets_table(values)
     assert "| intent (dev) " in text and "| sentiment " in text
     assert "dev: the development set under the test's name" in text
     assert "intent (dev) &" in summary.latex(values)
     study = dataclasses.replace(study, provenance={})
     values = summary.summarise(study, comparison, checked)
     assert not any("data" in row for row in values["table"])
-    assert "Behind a target" not in summary.readme_table(values)
+    assert "Behind a target" not in summary.targets_table(values)
 
 
 def test_what_must_be_known_of_a_target_stands_wherever_its_scores_are_shown(study):

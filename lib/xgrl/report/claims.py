@@ -17,7 +17,7 @@ from IPython.display import Markdown
 
 from xgrl import stats
 from xgrl.report import explanations
-from xgrl.report.explanations import ALL, ENGLISH_TOO, NO_PROOF
+from xgrl.report.explanations import AFTER, ALL, ENGLISH_TOO, NO_PROOF
 from xgrl.tasks import find_task
 
 UNKNOWN, PASSED = "not estimable", "passed"
@@ -25,12 +25,13 @@ Summary = Mapping[str, Any]
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """A summary.json, with the tables of `explanations.of_runs` where it lacks them and a runs.json
-    is published beside its folder.
+    """A summary.json, with the tables of `explanations.of_runs` where it lacks them, or has the
+    interaction without numbers by task, and a runs.json is published beside its folder.
     """
     path = Path(path)
     summary, records = json.loads(path.read_bytes()), path.parent.parent / "runs.json"
-    if "manipulation" in summary or not records.exists() or not summary.get("comparison"):
+    by_task = any(key.startswith(AFTER) for row in summary.get("interaction", []) for key in row)
+    if by_task or not records.exists() or not summary.get("comparison"):
         return summary
     keys = (*explanations.RUN, "target")
     runs = [
@@ -38,8 +39,8 @@ def read(path: str | Path) -> dict[str, Any]:
         for run in json.loads(records.read_bytes()).values()
         if "arm" in run["parameters"]
     ]
-    found = explanations.of_runs(pd.DataFrame(runs), summary["comparison"])
-    return summary | stats.plain(found)
+    found = stats.plain(explanations.of_runs(pd.DataFrame(runs), summary["comparison"]))
+    return found | summary | {"interaction": found["interaction"]}
 
 
 def claims(summary: Summary) -> list[str]:
@@ -137,13 +138,9 @@ def _p(p: float) -> str:
 
 def _on_pairs(summary: Summary, pairs: list[tuple[str, str]]) -> str:
     """The treatment's effect on pairs of intermediate task and target, in points."""
-    rows = {row["target"]: row["effects"].split("; ") for row in summary.get("interaction", [])}
-    found = [
-        f"{task} to {target} {text.removeprefix(task).strip()}"
-        for task, target in pairs
-        for text in rows.get(target, [])
-        if text.startswith(f"{task} ")
-    ]
+    rows = {row["target"]: row for row in summary.get("interaction", [])}
+    means = {pair: rows.get(pair[1], {}).get(f"{AFTER}{pair[0]}") for pair in pairs}
+    found = [f"{task} to {target} {d:+.2f}" for (task, target), d in means.items() if d is not None]
     arms = f"{summary['treatment']} - {summary['baseline']}"
     return f"There the mean of {arms} is: {', '.join(found)} points." if found else ""
 
@@ -187,10 +184,10 @@ def _positive_control(summary: Summary) -> str:
         scores = [s for s in scores if s.get("none") is not None and s.get(baseline) is not None]
         if not scores:
             return "There is no positive control: none was not run beside the baseline."
-        passed = [s for s in scores if s[baseline] > s["none"]]
+        passed, helped = [s for s in scores if s[baseline] > s["none"]], []
         text = f"{baseline} scores above none, the public encoder, on {len(passed)} of "
         text += f"{len(scores)} targets (means; no interval was published)."
-    if not passed:
+    if not passed and not helped:
         text += f" So what {summary['treatment']} does where English training helps is open."
     return text
 

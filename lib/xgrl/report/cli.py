@@ -121,9 +121,9 @@ def tune(study: str, stage: int = 0, part: str = "") -> None:
 
 
 @app.command()
-def readme(summary: Path, page: Path) -> None:
-    """Put the results table of a summary.json between its markers of a Markdown page."""
-    write_tables(summary, page)
+def readme(summary: Path, pages: list[Path]) -> None:
+    """Put the results, targets and claims of a summary.json between their markers of pages."""
+    write_tables(summary, pages)
 
 
 @app.command()

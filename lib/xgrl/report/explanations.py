@@ -23,6 +23,7 @@ from xgrl.stats.alignment import ENGLISH, align
 from xgrl.stats.verdict import crossed_and_sign_flip
 
 RUN, ALL, ENGLISH_TOO = ["intermediate", "arm", "seed"], "all targets", "all with English"
+AFTER = "after "  # an intermediate task's own column of `interaction`
 MEASURES = {"fresh_probe": "fresh probe", "rank": "effective rank", "nearness": "translation gap"}
 SCOPES = {"all runs": [], "within arms": ["arm"], "within arms and tasks": ["arm", "intermediate"]}
 READERS = {"fresh_probe": "fresh linear probe", "mlp": "fresh MLP", "own": "own discriminator"}
@@ -225,9 +226,9 @@ def interaction(
     """Do intermediate tasks differ in treatment minus baseline? F over blocks by task (two tasks:
     the t test's square), by target and for the weighted mean of all.
 
-    Returns target, tasks, blocks, effects (mean by task, points), F, df_between, df_within, p (test
-    items as given), p_holm (over targets; all targets are a question of their own), note. Empty for
-    one intermediate task.
+    Returns target, tasks, blocks, a column "after TASK" of each (mean, points), F, df_between,
+    df_within, p (test items as given), p_holm (over targets; all targets are a question of their
+    own), note. Empty for one intermediate task.
     """
     moved = _change(_with_average(scores, weights), baseline)
     moved = moved[moved.index.get_level_values("arm") == treatment]
@@ -236,7 +237,7 @@ def interaction(
         by_task = {task: d for task, d in moved[target].dropna().groupby(level="intermediate")}
         blocks, values = sum(map(len, by_task.values())), [*by_task.values()]
         row = {"target": target, "tasks": len(by_task), "blocks": blocks, "note": ""}
-        row["effects"] = "; ".join(f"{task} {d.mean():+.2f}" for task, d in by_task.items())
+        row |= {f"{AFTER}{task}": d.mean() for task, d in by_task.items()}
         row |= {"df_between": len(by_task) - 1, "df_within": blocks - len(by_task)}
         if len(by_task) < 2 or not row["df_within"]:
             row["note"] = "not two blocks a task"
@@ -245,9 +246,10 @@ def interaction(
         else:
             row["F"], row["p"] = map(float, f_oneway(*values))
         rows.append(row)
-    columns = ["target", "tasks", "blocks", "effects", "F", "df_between", "df_within", "p"]
-    table = pd.DataFrame(rows, columns=[*columns, "note"]).astype({"F": float, "p": float})
-    table.insert(8, "p_holm", table.p.where(table.target == ALL))
+    after = dict.fromkeys(key for row in rows for key in row if key.startswith(AFTER))
+    columns = ["target", "tasks", "blocks", *after, "F", "df_between", "df_within", "p", "note"]
+    table = pd.DataFrame(rows, columns=columns).astype({"F": float, "p": float})
+    table.insert(len(columns) - 1, "p_holm", table.p.where(table.target == ALL))
     tested = (table.target != ALL) & table.p.notna()
     if tested.any():
         table.loc[tested, "p_holm"] = stats.holm(table.p[tested])

@@ -1,6 +1,7 @@
 """A study in one file and a few tables: summary.json, and the LaTeX and Markdown made of it."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,8 @@ from xgrl.report.averages import group_weights
 from xgrl.report.load_study import Study
 from xgrl.runs import records
 
-MARKERS = ("<!-- results:start -->", "<!-- results:end -->")
 DESCRIBED = f"\nFewer than {stats.FEWEST} blocks: a description, no p is adjusted over arms.\n"
-ARM_MARKERS = ("<!-- arms:start -->", "<!-- arms:end -->")
+MARKED = re.compile(r"(?s)<!-- ([\w.-]+) (results|targets|claims):start -->\n.*?<!-- \1 \2:end -->")
 
 
 def summarise(
@@ -35,11 +35,12 @@ def summarise(
     if "control" in macro and macro["control"].isna().any():
         macro = macro.drop(columns="control")
     average = macro.mul(c.weights, axis=0).sum(min_count=max(1, len(macro)))
-    whole = {"theta": c.theta, "low": c.ci[0], "high": c.ci[1], "p": c.p}
+    whole = {"theta": c.theta, "low": c.ci[0], "high": c.ci[1], "p": c.p, "tost_p": c.tost_p}
     rows = [{"target": "all targets", "scores": average.to_dict()} | whole]
     marked, notes = study.data_marks, study.notes
     for row in c.per_task.itertuples():
         effect = {"theta": row.theta, "low": row.low, "high": row.high, "p": row.p_holm}
+        effect |= {"tost_p": row.tost_p, "described": not c.gate}
         rows.append({"target": row.target, "scores": macro.loc[row.target].to_dict()} | effect)
         said = {"data": marked.get((row.target, "")), "note": notes.get(row.target)}
         rows[-1] |= {key: text for key, text in said.items() if text}
@@ -103,25 +104,40 @@ def _effects(table: pd.DataFrame) -> list[str]:
     return [claims.effect(row) for row in table.to_dict("records")]
 
 
-def _with_groups(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The rows of the results table, after that of the average those of groups of targets and of
-    the mean without retrieval, where the planned average is over groups.
+def _word(row: Mapping[str, Any]) -> str:
+    """A row's verdict at its p; a target's, where the planned average does not reject, describes
+    and is no finding. Equivalence is of each row by itself.
+    """
+    if (p := row["p"]) is None:
+        return claims.UNKNOWN
+    if p <= stats.ALPHA:
+        return "describes" if row.get("described") else "better" if row["theta"] > 0 else "worse"
+    if (equivalence := row.get("tost_p")) is None:
+        return "no difference shown"  # whether it is equivalent is not in an older summary
+    return "equivalent" if equivalence <= stats.ALPHA else "inconclusive"
+
+
+def _groups(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The average, the groups of targets, the mean without retrieval, as rows of the results table;
+    without groups, where the planned average is over targets, the average and the targets.
     """
     average, *targets = summary["table"]
-    by, rows = {row["target"]: row["scores"] for row in targets}, []
-    for row in (*summary["groups"], summary["means"][-1]) if "groups" in summary else ():
+    if "groups" not in summary:
+        return [average, *targets]
+    by, rows = {row["target"]: row["scores"] for row in targets}, [average]
+    for row in (*summary["groups"], summary["means"][-1]):
         if row["theta"] is not None:
             weights = pd.Series(group_weights(row["targets"].split(", ")))
             scores = pd.DataFrame({name: by[name] for name in weights.index}).astype(float)
             scores = (scores * weights).sum(axis=1, skipna=False).to_dict()
             own = {"target": row["part"], "scores": scores, "p": row.get("p_holm", row["p"])}
-            rows.append({key: row[key] for key in ("theta", "low", "high")} | own)
-    return [average, *rows, *targets]
+            rows.append({key: row[key] for key in ("theta", "low", "high", "tost_p")} | own)
+    return rows
 
 
-def readme_table(summary: Mapping[str, Any]) -> str:
-    """The verdict with its intermediate tasks, and the results table, as Markdown."""
-    table, texts = _scores({**summary, "table": _with_groups(summary)}, "zero-shot score, %")
+def _results(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as Markdown: scores by arm, baseline less none, the difference, its p and verdict."""
+    table, texts = _scores({**summary, "table": rows}, "zero-shot score, %")
     control = pd.DataFrame(summary.get("positive_control", []))
     if len(control):
         control = control[control.kind.isin(["average", "group", "target"])]
@@ -130,18 +146,33 @@ def readme_table(summary: Mapping[str, Any]) -> str:
         texts[f"{summary['baseline']} - none, points [95 %]"] = effects
     texts[f"{summary['treatment']} - {summary['baseline']}, points [95 %]"] = _effects(table)
     texts["p"] = table.p.map(stats.p_format)
+    texts["verdict"] = [*map(_word, rows)]
+    return _markdown(texts)
+
+
+def results_table(summary: Mapping[str, Any]) -> str:
+    """The verdict with its intermediate tasks, and the average and its groups, as Markdown."""
     groups = "groups" in summary  # the planned average is over groups of targets
+    of, margin = "groups" if groups else "targets", summary["comparison"]["margin"]
     notes = (
         f"{summary['blocks']} blocks (intermediate task x seed). "
         f"{'Mean over groups of targets' if groups else 'Macro average'} over zero-shot languages, "
-        f"English apart. p of {'groups and of ' * groups}single targets adjusted by Holm. "
-        f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most "
-        f"{summary['peak_memory_mb']:.0f} MB a job."
+        f"English apart. p of {of} adjusted by Holm; equivalent: within "
+        f"{margin:g} point{'s' * (margin != 1)}, each by itself. {summary['runs']} runs, "
+        f"{summary['core_hours']:.2f} core hours, at most {summary['peak_memory_mb']:.0f} MB a job."
     )
-    if any(row.get("data") for row in summary["table"]):
+    table = _results(summary, _groups(summary))
+    return f"**{claims.verdict(summary)}**\n\n{table}\n{notes}\n"
+
+
+def targets_table(summary: Mapping[str, Any]) -> str:
+    """Every target by itself, as Markdown."""
+    _, *targets = summary["table"]
+    notes = f"{summary['blocks']} blocks. p adjusted by Holm over {len(targets)} targets."
+    if any(row.get("data") for row in targets):
         notes += " Behind a target: what its data folder says of a test set that is not official"
         notes += " (dev: the development set under the test's name)."
-    return f"**{claims.verdict(summary)}**\n\n{_markdown(texts)}\n{notes}\n"
+    return f"{_results(summary, targets)}\n{notes}\n"
 
 
 def arms_table(summary: Mapping[str, Any]) -> str:
@@ -172,18 +203,35 @@ def _markdown(texts: pd.DataFrame) -> str:
     return texts.to_markdown(index=False, disable_numparse=True) + "\n"
 
 
-def section(summary: Mapping[str, Any]) -> str:
-    """What stands between a page's markers: table and claims; of the study "arms" its own."""
-    if summary["study"] == "arms":
-        return f"{arms_table(summary)}\n{claims.listed(claims.arm_claims(summary))}"
-    return f"{readme_table(summary)}\n{claims.listed(claims.claims(summary)[1:])}"
+def section(summary: Mapping[str, Any], part: str) -> str:
+    """What stands between a page's markers: results, targets or claims of a study; of the study
+    "arms" the results are those of every arm.
+    """
+    many = summary["study"] == "arms"
+    if part == "claims":
+        found = claims.arm_claims(summary) if many else claims.claims(summary)[1:]
+        return claims.listed(found)
+    table = {"results": arms_table if many else results_table, "targets": targets_table}[part]
+    return table(summary)
 
 
-def write_tables(summary_path: str | Path, page_path: str | Path) -> None:
-    """Put a study's `section` between its markers of a Markdown page; ValueError without these."""
-    text, summary = Path(page_path).read_text(encoding="utf-8"), claims.read(summary_path)
-    start, end = ARM_MARKERS if summary["study"] == "arms" else MARKERS
-    if text.count(start) != 1 or text.count(end) != 1:
-        raise ValueError(f"{page_path}: needs the lines {start} and {end}, once each")
-    before, after = text.split(start)[0], text.split(end)[1]
-    records.write_bytes(page_path, f"{before}{start}\n{section(summary)}{end}{after}".encode())
+def write_tables(summary_path: str | Path, pages: Sequence[str | Path]) -> None:
+    """Put a study's `section`s between their markers of Markdown pages, ``<!-- STUDY results:start
+    -->`` and ``<!-- STUDY results:end -->``; ValueError where no page has any of that study.
+    """
+    summary, found = claims.read(summary_path), 0
+
+    def made(match: re.Match) -> str:
+        study, part = match.groups()
+        if study != summary["study"]:
+            return match[0]
+        return f"<!-- {study} {part}:start -->\n{section(summary, part)}<!-- {study} {part}:end -->"
+
+    for page in map(Path, pages):
+        text = page.read_text(encoding="utf-8")
+        if own := [m[0] for m in MARKED.finditer(text) if m[1] == summary["study"]]:
+            records.write_bytes(page, MARKED.sub(made, text).encode())
+            found += len(own)
+    if not found:
+        wanted = f"<!-- {summary['study']} results:start -->"
+        raise ValueError(f"{', '.join(map(str, pages))}: none has the line {wanted} and its end")

@@ -14,7 +14,7 @@ from .multiplicity import benjamini_hochberg, holm
 from .randomisation import westfall_young
 from .twoway import block_means, block_variance, crossed
 from .validation import ZeroVariance
-from .verdict import Tested, crossed_and_sign_flip
+from .verdict import Tested, crossed_and_sign_flip, decide
 
 ONE = np.ones(1)  # the weight of a single target
 Tables, Notes, Strata = list[np.ndarray], list[str], list[str] | None
@@ -30,13 +30,18 @@ def _row(name: dict, baseline: float, treatment: float, tested: Tested, notes: N
     return name | scores | {"low": low, "high": high}
 
 
-def by_target(targets: list[Target], tables: Tables, strata: Strata, notes: Notes) -> pd.DataFrame:
-    """One row a target; p adjusted over targets by Holm and by Westfall and Young."""
+def by_target(
+    targets: list[Target], tables: Tables, strata: Strata, margin: float, notes: Notes
+) -> pd.DataFrame:
+    """One row a target; p adjusted over targets by Holm and by Westfall and Young, equivalence
+    within the margin (points) of each by itself.
+    """
     rows = []
     for t, D in zip(targets, tables, strict=True):
         tested = crossed_and_sign_flip([D], ONE, strata)
         scores = t.macro(t.baseline).mean(), t.macro(t.treatment).mean()
-        rows.append(_row({"target": t.name}, *scores, tested, notes) | {"p_raw": tested.p})
+        row = _row({"target": t.name}, *scores, tested, notes) | {"p_raw": tested.p}
+        rows.append(row | {"tost_p": decide(tested.estimate, tested.p, margin)[2]})
     frame = pd.DataFrame(rows)
     frame["p_holm"] = holm(frame["p_raw"])
     frame["p_westfall_young"] = westfall_young(np.stack([D.mean(1) for D in tables], axis=1))

@@ -163,7 +163,7 @@ def not_compared(
     """What stands for a comparison that an incomplete study cannot have: no block, all NaN."""
     names, ends = ["baseline", "treatment"], ["theta", "low", "high"]
     columns = {
-        "per_task": ["target", *names, *ends, "p_raw", "p_holm"],
+        "per_task": ["target", *names, *ends, "p_raw", "tost_p", "p_holm"],
         "per_language": ["target", "language", *names, *ends, "p"],
         "per_intermediate": ["intermediate", *names, *ends, "p_raw", "p_holm", "n_blocks"],
         "blocks": ["intermediate", "seed", *names, "m_b"],
@@ -228,7 +228,7 @@ def compare(
         closed = "per-task and per-language p values describe, they do not test"
         notes.append(f"the gate is closed (global p above .05): {closed}")
 
-    per_task = by_target(targets, tables, strata, notes)
+    per_task = by_target(targets, tables, strata, margin, notes)
     languages = [by_language(target, average, notes) for target in targets]
     per_language = pd.concat(languages, ignore_index=True)
     m = np.stack([table.mean(1) for table in tables], axis=1) @ w
