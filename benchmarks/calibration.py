@@ -1,5 +1,5 @@
 """Calibration of the tests on data like the laptop study's: ``python -m benchmarks.calibration``
-(about 10 minutes of one core).
+(about 20 minutes of one core).
 
 Simulates studies with the variance components in ``outputs/reference/laptop/analysis/summary.json``
 and writes ``outputs/calibration.json``, in six parts (``--only arms control`` makes some of them
@@ -45,10 +45,10 @@ VERDICTS = ("superior", "inferior", "equivalent", "inconclusive")
 
 
 def design_of(summary: dict) -> stats.Design:
-    """The published study's design, from its components."""
-    blocks = pd.DataFrame(summary["comparison"]["blocks"])
-    components = pd.DataFrame(summary["comparison"]["components"])
-    weights = np.full(len(components) - 1, 1 / (len(components) - 1))
+    """The published study's design, from its components, with its weights of targets."""
+    comparison = summary["comparison"]
+    blocks, components = (pd.DataFrame(comparison[name]) for name in ("blocks", "components"))
+    weights = np.array(comparison["weights"])
     return stats.Design.of(components, weights, len(blocks), blocks["intermediate"].nunique())
 
 

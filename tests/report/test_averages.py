@@ -190,7 +190,7 @@ def test_the_page_s_table_names_the_groups_where_the_average_is_over_them():
     values = rest | {"blocks": 8, "verdict": "v", "arms": ["dann"]}
     rows = [row | {"low": 0.0, "high": 2.0}]
     values |= {"table": rows, "comparison": comparison.summary()}
-    assert "Macro average over zero-shot" in summary.results_table(values)
+    assert "Mean over targets and zero-shot languages" in summary.results_table(values)
     tables = averages.further_averages(study, "standard", "dann", 1.0)
     names = [name for r in tables["groups"].targets if r for name in r.split(", ")]
     scores = {name: {"dann": 10.0 * k} for k, name in enumerate(names)}

@@ -134,9 +134,9 @@ def test_the_gap_widens_narrows_or_is_inconclusive(values, theta, p, word):
     row |= {"theta": theta, "p": p}
     text = said(values, "On the 2 targets with an English part")
     assert word in text and "At equal English score" in text
-    values["gap"] = []
-    assert "no test of the gap was published" in said(values, "On targets with an English part")
     values["matched_english"] = []
+    assert "At equal English score" not in said(values, "On the 2 targets with an English part")
+    values["gap"] = []
     assert not [text for text in claims.claims(values) if "English part" in text]
 
 

@@ -147,7 +147,7 @@ def test_pages_are_changed_between_the_study_s_markers_only_and_twice_is_once(su
     once = [page.read_text() for page in pages]
     start, *_, end = once[0].split("\n\n")
     assert (start, end) == ("# before", "after\n") and other in once[0]
-    assert once[0].count("old") == 1 and "Macro average" in once[0]
+    assert once[0].count("old") == 1 and "Mean over targets" in once[0]
     assert "| intent " in once[1] and "Holm over 3 targets" in once[1]
     summary.write_tables(path, pages)
     assert [page.read_text() for page in pages] == once

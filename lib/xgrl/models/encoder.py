@@ -52,9 +52,7 @@ SPECIAL = {"bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>", "eos_to
 SAFELY = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32}
 
 
-def load_encoder(
-    name_or_path: str | Path = "embedded",
-) -> tuple[PreTrainedModel, Tokenizer]:
+def load_encoder(name_or_path: str | Path = "embedded") -> tuple[PreTrainedModel, Tokenizer]:
     """Load an encoder without pooler, in evaluation mode, and its tokenizer.
 
     name_or_path: "embedded", "tiny", a `save_pretrained` folder or a hub id "owner/name". A trimmed

@@ -2,9 +2,7 @@
 
 README, report and first page show these and no others, so that no sentence outlives its numbers. A
 sentence follows from a decision table: superior and inferior are said as better and worse,
-inconclusive is never "nothing", and what was not computed or not recorded is said to be that. An
-older summary.json lacks some tables; those that records of runs allow are made of the `runs.json`
-that is published beside it.
+inconclusive is never "nothing", and what was not computed or not recorded is said to be that.
 """
 
 import json
@@ -15,9 +13,9 @@ from typing import Any
 import pandas as pd
 from IPython.display import Markdown
 
-from xgrl import stats
 from xgrl.report import explanations
 from xgrl.report.explanations import AFTER, ALL, ENGLISH_TOO, NO_PROOF
+from xgrl.stats import ALPHA, p_format, plain
 from xgrl.tasks import find_task
 
 UNKNOWN, PASSED = "not estimable", "passed"
@@ -25,9 +23,7 @@ Summary = Mapping[str, Any]
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """A summary.json, with the tables of `explanations.of_runs` where it lacks them, or has the
-    interaction without numbers by task, and a runs.json is published beside its folder.
-    """
+    """A summary.json; one of before effects by task, with what a runs.json beside it allows."""
     path = Path(path)
     summary, records = json.loads(path.read_bytes()), path.parent.parent / "runs.json"
     by_task = any(key.startswith(AFTER) for row in summary.get("interaction", []) for key in row)
@@ -39,7 +35,7 @@ def read(path: str | Path) -> dict[str, Any]:
         for run in json.loads(records.read_bytes()).values()
         if "arm" in run["parameters"]
     ]
-    found = stats.plain(explanations.of_runs(pd.DataFrame(runs), summary["comparison"]))
+    found = plain(explanations.of_runs(pd.DataFrame(runs), summary["comparison"]))
     return found | summary | {"interaction": found["interaction"]}
 
 
@@ -103,10 +99,6 @@ def _kept(summary: Summary) -> list[Mapping[str, Any]]:
     return [row for row in summary.get("manipulation", []) if row["reader"] in names]
 
 
-def _share(p: float | None) -> str:
-    return stats.p_format(float("nan") if p is None else p)
-
-
 def _floor(summary: Summary) -> str:
     """p at its floor is said to be that, of the whole and of each intermediate task."""
     c, said = summary["comparison"], []
@@ -116,7 +108,7 @@ def _floor(summary: Summary) -> str:
     for row in c["per_intermediate"]:
         blocks = row["n_blocks"]
         at = f", the floor of {blocks} blocks" * (row["p_raw"] == 2 / 2**blocks)
-        p = f"p = {_share(row['p_raw'])}{at}, {_share(row['p_holm'])} by Holm"
+        p = f"p = {p_format(row['p_raw'])}{at}, {p_format(row['p_holm'])} by Holm"
         said.append(f"After {row['intermediate']} alone {p}.")
     return " ".join(said)
 
@@ -127,13 +119,13 @@ def _interaction(summary: Summary) -> str:
         return ""
     f = f"F({row['df_between']}, {row['df_within']}) = {row['F']:.1f}, p {_p(row['p'])}"
     differ = "The intermediate tasks differ in the effect"
-    if row["p"] > stats.ALPHA:
+    if row["p"] > ALPHA:
         differ = "That the intermediate tasks differ in the effect is not shown"
     return f"{differ} ({f}, {row['blocks']} blocks, test items as given)."
 
 
 def _p(p: float) -> str:
-    return f"< {text[1:]}" if (text := stats.p_format(p)).startswith("<") else f"= {text}"
+    return f"< {text[1:]}" if (text := p_format(p)).startswith("<") else f"= {text}"
 
 
 def _on_pairs(summary: Summary, pairs: list[tuple[str, str]]) -> str:
@@ -150,7 +142,7 @@ def _targets(summary: Summary) -> str:
     rows = [(row["target"], row["theta"], row["p_holm"]) for row in c["per_task"]]
     if not c["gate"]:
         return f"The average does not reject, so that its {len(rows)} targets describe, one by one."
-    passed = [(name, theta) for name, theta, p in rows if p is not None and p <= stats.ALPHA]
+    passed = [(name, theta) for name, theta, p in rows if p is not None and p <= ALPHA]
     found = {
         "below": [name for name, theta in passed if theta < 0],
         "above": [name for name, theta in passed if theta > 0],
@@ -254,7 +246,7 @@ def _seen(summary: Summary) -> str:
     rows = {row["part"]: row for row in summary.get("seen_and_unseen", [])}
     if not {"seen", "unseen"} <= set(rows):
         return ""
-    parts = [f"{effect(rows[k])} (Holm {_share(rows[k]['p_holm'])})" for k in ("seen", "unseen")]
+    parts = [f"{effect(rows[k])} (Holm {p_format(rows[k]['p_holm'])})" for k in ("seen", "unseen")]
     text = f"In languages whose text the discriminator read {parts[0]}, in others {parts[1]}"
     for row in summary.get("seen_unseen", []):
         text += f"; with targets' levels taken out they differ by {row['difference']:+.2f} "
@@ -264,29 +256,19 @@ def _seen(summary: Summary) -> str:
 
 def _gap(summary: Summary) -> str:
     rows = {r["part"]: r for r in summary.get("gap", []) if r["target"] == ENGLISH_TOO}
-    if rows:
-        row = rows["gap"]
-        said = "whether it widens is inconclusive"
-        if row["p"] is not None and row["p"] <= stats.ALPHA:
-            said = "it widens" if row["theta"] > 0 else "it narrows"
-        english, foreign, wide = (effect(rows[part]) for part in ("English", "zero-shot", "gap"))
-        text = f"On the {row['targets']} targets with an English part: English {english}, "
-        text += f"zero-shot {foreign}, the gap between them {wide}: {said}."
-    elif not (matched := _matched(summary)):
+    if not rows:
         return ""
-    else:
-        text = f"On targets with an English part: English {matched['english']:+.2f}, zero-shot "
-        text += f"{matched['zero_shot']:+.2f} points (means; no test of the gap was published)."
-    matched = _matched(summary)
-    if matched and matched["theta"] is not None:
-        text += f" At equal English score zero-shot differs by {effect(matched)} (a line through "
-        text += f"{matched['blocks']} blocks, a description)."
+    row, said = rows["gap"], "whether it widens is inconclusive"
+    if row["p"] is not None and row["p"] <= ALPHA:
+        said = "it widens" if row["theta"] > 0 else "it narrows"
+    english, foreign, wide = (effect(rows[part]) for part in ("English", "zero-shot", "gap"))
+    text = f"On the {row['targets']} targets with an English part: English {english}, "
+    text += f"zero-shot {foreign}, the gap between them {wide}: {said}."
+    for row in summary.get("matched_english", []):
+        if row["target"] == ENGLISH_TOO and row["theta"] is not None:
+            text += f" At equal English score zero-shot differs by {effect(row)} (a line through "
+            text += f"{row['blocks']} blocks, a description)."
     return text
-
-
-def _matched(summary: Summary) -> Mapping[str, Any] | None:
-    rows = summary.get("matched_english", [])
-    return next((row for row in rows if row["target"] == ENGLISH_TOO), None)
 
 
 def _rank(summary: Summary) -> str:
@@ -314,7 +296,7 @@ def arm_claims(summary: Summary) -> list[str]:
     known = [row for row in rows if row["theta"] is not None]
     found = [f"Planned, without a correction over arms. {verdict(summary)}", _floor(summary)]
     tested = [row for row in known if None not in (row["p_max_t"], row["p_holm"])]
-    both = [r for r in tested if max(r["p_max_t"], r["p_holm"]) <= stats.ALPHA]
+    both = [r for r in tested if max(r["p_max_t"], r["p_holm"]) <= ALPHA]
     said = [f"{row['arm']} {effect(row)}" for row in both]
     if not tested:
         found.append("The blocks are too few to adjust p over arms: the table describes.")
@@ -343,7 +325,9 @@ def _never(rows: Sequence[Mapping[str, Any]]) -> str:
     """That none could pass, where it is so."""
     blocks = max(int(row["blocks"]) for row in rows)
     floor = 2 / 2**blocks
-    if (least := floor * len(rows)) <= stats.ALPHA:
+    if (least := floor * len(rows)) <= ALPHA:
         return ""
-    text = f" With {blocks} blocks p is at least {_share(floor)}, and Holm makes {_share(least)} "
+    text = (
+        f" With {blocks} blocks p is at least {p_format(floor)}, and Holm makes {p_format(least)} "
+    )
     return f"{text}of it: no arm could."

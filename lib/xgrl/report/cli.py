@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from xgrl import stats
 from xgrl.report import packs, tuning
 from xgrl.report import reference as published
 from xgrl.report.html import html
@@ -53,8 +54,7 @@ def summary(study: Path) -> None:
         hours += f"; {left} in its folder that the study file does not ask for are not counted"
     print(f"study {values['study']}: {values['runs']} runs, {values['blocks']} blocks, {hours}")
     print(f"verdict: {values['verdict']}")
-    p_format = {name: "not estimable" if p is None else f"{p:.2g}" for name, p in tests.items()}
-    p_values = ", ".join(f"{name} p {p}" for name, p in p_format.items())
+    p_values = ", ".join(f"{name} p {stats.p_format(p)}" for name, p in tests.items())
     print(f"zero-shot macro, %: {', '.join(scores)}; {p_values}")
     effects = ", ".join(f"{row['target']}{mark(row)} {row['theta']:+.2f}" for row in targets)
     print(f"by target, points: {effects or 'nothing is compared'}")
@@ -152,8 +152,8 @@ def verify(study: Path, reference: Path) -> None:
         table = points.groupby([differences.target, differences.arm]).agg(["size", "mean", "max"])
         table.columns = ["scores", "mean points", "largest"]
         print(table.to_string(float_format="%.4g"))
-    equal = "the verdict and its numbers are equal"
-    print(equal if verdict.empty else verdict.to_string(index=False, float_format="%.4g"))
+    text = verdict.to_string(index=False, float_format="%.4g")
+    print("the verdict and its numbers are equal" if verdict.empty else text)
     raise typer.Exit(1)
 
 

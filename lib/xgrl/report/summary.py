@@ -152,13 +152,11 @@ def _results(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
 
 def results_table(summary: Mapping[str, Any]) -> str:
     """The verdict with its intermediate tasks, and the average and its groups, as Markdown."""
-    groups = "groups" in summary  # the planned average is over groups of targets
-    of, margin = "groups" if groups else "targets", summary["comparison"]["margin"]
+    of, margin = "groups" if "groups" in summary else "targets", summary["comparison"]["margin"]
     notes = (
-        f"{summary['blocks']} blocks (intermediate task x seed). "
-        f"{'Mean over groups of targets' if groups else 'Macro average'} over zero-shot languages, "
-        f"English apart. p of {of} adjusted by Holm; equivalent: within "
-        f"{margin:g} point{'s' * (margin != 1)}, each by itself. {summary['runs']} runs, "
+        f"{summary['blocks']} blocks (intermediate task x seed). Mean over {of} and zero-shot "
+        f"languages, English apart. p of {of} adjusted by Holm; equivalent: within {margin:g} "
+        f"point{'s' * (margin != 1)}, each by itself. {summary['runs']} runs, "
         f"{summary['core_hours']:.2f} core hours, at most {summary['peak_memory_mb']:.0f} MB a job."
     )
     table = _results(summary, _groups(summary))
@@ -209,29 +207,27 @@ def section(summary: Mapping[str, Any], part: str) -> str:
     """
     many = summary["study"] == "arms"
     if part == "claims":
-        found = claims.arm_claims(summary) if many else claims.claims(summary)[1:]
-        return claims.listed(found)
-    table = {"results": arms_table if many else results_table, "targets": targets_table}[part]
-    return table(summary)
+        return claims.listed(claims.arm_claims(summary) if many else claims.claims(summary)[1:])
+    results = arms_table if many else results_table
+    return {"results": results, "targets": targets_table}[part](summary)
 
 
 def write_tables(summary_path: str | Path, pages: Sequence[str | Path]) -> None:
     """Put a study's `section`s between their markers of Markdown pages, ``<!-- STUDY results:start
     -->`` and ``<!-- STUDY results:end -->``; ValueError where no page has any of that study.
     """
-    summary, found = claims.read(summary_path), 0
+    summary = claims.read(summary_path)
+    texts = {page: Path(page).read_text(encoding="utf-8") for page in pages}
+    own = {page for page in pages for m in MARKED.finditer(texts[page]) if m[1] == summary["study"]}
 
     def made(match: re.Match) -> str:
-        study, part = match.groups()
-        if study != summary["study"]:
+        if match[1] != summary["study"]:
             return match[0]
-        return f"<!-- {study} {part}:start -->\n{section(summary, part)}<!-- {study} {part}:end -->"
+        name = f"<!-- {match[1]} {match[2]}:"
+        return f"{name}start -->\n{section(summary, match[2])}{name}end -->"
 
-    for page in map(Path, pages):
-        text = page.read_text(encoding="utf-8")
-        if own := [m[0] for m in MARKED.finditer(text) if m[1] == summary["study"]]:
-            records.write_bytes(page, MARKED.sub(made, text).encode())
-            found += len(own)
-    if not found:
+    for page in own:
+        records.write_bytes(page, MARKED.sub(made, texts[page]).encode())
+    if not own:
         wanted = f"<!-- {summary['study']} results:start -->"
         raise ValueError(f"{', '.join(map(str, pages))}: none has the line {wanted} and its end")

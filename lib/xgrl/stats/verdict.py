@@ -107,6 +107,6 @@ def decide(estimate: Estimate, p: float, margin: float) -> tuple[str, bool, floa
     return ("equivalent" if within else "inconclusive"), False, equivalence
 
 
-def p_format(p: float) -> str:
-    """A p value to two digits, never as 0: "0.00049", "<0.0001"; NaN is "not estimable"."""
-    return "not estimable" if p != p else f"{p:.2g}" if p >= 1e-4 else "<0.0001"
+def p_format(p: float | None) -> str:
+    """A p value to two digits, never as 0: "0.00049", "<0.0001"; NaN, None: "not estimable"."""
+    return "not estimable" if p is None or p != p else f"{p:.2g}" if p >= 1e-4 else "<0.0001"
