@@ -82,7 +82,7 @@ def test_a_study_s_price_by_hand():
     given["scientific"]["probe_arms"] = ["standard", "dann"]
     given["scientific"]["arms"] = ["none", "standard", "dann"]
     given["scientific"]["languages"] = {"tydiqa": ["en", "fi"], "xquad": ["en", "de", "el"]}
-    given["scientific"]["probe_seeds"] = [0]
+    given["scientific"] |= {"probe_seeds": [0], "probe_target": ""}
     given["fixed"]["sources"] = ["files"]
     given["fixed"] |= {"train_from": {"xquad": "tydiqa"}, "test_rows": 100, "train_rows": 2000}
     found = {stage.name: stage for stage in estimate.stages(check_study(given))}

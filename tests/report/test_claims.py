@@ -146,7 +146,7 @@ def test_interaction_and_correlation_are_said_with_what_they_do_not_show(values)
     assert said(values, "The intermediate tasks differ in the effect (F(1, 4) = 9.0, p = 0.01")
     row["p"] = 0.2
     assert "is not shown" in said(values, "That the intermediate tasks differ")
-    assert explanations.NO_PROOF in said(values, "Change of effective rank")
+    assert explanations.NO_PROOF in said(values, "Change of score correlates with change of")
 
 
 def test_an_old_summary_has_fewer_sentences_and_the_records_beside_it_give_some(values, tmp_path):

@@ -43,7 +43,7 @@ def claims(summary: Summary) -> list[str]:
     """Every sentence, the verdict first."""
     further = (
         _floor, _interaction, _targets, _positive_control, _retrieval, _manipulation, _seen, _gap,
-        _rank,
+        _mediation, _relearned, _beside,
     )  # fmt: skip
     found = (make(summary) for make in further) if summary["comparison"]["n_blocks"] else ()
     return [verdict(summary), *filter(None, found)]
@@ -271,21 +271,40 @@ def _gap(summary: Summary) -> str:
     return text
 
 
-def _rank(summary: Summary) -> str:
-    scopes = {
-        row["scope"]: row
-        for row in summary.get("mediation", [])
-        if (row["measure"], row["target"]) == ("effective rank", ALL) and row["r"] is not None
-        if row["groups"] > 1 or row["scope"] == "all runs"  # of one group it is the same again
-    }
-    parts = [
-        f"{r['r']:+.2f} [{r['low']:+.2f}, {r['high']:+.2f}] {scope}" for scope, r in scopes.items()
-    ]
-    if not parts:
+def _mediation(summary: Summary) -> str:
+    parts: dict[str, list[str]] = {}
+    for row in summary.get("mediation", []):
+        once = row["groups"] > 1 or row["scope"] == "all runs"  # of one group it is the same again
+        if row["target"] == ALL and row["r"] is not None and once:
+            own = parts.setdefault(f"{row['measure']} ({row['runs']} runs)", [])
+            own.append(f"{row['r']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}] {row['scope']}")
+    found = "; ".join(f"{measure} {', '.join(own)}" for measure, own in parts.items())
+    return f"Change of score correlates with change of {found}; {NO_PROOF}." if found else ""
+
+
+def _relearned(summary: Summary) -> str:
+    """Language before and after a target's fine-tuning, by arm."""
+    rows = summary.get("relearned", [])
+    if not rows:
         return ""
-    runs = next(iter(scopes.values()))["runs"]
-    start = f"Change of effective rank and change of score correlate over {runs} runs: "
-    return f"{start}{', '.join(parts)}; {NO_PROOF}."
+    parts = [
+        f"{row['arm']} {row['before']:.0f} and {row['after']:.0f} ({row['blocks']} blocks)"
+        for row in rows
+    ]
+    text = "Language that a fresh linear probe reads before and after a target's fine-tuning, % "
+    return f"{text}(chance {rows[0]['chance']:.0f}): {', '.join(parts)}."
+
+
+def _beside(summary: Summary) -> str:
+    """Arms beside the planned two, and what the treatment is to its controls."""
+    rows = [*summary.get("arms_against_baseline", []), *summary.get("contrasts", [])]
+    planned = summary["treatment"], summary["baseline"]
+    parts = [
+        f"{row['arm']} - {row['against']} {effect(row)} ({row['blocks']} blocks)"
+        for row in rows
+        if row["theta"] is not None and (row["arm"], row["against"]) != planned
+    ]
+    return f"Described, without a correction over arms: {', '.join(parts)}." if parts else ""
 
 
 def arm_claims(summary: Summary) -> list[str]:
@@ -317,7 +336,8 @@ def arm_claims(summary: Summary) -> list[str]:
     if len(doses) > 1:
         each = "; ".join(f"{row['lambda_max']:g}: {effect(row)}" for row in doses)
         found.append(f"Points by lambda_max of {summary['treatment']}: {each}.")
-    found += [_positive_control(summary), _manipulation(summary), _seen(summary), _rank(summary)]
+    found += [_positive_control(summary), _manipulation(summary), _seen(summary)]
+    found += [_mediation(summary), _relearned(summary)]
     return [*filter(None, found)]
 
 
