@@ -16,6 +16,7 @@ from xgrl.report.averages import group_weights
 from xgrl.report.load_study import Study
 from xgrl.runs import records
 
+NUMBERS = ("theta", "low", "high", "p")
 DESCRIBED = f"\nFewer than {stats.FEWEST} blocks: a description, no p is adjusted over arms.\n"
 MARKED = re.compile(r"(?s)<!-- ([\w.-]+) (results|targets|claims):start -->\n.*?<!-- \1 \2:end -->")
 
@@ -71,18 +72,18 @@ def mark(row: Mapping[str, Any]) -> str:
     return f" ({'; '.join(said)})" if said else ""
 
 
-def _scores(summary: Mapping[str, Any], name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The results table in numbers, and its first columns as text: target, called `name`, arms."""
-    table, arms = pd.DataFrame(summary["table"]), summary["arms"]
-    scores = pd.DataFrame(table["scores"].tolist(), columns=arms).astype(float)
+def _scores(summary: Mapping[str, Any], rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The first columns of a results table as text: what is scored, called `name`, and the arms."""
+    scores = pd.DataFrame([*rows.scores], columns=summary["arms"]).astype(float)
     texts = scores.map(lambda score: "–" if np.isnan(score) else f"{score:.1f}")
-    texts.insert(0, name, [row["target"] + mark(row) for row in summary["table"]])
-    return table.astype(dict.fromkeys(("theta", "low", "high", "p"), float)), texts
+    texts.insert(0, name, [*rows.part])
+    return texts
 
 
 def latex(summary: Mapping[str, Any]) -> str:
-    """The results table with booktabs, one row a target: arms, difference, 95 % interval, p."""
-    table, texts = _scores(summary, "target")
+    """The results table with booktabs, averages first: arms, difference, 95 % interval, p."""
+    table = effects(summary)
+    texts = _scores(summary, table, "target")
     known = table.low.notna() & table.high.notna()
     intervals = [f"$[{row.low:+.2f}, {row.high:+.2f}]$" for row in table.itertuples()]
     p = table.p.map(stats.p_format)
@@ -95,7 +96,7 @@ def latex(summary: Mapping[str, Any]) -> str:
     columns = f"l{'r' * len(summary['arms'])}rlr"
     lines = style.to_latex(hrules=True, column_format=columns).splitlines()
     first = next(k for k, line in enumerate(lines) if line.startswith("all targets"))
-    lines.insert(first + 1, r"\midrule")
+    lines.insert(first + int(table.average.sum()), r"\midrule")
     return "\n".join([r"% \usepackage{booktabs}", *lines]) + "\n"
 
 
@@ -117,15 +118,13 @@ def _word(row: Mapping[str, Any]) -> str:
     return "equivalent" if equivalence <= stats.ALPHA else "inconclusive"
 
 
-def _groups(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The average, the groups of targets, the mean without retrieval, as rows of the results table;
-    without groups, where the planned average is over targets, the average and the targets.
+def _averages(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Rows of the results table: the planned average, and where it is over groups of targets each
+    group and the mean without retrieval.
     """
     average, *targets = summary["table"]
-    if "groups" not in summary:
-        return [average, *targets]
     by, rows = {row["target"]: row["scores"] for row in targets}, [average]
-    for row in (*summary["groups"], summary["means"][-1]):
+    for row in (*summary["groups"], summary["means"][-1]) if "groups" in summary else ():
         if row["theta"] is not None:
             weights = pd.Series(group_weights(row["targets"].split(", ")))
             scores = pd.DataFrame({name: by[name] for name in weights.index}).astype(float)
@@ -135,19 +134,33 @@ def _groups(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return rows
 
 
-def _results(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as Markdown: scores by arm, baseline less none, the difference, its p and verdict."""
-    table, texts = _scores({**summary, "table": rows}, "zero-shot score, %")
-    control = pd.DataFrame(summary.get("positive_control", []))
-    if len(control):
-        control = control[control.kind.isin(["average", "group", "target"])]
-        control = control.drop_duplicates("part").set_index("part").reindex(table.target)
-        effects = pd.Series(_effects(control)).where(control.theta.notna().to_numpy(), "–")
-        texts[f"{summary['baseline']} - none, points [95 %]"] = effects
-    texts[f"{summary['treatment']} - {summary['baseline']}, points [95 %]"] = _effects(table)
-    texts["p"] = table.p.map(stats.p_format)
-    texts["verdict"] = [*map(_word, rows)]
-    return _markdown(texts)
+def effects(summary: Mapping[str, Any]) -> pd.DataFrame:
+    """The results table in numbers, a row an average (`_averages`) and a target.
+
+    Columns part, average (or a target), scores by arm, theta, low, high, p (of groups and of
+    targets by Holm), verdict, and baseline minus none as control_theta, ...; NaN: there is none.
+    """
+    averages, (_, *targets) = _averages(summary), summary["table"]
+    control = {r["part"]: r for r in summary.get("positive_control", []) if not r["intermediate"]}
+    names, rows = dict(zip(NUMBERS, [*NUMBERS[:3], "p_holm"], strict=True)), []
+    for row in (*averages, *targets):
+        own = {f"control_{n}": control.get(row["target"], {}).get(key) for n, key in names.items()}
+        own |= {name: row[name] for name in (*NUMBERS, "scores")}
+        own |= {"part": row["target"] + mark(row), "average": len(rows) < len(averages)}
+        rows.append(own | {"verdict": _word(row)})
+    numbers = [name for name in rows[0] if name.removeprefix("control_") in NUMBERS]
+    return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
+
+
+def _results(summary: Mapping[str, Any], rows: pd.DataFrame) -> str:
+    """Rows of `effects` as Markdown."""
+    texts = _scores(summary, rows := rows.reset_index(drop=True), "zero-shot score, %")
+    if summary.get("positive_control"):
+        control = rows[[f"control_{name}" for name in NUMBERS]].set_axis(NUMBERS, axis=1)
+        known = pd.Series(_effects(control)).where(control.theta.notna(), "–")
+        texts[f"{summary['baseline']} - none, points [95 %]"] = known
+    texts[f"{summary['treatment']} - {summary['baseline']}, points [95 %]"] = _effects(rows)
+    return _markdown(texts.assign(p=rows.p.map(stats.p_format), verdict=rows.verdict))
 
 
 def results_table(summary: Mapping[str, Any]) -> str:
@@ -159,18 +172,20 @@ def results_table(summary: Mapping[str, Any]) -> str:
         f"point{'s' * (margin != 1)}, each by itself. {summary['runs']} runs, "
         f"{summary['core_hours']:.2f} core hours, at most {summary['peak_memory_mb']:.0f} MB a job."
     )
-    table = _results(summary, _groups(summary))
+    rows = effects(summary)
+    table = _results(summary, rows[rows.average] if of == "groups" else rows)
     return f"**{claims.verdict(summary)}**\n\n{table}\n{notes}\n"
 
 
 def targets_table(summary: Mapping[str, Any]) -> str:
     """Every target by itself, as Markdown."""
-    _, *targets = summary["table"]
-    notes = f"{summary['blocks']} blocks. p adjusted by Holm over {len(targets)} targets."
-    if any(row.get("data") for row in targets):
+    rows = effects(summary)
+    rows = rows[~rows.average]
+    notes = f"{summary['blocks']} blocks. p adjusted by Holm over {len(rows)} targets."
+    if any(row.get("data") for row in summary["table"]):
         notes += " Behind a target: what its data folder says of a test set that is not official"
         notes += " (dev: the development set under the test's name)."
-    return f"{_results(summary, targets)}\n{notes}\n"
+    return f"{_results(summary, rows)}\n{notes}\n"
 
 
 def arms_table(summary: Mapping[str, Any]) -> str:

@@ -20,8 +20,9 @@ from tiers import slow_except
 from xgrl import stats
 from xgrl.arms import ARMS, arms_in_order, method_of
 from xgrl.models.grl import lambda_at
-from xgrl.report import by_language, figures, load_study, robustness, tables
+from xgrl.report import by_language, checks, figures, load_study, robustness, summary, tables
 from xgrl.report.figures import style
+from xgrl.report.positive_control import positive_control
 from xgrl.stats import calibration_tables
 
 
@@ -39,7 +40,15 @@ def comparison(study):
 
 
 @pytest.fixture(scope="module")
-def drawn(study, comparison):
+def effects(study, comparison):
+    checked = checks.manipulation_checks(study, "standard", "dann")
+    control = positive_control(study, "standard")
+    values = summary.summarise(study, comparison, checked, positive_control=control)
+    return summary.effects(json.loads(json.dumps(values)))
+
+
+@pytest.fixture(scope="module")
+def drawn(study, comparison, effects):
     rates = calibration_tables.verdicts(comparison, 50)
     calibrated = calibration_tables.calibration(
         calibration_tables.design(comparison), comparison.components.iloc[-1], 1.0, 50
@@ -51,7 +60,7 @@ def drawn(study, comparison):
     return {
         "manipulation_check": lambda: figures.manipulation_check(study.runs),
         "curves": lambda: figures.curves(study.curves, 25.0),
-        "forest": lambda: figures.forest(comparison.per_task, comparison.per_language, 1.0, 6),
+        "forest": lambda: figures.forest(effects, ("standard", "dann"), 1.0, 6),
         "heatmap": lambda: figures.heatmap(comparison.per_language, 6),
         "paired_blocks": lambda: figures.paired_blocks(
             *(comparison.blocks, comparison.per_intermediate, "standard", "dann"),
@@ -111,40 +120,42 @@ def test_no_figure_stays_open(drawn):
         assert not sys.modules["matplotlib.pyplot"].get_fignums()
 
 
-def test_forest_draws_each_estimate_inside_its_interval(drawn, comparison):
-    ax = drawn["forest"]().axes[0]
-    intervals = [
-        line.get_xdata()
-        for line in ax.lines
-        if len(line.get_xdata()) == 2 and not np.array_equal(line.get_xdata(), [0, 0])
-    ]
-    ends = sorted(tuple(map(float, each)) for each in intervals)
-    tables = pd.concat([comparison.per_task, comparison.per_language])
-    assert np.allclose(ends, sorted(zip(tables.low, tables.high, strict=True)))
-    assert len(ax.get_yticklabels()) == len(tables)
+def test_forest_draws_each_estimate_inside_its_interval_and_says_its_p(effects):
+    figure = figures.forest(effects, ("standard", "dann"), 1.0, 6)
+    labels = ("standard minus none, points", "dann minus standard, points")
+    assert [ax.get_xlabel() for ax in figure.axes] == [*labels]
+    for ax, before in zip(figure.axes, ("control_", ""), strict=True):
+        own = effects[[f"{before}{name}" for name in ("theta", "low", "high", "p")]]
+        own = own.set_axis(["theta", "low", "high", "p"], axis=1)
+        lines = [line for line in ax.lines if not np.array_equal(line.get_xdata(), [0, 0])]
+        ends = [tuple(line.get_xdata()) for line in lines if len(line.get_xdata()) == 2]
+        assert np.allclose(ends, own[["low", "high"]])
+        marks = [(line.get_marker(), line.get_xdata()[0]) for line in lines[1::2]]
+        assert [marker for marker, _ in marks] == ["Ds"[not whole] for whole in effects.average]
+        assert np.allclose([x for _, x in marks], own.theta)
+        for text, row in zip(ax.texts, own.itertuples(), strict=True):
+            assert text.get_text() == f"{style.points(row.theta)}  p {stats.p_format(row.p)}"
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == [*effects.part]
 
 
-def test_forest_and_heatmap_go_from_the_smallest_difference_to_the_largest(comparison):
-    ax = figures.forest(comparison.per_task, comparison.per_language, 1.0, 6).axes[0]
-    bold = [label.get_fontweight() == "bold" for label in ax.get_yticklabels()]
-    marks = [line for line in ax.lines if line.get_marker() != "None"]
-    values = np.array([line.get_xdata()[0] for line in marks])
-    assert sum(bold) == len(comparison.per_task) and bold[0]
-    assert (np.diff(values[bold]) >= 0).all()
-    for part in np.split(values, np.flatnonzero(bold)[1:]):
-        assert (np.diff(part[1:]) >= 0).all() and len(part) > 2
+def test_the_average_of_the_control_is_over_all_intermediate_tasks(study, effects):
+    control = positive_control(study, "standard")
+    control = control[control.part == "all targets"].set_index("kind").theta
+    assert effects.control_theta[0] == pytest.approx(control["average"])
+    assert set(control.index) == {"average", "intermediate"}
+
+
+def test_forest_without_a_positive_control_has_one_panel(effects):
+    alone = effects.assign(control_theta=np.nan, control_low=np.nan, control_high=np.nan)
+    alone["control_p"] = np.nan
+    (ax,) = figures.forest(alone, ("standard", "dann"), 1.0, 6).axes
+    assert ax.get_xlabel() == "dann minus standard, points"
+
+
+def test_heatmap_goes_from_the_smallest_difference_to_the_largest(comparison):
     image = figures.heatmap(comparison.per_language, 6).axes[0].images[0].get_array()
     for axis in (0, 1):
         assert (np.diff(np.ma.masked_invalid(image).mean(axis=axis)) >= 0).all()
-
-
-def test_forest_says_n_and_the_adjusted_p(comparison):
-    ax = figures.forest(comparison.per_task, comparison.per_language, 1.0, 6).axes[0]
-    said = dict(zip((t.get_text() for t in ax.get_yticklabels()), ax.texts, strict=False))
-    for row in comparison.per_task.itertuples():
-        text = said[f"{row.target} (n = 6)"].get_text()
-        assert text == f"{style.points(row.theta)}  p {stats.p_format(row.p_holm)}"
-    assert [t.get_text().split("  ")[1] for t in ax.texts].count("p not estimable") == 0
 
 
 def test_heatmap_is_centred_on_nought_and_says_every_number(drawn, comparison):

@@ -15,36 +15,31 @@ from xgrl.stats import p_format
 DRAWS = 1999
 COLUMNS = 3
 TARGET = {"color": "black", "marker": "s", "linewidth": 2.5, "markersize": 6}
-LANGUAGE = {"color": style.GREY, "marker": "o", "linewidth": 1.2, "markersize": 4}
 MEAN = {"color": "black", "marker": "D", "markersize": 7}
 DIFFERENCE = "treatment minus baseline, points"
 
 
 @style.styled
-def forest(
-    per_task: pd.DataFrame, per_language: pd.DataFrame, margin: float, blocks: int
-) -> Figure:
-    """Effect on each target (squares) and each of its languages (dots), points, 95 % intervals.
+def forest(rows: pd.DataFrame, arms: tuple[str, str], margin: float, blocks: int) -> Figure:
+    """What English training gives, and what the treatment changes, on averages (diamonds) and on
+    each target (squares): points, 95 % intervals.
 
-    per_task: target, theta, low, high, p_holm. per_language: target, language, theta, low, high,
-    p_bh. Both go from the smallest difference to the largest. blocks: behind every mean.
+    rows: as `summary.effects` makes them; without a positive control there is one panel. arms:
+    baseline, treatment. blocks: behind every mean.
     """
-    parts = []
-    for _, whole in per_task.sort_values("theta").groupby("target", sort=False):
-        own = per_language[per_language.target == whole.target.iloc[0]].sort_values("theta")
-        parts.append(whole.assign(name=whole.target.astype(str) + f" (n = {blocks})"))
-        parts += [own.assign(name=own.language)] if len(own) else []
-    rows = pd.concat(parts, ignore_index=True)
-    whole = rows.name != rows.get("language")
-    rows["text"] = style.effects(rows, rows.p_holm.fillna(rows.get("p_bh")))
-    caption = "Means over blocks (n), 95 % intervals. p: Holm over targets, Benjamini-Hochberg over"
-    caption += f" the languages of a target. Grey: margin of {margin:g}."
-    figure, ax = style.new_axes(6.5, 1.2 + 0.17 * len(rows), caption=caption)
-    style.margin_band(ax, margin)
-    style.interval_rows(ax, rows, whole.map({True: TARGET, False: LANGUAGE}))
-    for label in np.array(ax.get_yticklabels())[whole]:
-        label.set_fontweight("bold")
-    ax.set_xlabel(DIFFERENCE)
+    caption = f"Means over n = {blocks} blocks, zero-shot languages and targets; 95 % intervals. p"
+    caption += f" of groups and of targets: Holm. Grey: margin of {margin:g}."
+    names = ["theta", "low", "high", "p"]
+    sides = {f"{arms[1]} minus {arms[0]}, points": rows[names]}
+    if (control := rows[[f"control_{name}" for name in names]]).notna().any(axis=None):
+        sides = {f"{arms[0]} minus none, points": control.set_axis(names, axis=1)} | sides
+    size, grid = (3 + 2.6 * len(sides), 1.4 + 0.22 * len(rows)), {"sharey": True, "squeeze": False}
+    figure, axes = style.new_axes(*size, 1, len(sides), caption=caption, **grid)
+    for ax, (label, own) in zip(axes[0], sides.items(), strict=True):
+        style.margin_band(ax, margin)
+        own = own.assign(name=rows.part, text=style.effects(own, own.p))
+        style.interval_rows(ax, own, rows.average.map({True: MEAN, False: TARGET}))
+        ax.set_xlabel(label)
     return figure
 
 
