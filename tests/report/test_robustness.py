@@ -39,6 +39,8 @@ def test_doses_are_the_variants_that_differ_in_lambda_alone(many, study):
         ["dann", 0.05],
         ["dann-0.1", 0.1],
     ]
+    other = load_study.Study(**{**vars(many), "baselines": {"dann-0.1": "standard-dev"}})
+    assert robustness.doses(other, "dann").arm.tolist() == ["control", "dann-0.01", "dann"]
     response = robustness.dose_response(many, "standard", "dann", 1.0)
     assert response.theta.iloc[-1] < response.theta.iloc[1] and (response.low < response.high).all()
     only = load_study.Study(

@@ -60,7 +60,8 @@ def explain(study: Study, comparison: stats.Comparison) -> dict[str, pd.DataFram
     if len(near):
         near = near[(near.layer == near.layer.max()) & (near.stage == "intermediate")]
         near = near.groupby(RUN).gap.mean()
-    return {"gap": gap(study, comparison), **of_runs(study.runs, comparison.summary(), near)}
+    runs = study.runs[~study.runs.arm.isin(study.baselines)]  # compared with another baseline
+    return {"gap": gap(study, comparison), **of_runs(runs, comparison.summary(), near)}
 
 
 def of_runs(
@@ -257,12 +258,9 @@ def interaction(
 
 
 def matched_english(
-    scores: pd.DataFrame,
-    english: pd.DataFrame,
-    baseline: str,
-    treatment: str,
+    scores: pd.DataFrame, english: pd.DataFrame, baseline: str, treatment: str,
     weights: Mapping[str, float],
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Treatment minus baseline in zero-shot points at an English difference of 0: the intercept of
     a line through the blocks, of each target with an English part and of their weighted mean.
 
