@@ -62,7 +62,7 @@ def aa_check(arms: pd.DataFrame, baseline: str) -> str:
     if not row.low <= 0 <= row.high:
         includes = "DOES NOT INCLUDE 0: look for what differs beside the method"
     interval = f"{row.theta:+.2f} points, interval {row.low:+.2f} to {row.high:+.2f}"
-    return f"A/A, control - {baseline}: {interval} {includes}"
+    return f"A/A, control - {baseline}, {row.blocks:.0f} blocks: {interval} {includes}"
 
 
 def bootstrap_check(study: Study, comparison: stats.Comparison, draws=2000, seed=0) -> pd.DataFrame:
