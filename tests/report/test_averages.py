@@ -205,6 +205,11 @@ def test_the_page_s_table_names_the_groups_where_the_average_is_over_them():
     assert f"| {mean:.1f} " in lines["classification"] and "question answering" not in lines
     assert [*lines][-1] == "without retrieval" and not {*names} & {*lines}
     assert "p of groups adjusted by Holm" in text
+    values["comparison"] |= {"gate": False}  # of targets, not of groups, which may differ in sign
+    tables["groups"] = tables["groups"].assign(p_holm=0.001)
+    text = summary.results_table(json.loads(json.dumps(stats.plain(values | tables))))
+    shown = next(line for line in text.splitlines() if line.startswith("| retrieval"))
+    assert shown.split("|")[-2].strip() == "worse"
 
 
 def test_plain_retrieval_from_other_layers_stands_beside_and_counts_nowhere():

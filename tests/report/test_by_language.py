@@ -50,6 +50,9 @@ def test_an_effect_that_follows_distance_is_found_and_one_that_does_not_is_not()
     assert follows.partial < -0.8 and follows.p < 0.001 and follows.partial < follows.null_low
     assert follows.distance == "syntactic" and follows.proxies == "public"
     assert proxied.p > 0.05 and abs(proxied.partial) < 0.6
+    base["pieces"] = np.where(np.arange(20) < 3, np.nan, g.normal(size=20))  # no text of three
+    fewer = found(-5 * distance)
+    assert fewer.proxies == "public, pieces" and fewer.languages == 17
 
 
 @pytest.mark.simulation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -132,6 +133,15 @@ def test_an_incomplete_study_is_compared_on_the_blocks_that_both_arms_have_whole
     assert compared.n_blocks == 2 and compared.theta == alone.theta and compared.p == alone.p
     assert (kept.predictions.arm == "none").sum() == (rows.arm == "none").sum()
     assert set(kept.predictions.seed[kept.predictions.arm == "control"]) == {0}
+
+
+def test_other_layers_are_read_on_the_same_blocks_and_none_alone_has_no_discriminator(copy, study):
+    data = gone(copy, "target/intent/sarcasm.dann/seed-1")
+    further = study.predictions[study.predictions.target == "emoji-names"].assign(layer=-1)
+    kept = checks.on_whole_blocks(replace(data, further_layers=further), "standard", "dann")
+    assert set(kept.further_layers.seed[kept.further_layers.arm != "none"]) == {0}
+    assert set(kept.further_layers.seed[kept.further_layers.arm == "none"]) == {0, 1}
+    assert checks.ahead_of_own(replace(study, runs=study.runs[study.runs.arm == "none"])).empty
 
 
 def test_where_no_block_is_whole_nothing_is_compared_and_the_sentence_says_why(copy, study):

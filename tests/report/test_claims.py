@@ -70,6 +70,13 @@ def test_a_language_hidden_at_a_cost_is_said_to_be_that(values):
     assert "effective rank 50.0 (gate: at least 90.0)" in said(values, "Language left after dann")
 
 
+def test_what_was_not_probed_is_hidden_at_no_cost(values):
+    rows = [r for r in values["manipulation"] if r["reader"] not in explanations.FRESH]
+    cost = {"baseline": 90.0, "treatment": 80.0, "bound": 89.0, "passed": "no", "blocks": 6}
+    values["manipulation"] = [*rows, cost | {"reader": "English development"}]
+    assert claims.hidden(values) is None and "hides" not in claims.claims(values)[0]
+
+
 def test_p_at_its_floor_is_said_to_be_that(values):
     values["comparison"]["p"] = 2 / 2**6
     assert said(values, "p = 0.031 is the floor of 6 blocks")
@@ -87,8 +94,10 @@ def test_targets_are_told_by_holm_and_sign_and_described_behind_a_closed_gate(va
     one, two, three = (row["target"] for row in rows)
     text = said(values, "By Holm over 3 targets")
     assert f"below standard on {one}, above standard on {two}, inconclusive on {three}." in text
+    rows[2]["tost_p"] = 0.01
+    assert f"equivalent (each by itself) on {three}." in said(values, "By Holm over 3 targets")
     values["comparison"]["gate"] = False
-    assert said(values, "The average does not reject")
+    assert said(values, "The average does not reject, so that its 3 targets")
 
 
 def test_the_positive_control_has_its_gate_and_without_rows_no_interval(values):
@@ -121,6 +130,8 @@ def test_retrieval_has_a_share_only_where_signs_agree(values):
     c["per_task"][names.index("intent")]["theta"] = 1.0
     text = said(values, "Targets differ in the sign")
     assert "carries" not in text and "+0.00 points" in text
+    c["gate"] = False
+    assert "has no share" in said(values, "The average does not reject, so that plain retrieval")
     c["per_task"][0]["target"] = "a target of one's own"
     assert not [text for text in claims.claims(values) if "retrieval" in text]
 
@@ -146,7 +157,7 @@ def test_interaction_and_correlation_are_said_with_what_they_do_not_show(values)
     assert said(values, "The intermediate tasks differ in the effect (F(1, 4) = 9.0, p = 0.01")
     row["p"] = 0.2
     assert "is not shown" in said(values, "That the intermediate tasks differ")
-    assert explanations.NO_PROOF in said(values, "Change of score correlates with change of")
+    assert explanations.NO_PROOF in said(values, "Correlation of the change of score with that of")
 
 
 def test_an_old_summary_has_fewer_sentences_and_the_records_beside_it_give_some(values, tmp_path):
@@ -172,7 +183,12 @@ def test_nothing_compared_is_said_once():
     nothing = stats.not_compared("standard", "dann", 1.0, "no target runs of dann")
     values = {"comparison": nothing.summary(), "treatment": "dann", "verdict": str(nothing)}
     (only,) = claims.claims(values)
-    assert "not compared: no target runs of dann" in only and "[" not in only
+    assert only == str(nothing) and "not compared: no target runs of dann" in only
+
+
+def test_blocks_of_arms_are_whole_numbers_beside_one_that_cannot_be_compared(values):
+    values["arms_against_baseline"] = [arm("noise") | {"against": "standard"}]
+    assert "noise - standard -1.00 [-2.00, +0.00] (6 blocks)" in said(values, "Described, without")
 
 
 def arm(name, verdict="inconclusive", theta=-1.0, p=0.03, p_max_t=0.2, p_holm=0.3):

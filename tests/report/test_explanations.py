@@ -48,6 +48,26 @@ def found():
     return explanations.of_runs(*a_study())
 
 
+def test_english_development_of_a_mixture_is_the_mean_over_its_tasks():
+    runs, _ = a_study()
+    tasks = {name: {"dev_accuracy": score} for name, score in (("qa", 60.0), ("siqa", 40.0))}
+    own = runs[runs.phase == "intermediate"].assign(dev_accuracy=40.0)
+    hard = own.intermediate == "hard"
+    own = own.assign(tasks=[tasks if mixed else {"siqa": tasks["siqa"]} for mixed in hard])
+    points = explanations.checkpoints(pd.concat([runs[runs.phase != "intermediate"], own]))
+    assert points.english.groupby(level="intermediate").unique().to_dict() == {
+        "easy": [40.0], "hard": [50.0],
+    }  # fmt: skip
+
+
+def test_an_arm_with_a_baseline_of_its_own_is_not_held_against_the_study_s(found, monkeypatch):
+    runs, comparison = a_study()
+    monkeypatch.setattr(explanations, "gap", lambda *_: None)
+    study = SimpleNamespace(runs=runs, parallel=(), baselines={"dann-0.1": "standard-dev"})
+    table = explanations.explain(study, SimpleNamespace(summary=lambda: comparison))["mediation"]
+    assert table.runs.max() == 8 and found["mediation"].runs.max() == 16
+
+
 def test_the_gate_is_half_way_to_chance_for_every_fresh_probe(found):
     table = found["manipulation"].set_index("reader")
     assert table.bound["fresh linear probe"] == table.bound["fresh MLP"] == 50

@@ -59,6 +59,8 @@ def test_the_gate_marks_what_passes_and_changes_no_average(study):
     assert table.part[(table.kind == "target") & (table.gate == PASSED)].tolist() == ["intent"]
     marks = gate_marks(whole, table)
     assert "gate not passed" in marks["sentiment", ""] and ("intent", "") not in marks
+    unknown = table.assign(p_holm=np.nan, gate="not estimable")
+    assert "gate not estimable" in gate_marks(whole, unknown)["intent", ""]
     row = checks.manipulation_checks(whole, "standard", "dann", table).iloc[-1]
     assert row.ok and row.found.startswith("intent of 3 targets")
     assert stats.compare(whole.predictions).weights.tolist() == [1 / 3] * 3

@@ -39,6 +39,8 @@ def test_doses_are_the_variants_that_differ_in_lambda_alone(many, study):
         ["dann", 0.05],
         ["dann-0.1", 0.1],
     ]
+    other = load_study.Study(**{**vars(many), "baselines": {"dann-0.1": "standard-dev"}})
+    assert robustness.doses(other, "dann").arm.tolist() == ["control", "dann-0.01", "dann"]
     response = robustness.dose_response(many, "standard", "dann", 1.0)
     assert response.theta.iloc[-1] < response.theta.iloc[1] and (response.low < response.high).all()
     only = load_study.Study(
@@ -70,12 +72,10 @@ def test_bootstrap_check_agrees_with_the_crossed_interval_for_an_f1(tmp_path):
 
 
 def test_the_a_a_comparison_says_whether_it_includes_nought_and_when_there_is_none():
-    row = {"arm": "control", "theta": -1.0, "low": -2.0, "high": 0.5}
+    row = {"arm": "control", "theta": -1.0, "low": -2.0, "high": 0.5, "blocks": 3}
     says = robustness.aa_check(pd.DataFrame([row]), "standard")
-    assert (
-        says
-        == "A/A, control - standard: -1.00 points, interval -2.00 to +0.50 includes 0, as it must"
-    )
+    assert says.startswith("A/A, control - standard, 3 blocks: -1.00 points, interval -2.00 to ")
+    assert says.endswith("+0.50 includes 0, as it must")
     assert "DOES NOT INCLUDE 0" in robustness.aa_check(
         pd.DataFrame([row | {"high": -0.5}]), "standard"
     )

@@ -107,6 +107,22 @@ def test_control_has_a_column_only_where_it_has_every_target(tmp_path):
         assert summary.summarise(part, comparison, checked)["arms"] == arms
 
 
+def test_scores_are_means_over_the_blocks_that_are_compared(tmp_path):
+    study = load_study.collect(simulate(tmp_path, seeds=(0, 1)))
+    runs = study.runs[(study.runs.arm != "control") | (study.runs.seed == 0)]
+    part = load_study.Study(**{**vars(study), "runs": runs})
+    checked = checks.manipulation_checks(part, "standard", "dann")
+    values = summary.summarise(part, stats.compare(study.predictions), checked)
+    assert values["arms"] == ["none", "standard", "dann"]  # control has half of the blocks
+    own = study.predictions[(study.predictions.arm == "none") | (study.predictions.seed == 0)]
+    values = summary.summarise(study, stats.compare(own), checked)
+    compared = study.runs[(study.runs.phase == "target") & (study.runs.seed == 0)]
+    means = compared.groupby(["arm", "target"]).macro.mean()
+    for row in values["table"][1:]:
+        for arm in ("standard", "control", "dann"):
+            assert row["scores"][arm] == pytest.approx(means[arm, row["target"]])
+
+
 def test_latex_table_has_every_row_and_column(summarised):
     lines = summary.latex(summarised[0]).splitlines()
     rows = [line for line in lines if line.endswith(r"\\")]
@@ -160,7 +176,7 @@ def test_pages_are_changed_between_the_study_s_markers_only_and_twice_is_once(su
     ("row", "said"),
     [
         ({"p": 0.05, "theta": 1.0, "tost_p": 0.2}, "better"),
-        ({"p": 0.05, "theta": -1.0, "tost_p": 0.01}, "worse"),
+        ({"p": 0.05, "theta": -1.0, "tost_p": 0.01}, "worse (trivial)"),
         ({"p": 0.051, "theta": -1.0, "tost_p": 0.05}, "equivalent"),
         ({"p": 0.051, "theta": -1.0, "tost_p": 0.051}, "inconclusive"),
         ({"p": 0.051, "theta": -1.0, "tost_p": None}, "no difference shown"),

@@ -145,13 +145,14 @@ def typology(effects: LanguageEffects, draws: int = DRAWS, seed: int = 0) -> pd.
 
     Returns distance, languages, rho, partial, null_low, null_high (95 % of the partial correlations
     when the residual effects are permuted over languages), p, p_holm, proxies. A distance with
-    fewer than the proxies + 5 known languages, or without variation, is left out.
+    fewer than the proxies + 5 known languages, or without variation, is left out; so is a language
+    of which a proxy is not known, and a proxy that is known of half of the languages or fewer.
     """
     facts = effects.table
-    proxies = [p for p in PROXIES if facts[p].notna().all() and facts[p].nunique() > 1]
+    proxies = [p for p in PROXIES if facts[p].notna().mean() > 0.5 and facts[p].nunique() > 1]
     rows, rng = [], np.random.default_rng(seed)
     for name in DISTANCES:
-        known = facts.dropna(subset=[name])
+        known = facts.dropna(subset=[name, *proxies])
         if len(known) < len(proxies) + 1 + SPARE or known[name].nunique() < 2:
             continue
         ranks = known[["effect", name, *proxies]].astype(float).rank()

@@ -91,7 +91,7 @@ def ahead_of_own(study: Study) -> pd.Series:
     names = ["intermediate", "arm", "seed"]
     kept = [f"discriminator_{name}" for name in ("accuracy", "chance", "layer")]
     own = study.of_phase("intermediate", *kept)[[*names, *kept]]
-    own = own[[method_of(arm) in HIDING for arm in own.arm]].dropna(subset=kept[:2])
+    own = own[own.arm.map(method_of).isin(HIDING)].dropna(subset=kept[:2])
     wanted = [*names, "stage", "layer", "chance", "mlp_accuracy"]
     both = study.probes.reindex(columns=wanted).merge(own, on=names)
     both = both[both.stage.eq("intermediate") & both.mlp_accuracy.notna()]
@@ -125,7 +125,11 @@ def on_whole_blocks(study: Study, baseline: str, treatment: str) -> Study:
     line = pd.DataFrame([("blocks that both arms have whole (compared)", found, True)])
     line.columns = study.audit.columns
     audit = pd.concat([study.audit, line], ignore_index=True)
-    return replace(study, predictions=rows[np.repeat(kept, lengths)], audit=audit)
+    rows, more = rows[np.repeat(kept, lengths)], study.further_layers
+    if len(more):
+        there = pd.MultiIndex.from_frame(more[block].astype({"intermediate": str})).isin(whole)
+        more = more[there | (more.arm == "none").to_numpy()]
+    return replace(study, predictions=rows, further_layers=more, audit=audit)
 
 
 def planned_comparison(

@@ -72,18 +72,18 @@ def verdict(summary: Summary) -> str:
     """The verdict, of these intermediate tasks, with the effect of each beside it; where the
     language is not hidden it begins with that.
     """
+    if not summary["comparison"]["n_blocks"]:
+        return summary["verdict"]
     tasks = summary["comparison"]["per_intermediate"]
     effects = "; ".join(f"{row['intermediate']} {effect(row)}" for row in tasks)
     effects = effects or "one block each, so that no effect of a single one is estimable"
-    before = ""
+    before, treatment = "", summary["treatment"]
+    lost = " and ".join(row["reader"] for row in _kept(summary) if row["passed"] == "no")
     if hidden(summary) is False:
-        before = (
-            f"By its gate {summary['treatment']} does not hide the language, so that this says "
-        )
-        before += "little of what hiding it would do. "
-    elif lost := [row["reader"] for row in _kept(summary) if row["passed"] == "no"]:
-        cost = " and ".join(lost)
-        before = f"By its gate {summary['treatment']} hides the language at the cost of {cost}. "
+        before = f"By its gate {treatment} does not hide the language, so that this says little of "
+        before += "what hiding it would do. "
+    elif hidden(summary) and lost:
+        before = f"By its gate {treatment} hides the language at the cost of {lost}. "
     return f"{before}For the intermediate tasks tried here ({effects}): {summary['verdict']}"
 
 
@@ -134,22 +134,21 @@ def _on_pairs(summary: Summary, pairs: list[tuple[str, str]]) -> str:
     means = {pair: rows.get(pair[1], {}).get(f"{AFTER}{pair[0]}") for pair in pairs}
     found = [f"{task} to {target} {d:+.2f}" for (task, target), d in means.items() if d is not None]
     arms = f"{summary['treatment']} - {summary['baseline']}"
-    return f"There the mean of {arms} is: {', '.join(found)} points." if found else ""
+    text = f"There the mean of {arms} (drawn down: {summary['baseline']}'s scores chose the pairs)"
+    return f"{text} is: {', '.join(found)} points." if found else ""
 
 
 def _targets(summary: Summary) -> str:
     c = summary["comparison"]
-    rows = [(row["target"], row["theta"], row["p_holm"]) for row in c["per_task"]]
+    rows, baseline = c["per_task"], c["baseline"]
     if not c["gate"]:
         return f"The average does not reject, so that its {len(rows)} targets describe, one by one."
-    passed = [(name, theta) for name, theta, p in rows if p is not None and p <= ALPHA]
-    found = {
-        "below": [name for name, theta in passed if theta < 0],
-        "above": [name for name, theta in passed if theta > 0],
-    }
-    said = [f"{side} {c['baseline']} on {', '.join(own)}" for side, own in found.items() if own]
-    if left := [name for name, *_ in rows if name not in dict(passed)]:
-        said.append(f"inconclusive on {', '.join(left)}")
+    words = f"below {baseline}", f"above {baseline}", "inconclusive", "equivalent (each by itself)"
+    found = {word: [] for word in words}
+    for row in rows:
+        differs, same = (row.get(p) is not None and row[p] <= ALPHA for p in ("p_holm", "tost_p"))
+        found[words[row["theta"] > 0 if differs else 2 + same]].append(row["target"])
+    said = [f"{word} on {', '.join(own)}" for word, own in found.items() if own]
     return f"By Holm over {len(rows)} targets {c['treatment']} is {', '.join(said)}."
 
 
@@ -163,12 +162,10 @@ def _positive_control(summary: Summary) -> str:
         passed = [row["part"] for row in targets if row["gate"] == PASSED]
         pairs = [row for row in rows if row["kind"] == "pair"]
         helped = [(r["intermediate"], r["part"]) for r in pairs if r["gate"] == PASSED]
-        text = f"Positive control, {baseline} - none: {effect(average)} points ({effects}). The "
+        text = f"Positive control, {baseline} - none, points: {effect(average)} ({effects}). The "
         text += f"gate is passed on {len(passed)} of {len(targets)} targets"
-        text += (
-            f" ({', '.join(passed)})" * bool(passed)
-            + f" and by {len(helped)} of {len(pairs)} pairs of intermediate task and target."
-        )
+        text += f" ({', '.join(passed)})" * bool(passed)
+        text += f" and by {len(helped)} of {len(pairs)} pairs of intermediate task and target."
         if on_pairs := _on_pairs(summary, helped):
             return f"{text} {on_pairs}"
     else:
@@ -194,7 +191,7 @@ def _trains(target: str) -> bool | None:
 
 
 def _retrieval(summary: Summary) -> str:
-    """The part of the effect that plain retrieval carries, where all targets have one sign."""
+    """The part of an effect that plain retrieval carries, where all targets have one sign."""
     c = summary["comparison"]
     parts = {r["target"]: w * r["theta"] for r, w in zip(c["per_task"], c["weights"], strict=True)}
     weight = dict(zip(parts, c["weights"], strict=True))
@@ -205,10 +202,9 @@ def _retrieval(summary: Summary) -> str:
         return ""
     rest = sum(parts[name] for name in others) / sum(weight[name] for name in others)
     said = f"On the others ({', '.join(others)}) the mean difference is {rest:+.2f} points."
-    if min(parts.values()) < 0 < max(parts.values()):
-        return (
-            f"Targets differ in the sign of the effect: plain retrieval has no share of it. {said}"
-        )
+    why = "Targets differ in the sign of the effect" if c["gate"] else "The average does not reject"
+    if not c["gate"] or min(parts.values()) < 0 < max(parts.values()):
+        return f"{why}, so that plain retrieval has no share of an effect to be told. {said}"
     share = 100 * sum(parts[name] for name in plain) / sum(parts.values())
     of = f"{100 * sum(weight[name] for name in plain):.0f} % of the weight"
     text = f"Plain retrieval ({', '.join(plain)}), for which nothing is trained, carries "
@@ -236,10 +232,8 @@ def _manipulation(summary: Summary) -> str:
         text += f"; {row['reader']} {row['treatment']:.1f} (gate: at least {row['bound']:.1f})"
     if hidden(summary):
         return f"{text}. By the gate, at most half-way, the language is hidden."
-    return (
-        f"{text}. By the gate, at most half-way for every fresh probe, it is not hidden: a null "
-        "says little, and a difference need not come from hiding it."
-    )
+    text += ". By the gate, at most half-way for every fresh probe, it is not hidden: a null says "
+    return f"{text}little, and a difference need not come from hiding it."
 
 
 def _seen(summary: Summary) -> str:
@@ -279,7 +273,7 @@ def _mediation(summary: Summary) -> str:
             own = parts.setdefault(f"{row['measure']} ({row['runs']} runs)", [])
             own.append(f"{row['r']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}] {row['scope']}")
     found = "; ".join(f"{measure} {', '.join(own)}" for measure, own in parts.items())
-    return f"Change of score correlates with change of {found}; {NO_PROOF}." if found else ""
+    return f"Correlation of the change of score with that of {found}; {NO_PROOF}." if found else ""
 
 
 def _relearned(summary: Summary) -> str:
@@ -287,12 +281,9 @@ def _relearned(summary: Summary) -> str:
     rows = summary.get("relearned", [])
     if not rows:
         return ""
-    parts = [
-        f"{row['arm']} {row['before']:.0f} and {row['after']:.0f} ({row['blocks']} blocks)"
-        for row in rows
-    ]
+    parts = [f"{r['arm']} {r['before']:.0f} and {r['after']:.0f} ({r['blocks']})" for r in rows]
     text = "Language that a fresh linear probe reads before and after a target's fine-tuning, % "
-    return f"{text}(chance {rows[0]['chance']:.0f}): {', '.join(parts)}."
+    return f"{text}(chance {rows[0]['chance']:.0f}; in brackets blocks): {', '.join(parts)}."
 
 
 def _beside(summary: Summary) -> str:
@@ -300,7 +291,7 @@ def _beside(summary: Summary) -> str:
     rows = [*summary.get("arms_against_baseline", []), *summary.get("contrasts", [])]
     planned = summary["treatment"], summary["baseline"]
     parts = [
-        f"{row['arm']} - {row['against']} {effect(row)} ({row['blocks']} blocks)"
+        f"{row['arm']} - {row['against']} {effect(row)} ({row['blocks']:.0f} blocks)"
         for row in rows
         if row["theta"] is not None and (row["arm"], row["against"]) != planned
     ]
@@ -323,9 +314,8 @@ def arm_claims(summary: Summary) -> list[str]:
         found.append(f"Both corrections over {len(tested)} arms pass: {', '.join(said)}.")
     else:
         text = f"**No arm passes both corrections, maxT and Holm over {len(tested)} arms: none "
-        found.append(
-            f"{text}of them is claimed to differ from {summary['baseline']}.**{_never(tested)}"
-        )
+        text += f"of them is claimed to differ from {summary['baseline']}.**{_never(tested)}"
+        found.append(text)
     for word, about in {
         "equivalent": "Equivalent to {} within the margin, each by itself",
         "inconclusive": "Inconclusive, neither told apart from {} nor placed within the margin",
@@ -347,7 +337,5 @@ def _never(rows: Sequence[Mapping[str, Any]]) -> str:
     floor = 2 / 2**blocks
     if (least := floor * len(rows)) <= ALPHA:
         return ""
-    text = (
-        f" With {blocks} blocks p is at least {p_format(floor)}, and Holm makes {p_format(least)} "
-    )
-    return f"{text}of it: no arm could."
+    text = f" With {blocks} blocks p is at least {p_format(floor)}, and Holm makes "
+    return f"{text}{p_format(least)} of it: no arm could."

@@ -60,7 +60,8 @@ def explain(study: Study, comparison: stats.Comparison) -> dict[str, pd.DataFram
     if len(near):
         near = near[(near.layer == near.layer.max()) & (near.stage == "intermediate")]
         near = near.groupby(RUN).gap.mean()
-    return {"gap": gap(study, comparison), **of_runs(study.runs, comparison.summary(), near)}
+    runs = study.runs[~study.runs.arm.isin(study.baselines)]  # compared with another baseline
+    return {"gap": gap(study, comparison), **of_runs(runs, comparison.summary(), near)}
 
 
 def of_runs(
@@ -99,14 +100,15 @@ def checkpoints(runs: pd.DataFrame, nearness: pd.Series | pd.DataFrame = ()) -> 
     all languages), english (development score of the intermediate task), nearness.
     """
     wanted = {
-        "probe": {
-            "accuracy": "fresh_probe", "mlp": "mlp", "chance": "chance", "rank": "kept_rank"
-        },
+        "probe": {"accuracy": "fresh_probe", "mlp": "mlp", "chance": "chance", "rank": "kept_rank"},
         "intermediate": {
             "discriminator_accuracy": "own", "discriminator_chance": "own_chance",
             "effective_rank_last": "rank", "dev_accuracy": "english",
         },
     }  # fmt: skip
+    if "tasks" in runs:  # of a mixture the mean over them, where the record has what is worst
+        means = runs.tasks.dropna().map(lambda x: np.mean([t["dev_accuracy"] for t in x.values()]))
+        runs = runs.assign(dev_accuracy=means.combine_first(runs.dev_accuracy))
     sides = [
         runs[runs.phase == phase].set_index(RUN).reindex(columns=[*names]).rename(columns=names)
         for phase, names in wanted.items()
@@ -165,10 +167,8 @@ def check(runs: pd.DataFrame, baseline: str, treatment: str) -> list[tuple[str, 
     the treatment is not one that opposes or erases language.
     """
     table = manipulation(checkpoints(runs), baseline, treatment)
-    if not table.reader.eq(READERS["own"]).any() and method_of(treatment) != "leace":
-        return []
-    gate = table[table.passed != ""]
-    if not gate.reader.isin(FRESH).any():
+    gate, opposes = table[table.passed != ""], table.reader.eq(READERS["own"]).any()
+    if not gate.reader.isin(FRESH).any() or not (opposes or method_of(treatment) == "leace"):
         return []
     found = [
         f"{r.reader} {r.treatment:.1f} "
@@ -257,12 +257,9 @@ def interaction(
 
 
 def matched_english(
-    scores: pd.DataFrame,
-    english: pd.DataFrame,
-    baseline: str,
-    treatment: str,
+    scores: pd.DataFrame, english: pd.DataFrame, baseline: str, treatment: str,
     weights: Mapping[str, float],
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Treatment minus baseline in zero-shot points at an English difference of 0: the intercept of
     a line through the blocks, of each target with an English part and of their weighted mean.
 

@@ -103,8 +103,9 @@ def _gate(row: object) -> str:
 def gate_marks(study: Study, table: pd.DataFrame) -> dict[tuple[str, str], str]:
     """`Study.marks`, and by (target, "") that a target does not pass the gate."""
     found = dict(study.marks)
-    for name in table.part[(table.kind == "target") & (table.gate != PASSED)]:
-        found[name, ""] = "; ".join(filter(None, [found.get((name, "")), "gate not passed"]))
+    for row in table[(table.kind == "target") & (table.gate != PASSED)].itertuples():
+        said = "gate not estimable" if np.isnan(row.p_holm) else "gate not passed"
+        found[row.part, ""] = "; ".join(filter(None, [found.get((row.part, "")), said]))
     return found
 
 

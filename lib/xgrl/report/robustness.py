@@ -62,7 +62,7 @@ def aa_check(arms: pd.DataFrame, baseline: str) -> str:
     if not row.low <= 0 <= row.high:
         includes = "DOES NOT INCLUDE 0: look for what differs beside the method"
     interval = f"{row.theta:+.2f} points, interval {row.low:+.2f} to {row.high:+.2f}"
-    return f"A/A, control - {baseline}: {interval} {includes}"
+    return f"A/A, control - {baseline}, {row.blocks:.0f} blocks: {interval} {includes}"
 
 
 def bootstrap_check(study: Study, comparison: stats.Comparison, draws=2000, seed=0) -> pd.DataFrame:
@@ -102,7 +102,7 @@ def bootstrap_check(study: Study, comparison: stats.Comparison, draws=2000, seed
 
 
 def doses(study: Study, treatment: str) -> pd.DataFrame:
-    """Arms that differ from the treatment in lambda_max alone: columns arm, lambda_max.
+    """Arms of the treatment's baseline that differ from it in lambda_max alone: arm, lambda_max.
 
     Where none of them has lambda 0 and the method is dann, control, the same algorithm, stands for
     it. Fewer than two doses give an empty table, also where no lambda was recorded.
@@ -115,7 +115,7 @@ def doses(study: Study, treatment: str) -> pd.DataFrame:
         return table
     method, other = method_of(treatment), settings.drop(columns="lambda_max").astype(str)
     same = [arm for arm in settings.index if other.loc[arm].equals(other.loc[treatment])]
-    same = [arm for arm in arms_in_order(same) if method_of(arm) == method]
+    same = [a for a in arms_in_order(same) if method_of(a) == method and a not in study.baselines]
     dose = {arm: float(settings.lambda_max[arm]) for arm in same}
     if 0.0 not in dose.values() and method == "dann":
         dose["control"] = 0.0

@@ -29,12 +29,15 @@ def summarise(
     further: more parts of the report by name, plain values or tables, which become lists of rows.
     """
     c, targets = comparison, comparison.per_task.target
-    macro = study.of_phase("target").pivot_table(index="target", columns="arm", values="macro")
-    main = {"none", "control", c.baseline, c.treatment} & set(macro.columns)
-    macro = macro[arms_in_order(main)].loc[targets]
-    # trained to be probed, on one target: no column of its own
-    if "control" in macro and macro["control"].isna().any():
-        macro = macro.drop(columns="control")
+    runs, main = study.of_phase("target"), {"none", "control", c.baseline, c.treatment}
+    blocks = pd.MultiIndex.from_frame(c.blocks[["intermediate", "seed"]])
+    compared = pd.MultiIndex.from_frame(runs[["intermediate", "seed"]]).isin(blocks)
+    runs = runs[compared | (runs.arm == "none") | (not compared.any())]
+    count = runs.arm.value_counts()
+    if count.get("control", 0) < count.get(c.baseline, 0):  # beside whole arms it is no column
+        main -= {"control"}
+    macro = runs.pivot_table(index="target", columns="arm", values="macro")
+    macro = macro[arms_in_order(main & set(macro.columns))].loc[targets]
     average = macro.mul(c.weights, axis=0).sum(min_count=max(1, len(macro)))
     whole = {"theta": c.theta, "low": c.ci[0], "high": c.ci[1], "p": c.p, "tost_p": c.tost_p}
     rows = [{"target": "all targets", "scores": average.to_dict()} | whole]
@@ -107,15 +110,17 @@ def _effects(table: pd.DataFrame) -> list[str]:
 
 def _word(row: Mapping[str, Any]) -> str:
     """A row's verdict at its p; a target's, where the planned average does not reject, describes
-    and is no finding. Equivalence is of each row by itself.
+    and is no finding. Equivalence, and that a difference is trivial, are of each row by itself.
     """
     if (p := row["p"]) is None:
         return claims.UNKNOWN
+    equivalence = row.get("tost_p")  # not in an older summary
+    within = equivalence is not None and equivalence <= stats.ALPHA
     if p <= stats.ALPHA:
-        return "describes" if row.get("described") else "better" if row["theta"] > 0 else "worse"
-    if (equivalence := row.get("tost_p")) is None:
-        return "no difference shown"  # whether it is equivalent is not in an older summary
-    return "equivalent" if equivalence <= stats.ALPHA else "inconclusive"
+        word = "better" if row["theta"] > 0 else "worse"
+        return "describes" if row.get("described") else word + " (trivial)" * within
+    unequal = "no difference shown" if equivalence is None else "inconclusive"
+    return "equivalent" if within else unequal
 
 
 def _averages(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -163,14 +168,21 @@ def _results(summary: Mapping[str, Any], rows: pd.DataFrame) -> str:
     return _markdown(texts.assign(p=rows.p.map(stats.p_format), verdict=rows.verdict))
 
 
+def _words(summary: Mapping[str, Any]) -> str:
+    """What the words of `_word` mean."""
+    within = f"within ±{summary['comparison']['margin']:g} points"
+    text = f"Equivalent: {within}, each by itself; trivial: a difference, but {within}"
+    return f"{text}; describes: the average does not reject, so that targets are no findings."
+
+
 def results_table(summary: Mapping[str, Any]) -> str:
     """The verdict with its intermediate tasks, and the average and its groups, as Markdown."""
-    of, margin = "groups" if "groups" in summary else "targets", summary["comparison"]["margin"]
+    of = "groups" if "groups" in summary else "targets"
     notes = (
         f"{summary['blocks']} blocks (intermediate task x seed). Mean over {of} and zero-shot "
-        f"languages, English apart. p of {of} adjusted by Holm; equivalent: within {margin:g} "
-        f"point{'s' * (margin != 1)}, each by itself. {summary['runs']} runs, "
-        f"{summary['core_hours']:.2f} core hours, at most {summary['peak_memory_mb']:.0f} MB a job."
+        f"languages, English apart. p of {of} adjusted by Holm. {_words(summary)} "
+        f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most "
+        f"{summary['peak_memory_mb']:.0f} MB a job."
     )
     rows = effects(summary)
     table = _results(summary, rows[rows.average] if of == "groups" else rows)
@@ -181,7 +193,8 @@ def targets_table(summary: Mapping[str, Any]) -> str:
     """Every target by itself, as Markdown."""
     rows = effects(summary)
     rows = rows[~rows.average]
-    notes = f"{summary['blocks']} blocks. p adjusted by Holm over {len(rows)} targets."
+    notes = f"{summary['blocks']} blocks. p adjusted by Holm over {len(rows)} targets. "
+    notes += _words(summary)
     if any(row.get("data") for row in summary["table"]):
         notes += " Behind a target: what its data folder says of a test set that is not official"
         notes += " (dev: the development set under the test's name)."

@@ -108,7 +108,7 @@ def descriptive(study: Study) -> pd.DataFrame:
 
 
 def score_table(study: Study) -> pd.DataFrame:
-    """`descriptive` as text, a row an arm, a column a target: "macro ± sd (en English)"."""
+    """`descriptive` as text, a row an arm with its runs, a column a target: "macro ± sd (en 9)"."""
 
     def text(score: pd.Series) -> str:
         spread = "" if np.isnan(score.sd) else f" ± {score.sd:.1f}"
@@ -117,8 +117,10 @@ def score_table(study: Study) -> pd.DataFrame:
 
     table = descriptive(study)
     arms = dict.fromkeys(table.columns.get_level_values(0))
-    texts = pd.DataFrame({arm: table[arm].apply(text, axis=1) for arm in arms})
-    return texts.T.rename_axis("arm")
+    texts = pd.DataFrame({arm: table[arm].apply(text, axis=1) for arm in arms}).T
+    runs = [sorted({f"{n:.0f}" for n in table[arm].runs.dropna()}, key=int) for arm in arms]
+    texts.insert(0, "runs", [" or ".join(counts) for counts in runs])
+    return texts.rename_axis("arm")
 
 
 def numbers(comparison: stats.Comparison) -> pd.DataFrame:

@@ -234,15 +234,10 @@ def finish(name: str) -> list[str]:
 def describe_gate(result: Found) -> str:
     """Which pairs pass the gate, in a sentence."""
     rows = pd.DataFrame(result["gate"])
-    shown = [
-        f"{row.intermediate} to {row.target} {row.development:+.1f}"
-        for row in rows.itertuples()
-        if row.passed
-    ]
-    others = ", ".join(shown) or "none"
-    return (
-        f"gate: {len(shown)} of {len(rows)} pairs pass, points on development languages: {others}"
-    )
+    own = rows[rows.passed].itertuples()
+    shown = [f"{row.intermediate} to {row.target} {row.development:+.1f}" for row in own]
+    text = f"gate: {len(shown)} of {len(rows)} pairs pass, points on development languages: "
+    return text + (", ".join(shown) or "none")
 
 
 def find(outputs: str | Path, name: str) -> Found:
@@ -263,9 +258,8 @@ def failures(result: Found, treatment: str) -> list[str]:
     for row in result.get("trials", []) if chosen else ():
         if row["trial"] == chosen["first"] and row["amiss"]:
             read = f"a fresh probe reads {row['language']:.0f} %, chance {row['chance']:.0f} %"
-            said.append(
-                f"manipulation gate not reached by {treatment} as tuned ({row['amiss']}; {read})"
-            )
+            amiss = f"{row['amiss']}; {read}"
+            said.append(f"manipulation gate not reached by {treatment} as tuned ({amiss})")
     if chosen and chosen["given_up"]:
         said.append(
             f"no trial of {treatment} keeps the baseline's {' and '.join(chosen['given_up'])}"

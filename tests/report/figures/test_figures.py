@@ -286,6 +286,10 @@ def test_arms_forest_says_n_the_larger_p_and_what_could_not_be_compared():
     assert names == ["control (n = 6)", "dann (n = 6)", "mlm"]
     texts = [text.get_text() for text in ax.texts]
     assert texts == ["\N{MINUS SIGN}1.00  p 0.2", "+2.00  p 0.2", "not comparable"]
+    few = against(-1.0, 2.0, 3.0)
+    few.loc[1, ["p_max_t", "p_holm"]] = np.nan  # of fewer blocks than the others
+    texts = [text.get_text() for text in figures.arms_forest(few, 1.0).axes[0].texts]
+    assert "described" in texts[1] and "p not estimable" not in "".join(texts)
     fewer = figures.arms_forest(against(-1.0, 2.0, 3.0), 1.0)
     assert fewer.axes[0].get_yticklabels()[2].get_text() == "mlm* (n = 6)"
     assert "fewer targets" in fewer.get_supxlabel()

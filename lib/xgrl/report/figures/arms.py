@@ -25,8 +25,7 @@ def arms_forest(table: pd.DataFrame, margin: float) -> Figure:
     if adjusted.isna().all():
         adjusted, over = table.p.astype(float), "of each arm alone (too few blocks: a description)"
     caption = f"Means over blocks (n), targets, languages; 95 % intervals. p: {over}."
-    caption += f" Grey: margin of {margin:g}."
-    caption += " *: on fewer targets." * bool(fewer.any())
+    caption += f" Grey: margin of {margin:g}." + " *: on fewer targets." * bool(fewer.any())
     figure, ax = style.new_axes(style.WIDTH, 1.2 + 0.24 * len(table), caption=caption)
     style.margin_band(ax, margin)
     blocks = table.blocks.map(" (n = {:.0f})".format).where(found, "")
@@ -35,7 +34,8 @@ def arms_forest(table: pd.DataFrame, margin: float) -> Figure:
         rows["name"] = table.lambda_max.map("{:g}: ".format) + rows.name
         ax.plot(table.theta[found], found.index[found], color="#999999", linewidth=1, zorder=1)
         ax.set_title("lambda_max (not to scale): arm")
-    rows["text"] = style.effects(table, adjusted, "not comparable")
+    texts = style.effects(table, adjusted, "not comparable")
+    rows["text"] = texts.str.replace("p not estimable", "described")
     style.interval_rows(ax, rows, map(style.looks(table.arm).get, table.arm))
     ax.set_xlabel(f"arm minus {table.against.dropna().iloc[0]}, points")
     return figure

@@ -136,7 +136,7 @@ def typology(table: pd.DataFrame, correlations: pd.DataFrame, seed: int = 0) -> 
             shape = style.SEEN[str(own.seen) == "True"] | {"markersize": 4.5, "linewidth": 0.8}
             style.interval(ax, at, own.effect, own.low, own.high, upright=True, alpha=0.6, **shape)
         _labels(ax, x, y, known.index)
-        title = f"rho {style.points(row.partial)}, p {p_format(row.p_holm)}, n = {len(known)}"
+        title = f"rho {style.points(row.partial)}, p {p_format(row.p_holm)}, n = {row.languages}"
         ax.set(title=title, xlabel=f"{row.distance} distance")
         ax.xaxis.set_major_locator(MaxNLocator(4))
     for ax in axes.flat[len(correlations) :]:
