@@ -168,33 +168,35 @@ def _results(summary: Mapping[str, Any], rows: pd.DataFrame) -> str:
     return _markdown(texts.assign(p=rows.p.map(stats.p_format), verdict=rows.verdict))
 
 
-def _words(summary: Mapping[str, Any]) -> str:
-    """What the words of `_word` mean."""
+def _words(summary: Mapping[str, Any], rows: pd.DataFrame) -> str:
+    """What the words of `_word` mean that stand in these rows, as sentences."""
     within = f"within ±{summary['comparison']['margin']:g} points"
-    text = f"Equivalent: {within}, each by itself; trivial: a difference, but {within}"
-    return f"{text}; describes: the average does not reject, so that targets are no findings."
+    meaning = {"equivalent": f"{within}, each row by itself",
+               "trivial": f"worse or better, {within}",
+               "describes": "the average does not reject, so that a target is no finding"}  # fmt: skip
+    used = " ".join(rows.verdict)
+    return "".join(f" {word.capitalize()}: {m}." for word, m in meaning.items() if word in used)
 
 
 def results_table(summary: Mapping[str, Any]) -> str:
     """The verdict with its intermediate tasks, and the average and its groups, as Markdown."""
-    of = "groups" if "groups" in summary else "targets"
+    of, rows = "groups" if "groups" in summary else "targets", effects(summary)
+    rows = rows[rows.average] if of == "groups" else rows
     notes = (
         f"{summary['blocks']} blocks (intermediate task x seed). Mean over {of} and zero-shot "
-        f"languages, English apart. p of {of} adjusted by Holm. {_words(summary)} "
+        f"languages, English apart. p of {of} adjusted by Holm.{_words(summary, rows)} "
         f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most "
         f"{summary['peak_memory_mb']:.0f} MB a job."
     )
-    rows = effects(summary)
-    table = _results(summary, rows[rows.average] if of == "groups" else rows)
-    return f"**{claims.verdict(summary)}**\n\n{table}\n{notes}\n"
+    return f"**{claims.verdict(summary)}**\n\n{_results(summary, rows)}\n{notes}\n"
 
 
 def targets_table(summary: Mapping[str, Any]) -> str:
     """Every target by itself, as Markdown."""
     rows = effects(summary)
     rows = rows[~rows.average]
-    notes = f"{summary['blocks']} blocks. p adjusted by Holm over {len(rows)} targets. "
-    notes += _words(summary)
+    notes = f"{summary['blocks']} blocks. p adjusted by Holm over {len(rows)} targets."
+    notes += _words(summary, rows)
     if any(row.get("data") for row in summary["table"]):
         notes += " Behind a target: what its data folder says of a test set that is not official"
         notes += " (dev: the development set under the test's name)."
