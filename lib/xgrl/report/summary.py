@@ -171,9 +171,11 @@ def _results(summary: Mapping[str, Any], rows: pd.DataFrame) -> str:
 def _words(summary: Mapping[str, Any], rows: pd.DataFrame) -> str:
     """What the words of `_word` mean that stand in these rows, as sentences."""
     within = f"within ±{summary['comparison']['margin']:g} points"
-    meaning = {"equivalent": f"{within}, each row by itself",
-               "trivial": f"worse or better, {within}",
-               "describes": "the average does not reject, so that a target is no finding"}  # fmt: skip
+    meaning = {
+        "equivalent": f"{within}, each row by itself",
+        "trivial": f"worse or better, {within}",
+        "describes": "the average does not reject, so that a target is no finding",
+    }
     used = " ".join(rows.verdict)
     return "".join(f" {word.capitalize()}: {m}." for word, m in meaning.items() if word in used)
 
