@@ -270,7 +270,6 @@ def test_translations_come_with_their_own_texts_and_labels():
 
 
 def test_labels_in_translation_reach_the_other_language():
-    labelled = corpus(64, 5, 25, 2)
     foreign = corpus(64, 30, 50, 2)
     from xgrl.evaluation.readout import dev_accuracy
 
@@ -279,7 +278,6 @@ def test_labels_in_translation_reach_the_other_language():
         for arm in ("standard", "translated")
     ]
     assert right[1] > 58 and right[1] > right[0]
-    assert len(labelled.ids) == 64
 
 
 def test_triplets():

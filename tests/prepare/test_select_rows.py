@@ -111,19 +111,35 @@ def test_rows_that_are_left_out_are_named_with_their_reasons(monkeypatch):
     )
 
 
-def test_a_test_set_that_shares_a_passage_with_training_is_found_in_every_format():
+SHOWN = {  # an intermediate task, a test set of its format, and what both show of a row
+    "squad2": ("xquad/test-de", ("question", "context")),
+    "hellaswag": ("xcopa/test-et", ("prompt", "choices")),
+    "ccg": ("panx/test-de", ("tokens",)),
+    "mnli": ("xnli/test-de", ("text", "text_pair")),
+}
+
+
+def test_a_test_row_among_training_rows_is_found_in_every_format_and_alone_left_out():
+    targets = [name.partition("/")[0] for name, _ in SHOWN.values()]
+    languages = {"default": ["en", "de"], "xcopa": ["et"]}
     corpora, _ = select_rows.gather(
-        job(intermediate=["squad2", "hellaswag", "ccg"], targets=["xquad"], languages=["en", "de"])
+        job(intermediate=[*SHOWN], targets=targets, languages=languages)
     )
-    for task in ("squad2", "hellaswag", "ccg"):
+    spoiled = {}
+    for task, (test, columns) in SHOWN.items():
         name = f"intermediate/{task}/train"
-        planted = corpora[name].select([7])
-        tests = {"target/xquad/test-en": corpora["target/xquad/test-en"], name: corpora[name]}
-        texts = leaks.surface(planted, select_rows.schema_of(name))
-        table, leaked = leaks.leakage(
-            {name: leaks.surface(corpora[name], select_rows.schema_of(name))}, {"test": texts}
-        )
-        assert leaked[name][7] and table["exact"].sum() == 1, tests.keys()
+        rows, shown = corpora[name].to_list(), corpora[f"target/{test}"][3]
+        rows[7] |= {column: shown[column] for column in columns}
+        for k, column in enumerate(columns):  # one of two texts is not the row
+            rows[8 + k] |= {column: shown[column]} if len(columns) > 1 else {}
+        spoiled[name] = Dataset.from_list(rows, features=corpora[name].features)
+    clean, table = leaks.drop_leaked(corpora | spoiled)
+    found = table.set_index(["train", "test"])["exact"]
+    for task, (test, _) in SHOWN.items():
+        name = f"intermediate/{task}/train"
+        assert found[name, f"target/{test}"] == 1, task
+        ids = corpora[name]["id"][:]
+        assert clean[name]["id"][:] == ids[:7] + ids[8:], task
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ open socket.
 from __future__ import annotations
 
 import ast
+import asyncio
 import io
 import json
 import os
@@ -23,6 +24,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jupyter_client import KernelManager
 
 from small_encoders import build
 from xgrl.execution import execute, kernels
@@ -251,5 +253,20 @@ def test_sockets_lie_in_folders_of_one_user(short_folder, monkeypatch):
     base.symlink_to(short_folder / "other")  # somebody else's link
     with pytest.raises(PermissionError):
         kernels._base()
-    assert Path(kernels.tempfile.mkdtemp(prefix="xgrl-kernel-")).stat().st_mode & 0o777 == 0o700
-    assert os.getuid() == base.lstat().st_uid
+    somebody = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: somebody)
+    with pytest.raises(PermissionError, match="found mode 700"):  # and of another user
+        kernels._base()
+
+
+def test_a_kernel_s_sockets_are_in_a_folder_that_nobody_else_enters(short_folder, monkeypatch):
+    async def nothing(self, **_):
+        return {}
+
+    monkeypatch.setattr(kernels.tempfile, "gettempdir", lambda: str(short_folder))
+    monkeypatch.setattr(kernels.LocalProvisioner, "pre_launch", nothing)
+    manager = KernelManager()
+    made = kernels.WarmProvisioner(parent=manager)
+    asyncio.run(made.pre_launch())
+    assert [*short_folder.glob("xgrl-kernel-*")] == [Path(made.folder)] == [Path(manager.ip).parent]
+    assert Path(made.folder).stat().st_mode & 0o777 == 0o700

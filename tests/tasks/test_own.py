@@ -257,7 +257,7 @@ def test_a_question_without_an_answer_is_refused_where_the_metric_takes_none(tmp
 
 
 def test_the_projects_own_file_can_be_read():
-    assert isinstance(own_tasks(FILE), list)
+    assert FILE.is_file() and isinstance(own_tasks(FILE), list)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from huggingface_hub import ModelCard
 from transformers import AutoModel
 
 import small_study
-import xgrl
 from xgrl.models.encoder import save_checkpoint
 from xgrl.runs import params, records
 from xgrl.training import model_card
@@ -41,10 +40,18 @@ def squeezed(text: str) -> str:
     return re.sub(" +", " ", text)
 
 
+def trained(prepared):
+    """The prepared encoder with weights that training has moved."""
+    model = prepared.encoder()
+    with torch.no_grad():
+        model.encoder.layer[0].output.dense.bias += 1
+    return model
+
+
 def written(prepared, folder, card=None):
     kept = np.load(prepared.folder / "encoder" / "kept_ids.npy")
     return save_checkpoint(
-        prepared.encoder(), folder, kept, prepared.record["parameters"]["encoder"], card
+        trained(prepared), folder, kept, prepared.record["parameters"]["encoder"], card
     )
 
 
@@ -106,10 +113,14 @@ def test_the_weights_load_as_the_card_says(prepared, tmp_path):
     assert len(plain.get_input_embeddings().weight) == int(rows)
     whole, tokenizer = found["model"], found["tokenizer"]
     assert len(whole.get_input_embeddings().weight) == len(tokenizer) > int(rows)
+    for model in (plain, whole):
+        pairs = zip(model.encoder.parameters(), trained(prepared).encoder.parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
     ids = tokenizer(["Guten Morgen"], return_tensors="pt")
-    assert torch.isfinite(xgrl.load_encoder("tiny")[0](**ids).last_hidden_state).all() and found[
-        "vectors"
-    ].shape == (2, 32)
+    assert torch.isfinite(whole(**ids).last_hidden_state).all() and found["vectors"].shape == (
+        2,
+        32,
+    )
 
 
 def test_a_target_s_card_has_its_scores_and_says_what_was_trained(prepared):

@@ -76,6 +76,8 @@ def test_probe_does_not_depend_on_shift_or_scale_of_a_feature_nor_on_the_order_o
     probe = probes.language_probe(x, LANGUAGES, 1)
     moved = probes.language_probe(x * np.linspace(1, 50, x.shape[1]) + 7, LANGUAGES, 1)
     assert moved.accuracy == probe.accuracy
+    backwards = np.repeat(["ru", "fr", "en", "de"], 60)
+    assert probes.language_probe(x, backwards, 1) == probe
     assert probes.language_probe(x, LANGUAGES, 1) == probe  # same seed, same answer
 
 
