@@ -13,6 +13,7 @@ from xdist.scheduler import LoadScopeScheduling
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("XGRL_TASKS", os.devnull)  # not the user's own tasks
+os.environ.pop("XGRL_DATA", None)  # nor their data
 
 ROOT = Path(__file__).resolve().parents[1]
 # folders and files whose tests use the same folder or machine
