@@ -166,7 +166,7 @@ def looks(arms: Iterable[str]) -> dict[str, dict[str, str]]:
             try:
                 step = int(np.clip(round(3 * log10(max(float(suffix), 1e-3))) + 9, 0, 9))
             except ValueError:
-                step = crc32(suffix.encode(), 3406) % 10  # 3406: all differ in our study files
+                step = crc32(suffix.encode(), 3121) % 10  # 3121: all differ in our study files
             free = [k % 10 for k in range(step, step + 10) if (method, k % 10) not in taken]
             taken.add((method, step := [*free, step][0]))
             shade, rgb = SHADES[step], np.array(to_rgb(colour))
