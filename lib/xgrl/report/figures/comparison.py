@@ -27,6 +27,8 @@ def forest(rows: pd.DataFrame, arms: tuple[str, str], margin: float, blocks: int
     rows: as `summary.effects` makes them; without a positive control there is one panel. arms:
     baseline, treatment. blocks: behind every mean.
     """
+    if rows.theta.isna().all():
+        raise style.NotDrawn("nothing to draw")
     caption = f"Means over n = {blocks} blocks, zero-shot languages and targets; 95 % intervals. p"
     caption += f" of groups and of targets: Holm. Grey: margin of {margin:g}."
     names = ["theta", "low", "high", "p"]
