@@ -143,7 +143,9 @@ def _targets(summary: Summary) -> str:
     rows, baseline = c["per_task"], c["baseline"]
     if not c["gate"]:
         return f"The average does not reject, so that its {len(rows)} targets describe, one by one."
-    words = f"below {baseline}", f"above {baseline}", "inconclusive", "equivalent (each by itself)"
+    known = all(row.get("tost_p") is not None for row in rows)  # not in an older summary
+    unequal = "inconclusive" if known else "not told apart from it"
+    words = f"below {baseline}", f"above {baseline}", unequal, "equivalent (each by itself)"
     found = {word: [] for word in words}
     for row in rows:
         differs, same = (row.get(p) is not None and row[p] <= ALPHA for p in ("p_holm", "tost_p"))
