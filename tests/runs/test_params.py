@@ -119,6 +119,8 @@ def changed(path: str, value: object) -> dict:
         ("fixed.test_rows", 1, ["test_rows=1", "greater than or equal to 2"]),
         ("fixed.retrieval_rows", 1, ["retrieval_rows=1", "greater than or equal to 2"]),
         ("study", 2026, ["study=2026", "quotes"]),
+        ("tuned", "0", ["tuned='0'", "make tune writes"]),
+        ("tuned", {"nuisance": 0}, ["nuisance"]),
         ("scientific.baseline", "none", ["baseline: 'none'", "pairs with no block"]),
         ("scientific.treatment", "none", ["treatment: 'none'", "pairs with no block"]),
         ("scientific.average", "group", ["scientific.average='group'", "'targets'", "'groups'"]),

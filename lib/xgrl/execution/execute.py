@@ -201,6 +201,9 @@ def check_dates(files: Iterable[str | Path]) -> None:
 
 def check_study(config: dict[str, Any]) -> params.Study:
     """A study that can be run, from its merged files; ValueError before anything is computed."""
+    if not isinstance(tuned := config.get("tuned") or {}, dict):
+        todo = "what make tune writes, values by block of this file; take it out and tune again"
+        raise Refused(f"study file {config.get('study', '?')!r}: tuned={tuned!r}: {todo}")
     study = params.load_study(config)
     check_names(study.scientific.model_dump() | study.fixed.model_dump())
     check_arms(study)
