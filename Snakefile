@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from xgrl.arms import checkpoint_of, method_of
-from xgrl.execution.execute import check_dates, check_notebook, check_study
+from xgrl.execution.checks import check_dates, check_notebook, check_study
 from xgrl.execution.grid import arms_with_texts, grid, lacking_weights, runs_of_part, shared_models
 from xgrl.execution.placement import check_cores
 from xgrl.prepare.parts import input_parts

@@ -25,7 +25,7 @@ from typing import NamedTuple
 from transformers import AutoConfig
 
 from xgrl.arms import arm_spec, method_of
-from xgrl.execution.execute import check_study
+from xgrl.execution.checks import check_study
 from xgrl.execution.grid import seeds_of, shared_models, trains_nothing
 from xgrl.prepare.folder import frozen_layers
 from xgrl.runs.params import Study, of_task

@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from filelock import FileLock, Timeout
 
-from xgrl.execution import execute, kernels, placement
+from xgrl.execution import checks, execute, kernels, placement
 from xgrl.runs import params, records
 from xgrl.runs.code import cells_hash
 
@@ -113,15 +113,13 @@ def test_a_parameters_cell_of_text_and_a_file_that_is_no_notebook_are_refused(tm
     path = tmp_path / "04_probe.ipynb"
     cell = nbformat.v4.new_markdown_cell("seed = 0", metadata={"tags": ["parameters"]})
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
-    with pytest.raises(
-        execute.Refused, match=r"cells tagged 'parameters': 1, expected one cell of"
-    ):
-        execute.check_notebook(path)
+    with pytest.raises(checks.Refused, match=r"cells tagged 'parameters': 1, expected one cell of"):
+        checks.check_notebook(path)
     cells = '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [%s]}'
     for text in ("{", "[]", "{}", "null", cells % "1", cells % CELL, cells % NO_TAGS):
         path.write_text(text)
-        with pytest.raises(execute.Refused, match=r"04_probe.ipynb: not a notebook"):
-            execute.check_notebook(path)
+        with pytest.raises(checks.Refused, match=r"04_probe.ipynb: not a notebook"):
+            checks.check_notebook(path)
 
 
 def test_a_job_that_ran_other_parameters_than_asked_is_failed_and_leaves_no_record(
@@ -187,15 +185,15 @@ def test_a_notebook_that_is_no_phase_of_the_study(tmp_path):
 
 
 def test_names_are_checked_against_the_source():
-    with pytest.raises(execute.Refused, match=r"sources=\['files'\]; allowed: packages, fixture"):
-        execute.check_names({"intermediate": ["sarcasm"], "sources": ["files"]})
+    with pytest.raises(checks.Refused, match=r"sources=\['files'\]; allowed: packages, fixture"):
+        checks.check_names({"intermediate": ["sarcasm"], "sources": ["files"]})
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_a_kernel_starts(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     values = {"outputs": str(tmp_path / "outputs"), "device": "cuda"}
     with pytest.raises(
-        execute.Refused, match=r"device='cuda': nvidia-smi lists no GPU here.*allowed here: cpu"
+        checks.Refused, match=r"device='cuda': nvidia-smi lists no GPU here.*allowed here: cpu"
     ):
         execute.run("notebooks/02_intermediate.ipynb", tmp_path / "out.ipynb", values)
     assert not list(tmp_path.iterdir())
@@ -217,7 +215,7 @@ def test_a_gpu_is_held_while_the_notebook_runs(tmp_path, monkeypatch):
         with pytest.raises(Timeout), FileLock(folder / "GPU-fake.lock", timeout=0):
             pass
         seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
-        home = execute.folder_of("02_intermediate", parameters)
+        home = checks.folder_of("02_intermediate", parameters)
         records.finish(home, phase="intermediate", parameters=parameters, metrics={}, started=0.0)
 
     monkeypatch.setattr(papermill, "execute_notebook", notebook_runs)
@@ -262,7 +260,7 @@ def test_a_kernel_that_lost_its_port_to_another_is_started_again(
         started.append(parameters)
         if len(started) <= len(errors):
             raise RuntimeError(errors[len(started) - 1])
-        folder = execute.folder_of("02_intermediate", parameters)
+        folder = checks.folder_of("02_intermediate", parameters)
         records.finish(folder, phase="intermediate", parameters=parameters, metrics={}, started=0.0)
 
     monkeypatch.setattr(papermill, "execute_notebook", notebook_runs)
@@ -282,7 +280,7 @@ def test_a_kernel_that_lost_its_port_to_another_is_started_again(
 def test_more_threads_than_cores_are_refused(name, threads, tmp_path, monkeypatch):
     monkeypatch.setattr(placement, "cores", lambda: 3)
     with pytest.raises(
-        execute.Refused, match=rf"{threads}=4: 3 cores are available.*allowed here: 1 to 3"
+        checks.Refused, match=rf"{threads}=4: 3 cores are available.*allowed here: 1 to 3"
     ):
         execute.run(
             f"notebooks/{name}.ipynb",
@@ -315,10 +313,10 @@ def test_a_cache_of_somebody_else_is_refused_before_any_work(below, tmp_path, mo
     monkeypatch.setenv("XGRL_CACHE", str(cache))
     request.getfixturevalue("as_another_user")
     with pytest.raises(
-        execute.Refused,
+        checks.Refused,
         match=rf"cache {cache / below}: this user cannot write there .*root.*XGRL_CACHE",
     ):
-        execute.check_machine("01_prepare", {})
+        checks.check_machine("01_prepare", {})
 
 
 @pytest.mark.parametrize(
@@ -344,9 +342,9 @@ def test_every_folder_that_a_job_writes_to_is_tried_before_the_first(
         (tmp_path / "outputs/mine").rmdir()
     values = {"outputs": str(tmp_path / "outputs"), "study": "mine", "sources": ["hub"]}
     request.getfixturevalue("as_another_user")
-    with pytest.raises(execute.Refused, match=message.format(tmp_path / below)):
-        execute.check_machine("01_prepare", values)
-    execute.check_machine("03_target", values)  # the first job has looked
+    with pytest.raises(checks.Refused, match=message.format(tmp_path / below)):
+        checks.check_machine("01_prepare", values)
+    checks.check_machine("03_target", values)  # the first job has looked
 
 
 def test_data_sets_that_another_user_fetched_need_only_be_read(tmp_path, monkeypatch, request):
@@ -360,7 +358,7 @@ def test_data_sets_that_another_user_fetched_need_only_be_read(tmp_path, monkeyp
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", shared)
     values = {"outputs": str(tmp_path / "outputs"), "study": "mine", "sources": ["hub"]}
     request.getfixturevalue("as_another_user")
-    execute.check_machine("01_prepare", values)
+    checks.check_machine("01_prepare", values)
 
 
 def test_a_cache_that_is_a_file_is_refused_with_exit_status_2(tmp_path):

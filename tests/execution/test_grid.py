@@ -10,7 +10,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from xgrl.execution.execute import Refused, check_job, check_study
+from xgrl.execution.checks import Refused, check_job, check_study
 from xgrl.execution.grid import (
     arms_with_texts,
     grid,

@@ -9,7 +9,7 @@ import yaml
 
 from file_layouts import SIQA, question, squad, write
 from small_study import job
-from xgrl.execution import check_data, execute
+from xgrl.execution import check_data, checks
 from xgrl.prepare.needed_files import needed, not_official, wrong_files
 from xgrl.runs.study_files import read_study
 from xgrl.tasks import TABLES
@@ -131,16 +131,16 @@ def test_a_target_that_another_one_is_trained_for_needs_no_training_files(folder
 def test_01_does_not_start_without_its_files(folder, monkeypatch):
     (folder / "panx/test-de.tsv").unlink()
     asked = values(folder, path="", outputs=str(folder.parent))
-    with pytest.raises(execute.Refused, match=r"path=''.*by path or XGRL_DATA"):
-        execute.check_job("01_prepare", asked)
+    with pytest.raises(checks.Refused, match=r"path=''.*by path or XGRL_DATA"):
+        checks.check_job("01_prepare", asked)
     monkeypatch.setenv("XGRL_DATA", str(folder / "nowhere"))
-    with pytest.raises(execute.Refused, match="nowhere': no such folder"):
-        execute.check_job("01_prepare", asked)
+    with pytest.raises(checks.Refused, match="nowhere': no such folder"):
+        checks.check_job("01_prepare", asked)
     monkeypatch.setenv("XGRL_DATA", str(folder))
-    with pytest.raises(execute.Refused, match=r"1 files .* first panx test de: missing: .*test-de"):
-        execute.check_job("01_prepare", asked)
+    with pytest.raises(checks.Refused, match=r"1 files .* first panx test de: missing: .*test-de"):
+        checks.check_job("01_prepare", asked)
     write(folder, {"panx/test-de.tsv": TAGGED})
-    assert execute.check_job("01_prepare", asked)["path"] == ""  # as the study file says it
+    assert checks.check_job("01_prepare", asked)["path"] == ""  # as the study file says it
 
 
 STUDY = """
@@ -189,11 +189,11 @@ def test_a_study_of_official_test_sets_refuses_others(folder, root, tmp_path, mo
     path = tmp_path / "mine.yaml"
     path.write_text(STUDY.replace("[files]", "[files], test_data: official"))
     files = [root / "params/base.yaml", path]
-    assert execute.check_study(read_study(*files))  # no data here: nothing is computed from them
+    assert checks.check_study(read_study(*files))  # no data here: nothing is computed from them
     monkeypatch.setenv("XGRL_DATA", str(folder))
-    with pytest.raises(execute.Refused, match=f"test_data='official': {'; '.join(other)}"):
-        execute.check_study(read_study(*files))
+    with pytest.raises(checks.Refused, match=f"test_data='official': {'; '.join(other)}"):
+        checks.check_study(read_study(*files))
     official = {"test": {"status": "official"}}
     said = {"panx": official, "tatoeba": official}
     write(folder, {"provenance.yaml": yaml.safe_dump(said)})
-    assert execute.check_study(read_study(*files)).fixed.test_data == "official"
+    assert checks.check_study(read_study(*files)).fixed.test_data == "official"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from xgrl.execution.execute import check_study
+from xgrl.execution.checks import check_study
 from xgrl.execution.grid import arms_with_texts
 from xgrl.execution.trials import study_of_trials
 from xgrl.prepare.needed_files import Needed, needed

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 import hub_mirror
 from file_layouts import CASES, write
 from xgrl.arms import ARMS
-from xgrl.execution import execute
-from xgrl.execution.execute import check_job, check_study
+from xgrl.execution import checks, execute
+from xgrl.execution.checks import check_job, check_study
 from xgrl.execution.grid import grid
 from xgrl.runs import params, records
 from xgrl.tasks import TASKS, load_task
@@ -189,7 +189,7 @@ def test_parameters_are_a_job_or_refused(job):
     notebook, values = job
     try:
         found = check_job(notebook, values)
-    except execute.Refused as error:
+    except checks.Refused as error:
         paragraph(error)
         return
     fields = params.JOBS[notebook].model_fields
@@ -197,7 +197,7 @@ def test_parameters_are_a_job_or_refused(job):
     assert always <= set(found) <= set(fields)
     if set(values) <= set(found):
         assert {key: found[key] for key in values} == values
-    home = execute.folder_of(notebook, found | {"outputs": "/o"})
+    home = checks.folder_of(notebook, found | {"outputs": "/o"})
     assert home.resolve().is_relative_to(Path("/o") / found["study"])
 
 

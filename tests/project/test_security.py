@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from jupyter_client import KernelManager
 
 from small_encoders import build
-from xgrl.execution import execute, kernels
+from xgrl.execution import checks, kernels
 from xgrl.models.encoder import load_encoder
 from xgrl.prepare.corpus import load_corpus
 from xgrl.runs import params
@@ -154,25 +154,25 @@ def test_code_that_comes_with_an_encoder_is_not_run(tmp_path):
 )
 def test_names_cannot_leave_the_outputs_folder(name):
     for key in ("study", "intermediate", "arm", "target"):
-        with pytest.raises(execute.Refused, match=key):
-            execute.check_job("03_target", {key: name})
+        with pytest.raises(checks.Refused, match=key):
+            checks.check_job("03_target", {key: name})
 
 
 def test_a_link_out_of_the_outputs_folder_is_refused(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs/smoke").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(execute.Refused, match=r"symbolic link in it leads to .*elsewhere"):
-        execute.check_job("01_prepare", {"outputs": str(tmp_path / "outputs")})
+    with pytest.raises(checks.Refused, match=r"symbolic link in it leads to .*elsewhere"):
+        checks.check_job("01_prepare", {"outputs": str(tmp_path / "outputs")})
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     # the folder itself may be anywhere
-    assert execute.check_job("01_prepare", {"outputs": str(tmp_path / "link")})
+    assert checks.check_job("01_prepare", {"outputs": str(tmp_path / "link")})
 
 
 @pytest.mark.parametrize("outputs", ["a{b}", "a\nb", "", "a\x00b", "a\x7f"])
 def test_an_outputs_folder_that_snakemake_would_misread_is_refused(outputs):
-    with pytest.raises(execute.Refused, match="outputs"):
-        execute.check_job("01_prepare", {"outputs": outputs})
+    with pytest.raises(checks.Refused, match="outputs"):
+        checks.check_job("01_prepare", {"outputs": outputs})
 
 
 @pytest.mark.slow

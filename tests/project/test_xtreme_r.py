@@ -17,7 +17,7 @@ import yaml
 from benchmarks import estimate
 
 from small_encoders import encoder_folder
-from xgrl.execution.execute import check_study
+from xgrl.execution.checks import check_study
 from xgrl.report.averages import TASKS
 from xgrl.runs import records
 from xgrl.runs.params import Study

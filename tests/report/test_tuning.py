@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from xgrl.execution.execute import Refused
+from xgrl.execution.checks import Refused
 from xgrl.execution.grid import parameters_of_runs
 from xgrl.report import cli, packs, reference, tuning
 from xgrl.runs import records, study_files

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from xgrl.execution import execute
+from xgrl.execution import checks
 from xgrl.runs import differences, params
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ STUDIES = sorted(p.stem for p in (ROOT / "params").glob("*.yaml") if p.stem != "
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_file_is_valid(name):
-    study = execute.check_study(merged(name))
+    study = checks.check_study(merged(name))
     assert study.study == name
 
 
@@ -185,10 +185,48 @@ def changed(path: str, value: object) -> dict:
 )
 def test_mistakes_are_named(path, value, words):
     with pytest.raises(ValueError) as error:
-        execute.check_study(changed(path, value))
+        checks.check_study(changed(path, value))
     message = str(error.value)
     assert all(word in message for word in words), message
     assert "\n" not in message
+
+
+def test_all_that_is_wrong_is_named_at_once():
+    config = changed("scientific.arms", ["none", "standard", "dann", "dan"])
+    config["scientific"] |= {"targets": ["intent", "intents", "emoji-names"]}
+    config["scientific"] |= {"languages": ["en", "de", "qq"]}
+    config["fixed"] |= {"train_from": {"intent": "panx"}, "sources": ["files"]}
+    wrong = ["targets='intents'", "arms='dan'", "languages='qq'", "train_from.intent='panx'"]
+    wrong += [
+        "targets='emoji-names': not available",
+        "did you mean 'intent'",
+        "did you mean 'dann'",
+    ]
+    with pytest.raises(checks.Refused) as error:
+        checks.check_study(config)
+    assert not [words for words in wrong if words not in str(error.value)], error.value
+    config["scientific"] |= {"seedz": [0]}  # a mistake of another kind hides no name
+    with pytest.raises(checks.Refused) as error:
+        checks.check_study(config)
+    wrong = [*wrong[:2], "seedz"]
+    assert not [words for words in wrong if words not in str(error.value)], error.value
+
+
+def test_all_that_is_wrong_of_arms_is_named_at_once():
+    config = changed("scientific.seeds", {"default": [0, 1], "cdan": [0]})
+    config["nuisance"]["intermediate"]["steps"] = {"default": 5, "dan/default": 6}
+    config["scientific"]["probe_seeds"] = [7]
+    with pytest.raises(checks.Refused) as error:
+        checks.check_study(config)
+    wrong = ["'cdan' is not among the arms", "unknown arm 'dan'", "probe_seeds: [7]"]
+    assert not [words for words in wrong if words not in str(error.value)], error.value
+
+
+def test_a_job_is_told_all_that_is_wrong():
+    given = {"arm": "dan", "intermediate": "intnt", "seeed": 3}
+    with pytest.raises(checks.Refused) as error:
+        checks.check_job("02_intermediate", given)
+    assert not [name for name in given if name not in str(error.value)], error.value
 
 
 def test_what_05_is_told_of_a_study_grows_by_what_its_file_sets_alone():
@@ -210,10 +248,10 @@ def test_a_value_by_task_is_that_of_role_and_name_else_of_the_name_else_the_defa
 
 def test_values_by_task_reach_01_as_they_stand_in_the_file():
     by_task = {"default": 40, "intent": 20}
-    study = execute.check_study(changed("fixed.test_rows", by_task))
+    study = checks.check_study(changed("fixed.test_rows", by_task))
     job = study.job("01_prepare")
     assert job["test_rows"] == by_task and job["train_rows"] == 300
-    assert execute.check_job("01_prepare", job) == job
+    assert checks.check_job("01_prepare", job) == job
 
 
 def test_one_block_is_refused_two_are_not():
@@ -222,9 +260,9 @@ def test_one_block_is_refused_two_are_not():
     with pytest.raises(
         ValueError, match=r"intermediate=\['sarcasm'\] and scientific.seeds=\[0\]: .*two blocks"
     ):
-        execute.check_study(one)
+        checks.check_study(one)
     one["scientific"]["seeds"] = [0, 1]
-    assert execute.check_study(one)
+    assert checks.check_study(one)
 
 
 def numbers(tree: dict, path: str = "") -> list[str]:
@@ -311,7 +349,7 @@ def test_rates_and_steps_may_be_an_arm_s_own():
     stage["steps"] = {"default": 60, "question-type": 200, "dann/default": 90, "dann/sarcasm": 80,
                       "dann-long/default": 270}  # fmt: skip
     config["nuisance"]["discriminator_learning_rate"] = {"default": 5e-3, "dann-slow": 1e-3}
-    study = execute.check_study(config)
+    study = checks.check_study(config)
 
     def of(arm, task):
         job = study.job("02_intermediate", "dann" if "dann" in arm else arm, arm=arm,

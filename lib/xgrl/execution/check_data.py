@@ -21,7 +21,7 @@ def check(files: list[str]) -> str:
     if "files" not in str(fixed.get("sources") if isinstance(fixed, dict) else ""):
         return f"study {config.get('study')} reads no files of yours"
     # a second to import
-    from xgrl.execution.execute import check_study
+    from xgrl.execution.checks import check_study
     from xgrl.execution.grid import arms_with_texts, parameters_of_runs
     from xgrl.prepare.needed_files import COLUMNS, all_files, folder_of, needed, wrong_files
     from xgrl.tasks.files import wanted_files

@@ -66,23 +66,26 @@ def trains_nothing(target: Task) -> bool:
     return target.format == "retrieval" and not target.trained
 
 
-def check_arms(study: Study) -> None:
-    """ValueError, with arm and reason, where an arm serves nothing, or not what it must."""
+def wrong_arms(study: Study) -> list[str]:
+    """A sentence for each arm that serves nothing, or not what it must, and for each name by arm
+    that there is not; the arms themselves are known.
+    """
     s = study.scientific
     given = {f"nuisance.{key}": values for key, values in study.nuisance.by_arm().items()}
     given["scientific.seeds"] = s.seeds
+    wrong = []
     for key, values in ((key, by) for key, by in given.items() if isinstance(by, dict)):
         if "default" not in values:
-            raise ValueError(f"{key}: no 'default'")
+            wrong.append(f"{key}: no 'default'")
         for arm in values:
             if arm != "default" and not is_arm(arm):
                 nearest = nearest_names(arm, ["default", *ARMS])
-                raise ValueError(f"{key}: unknown arm {arm!r}; {nearest}")
-    if wrong := [*_wrong_seeds(study), *_wrong_steps(study)]:
-        raise ValueError("; ".join(wrong))
+                wrong.append(f"{key}: unknown arm {arm!r}; {nearest}")
+    if wrong:
+        return wrong
     for arm in dict.fromkeys([*s.arms, *s.probe_arms]):
-        for reason in _unusable(study, arm):
-            raise ValueError(f"arms={arm!r}: {reason}")
+        wrong += [f"arms={arm!r}: {reason}" for reason in _unusable(study, arm)]
+    return [*_wrong_seeds(study), *_wrong_steps(study), *wrong]
 
 
 def seeds_of(study: Study, arm: str) -> list[int]:

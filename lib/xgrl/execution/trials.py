@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 from xgrl.arms import ARMS, arm_spec
-from xgrl.execution.execute import BY_TASK, Refused, check_study
+from xgrl.execution.checks import BY_TASK, Refused, check_study
 from xgrl.execution.grid import trains_nothing
 from xgrl.runs.params import BY_ARM, Study, Tuning, load_study, nearest_names, of_task, overlaid
 from xgrl.tasks import TABLES

@@ -16,7 +16,7 @@ import yaml
 
 from xgrl import stats
 from xgrl.arms import arm_spec
-from xgrl.execution.execute import check_study
+from xgrl.execution.checks import check_study
 from xgrl.execution.grid import parameters_of_runs, runs_of_part
 from xgrl.execution.trials import SUFFIX, by_arm, study_of_trials, trials_of
 from xgrl.report import packs, selection
