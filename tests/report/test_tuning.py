@@ -10,6 +10,7 @@ import re
 import time
 from copy import deepcopy
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 
 import pandas as pd
@@ -289,7 +290,9 @@ def test_trials_with_other_parameters_than_now_asked_are_run_again(home):
     assert tuning.Tuning("mine").result["complete"]
 
 
-def test_trials_travel_in_packs_and_are_published(home, tmp_path):
+def test_trials_travel_in_packs_and_are_published(home, tmp_path, monkeypatch):
+    kinds = cycle(["A", "B"])  # in every block: no test compares trials
+    monkeypatch.setattr(records, "_processor", lambda: next(kinds))
     tune()
     folder, design = Path("outputs/mine-tuning"), find_study("mine-tuning")
     packs.pack(folder, design)
@@ -313,3 +316,5 @@ def test_trials_travel_in_packs_and_are_published(home, tmp_path):
     found = json.loads((folder / "tuning.json").read_bytes())
     (folder / "tuning.json").unlink()
     assert tuning.find("outputs", "mine") == found
+    assert set(found["processors"]) == {"A", "B"} and not found["mixed"]
+    assert list(tuning.tables(found))[-1].processor.tolist() == list(found["processors"])

@@ -23,6 +23,11 @@ SHORT = {"learning_rate": "lr", "lambda_max": "lambda", "discriminator": "d", "_
 Settings = dict[str, Any]
 
 
+def is_trials(study: str) -> bool:
+    """Whether a study of this name is one of trials."""
+    return study.endswith(SUFFIX)
+
+
 def trials_of(tuning: Tuning, arm: str) -> dict[str, Settings]:
     """The settings of each trial of an arm, by the trial's name: ``dann-lambda0.05-domainsbinary``,
     a variant of the arm.

@@ -1,10 +1,13 @@
 """Are the data whole: every cell of the grid, no example twice, nothing mixed?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from xgrl.arms import arms_in_order
+from xgrl.execution.trials import is_trials
+from xgrl.runs.differences import BLOCK, differences
 
 FINISHED = "every run finished"
 KEYS = ["intermediate", "arm", "target", "seed"]
@@ -72,6 +75,14 @@ def audit(
         rows.append((f"the same {column} in all runs", f"{kinds} found", kinds == 1))
     rows += [("rows that are not used (over 5 %)", sentence, True) for sentence in lost]
     return pd.DataFrame(rows, columns=["check", "found", "ok"])
+
+
+def mismatches(records: Iterable[tuple[str, Mapping[str, Any]]], study: str) -> list[str]:
+    """In what the records of a study differ that should be equal (`differences`); of trials not the
+    processors of a block, since no test compares them.
+    """
+    found = differences(records)
+    return [said for said in found if not (is_trials(study) and said.startswith(BLOCK))]
 
 
 def same_device(runs: pd.DataFrame) -> tuple[str, bool]:

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xgrl.execution.grid import parameters_of_runs
-from xgrl.report.completeness import KEYS, audit, first_three
+from xgrl.report.completeness import KEYS, audit, first_three, mismatches
 from xgrl.runs import records
-from xgrl.runs.differences import BLOCK, NO_RESULT, differences, processor
+from xgrl.runs.differences import BLOCK, NO_RESULT, processor
 from xgrl.runs.params import BY_ARM, load_study
 from xgrl.tasks import LOST, training_notes
 from xgrl.tasks.files.provenance import OFFICIAL, SHORT
@@ -181,7 +181,7 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     if set(frame.study) != {folder.name}:
         studies = ", ".join(sorted(frame.study.unique()))
         raise ValueError(f"{folder} mixes studies: found {studies}, need {folder.name} only")
-    differing = differences(read_records)
+    differing = mismatches(read_records, folder.name)
     if mixed := [sentence for sentence in differing if sentence.startswith(BLOCK)]:
         todo = "delete the run.json of one kind and say make study again on the other"
         raise ValueError(f"{folder}: {'; '.join(mixed)}; {todo}")

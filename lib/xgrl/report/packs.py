@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from xgrl.execution.grid import parameters_of_runs
+from xgrl.report.completeness import mismatches
 from xgrl.report.load_study import differing_data, other_parameters, refuse_other_parameters
 from xgrl.runs import records
 from xgrl.runs.differences import differences
@@ -115,7 +116,7 @@ def pack(study_dir: Path, design: dict[str, Any]) -> tuple[list[str], list[str]]
     complete = {part: names for part, names in parts.items() if part not in missing}
     wanted = [name for names in complete.values() for name in names] + ["prepared"]
     found = {name: records.read(homes[name]) for name in wanted if complete}
-    if wrong := differences(found.items()):
+    if wrong := mismatches(found.items(), design["study"]):
         raise ValueError(f"{study_dir}: runs that do not belong together: {'; '.join(wrong)}")
     for part, names in complete.items():
         if stale := [n for n in names if _other_data(found[n], found["prepared"])]:
@@ -288,7 +289,7 @@ def _contradictions(runs: list[Run], study_dir: Path, design: dict[str, Any]) ->
             yield f"{run.name}: not the same results in {run.pack} and in {origin}"
     named = {f"{name} in {study_dir}": record for name, record in held.items()}
     named |= {f"{run.name} of {run.pack}": run.record for run in runs}
-    yield from differences(named.items())
+    yield from mismatches(named.items(), design["study"])
     yield from differing_data({n: r for n, r in named.items() if r["phase"] == "prepare"})
 
 

@@ -20,10 +20,10 @@ from xgrl.execution.checks import check_study
 from xgrl.execution.grid import parameters_of_runs, runs_of_part
 from xgrl.execution.trials import SUFFIX, by_arm, study_of_trials, trials_of
 from xgrl.report import packs, selection
-from xgrl.report.completeness import first_three
+from xgrl.report.completeness import first_three, mismatches
 from xgrl.report.load_study import other_parameters
 from xgrl.runs import records
-from xgrl.runs.differences import differences
+from xgrl.runs.differences import processor
 from xgrl.runs.params import load_study
 from xgrl.runs.study_files import find_study, parse
 
@@ -111,7 +111,9 @@ class Tuning:
                 last = pairs[(pairs.stage == "intermediate") & (pairs.layer == pairs.layer.max())]
                 probes.append(row | {"gap": last.gap.mean()})
         table = pd.DataFrame(scores).astype({"english": float})
-        return table, pd.DataFrame(probes), differences(read)
+        kinds = pd.Series([processor(record) for _, record in read], dtype=str)
+        self.result["processors"] = kinds.value_counts().to_dict()
+        return table, pd.DataFrame(probes), mismatches(read, self.folder.name)
 
     def _selected(self, scores: pd.DataFrame, probes: pd.DataFrame, chosen: str) -> Found:
         """What both selectors choose of every arm, all trials and the oracle."""
@@ -268,7 +270,11 @@ def failures(result: Found, treatment: str) -> list[str]:
 
 
 def tables(result: Found) -> Iterator[pd.DataFrame]:
-    """The gate, all trials and the oracle of a study as tables; none where it was not tuned."""
+    """The gate, all trials and the oracle of a study as tables; none where it was not tuned. One
+    more where trials ran on several kinds of processor, which no test compares.
+    """
     for key in ("gate", "trials", "oracle"):
         if result.get(key):
             yield pd.DataFrame(result[key])
+    if len(kinds := result.get("processors", {})) > 1:
+        yield pd.DataFrame(kinds.items(), columns=["processor", "runs of trials"])
