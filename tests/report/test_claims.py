@@ -70,6 +70,23 @@ def test_a_language_hidden_at_a_cost_is_said_to_be_that(values):
     assert "effective rank 50.0 (gate: at least 90.0)" in said(values, "Language left after dann")
 
 
+def test_a_language_hidden_after_one_intermediate_task_only_is_said_to_be_that(values):
+    tasks = [row["intermediate"] for row in values["comparison"]["per_intermediate"]]
+    rows = [row for row in values["manipulation"] if row["reader"] in explanations.FRESH]
+    by_task = [row | {"intermediate": task, "passed": "yes"} for task in tasks for row in rows]
+    values["manipulation_by_task"] = by_task
+    assert claims.claims(values)[0].startswith("For the intermediate tasks")
+    by_task[-1]["passed"] = "no"  # the MLP of the last task
+    first = claims.claims(values)[0]
+    assert first.startswith("By its gate dann hides the language over all intermediate tasks, but ")
+    assert f"not after {tasks[-1]} alone. For" in first
+    text = said(values, "Language left after dann")
+    assert f"{tasks[-1]} {by_task[-1]['treatment']:.0f} % " not in text.split("By inter")[0]
+    assert text.count("; hidden)") == len(tasks) - 1 and text.count("; not hidden)") == 1
+    values["manipulation_by_task"] = by_task[-len(rows) :]
+    assert "By intermediate task" not in said(values, "Language left after dann")
+
+
 def test_what_was_not_probed_is_hidden_at_no_cost(values):
     rows = [r for r in values["manipulation"] if r["reader"] not in explanations.FRESH]
     cost = {"baseline": 90.0, "treatment": 80.0, "bound": 89.0, "passed": "no", "blocks": 6}

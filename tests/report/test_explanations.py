@@ -96,6 +96,21 @@ def test_the_gate_asks_for_the_rank_and_for_english_too():
     assert "English development 78.5 (at least 79.0)" in row[2] and not row[3]
 
 
+def test_a_mean_that_passes_the_gate_does_not_speak_for_each_intermediate_task():
+    runs, comparison = a_study()
+    opposed = (runs.arm == "dann") & (runs.phase == "probe")
+    for reader in ("accuracy", "mlp"):  # 45 over both tasks, at most 50
+        runs.loc[opposed, reader] = np.where(runs.intermediate[opposed] == "hard", 70.0, 20.0)
+    found = explanations.of_runs(runs, comparison)
+    assert found["manipulation"].passed.tolist() == ["yes", "yes", ""]
+    assert explanations.hidden_after(found["manipulation_by_task"]) == {"easy": True, "hard": False}
+    points = explanations.checkpoints(runs)
+    assert explanations.gate_of(points, "standard", "dann") == ("", "easy")
+    runs.loc[opposed & (runs.intermediate == "hard"), "mlp"] = 90.0
+    amiss = explanations.gate_of(explanations.checkpoints(runs), "standard", "dann")
+    assert amiss == (explanations.READ, "easy")
+
+
 def test_a_score_that_follows_the_rank_correlates_with_it_and_one_that_does_not_does_not(found):
     table = found["mediation"].set_index(["measure", "target", "scope"])
     exact = table.loc["effective rank", "a"]

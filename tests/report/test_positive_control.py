@@ -54,6 +54,8 @@ def test_the_gate_marks_what_passes_and_changes_no_average(study):
     table = positive_control(up, "standard").set_index(["kind", "part", "intermediate"])
     assert table.gate["pair", "intent", "sarcasm"] == PASSED
     assert table.gate["pair", "intent", "question-type"] != PASSED
+    table.loc[("target", "intent"), "gate"] = "not shown"
+    assert "gate passed after sarcasm only" in gate_marks(up, table.reset_index())["intent", ""]
     whole = moved(study, 60.0, "intent", english=60.0)
     table = positive_control(whole, "standard")
     assert table.part[(table.kind == "target") & (table.gate == PASSED)].tolist() == ["intent"]

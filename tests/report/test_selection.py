@@ -31,8 +31,8 @@ def test_the_baseline_s_choice_is_near_its_best_and_no_other_near_one_shows_less
     chosen, given_up = selection.first_selector(table)
     assert not given_up
     best = table.english.max()
-    assert table.english[chosen] >= best - 1
-    near = table[table.english >= best - 1]
+    near = table[table.english >= best - 1 - 1e-9]
+    assert chosen in near.index
     assert table.language[chosen] == near.language.min()
 
 
@@ -40,8 +40,8 @@ def test_the_baseline_s_choice_is_near_its_best_and_no_other_near_one_shows_less
 @given(tables, reference)
 def test_no_condition_is_given_up_that_a_near_trial_could_meet(table, held):
     chosen, given_up = selection.first_selector(table, held)
-    near = table[table.english >= table.english.max() - 1]
-    rank, gap = near["rank"] >= 0.9 * held["rank"], near.gap >= held.gap
+    near = table[table.english >= table.english.max() - 1 - 1e-9]
+    rank, gap = near["rank"] >= 0.9 * held["rank"] - 1e-9, near.gap >= held.gap - 1e-9
     possible = [(rank & gap).any(), rank.any(), True]
     expected = [[], ["translation gap"], ["translation gap", "effective rank"]]
     assert given_up == expected[possible.index(True)]
@@ -79,6 +79,14 @@ def test_english_comes_before_the_probe_and_the_conditions_before_both():
     both = ["translation gap", "effective rank"]
     assert selection.first_selector(table[:2], standard) == ("collapsed", both)
     assert selection.second_selector(table) == "weak"
+
+
+def test_a_point_less_is_a_point_less_and_of_equal_trials_the_better_english_is_taken():
+    table = trials(best=(385 / 12, 1, 50, 7, 9, 0.3), near=((385 - 12) / 12, 1, 40, 7, 9, 0.3))
+    assert table.english["near"] < table.english["best"] - 1  # but for the rounding
+    assert selection.first_selector(table)[0] == "near"
+    table = trials(a=(50, 1, 40, 7, 9, 0.3), b=(50.5, 1, 40, 7, 9, 0.3))
+    assert selection.first_selector(table)[0] == "b"
 
 
 def scores(**trial) -> pd.DataFrame:
@@ -130,19 +138,6 @@ def test_the_oracle_is_no_worse_than_any_trial_and_is_one_where_there_is_one(cou
     assert (bound.development.mean() >= by_trial - 1e-12).all()
     if count == 1:
         assert bound.development.mean() == pytest.approx(by_trial.item())
-
-
-def test_what_a_trial_lacks_of_a_hidden_language_is_named():
-    standard = trials(standard=(70, 0, 93, 7, 200, 0.3)).loc["standard"]
-    table = trials(
-        hidden=(69, 0, 50, 7, 180, 0.1),  # each at its bound
-        read=(70, 0, 50.1, 7, 200, 0.3),
-        dear=(68.9, 0, 20, 7, 179, 0.3),
-        lost=(70, 0, np.nan, 7, 200, 0.3),
-    )
-    amiss = {"hidden": "", "read": "language is read", "lost": "language is read"}
-    amiss["dear"] = "English development, effective rank"
-    assert selection.manipulation_gate(table, standard).to_dict() == amiss
 
 
 def test_a_trial_s_row_is_the_mean_of_its_runs():

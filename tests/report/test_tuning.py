@@ -35,7 +35,7 @@ scientific:
   targets: [intent, emoji-names]
   languages: [en, de, es]
   seeds: [0, 1]       # another one
-  probe_seeds: [0]
+  probe_seeds: [0, 1]
 nuisance:
   intermediate: {steps: {default: 60, sarcasm: 50}}
 tuning:
@@ -226,6 +226,23 @@ def test_all_trials_both_choices_and_the_oracle_are_in_tuning_json(home):
     assert {row["development"] for row in found["oracle"] if row["arm"] == "dann"} == {46}
     assert [len(table) for table in tuning.tables(found)] == [2, 4, 4]
     assert not tuning.failures(found, "dann")
+
+
+def test_settings_of_other_trials_than_those_that_are_here_are_said_to_be_that(home):
+    tune()
+    found, path = tuning.find("outputs", "mine"), Path("outputs/mine-tuning/tuning.json")
+    assert "unmatched" not in found
+    next(Path("outputs/mine-tuning/probe").rglob(f"{DANN[0]}/*/run.json")).unlink()
+    assert tuning.next_parts("mine", 2, "")[0]
+    assert tuning.find("outputs", "mine") == found  # what was selected keeps its evidence
+    published = Path("outputs/reference/mine/tuning/tuning.json")
+    published.parent.mkdir(parents=True)
+    path.rename(published)
+    path.write_text("{}", encoding="utf-8")
+    assert tuning.find("outputs", "mine") == found  # the one that the settings were made of
+    published.unlink()
+    (said,) = tuning.failures(tuning.find("outputs", "mine"), "dann")
+    assert said == "the settings were selected by other trials than those that are here"
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,9 @@ def verdict(summary: Summary) -> str:
         before += "what hiding it would do. "
     elif hidden(summary) and lost:
         before = f"By its gate {treatment} hides the language at the cost of {lost}. "
+    elif kept := [task for task, yes in _hidden_after(summary).items() if not yes]:
+        before = f"By its gate {treatment} hides the language over all intermediate tasks, but not "
+        before += f"after {' and '.join(kept)} alone. "
     return f"{before}For the intermediate tasks tried here ({effects}): {summary['verdict']}"
 
 
@@ -91,6 +94,14 @@ def hidden(summary: Summary) -> bool | None:
     """Whether every fresh probe passes the manipulation gate; None where there is none."""
     rows = [row for row in summary.get("manipulation", []) if row["reader"] in explanations.FRESH]
     return all(row["passed"] == "yes" for row in rows) if rows else None
+
+
+def _hidden_after(summary: Summary) -> dict[str, bool]:
+    """By intermediate task whether the language is hidden; {} where fewer than two were probed."""
+    columns = ["reader", "intermediate", "passed"]
+    rows = pd.DataFrame(summary.get("manipulation_by_task", []), columns=columns)
+    tasks = explanations.hidden_after(rows)
+    return tasks if len(tasks) > 1 else {}
 
 
 def _kept(summary: Summary) -> list[Mapping[str, Any]]:
@@ -232,6 +243,14 @@ def _manipulation(summary: Summary) -> str:
         text += f", its own discriminator {own['treatment']:.0f} %"
     for row in _kept(summary):
         text += f"; {row['reader']} {row['treatment']:.1f} (gate: at least {row['bound']:.1f})"
+    if tasks := _hidden_after(summary):
+        read = [r for r in summary["manipulation_by_task"] if r["reader"] == fresh[0]["reader"]]
+        parts = [
+            f"{r['intermediate']} {r['treatment']:.0f} % (after {arms[1]} {r['baseline']:.0f}; "
+            f"{'hidden' if tasks[r['intermediate']] else 'not hidden'})"
+            for r in read
+        ]
+        text += f". By intermediate task a {fresh[0]['reader']} reads {', '.join(parts)}"
     if hidden(summary):
         return f"{text}. By the gate, at most half-way, the language is hidden."
     text += ". By the gate, at most half-way for every fresh probe, it is not hidden: a null says "

@@ -29,6 +29,7 @@ SCOPES = {"all runs": [], "within arms": ["arm"], "within arms and tasks": ["arm
 READERS = {"fresh_probe": "fresh linear probe", "mlp": "fresh MLP", "own": "own discriminator"}
 FRESH = {READERS["fresh_probe"], READERS["mlp"]}
 KEPT = {"kept_rank": "effective rank", "english": "English development"}
+READ = "language is read"
 NO_PROOF = "a correlation over runs is no proof of mediation"
 HIDDEN = "language hidden (fresh probes at most half-way to chance), rank and English kept"
 ABOUT = {
@@ -38,6 +39,7 @@ ABOUT = {
     "fresh probe on held-out text at most half-way between the baseline's accuracy and chance, "
     "nine tenths of its effective rank, its English development score (of the intermediate task) "
     "less a point",
+    "manipulation_by_task": "The same by intermediate task: a mean need not hold of each",
     "mediation": "Change against the baseline of the same block, of what was measured in the "
     f"encoder and of the score: correlations with Fisher's interval; {NO_PROOF}",
     "interaction": "Do intermediate tasks differ in the effect? F over blocks by task, test items "
@@ -48,6 +50,7 @@ ABOUT = {
 ABSENT = {
     "gap": "no target with an English part was compared",
     "manipulation": "no checkpoint of both arms was probed, no discriminator recorded",
+    "manipulation_by_task": "one intermediate task, or none was probed",
     "mediation": "no arm was run beside the baseline with these measures",
     "interaction": "one intermediate task, or nothing compared",
     "matched_english": "no target with an English part was compared",
@@ -86,6 +89,7 @@ def of_runs(
     macro, english = macro.astype(float), english.astype(float)
     return {
         "manipulation": manipulation(points, *arms),
+        "manipulation_by_task": by_task(points, *arms),
         "mediation": mediation(points, macro, arms[0], weights),
         "interaction": interaction(macro, *arms, weights),
         "matched_english": matched_english(macro, english, *arms, weights),
@@ -160,6 +164,33 @@ def manipulation(points: pd.DataFrame, baseline: str, treatment: str) -> pd.Data
         rows.append(row | {"blocks": len(own)})
     columns = ["reader", "baseline", "treatment", "low", "high", "chance", "bound", "passed"]
     return pd.DataFrame(rows, columns=[*columns, "blocks"])
+
+
+def by_task(points: pd.DataFrame, baseline: str, treatment: str) -> pd.DataFrame:
+    """`manipulation` of each intermediate task (first column): what holds of the mean over tasks
+    need not hold of one of them.
+    """
+    found = [
+        manipulation(own, baseline, treatment).assign(intermediate=task)
+        for task, own in points.groupby(level="intermediate", sort=False)
+    ]
+    whole = manipulation(points[:0], baseline, treatment).assign(intermediate="")
+    table = pd.concat([own for own in found if len(own)] or [whole], ignore_index=True)
+    return table[["intermediate", *whole.columns.drop("intermediate")]]
+
+
+def hidden_after(table: pd.DataFrame) -> dict[str, bool]:
+    """By intermediate task whether every fresh probe passes the gate, of a table of `by_task`."""
+    fresh = table[table.reader.isin(FRESH)]
+    return (fresh.passed == "yes").groupby(fresh.intermediate, sort=False).all().to_dict()
+
+
+def gate_of(points: pd.DataFrame, baseline: str, treatment: str) -> tuple[str, str]:
+    """Of `manipulation` what is amiss, "" for nothing; and the tasks after which it is hidden."""
+    table = manipulation(points, baseline, treatment)
+    failed = [READ if name in FRESH else name for name in table.reader[table.passed == "no"]]
+    tasks = hidden_after(by_task(points, baseline, treatment))
+    return ", ".join(dict.fromkeys(failed)), ", ".join(name for name, yes in tasks.items() if yes)
 
 
 def check(runs: pd.DataFrame, baseline: str, treatment: str) -> list[tuple[str, str, str, bool]]:

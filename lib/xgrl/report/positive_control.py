@@ -103,8 +103,11 @@ def _gate(row: object) -> str:
 def gate_marks(study: Study, table: pd.DataFrame) -> dict[tuple[str, str], str]:
     """`Study.marks`, and by (target, "") that a target does not pass the gate."""
     found = dict(study.marks)
+    pairs = table[(table.kind == "pair") & (table.gate == PASSED)]
     for row in table[(table.kind == "target") & (table.gate != PASSED)].itertuples():
         said = "gate not estimable" if np.isnan(row.p_holm) else "gate not passed"
+        if tasks := [*pairs.intermediate[pairs.part == row.part]]:
+            said = f"gate passed after {', '.join(tasks)} only"
         found[row.part, ""] = "; ".join(filter(None, [found.get((row.part, "")), said]))
     return found
 

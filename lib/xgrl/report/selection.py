@@ -1,4 +1,4 @@
-"""Which trial of an arm is taken: two selectors fixed in advance, two gates, and an oracle.
+"""Which trial of an arm is taken: two selectors fixed in advance, a gate, and an oracle.
 
 All of it is functions of tables of trials; `xgrl.report.tuning` reads these. A trial is an arm with
 settings of its own, run on every intermediate task and target with every tuning seed. Its row, by
@@ -20,6 +20,7 @@ which the arm is that it is compared with.
 
 import pandas as pd
 
+ROUNDING = 1e-9  # equal but for the order of a sum
 POINT = 1.0  # by which English development may fall short
 RANK = 0.9  # share of the baseline's effective rank that must be left
 PAIR = ["intermediate", "target"]
@@ -43,20 +44,21 @@ def first_selector(
     trials: rows of `trial_table` of the arm. reference: the row of the baseline's chosen trial;
     None: the arm is the baseline itself. Within `POINT` of the arm's best English development
     score, and with at least `RANK` of the reference's effective rank and its translation gap, the
-    trial with the least language. Returns it, and those of the two conditions, the gap before the
-    rank, that were given up since no trial meets them.
+    trial with the least language (of equal ones that of better English). Returns it, and those of
+    the two conditions, the gap before the rank, that were given up since no trial meets them.
     """
-    near = trials[trials.english >= trials.english.max() - POINT]
+    near = trials[trials.english >= trials.english.max() - POINT - ROUNDING]
     conditions = {}
     if reference is not None:
-        conditions["effective rank"] = near["rank"] >= RANK * reference["rank"]
+        conditions["effective rank"] = near["rank"] >= RANK * reference["rank"] - ROUNDING
         if pd.notna(reference.gap):
-            conditions["translation gap"] = near.gap >= reference.gap
+            conditions["translation gap"] = near.gap >= reference.gap - ROUNDING
     given_up: list[str] = []
     while not (met := pd.DataFrame(conditions, index=near.index).all(axis=1)).any():
         given_up.append(list(conditions)[-1])
         del conditions[given_up[-1]]
-    return near[met].language.idxmin(), given_up
+    least = near[met].sort_values(["language", "english"], ascending=[True, False], kind="stable")
+    return str(least.index[0]), given_up
 
 
 def second_selector(trials: pd.DataFrame) -> str:
@@ -94,18 +96,3 @@ def half_way(before: float, chance: float) -> float:
     what it reads after the baseline to chance.
     """
     return (before + chance) / 2
-
-
-def manipulation_gate(trials: pd.DataFrame, reference: pd.Series) -> pd.Series:
-    """By trial, what the baseline's chosen trial (`reference`) shows to be amiss, "" if nothing.
-
-    The language must be hidden, the fresh probe at most half-way between the reference's and
-    chance, with English development within `POINT` of it and `RANK` of its effective rank.
-    """
-    bound = half_way(reference.language, reference.chance)
-    amiss = pd.DataFrame({
-        "language is read": ~(trials.language <= bound),
-        "English development": ~(trials.english >= reference.english - POINT),
-        "effective rank": ~(trials["rank"] >= RANK * reference["rank"]),
-    })  # fmt: skip
-    return amiss.apply(lambda row: ", ".join(row.index[row]), axis=1)

@@ -7,6 +7,7 @@ two comments that goes over the rest of the file.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from xgrl.execution.grid import parameters_of_runs, runs_of_part
 from xgrl.execution.trials import SUFFIX, by_arm, study_of_trials, trials_of
 from xgrl.report import packs, selection
 from xgrl.report.completeness import first_three, mismatches
+from xgrl.report.explanations import RUN, checkpoints, gate_of
 from xgrl.report.load_study import other_parameters
 from xgrl.runs import records
 from xgrl.runs.differences import processor
@@ -92,8 +94,10 @@ class Tuning:
         ]
 
     def _read(self, trials: Any) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-        """Scores and probes of these trials and none, a row a run, and what differs among them."""
-        scores, probes, read = [], [], []
+        """Scores and probes of these trials and none, a row a run, and what differs among them;
+        beside them what was measured of each checkpoint, as `points`.
+        """
+        scores, probes, read, runs = [], [], [], []
         for name, job in self.jobs.items():
             if name == "prepared" or job["arm"] not in ("none", *trials):
                 continue
@@ -101,6 +105,7 @@ class Tuning:
             read.append((name, record))
             found = record["metrics"]
             row = {"trial": job["arm"], "intermediate": job["intermediate"], "seed": job["seed"]}
+            runs.append({"phase": record["phase"], **{key: job[key] for key in RUN}, **found})
             if "target" in job:
                 row |= {"english": found["dev_accuracy"], "development": found["macro"]}
                 scores.append(row | {"target": job["target"]})
@@ -111,6 +116,7 @@ class Tuning:
                 last = pairs[(pairs.stage == "intermediate") & (pairs.layer == pairs.layer.max())]
                 probes.append(row | {"gap": last.gap.mean()})
         table = pd.DataFrame(scores).astype({"english": float})
+        self.points = checkpoints(pd.DataFrame(runs))
         kinds = pd.Series([processor(record) for _, record in read], dtype=str)
         self.result["processors"] = kinds.value_counts().to_dict()
         return table, pd.DataFrame(probes), mismatches(read, self.folder.name)
@@ -126,8 +132,10 @@ class Tuning:
             picked[arm] = {"first": first, "second": second, "given_up": given_up}
             best = selection.oracle(scores[scores.trial.isin(trials)]).assign(arm=arm)
             bounds.append(best)
-            amiss = selection.manipulation_gate(own, reference)
+            gates = [gate_of(self.points, chosen, trial) for trial in own.index]
+            amiss, hidden = zip(*gates, strict=True)
             own = own.assign(arm=arm, amiss="" if is_baseline else amiss)
+            own["hidden_after"] = "" if is_baseline else hidden
             own["chosen"] = [
                 " and ".join(s for s, name in picked[arm].items() if name == trial)
                 for trial in own.index
@@ -167,6 +175,9 @@ class Tuning:
         second = [arm for arm in self.arms if arm in other or self.baseline in other]
         values |= {arm + SECOND: settings(arm, "second") for arm in second}
         scientific: Found = {"arms": [arm + SECOND for arm in second]} if second else {}
+        given = self.study.tuning.second_seeds or s.probe_seeds
+        if second and s.probe_arms and {*given} & {*s.probe_seeds}:
+            scientific["probe_arms"] = scientific["arms"]
         if self.baseline in other:
             pairs = {arm + SECOND: self.baseline + SECOND for arm in second if arm != self.baseline}
             scientific["baselines"] = pairs
@@ -176,9 +187,13 @@ class Tuning:
 
     def save(self) -> None:
         """Write ``tuning.json`` and, when all trials are there, the block ``tuned``."""
-        path = records.write_json(self.folder / FILE, stats.plain(self.result))
+        path = self.folder / FILE
         if not self.result["complete"]:
+            # what the study's settings were selected by stays until there is another choice
+            if not (path.exists() and json.loads(path.read_bytes()).get("complete")):
+                records.write_json(path, stats.plain(self.result))
             return
+        records.write_json(path, stats.plain(self.result))
         block = self.tuned()
         check_study(self.config | {"tuned": block})
         start, end = MARKERS
@@ -242,17 +257,25 @@ def describe_gate(result: Found) -> str:
     return text + (", ".join(shown) or "none")
 
 
-def find(outputs: str | Path, name: str) -> Found:
-    """The ``tuning.json`` of a study, of its own trials or else as published; {} without."""
+def find(outputs: str | Path, name: str, params: str | Path = "params") -> Found:
+    """The ``tuning.json`` of a study, of its own trials or as published: the one that the block
+    ``tuned`` of its file was made of, else the first, which is ``unmatched`` then; {} without both.
+    """
     own = Path(outputs, name + SUFFIX, FILE), PUBLISHED / name / "tuning" / FILE
-    path = next(filter(Path.exists, own), None)
-    return json.loads(path.read_bytes()) if path else {}
+    paths, file = [path for path in own if path.exists()], Path(params, f"{name}.yaml")
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    heading = re.search(f"{MARKERS[0]}.* (\\w+)\n", text)
+    made_of = [p for p in paths if heading and records.hash_file(p).startswith(heading[1])]
+    result = json.loads([*made_of, *paths][0].read_bytes()) if paths else {}
+    return result | ({"unmatched": True} if heading and not made_of else {})
 
 
 def failures(result: Found, treatment: str) -> list[str]:
     """What the verdict of a tuned study must say first."""
     said = []
-    if result and not any(row["passed"] for row in result["gate"]):
+    if result.get("unmatched"):
+        said.append("the settings were selected by other trials than those that are here")
+    if "gate" in result and not any(row["passed"] for row in result["gate"]):
         said.append("gate: the intermediate task helps no target in the tuning trials")
     if mixed := result.get("mixed"):
         said.append(f"tuning trials do not belong together: {first_three(mixed)}")
@@ -263,8 +286,10 @@ def failures(result: Found, treatment: str) -> list[str]:
             amiss = f"{row['amiss']}; {read}"
             said.append(f"manipulation gate not reached by {treatment} as tuned ({amiss})")
     if chosen and chosen["given_up"]:
+        conditions = " and ".join(chosen["given_up"])
         said.append(
-            f"no trial of {treatment} keeps the baseline's {' and '.join(chosen['given_up'])}"
+            f"no trial of {treatment} within a point of its best English development score keeps "
+            f"all that the baseline has; given up: {conditions}"
         )
     return said
 
