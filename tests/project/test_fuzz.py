@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import hub_mirror
 from file_layouts import CASES, write
-from xgrl.arms import ARMS
+from xgrl.arms import ARMS, arm_spec
 from xgrl.execution import checks, execute
 from xgrl.execution.checks import check_job, check_study
 from xgrl.execution.grid import grid
@@ -155,7 +155,7 @@ def test_a_study_file_is_a_study_or_refused(study):
             "02_intermediate",
             found.job(
                 "02_intermediate",
-                execute.arm_spec(arm).trains and arm,
+                arm_spec(arm).trains and arm,
                 intermediate=task,
                 arm=arm,
                 seed=seed,
