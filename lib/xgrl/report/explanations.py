@@ -50,7 +50,7 @@ ABOUT = {
 ABSENT = {
     "gap": "no target with an English part was compared",
     "manipulation": "no checkpoint of both arms was probed, no discriminator recorded",
-    "manipulation_by_task": "one intermediate task, or none was probed",
+    "manipulation_by_task": "no checkpoint of both arms was probed, no discriminator recorded",
     "mediation": "no arm was run beside the baseline with these measures",
     "interaction": "one intermediate task, or nothing compared",
     "matched_english": "no target with an English part was compared",
