@@ -119,14 +119,13 @@ def _wrong_training(values: dict[str, Any]) -> Iterator[str]:
         given, targets = {values["target"]: given}, [*TABLES["target"]]
     for target, source in given.items():
         where = f"train_from.{target}={source!r}"
+        both = _tasks({"targets": [target, source]}, "targets")
         if lacking := [name for name in (target, source) if name not in targets]:
             nearest = nearest_names(lacking[0], targets)
             yield f"{where}: {lacking[0]!r} is not a target of this study; {nearest}"
         elif source in given:
             yield f"{where}: it is in train_from too; name a target with training of its own"
-        elif len(both := _tasks({"targets": [target, source]}, "targets")) == 2 and (
-            reason := unfit(*both)
-        ):
+        elif reason := unfit(*both) if len(both) == 2 else "":  # else their names are wrong
             yield f"{where}: {reason}"
 
 
