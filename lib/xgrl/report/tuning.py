@@ -177,7 +177,7 @@ class Tuning:
         scientific: Found = {"arms": [arm + SECOND for arm in second]} if second else {}
         given = self.study.tuning.second_seeds or s.probe_seeds
         if second and s.probe_arms and {*given} & {*s.probe_seeds}:
-            scientific["probe_arms"] = scientific["arms"]
+            scientific["probe_arms"] = [*scientific["arms"]]
         if self.baseline in other:
             pairs = {arm + SECOND: self.baseline + SECOND for arm in second if arm != self.baseline}
             scientific["baselines"] = pairs
