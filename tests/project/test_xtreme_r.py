@@ -35,7 +35,9 @@ def config(name: str) -> dict:
 
 
 def study(name: str, **fixed) -> Study:
+    """As it was before its trials added what they chose."""
     given = copy.deepcopy(config(name))
+    given.pop("tuned", None)
     given["fixed"] |= fixed
     return check_study(given)
 
@@ -77,6 +79,7 @@ def test_the_hub_s_study_is_the_same_on_all_ten_targets():
 def test_a_study_s_price_by_hand():
     """One stage of each kind, in a study of one task and two targets."""
     given = config("xtreme-r")
+    del given["tuned"]
     given["scientific"] |= {"intermediate": ["siqa"], "targets": ["tydiqa", "xquad"]}
     given["scientific"] |= {"seeds": {"default": [0, 1], "none": [0, 1, 2]}}
     given["scientific"]["probe_arms"] = ["standard", "dann"]
