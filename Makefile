@@ -34,13 +34,15 @@ STUDY_FILES = params/base.yaml params/$(STUDY).yaml notebooks/01_prepare.ipynb
 OVERTAKEN = $(if $(wildcard $(PREPARED)),[ -n "$$(find $(STUDY_FILES) -newer $(PREPARED) $(if $(wildcard $(REPORT)),-newer $(REPORT)))" ],false)
 # Are all files of the user's there that a study reads? What is prepared needs none.
 CHECK_DATA = $(BIN)/python -m xgrl.execution.check_data params/base.yaml params/$(STUDY).yaml
-# GB that a study's outputs and the cache take, measured (arms, xtreme-r, paper: estimated); the installation: SPACE_setup. make DISK=0 ... goes on without a check.
+# GB that a study's outputs and the cache take, measured (from arms on: estimated); the installation: SPACE_setup. make DISK=0 ... goes on without a check.
 SPACE_setup = 3
 SPACE_smoke = 1
 SPACE_laptop = 10
 SPACE_arms = 37
 SPACE_xtreme-r = 17
 SPACE_xtreme-r-tuning = 14
+SPACE_desktop = 370
+SPACE_xtreme-r-hub = 60
 SPACE_paper = 340
 DISK ?= $(or $(SPACE_$(STUDY)),3)
 # $(call enough,GB,for what,a folder whose content is there already)

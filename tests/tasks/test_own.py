@@ -26,16 +26,16 @@ from xgrl.tasks.sources.fixture import fixture_rows
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def readme() -> dict:
-    """The two tasks that docs/own.md describes."""
+def documented(which: int) -> dict:
+    """What docs/own.md describes: the two tasks, the study of them."""
     section = (ROOT / "docs/own.md").read_text().split("## Your own data")[1]
-    return yaml.safe_load(re.search(r"```yaml\n(.*?)```", section, re.S).group(1))
+    return yaml.safe_load(re.findall(r"```yaml\n(.*?)```", section, re.S)[which])
 
 
 @pytest.fixture
 def project(tmp_path) -> Path:
     """The documented two tasks with files of synthetic words, labels by name."""
-    described = readme()
+    described = documented(0)
     for task in described["tasks"]:
         task["folder"] = str(tmp_path / task["folder"])
         for file in OwnTask.model_validate(task).files:
@@ -135,11 +135,8 @@ def test_files_dated_ahead_of_the_clock_are_refused_before_the_first_job(project
     files = sorted((project / "data").rglob("*.jsonl"))
     for ahead in (files[0], files[2]):
         os.utime(ahead, (time.time() + 3600, time.time() + 3600))
-    asked = {key: STUDY[key] for key in ("intermediate", "targets", "languages")}
-    extra = {"outputs": "outputs", "study": "mine", "scientific": asked | {"probe_target": ""}}
-    extra |= {"fixed": {"sources": STUDY["sources"]}}
-    (project / "mine.yaml").write_text(json.dumps(extra))
-    configs = [ROOT / "params/base.yaml", ROOT / "params/smoke.yaml", project / "mine.yaml"]
+    (project / "mine.yaml").write_text(json.dumps(documented(1)))
+    configs = [ROOT / "params/base.yaml", project / "mine.yaml"]
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "1"]
     command += ["--directory", project, "--nolock", "--dry-run", "--configfile", *configs]
     environment = os.environ | {"XGRL_TASKS": str(project / "tasks.yaml")}
@@ -214,7 +211,7 @@ SPANS = TAGGING | {"metric": "span_f1"}
     ],
 )
 def test_a_mistake_in_the_description_is_named(tmp_path, change, message):
-    entry = next(task for task in readme()["tasks"] if task["role"] == "target") | change
+    entry = next(task for task in documented(0)["tasks"] if task["role"] == "target") | change
     (tmp_path / "tasks.yaml").write_text(yaml.safe_dump({"tasks": [entry]}))
     with pytest.raises(ValueError, match=message) as error:
         own_tasks(tmp_path / "tasks.yaml")

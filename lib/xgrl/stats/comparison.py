@@ -81,8 +81,8 @@ class Comparison:
 
     def __str__(self) -> str:
         """The finding in one or two sentences with estimate, interval, p and number of blocks."""
-        failed = f"Manipulation checks failed ({'; '.join(self.failed_checks)})"
-        before = f"{failed}; the following rests on them. " if self.failed_checks else ""
+        failed = f"Checks failed ({'; '.join(self.failed_checks)}). "
+        before = failed if self.failed_checks else ""
         return before + self._verdict_sentence()
 
     def _verdict_sentence(self) -> str:
