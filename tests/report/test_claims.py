@@ -78,13 +78,62 @@ def test_a_language_hidden_after_one_intermediate_task_only_is_said_to_be_that(v
     assert claims.claims(values)[0].startswith("For the intermediate tasks")
     by_task[-1]["passed"] = "no"  # the MLP of the last task
     first = claims.claims(values)[0]
-    assert first.startswith("By its gate dann hides the language over all intermediate tasks, but ")
-    assert f"not after {tasks[-1]} alone. For" in first
+    assert first.startswith("By its gate dann hides the language in the mean over intermediate ")
+    assert f"tasks; after {tasks[-1]}, taken by itself, it is not hidden. For" in first
+    by_task[-1] |= {"treatment": 61.0, "bound": 44.0}
+    by_task.append(by_task[-1] | {"reader": "effective rank", "treatment": 7.0, "bound": 9.0})
     text = said(values, "Language left after dann")
-    assert f"{tasks[-1]} {by_task[-1]['treatment']:.0f} % " not in text.split("By inter")[0]
-    assert text.count("; hidden)") == len(tasks) - 1 and text.count("; not hidden)") == 1
-    values["manipulation_by_task"] = by_task[-len(rows) :]
-    assert "By intermediate task" not in said(values, "Language left after dann")
+    assert f"After {tasks[-1]} a fresh MLP reads 61 % (after standard " in text
+    assert "half-way 44; not hidden), effective rank is 7.0 (gate: at least 9.0)" in text
+    assert text.count("; hidden)") == len(tasks) - 1
+    assert text.endswith(f"in the mean; after {tasks[-1]} a null is one of the manipulation.")
+    values["manipulation"].append(by_task[-1] | {"baseline": 10.0})
+    first = claims.claims(values)[0]
+    assert first.startswith(
+        "By its gate dann hides the language at the cost of effective rank; aft"
+    )
+    values["manipulation_by_task"] = by_task[-1:]
+    assert "After " not in said(values, "Language left after dann")
+
+
+def test_what_an_average_covers_is_said_beneath_the_verdict(values):
+    def verdict():
+        return claims.claims(values)[0]
+
+    assert "Groups differ" not in verdict() and "Without retrieval" not in verdict()
+    row = {"low": -1.0, "high": 1.0, "p": 0.01, "p_holm": 0.02}
+    values["groups"] = [
+        row | {"part": "question answering", "theta": 2.5},
+        row | {"part": "retrieval", "theta": -2.5},
+        row | {"part": "structured prediction", "theta": None, "p_holm": None},
+    ]
+    values["means"] = [row | {"part": "all groups", "theta": 0.1}]
+    values["means"].append(row | {"part": "without retrieval", "theta": 1.5})
+    text = verdict()
+    assert "Groups differ in sign: question answering better, retrieval worse." in text
+    assert "Without retrieval +1.50 [-1.00, +1.00]." in text
+    text = said(values, "By Holm over 2 groups of targets, behind no gate: question answering +2.5")
+    assert text.endswith("Without retrieval +1.50 [-1.00, +1.00] (p = 0.01, not adjusted).")
+    assert "On the others" not in " ".join(claims.claims(values))
+    values["groups"][1]["p_holm"] = 0.2
+    assert "Groups differ" not in verdict()
+
+
+def test_a_baseline_that_is_worth_nothing_on_the_average_is_named_in_the_verdict(values):
+    for row in values["positive_control"]:
+        row["gate"] = "passed" if row["part"] == "intent" else "not shown"
+    average = next(row for row in values["positive_control"] if row["kind"] == "average")
+    text = f"On the average standard does not pass the gate above none ({claims.effect(average)})."
+    assert claims.claims(values)[0].endswith(text)
+    average["gate"] = "passed"
+    assert text not in claims.claims(values)[0]
+
+
+def test_an_effect_of_few_blocks_says_that_no_p_can_be_small(values):
+    assert "; 3 blocks each, no p below 0.25): " in claims.claims(values)[0]
+    for row in values["comparison"]["per_intermediate"]:
+        row["n_blocks"] = 10
+    assert "no p below" not in claims.claims(values)[0]
 
 
 def test_what_was_not_probed_is_hidden_at_no_cost(values):

@@ -96,6 +96,13 @@ def test_a_study_that_keeps_its_plan_has_no_deviations(tmp_path, planned):
     assert deviated(tmp_path, planned, PLAN) == {}
 
 
+def test_blocks_that_are_run_and_not_compared_are_an_exclusion(tmp_path, planned):
+    compared = replace(planned, predictions=planned.predictions[planned.predictions.seed == 0])
+    found = deviated(tmp_path, compared, PLAN)
+    assert found.keys() == {"seeds", "exclusions", "blocks"} and found["blocks"] == ["4", "2"]
+    assert found["exclusions"] == ["none", "question-type seed 1, sarcasm seed 1"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [

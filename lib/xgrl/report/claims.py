@@ -42,8 +42,8 @@ def read(path: str | Path) -> dict[str, Any]:
 def claims(summary: Summary) -> list[str]:
     """Every sentence, the verdict first."""
     further = (
-        _floor, _interaction, _targets, _positive_control, _retrieval, _manipulation, _seen, _gap,
-        _mediation, _relearned, _beside,
+        _floor, _groups, _interaction, _targets, _positive_control, _retrieval, _manipulation,
+        _seen, _gap, _mediation, _relearned, _beside,
     )  # fmt: skip
     found = (make(summary) for make in further) if summary["comparison"]["n_blocks"] else ()
     return [verdict(summary), *filter(None, found)]
@@ -70,24 +70,60 @@ def effect(row: Mapping[str, Any]) -> str:
 
 def verdict(summary: Summary) -> str:
     """The verdict, of these intermediate tasks, with the effect of each beside it; where the
-    language is not hidden it begins with that.
+    language is not hidden it begins with that, and it ends with what the average does not show.
     """
     if not summary["comparison"]["n_blocks"]:
         return summary["verdict"]
     tasks = summary["comparison"]["per_intermediate"]
     effects = "; ".join(f"{row['intermediate']} {effect(row)}" for row in tasks)
+    effects += _no_less(*(row["n_blocks"] for row in tasks)) if tasks else ""
     effects = effects or "one block each, so that no effect of a single one is estimable"
-    before, treatment = "", summary["treatment"]
+    said = f"{_of_the_gate(summary)}For the intermediate tasks tried here ({effects}): "
+    return said + " ".join(filter(None, [summary["verdict"], *_beneath(summary)]))
+
+
+def _no_less(*blocks: int) -> str:
+    """What p cannot be below with so few blocks each, where that is above alpha."""
+    floor = 2 / 2 ** max(blocks)
+    each = f"{max(blocks):.0f} blocks" + " each" * (len(blocks) > 1)
+    return f"; {each}, no p below {p_format(floor)}" if floor > ALPHA else ""
+
+
+def _of_the_gate(summary: Summary) -> str:
+    """Whether the language is hidden and at what cost, where that is not as it should be."""
     lost = " and ".join(row["reader"] for row in _kept(summary) if row["passed"] == "no")
-    if hidden(summary) is False:
-        before = f"By its gate {treatment} does not hide the language, so that this says little of "
-        before += "what hiding it would do. "
-    elif hidden(summary) and lost:
-        before = f"By its gate {treatment} hides the language at the cost of {lost}. "
-    elif kept := [task for task, yes in _hidden_after(summary).items() if not yes]:
-        before = f"By its gate {treatment} hides the language over all intermediate tasks, but not "
-        before += f"after {' and '.join(kept)} alone. "
-    return f"{before}For the intermediate tasks tried here ({effects}): {summary['verdict']}"
+    if (is_hidden := hidden(summary)) is None:
+        return ""
+    said = []
+    if not is_hidden:
+        said.append("does not hide the language, so that this says little of what hiding would do")
+    elif lost:
+        said.append(f"hides the language at the cost of {lost}")
+    if is_hidden and (kept := [task for task, yes in _hidden_after(summary).items() if not yes]):
+        said += [] if lost else ["hides the language in the mean over intermediate tasks"]
+        said.append(f"after {' and '.join(kept)}, taken by itself, it is not hidden")
+    return f"By its gate {summary['treatment']} {'; '.join(said)}. " if said else ""
+
+
+def _beneath(summary: Summary) -> Iterable[str]:
+    """What an average may cover: retrieval, groups of both signs, a baseline that is worth nothing
+    on the average though some target passes.
+    """
+    differ: dict[str, list[str]] = {"better": [], "worse": []}
+    for row in summary.get("groups", []):
+        if row["p_holm"] is not None and row["p_holm"] <= ALPHA:
+            differ["better" if row["theta"] > 0 else "worse"].append(row["part"])
+    if all(differ.values()):
+        parts = [f"{' and '.join(names)} {word}" for word, names in differ.items()]
+        yield f"Groups differ in sign: {', '.join(parts)}."
+    for row in summary.get("means", [])[-1:]:
+        yield f"{row['part'].capitalize()} {effect(row)}."
+    control = summary.get("positive_control", [])
+    average = next((row for row in control if row["kind"] == "average"), None)
+    targets = [row["gate"] == PASSED for row in control if row["kind"] == "target"]
+    if average and average["gate"] != PASSED and any(targets):
+        text = f"On the average {summary['baseline']} does not pass the gate above none"
+        yield f"{text} ({effect(average)})."
 
 
 def hidden(summary: Summary) -> bool | None:
@@ -124,6 +160,17 @@ def _floor(summary: Summary) -> str:
     return " ".join(said)
 
 
+def _groups(summary: Summary) -> str:
+    """Groups of targets and the mean without retrieval, which are named in advance."""
+    rows = [row for row in summary.get("groups", []) if row["theta"] is not None]
+    if not rows:
+        return ""
+    said = [f"{row['part']} {effect(row)} (p {_p(row['p_holm'])})" for row in rows]
+    text = f"By Holm over {len(rows)} groups of targets, behind no gate: {', '.join(said)}."
+    row = summary["means"][-1]
+    return f"{text} {row['part'].capitalize()} {effect(row)} (p {_p(row['p'])}, not adjusted)."
+
+
 def _interaction(summary: Summary) -> str:
     row = next((r for r in summary.get("interaction", []) if r["target"] == ALL), None)
     if not row or row["p"] is None:
@@ -132,7 +179,7 @@ def _interaction(summary: Summary) -> str:
     differ = "The intermediate tasks differ in the effect"
     if row["p"] > ALPHA:
         differ = "That the intermediate tasks differ in the effect is not shown"
-    return f"{differ} ({f}, {row['blocks']} blocks, test items as given)."
+    return f"{differ} ({f}, {row['blocks']} blocks, test items as given). Exploratory."
 
 
 def _p(p: float) -> str:
@@ -214,14 +261,15 @@ def _retrieval(summary: Summary) -> str:
     if not plain or not others or len(plain) + len(others) < len(parts):
         return ""
     rest = sum(parts[name] for name in others) / sum(weight[name] for name in others)
-    said = f"On the others ({', '.join(others)}) the mean difference is {rest:+.2f} points."
+    said = f" On the others ({', '.join(others)}) the mean difference is {rest:+.2f} points."
+    said = "" if summary.get("means") else said  # which have it, as planned
     why = "Targets differ in the sign of the effect" if c["gate"] else "The average does not reject"
     if not c["gate"] or min(parts.values()) < 0 < max(parts.values()):
-        return f"{why}, so that plain retrieval has no share of an effect to be told. {said}"
+        return f"{why}, so that plain retrieval has no share of an effect to be told.{said}"
     share = 100 * sum(parts[name] for name in plain) / sum(parts.values())
     of = f"{100 * sum(weight[name] for name in plain):.0f} % of the weight"
     text = f"Plain retrieval ({', '.join(plain)}), for which nothing is trained, carries "
-    return f"{text}{share:.0f} % of the effect with {of}. {said}"
+    return f"{text}{share:.0f} % of the effect with {of}.{said}"
 
 
 def _manipulation(summary: Summary) -> str:
@@ -243,16 +291,19 @@ def _manipulation(summary: Summary) -> str:
         text += f", its own discriminator {own['treatment']:.0f} %"
     for row in _kept(summary):
         text += f"; {row['reader']} {row['treatment']:.1f} (gate: at least {row['bound']:.1f})"
-    if tasks := _hidden_after(summary):
-        read = [r for r in summary["manipulation_by_task"] if r["reader"] == fresh[0]["reader"]]
-        parts = [
-            f"{r['intermediate']} {r['treatment']:.0f} % (after {arms[1]} {r['baseline']:.0f}; "
-            f"{'hidden' if tasks[r['intermediate']] else 'not hidden'})"
-            for r in read
-        ]
-        text += f". By intermediate task a {fresh[0]['reader']} reads {', '.join(parts)}"
+    tasks, rows = _hidden_after(summary), pd.DataFrame(summary.get("manipulation_by_task", []))
+    for task, is_hidden in tasks.items():
+        own = rows[rows.intermediate == task].sort_values("passed", kind="stable")  # "no" is first
+        read = own[own.reader.isin(explanations.FRESH)].iloc[0]
+        text += f". After {task} a {read.reader} reads {read.treatment:.0f} % (after {arms[1]} "
+        text += f"{read.baseline:.0f}; half-way {read.bound:.0f}; {'not ' * (not is_hidden)}hidden)"
+        lost = own.reader.isin(explanations.KEPT.values()) & (own.passed == "no")
+        for row in own[lost].itertuples():
+            text += f", {row.reader} is {row.treatment:.1f} (gate: at least {row.bound:.1f})"
     if hidden(summary):
-        return f"{text}. By the gate, at most half-way, the language is hidden."
+        kept = [task for task, is_hidden in tasks.items() if not is_hidden]
+        but = f"; after {' and '.join(kept)} a null is one of the manipulation" if kept else ""
+        return f"{text}. By the gate, at most half-way, the language is hidden in the mean{but}."
     text += ". By the gate, at most half-way for every fresh probe, it is not hidden: a null says "
     return f"{text}little, and a difference need not come from hiding it."
 
@@ -278,7 +329,7 @@ def _gap(summary: Summary) -> str:
         said = "it widens" if row["theta"] > 0 else "it narrows"
     english, foreign, wide = (effect(rows[part]) for part in ("English", "zero-shot", "gap"))
     text = f"On the {row['targets']} targets with an English part: English {english}, "
-    text += f"zero-shot {foreign}, the gap between them {wide}: {said}."
+    text += f"zero-shot {foreign}, the gap between them {wide}: {said}. Exploratory."
     for row in summary.get("matched_english", []):
         if row["target"] == ENGLISH_TOO and row["theta"] is not None:
             text += f" At equal English score zero-shot differs by {effect(row)} (a line through "
@@ -312,7 +363,8 @@ def _beside(summary: Summary) -> str:
     rows = [*summary.get("arms_against_baseline", []), *summary.get("contrasts", [])]
     planned = summary["treatment"], summary["baseline"]
     parts = [
-        f"{row['arm']} - {row['against']} {effect(row)} ({row['blocks']:.0f} blocks)"
+        f"{row['arm']} - {row['against']} {effect(row)} ({row['blocks']:.0f} blocks"
+        f"{_no_less(row['blocks'])})"
         for row in rows
         if row["theta"] is not None and (row["arm"], row["against"]) != planned
     ]

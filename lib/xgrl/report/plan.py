@@ -24,6 +24,7 @@ from xgrl.runs import plans
 from xgrl.runs.params import nearest_names
 from xgrl.runs.study_files import parse
 from xgrl.stats import ALPHA
+from xgrl.stats.alignment import stretches
 
 FIELDS = (
     "study", "date", "baseline", "treatment", "margin", "alpha", "unit", "targets", "intermediate",
@@ -157,15 +158,22 @@ def deviations(plan: Plan, study: Study, baseline: str, treatment: str, margin) 
 
     Arms beside the two compared are additions, no departures: the comparison stays as it is.
     """
-    paired = study.of_phase("target")
-    paired = paired[paired.arm.isin([baseline, treatment])]
+    block, arms = ["intermediate", "seed"], [baseline, treatment]
+    paired, _ = stretches(study.predictions, [*block, "arm", "target"])  # what is compared
+    paired = paired[paired.arm.isin(arms)].astype({"intermediate": str})
+    there = study.of_phase("target")
+    there, kept = (
+        pd.MultiIndex.from_frame(rows[block]) for rows in (there[there.arm.isin(arms)], paired)
+    )
+    left = [f"{task} seed {seed}" for task, seed in there.difference(kept)]
     trained = study.of_phase("intermediate", "lambda_max", "domains", "discriminator_chance")
     trained = trained[trained.arm == treatment]
     seeds = paired.groupby("intermediate").seed.nunique()
     # guessing among so many languages
     languages = (100 / trained.discriminator_chance.dropna().astype(float)).round().astype(int)
     found: dict[str, Any] = {"study": study.name, "baseline": baseline, "treatment": treatment}
-    found |= {"margin": margin, "alpha": ALPHA, "unit": "block", "exclusions": "none"}
+    found |= {"margin": margin, "alpha": ALPHA, "unit": "block"}
+    found |= {"exclusions": ", ".join(left) or "none"}
     weights = "equal" if plan.fields["weights"] == "groups" else plan.fields["weights"]
     found |= {
         "targets": sorted(paired.target.unique().tolist()),

@@ -186,7 +186,8 @@ def results_table(summary: Mapping[str, Any]) -> str:
     rows = rows[rows.average] if of == "groups" else rows
     notes = (
         f"{summary['blocks']} blocks (intermediate task x seed). Mean over {of} and zero-shot "
-        f"languages, English apart. p of {of} adjusted by Holm.{_words(summary, rows)} "
+        f"languages, English apart. p of {of} adjusted by Holm"
+        f"{', without retrieval not' * (of == 'groups')}.{_words(summary, rows)} "
         f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most "
         f"{summary['peak_memory_mb']:.0f} MB a job."
     )
