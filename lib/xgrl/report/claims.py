@@ -192,7 +192,8 @@ def _on_pairs(summary: Summary, pairs: list[tuple[str, str]]) -> str:
     means = {pair: rows.get(pair[1], {}).get(f"{AFTER}{pair[0]}") for pair in pairs}
     found = [f"{task} to {target} {d:+.2f}" for (task, target), d in means.items() if d is not None]
     arms = f"{summary['treatment']} - {summary['baseline']}"
-    text = f"There the mean of {arms} (drawn down: {summary['baseline']}'s scores chose the pairs)"
+    text = f"Described: there the mean of {arms} (drawn down: {summary['baseline']}'s scores chose "
+    text += "the pairs)"
     return f"{text} is: {', '.join(found)} points." if found else ""
 
 
