@@ -189,7 +189,7 @@ def results_table(summary: Mapping[str, Any]) -> str:
         f"languages, English apart. p of {of} adjusted by Holm"
         f"{', without retrieval not' * (of == 'groups')}.{_words(summary, rows)} "
         f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most "
-        f"{summary['peak_memory_mb']:.0f} MB a job."
+        f"{summary['peak_memory_mb']:.0f} MB a job (preparation apart)."
     )
     return f"**{claims.verdict(summary)}**\n\n{_results(summary, rows)}\n{notes}\n"
 
