@@ -111,7 +111,7 @@ def _beneath(summary: Summary) -> Iterable[str]:
     """
     differ: dict[str, list[str]] = {"better": [], "worse": []}
     for row in summary.get("groups", []):
-        if row["p_holm"] is not None and row["p_holm"] <= ALPHA:
+        if row["theta"] is not None and row["p_holm"] is not None and row["p_holm"] <= ALPHA:
             differ["better" if row["theta"] > 0 else "worse"].append(row["part"])
     if all(differ.values()):
         parts = [f"{' and '.join(names)} {word}" for word, names in differ.items()]
