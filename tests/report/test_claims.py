@@ -85,14 +85,15 @@ def test_a_language_hidden_after_one_intermediate_task_only_is_said_to_be_that(v
     text = said(values, "Language left after dann")
     assert f"After {tasks[-1]} a fresh MLP reads 61 % (after standard " in text
     assert "half-way 44; not hidden), effective rank is 7.0 (gate: at least 9.0)" in text
-    assert text.count("; hidden)") == len(tasks) - 1
+    assert text.count("; hidden)") == len(tasks) - 1 and text.count("; not hidden)") == 1
     assert text.endswith(f"in the mean; after {tasks[-1]} a null is one of the manipulation.")
     values["manipulation"].append(by_task[-1] | {"baseline": 10.0})
     first = claims.claims(values)[0]
     assert first.startswith(
         "By its gate dann hides the language at the cost of effective rank; aft"
     )
-    values["manipulation_by_task"] = by_task[-1:]
+    alone = [row for row in by_task if row["intermediate"] == tasks[-1]]
+    values["manipulation_by_task"] = alone
     assert "After " not in said(values, "Language left after dann")
 
 

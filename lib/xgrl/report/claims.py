@@ -82,9 +82,14 @@ def verdict(summary: Summary) -> str:
     return said + " ".join(filter(None, [summary["verdict"], *_beneath(summary)]))
 
 
+def _least(blocks: int) -> float:
+    """The least p that sign flips of so many blocks can give."""
+    return 2 / 2**blocks
+
+
 def _no_less(*blocks: int) -> str:
     """What p cannot be below with so few blocks each, where that is above alpha."""
-    floor = 2 / 2 ** max(blocks)
+    floor = _least(max(blocks))
     each = f"{max(blocks):.0f} blocks" + " each" * (len(blocks) > 1)
     return f"; {each}, no p below {p_format(floor)}" if floor > ALPHA else ""
 
@@ -99,9 +104,10 @@ def _of_the_gate(summary: Summary) -> str:
         said.append("does not hide the language, so that this says little of what hiding would do")
     elif lost:
         said.append(f"hides the language at the cost of {lost}")
-    if is_hidden and (kept := [task for task, yes in _hidden_after(summary).items() if not yes]):
+    tasks = _hidden_after(summary) if is_hidden else {}
+    if read_after := [task for task, hidden_there in tasks.items() if not hidden_there]:
         said += [] if lost else ["hides the language in the mean over intermediate tasks"]
-        said.append(f"after {' and '.join(kept)}, taken by itself, it is not hidden")
+        said.append(f"after {' and '.join(read_after)}, taken by itself, it is not hidden")
     return f"By its gate {summary['treatment']} {'; '.join(said)}. " if said else ""
 
 
@@ -149,12 +155,12 @@ def _kept(summary: Summary) -> list[Mapping[str, Any]]:
 def _floor(summary: Summary) -> str:
     """p at its floor is said to be that, of the whole and of each intermediate task."""
     c, said = summary["comparison"], []
-    if c["p"] == (floor := 2 / 2 ** c["n_blocks"]):
+    if c["p"] == (floor := _least(c["n_blocks"])):
         said.append(f"p {_p(floor)} is the floor of {c['n_blocks']} blocks, no sign flip can")
         said[0] += " give less: the blocks agree, and it says nothing beyond that."
     for row in c["per_intermediate"]:
         blocks = row["n_blocks"]
-        at = f", the floor of {blocks} blocks" * (row["p_raw"] == 2 / 2**blocks)
+        at = f", the floor of {blocks} blocks" * (row["p_raw"] == _least(blocks))
         p = f"p = {p_format(row['p_raw'])}{at}, {p_format(row['p_holm'])} by Holm"
         said.append(f"After {row['intermediate']} alone {p}.")
     return " ".join(said)
@@ -261,9 +267,10 @@ def _retrieval(summary: Summary) -> str:
     others = [name for name in parts if trained[name]]
     if not plain or not others or len(plain) + len(others) < len(parts):
         return ""
-    rest = sum(parts[name] for name in others) / sum(weight[name] for name in others)
-    said = f" On the others ({', '.join(others)}) the mean difference is {rest:+.2f} points."
-    said = "" if summary.get("means") else said  # which have it, as planned
+    said = ""
+    if not summary.get("means"):  # which have it, as planned
+        rest = sum(parts[name] for name in others) / sum(weight[name] for name in others)
+        said = f" On the others ({', '.join(others)}) the mean difference is {rest:+.2f} points."
     why = "Targets differ in the sign of the effect" if c["gate"] else "The average does not reject"
     if not c["gate"] or min(parts.values()) < 0 < max(parts.values()):
         return f"{why}, so that plain retrieval has no share of an effect to be told.{said}"
@@ -302,8 +309,8 @@ def _manipulation(summary: Summary) -> str:
         for row in own[lost].itertuples():
             text += f", {row.reader} is {row.treatment:.1f} (gate: at least {row.bound:.1f})"
     if hidden(summary):
-        kept = [task for task, is_hidden in tasks.items() if not is_hidden]
-        but = f"; after {' and '.join(kept)} a null is one of the manipulation" if kept else ""
+        read_after = " and ".join(task for task, is_hidden in tasks.items() if not is_hidden)
+        but = f"; after {read_after} a null is one of the manipulation" if read_after else ""
         return f"{text}. By the gate, at most half-way, the language is hidden in the mean{but}."
     text += ". By the gate, at most half-way for every fresh probe, it is not hidden: a null says "
     return f"{text}little, and a difference need not come from hiding it."
@@ -408,7 +415,7 @@ def arm_claims(summary: Summary) -> list[str]:
 def _never(rows: Sequence[Mapping[str, Any]]) -> str:
     """That none could pass, where it is so."""
     blocks = max(int(row["blocks"]) for row in rows)
-    floor = 2 / 2**blocks
+    floor = _least(blocks)
     if (least := floor * len(rows)) <= ALPHA:
         return ""
     text = f" With {blocks} blocks p is at least {p_format(floor)}, and Holm makes "
