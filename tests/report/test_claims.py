@@ -9,7 +9,7 @@ import pytest
 
 from simulate import simulate
 from xgrl import stats
-from xgrl.report import checks, claims, explanations, load_study, summary
+from xgrl.report import checks, claims, explanations, load_study, sentences, summary
 from xgrl.report.explanations import ALL, ENGLISH_TOO
 from xgrl.report.positive_control import positive_control
 
@@ -42,7 +42,7 @@ def test_the_verdict_stands_first_with_every_task_and_without_hiding_it_begins_w
     assert first.startswith("For the intermediate tasks tried here (question-type ")
     assert values["verdict"] in first and "dann is better than standard" in first
     for row in values["comparison"]["per_intermediate"]:
-        assert f"{row['intermediate']} {claims.effect(row)}" in first
+        assert f"{row['intermediate']} {sentences.effect(row)}" in first
     for row in values["manipulation"]:
         row["passed"] = row["passed"] and "no"
     first = claims.claims(values)[0]
@@ -51,18 +51,18 @@ def test_the_verdict_stands_first_with_every_task_and_without_hiding_it_begins_w
 
 
 def test_one_fresh_probe_that_reads_more_is_enough(values):
-    assert claims.hidden(values) is True
+    assert sentences.hidden(values) is True
     next(r for r in values["manipulation"] if r["reader"] == "fresh MLP")["passed"] = "no"
-    assert claims.hidden(values) is False
+    assert sentences.hidden(values) is False
     values["manipulation"] = []
-    assert claims.hidden(values) is None
+    assert sentences.hidden(values) is None
     assert said(values, "Whether dann hides the language was not probed")
 
 
 def test_a_language_hidden_at_a_cost_is_said_to_be_that(values):
     row = {"baseline": 100.0, "treatment": 50.0, "bound": 90.0, "passed": "no", "blocks": 6}
     values["manipulation"].append(row | {"reader": "effective rank"})
-    assert claims.hidden(values) is True
+    assert sentences.hidden(values) is True
     first = claims.claims(values)[0]
     assert first.startswith(
         "By its gate dann hides the language at the cost of effective rank. For"
@@ -124,7 +124,9 @@ def test_a_baseline_that_is_worth_nothing_on_the_average_is_named_in_the_verdict
     for row in values["positive_control"]:
         row["gate"] = "passed" if row["part"] == "intent" else "not shown"
     average = next(row for row in values["positive_control"] if row["kind"] == "average")
-    text = f"On the average standard does not pass the gate above none ({claims.effect(average)})."
+    text = (
+        f"On the average standard does not pass the gate above none ({sentences.effect(average)})."
+    )
     assert claims.claims(values)[0].endswith(text)
     average["gate"] = "passed"
     assert text not in claims.claims(values)[0]
@@ -141,7 +143,7 @@ def test_what_was_not_probed_is_hidden_at_no_cost(values):
     rows = [r for r in values["manipulation"] if r["reader"] not in explanations.FRESH]
     cost = {"baseline": 90.0, "treatment": 80.0, "bound": 89.0, "passed": "no", "blocks": 6}
     values["manipulation"] = [*rows, cost | {"reader": "English development"}]
-    assert claims.hidden(values) is None and "hides" not in claims.claims(values)[0]
+    assert sentences.hidden(values) is None and "hides" not in claims.claims(values)[0]
 
 
 def test_p_at_its_floor_is_said_to_be_that(values):
@@ -183,6 +185,15 @@ def test_the_positive_control_has_its_gate_and_without_rows_no_interval(values):
     for row in values["table"]:
         row["scores"]["none"] = None
     assert said(values, "There is no positive control")
+
+
+def test_the_base_papers_gains_stand_beside_targets_that_it_has(values):
+    assert not any(text.startswith("XLM-R Large") for text in claims.claims(values))
+    rows = [row for row in values["positive_control"] if row["kind"] == "target"]
+    rows[0]["part"], rows[1]["part"] = "panx", "tydiqa"
+    text = said(values, "XLM-R Large by the best intermediate task of each target")
+    for gain, row in zip(("-1.4", "+10.9"), rows, strict=False):  # 65.4 to 64.0, 65.1 to 76.0
+        assert f"{row['part']} {gain}, here {sentences.effect(row)}" in text
 
 
 def test_retrieval_has_a_share_only_where_signs_agree(values):

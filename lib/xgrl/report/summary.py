@@ -11,7 +11,7 @@ from IPython.display import Markdown
 
 from xgrl import stats
 from xgrl.arms import arms_in_order
-from xgrl.report import claims
+from xgrl.report import claims, sentences
 from xgrl.report.averages import group_weights
 from xgrl.report.load_study import Study
 from xgrl.runs import records
@@ -91,8 +91,8 @@ def latex(summary: Mapping[str, Any]) -> str:
     intervals = [f"$[{row.low:+.2f}, {row.high:+.2f}]$" for row in table.itertuples()]
     p = table.p.map(stats.p_format)
     differences = table.theta.map("${:+.2f}$".format)
-    texts["difference"] = differences.where(table.theta.notna(), claims.UNKNOWN)
-    texts["95 % interval"] = pd.Series(intervals).where(known, claims.UNKNOWN)
+    texts["difference"] = differences.where(table.theta.notna(), sentences.UNKNOWN)
+    texts["95 % interval"] = pd.Series(intervals).where(known, sentences.UNKNOWN)
     texts["$p$"] = p.where(table.p.isna(), "$" + p + "$")
     style = texts.style.hide(axis="index").format(escape="latex-math")
     style = style.format_index(escape="latex-math", axis="columns")
@@ -105,7 +105,7 @@ def latex(summary: Mapping[str, Any]) -> str:
 
 def _effects(table: pd.DataFrame) -> list[str]:
     """Estimate and interval of each row as text."""
-    return [claims.effect(row) for row in table.to_dict("records")]
+    return [sentences.effect(row) for row in table.to_dict("records")]
 
 
 def _word(row: Mapping[str, Any]) -> str:
@@ -113,7 +113,7 @@ def _word(row: Mapping[str, Any]) -> str:
     and is no finding. Equivalence, and that a difference is trivial, are of each row by itself.
     """
     if (p := row["p"]) is None:
-        return claims.UNKNOWN
+        return sentences.UNKNOWN
     equivalence = row.get("tost_p")  # not in an older summary
     within = equivalence is not None and equivalence <= stats.ALPHA
     if p <= stats.ALPHA:
