@@ -40,7 +40,7 @@ def said(values, beginning):
 def test_the_verdict_stands_first_with_every_task_and_without_hiding_it_begins_with_that(values):
     first = claims.claims(values)[0]
     assert first.startswith("For the intermediate tasks tried here (question-type ")
-    assert values["verdict"] in first and "dann is better than standard" in first
+    assert values["comparison"]["sentence"] in first and "dann is better than standard" in first
     for row in values["comparison"]["per_intermediate"]:
         assert f"{row['intermediate']} {sentences.effect(row)}" in first
     for row in values["manipulation"]:
@@ -48,6 +48,20 @@ def test_the_verdict_stands_first_with_every_task_and_without_hiding_it_begins_w
     first = claims.claims(values)[0]
     assert first.startswith("By its gate dann does not hide the language")
     assert "a null says little" in said(values, "Language left after dann")
+
+
+def test_checks_that_failed_stand_behind_the_headline(values):
+    assert not claims.failed_checks(values) and claims.verdict(values) == claims.headline(values)
+    values["comparison"]["failed_checks"] = ["task learned: nli", "data audit"]
+    values["verdict"] = f"Checks failed (as these). {values['comparison']['sentence']}"
+    said_last = "Checks that failed: task learned: nli; data audit."
+    assert claims.claims(values)[0] == f"{claims.headline(values)} {said_last}"
+    assert "Checks" not in claims.headline(values)
+    # an older summary has them in its sentence
+    values["comparison"]["sentence"] = values["verdict"]
+    assert claims.verdict(values) == claims.headline(values) and "(as these)" in claims.verdict(
+        values
+    )
 
 
 def test_one_fresh_probe_that_reads_more_is_enough(values):
@@ -120,20 +134,21 @@ def test_what_an_average_covers_is_said_beneath_the_verdict(values):
     assert "Groups differ" not in verdict()
 
 
-def test_a_baseline_that_is_worth_nothing_on_the_average_is_named_in_the_verdict(values):
+def test_a_baseline_that_is_worth_nothing_is_named_in_the_verdict(values):
     for row in values["positive_control"]:
         row["gate"] = "passed" if row["part"] == "intent" else "not shown"
     average = next(row for row in values["positive_control"] if row["kind"] == "average")
-    text = (
-        f"On the average standard does not pass the gate above none ({sentences.effect(average)})."
-    )
-    assert claims.claims(values)[0].endswith(text)
+    text = "The gate, standard above none, is {} (mean " + sentences.effect(average) + ")."
+    assert claims.headline(values).endswith(text.format("not passed on the average"))
     average["gate"] = "passed"
-    assert text not in claims.claims(values)[0]
+    assert "The gate, " not in claims.claims(values)[0]
+    for row in values["positive_control"]:
+        row["gate"] = "not shown" if row["kind"] == "target" else row["gate"]
+    assert claims.headline(values).endswith(text.format("passed on no target"))
 
 
 def test_an_effect_of_few_blocks_says_that_no_p_can_be_small(values):
-    assert "; 3 blocks each, no p below 0.25): " in claims.claims(values)[0]
+    assert "; each of 3 blocks, no p below 0.25): " in claims.claims(values)[0]
     for row in values["comparison"]["per_intermediate"]:
         row["n_blocks"] = 10
     assert "no p below" not in claims.claims(values)[0]
@@ -209,7 +224,7 @@ def test_retrieval_has_a_share_only_where_signs_agree(values):
     text = said(values, "Targets differ in the sign")
     assert "carries" not in text and "+0.00 points" in text
     c["gate"] = False
-    assert "has no share" in said(values, "The average does not reject, so that plain retrieval")
+    assert said(values, "On the others") and "has no share" not in " ".join(claims.claims(values))
     c["per_task"][0]["target"] = "a target of one's own"
     assert not [text for text in claims.claims(values) if "retrieval" in text]
 

@@ -49,8 +49,10 @@ def test_results_table_has_all_numbers(summarised):
     difference = comparison.per_task.set_index("target").loc["intent"]
     shown = next(row for row in rows if row.startswith("| intent"))
     assert f"{difference.treatment:.1f}" in shown and f"{difference.theta:+.2f}" in shown
-    claim = text.splitlines()[0]
-    assert claim.endswith(f"{comparison}**") and len(comparison.per_intermediate) == 2
+    claim, failed = text.splitlines()[:3:2]
+    found = str(comparison).removeprefix("Checks failed (task learned: nli). ")
+    assert claim.endswith(f"{found}**") and len(comparison.per_intermediate) == 2
+    assert failed == "Checks that failed: task learned: nli."
     for row in comparison.per_intermediate.itertuples():
         assert f"{row.intermediate} {row.theta:+.2f} [{row.low:+.2f}, {row.high:+.2f}]" in claim
 
@@ -69,6 +71,21 @@ def test_results_table_survives_an_interval_that_cannot_be_estimated(summarised)
     values = json.loads(json.dumps(summarised[0]))
     values["table"][1] |= {"low": None, "high": None}
     assert "[not estimable]" in summary.results_table(values)
+
+
+def test_the_gate_of_each_row_stands_beside_its_control(summarised):
+    values = json.loads(json.dumps(summarised[0]))
+    assert "| gate" not in summary.results_table(values)
+    row = {"intermediate": "", "theta": 1.0, "low": 0.5, "high": 1.5, "p_holm": 0.01}
+    control = [row | {"kind": "average", "part": "all targets", "gate": "passed"}]
+    below = {"kind": "target", "part": "intent", "gate": "below none", "theta": -1.0}
+    control.append(row | below)
+    values["positive_control"] = control
+    text = summary.results_table(values)
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line[:1] == "|"}
+    assert "+1.00 [+0.50, +1.50]" in lines["all targets"] and "passed" in lines["all targets"]
+    assert "below none" in lines["intent"] and lines["sentiment"].count("–") == 2
+    assert "Gate: standard above none by Holm" in text
 
 
 def test_arms_beside_the_compared_ones_stay_out_of_the_readme_and_an_absent_score_is_a_dash(

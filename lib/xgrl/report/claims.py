@@ -85,17 +85,31 @@ def arm_claims(summary: Summary) -> list[str]:
 
 
 def verdict(summary: Summary) -> str:
+    """`headline`, and behind it the checks that failed."""
+    return " ".join(filter(None, [headline(summary), failed_checks(summary)]))
+
+
+def failed_checks(summary: Summary) -> str:
+    """The checks that failed, "" where none did (or, in an older summary, its verdict has them)."""
+    c = summary["comparison"]
+    failed = "; ".join(c["failed_checks"]) * (c["sentence"] != summary["verdict"])
+    return f"Checks that failed: {failed}." if failed else ""
+
+
+def headline(summary: Summary) -> str:
     """The verdict, of these intermediate tasks, with the effect of each beside it; where the
     language is not hidden it begins with that, and it ends with what the average does not show.
     """
     if not summary["comparison"]["n_blocks"]:
-        return summary["verdict"]
+        return summary["comparison"]["sentence"]
     tasks = summary["comparison"]["per_intermediate"]
     effects = "; ".join(f"{row['intermediate']} {sentences.effect(row)}" for row in tasks)
-    effects += sentences.no_less(*(row["n_blocks"] for row in tasks)) if tasks else ""
+    if tasks:
+        blocks = sentences.no_less(max(row["n_blocks"] for row in tasks))
+        effects += f"; {'each of ' * (len(tasks) > 1)}{blocks}"
     effects = effects or "one block each, so that no effect of a single one is estimable"
     said = f"{_of_the_gate(summary)}For the intermediate tasks tried here ({effects}): "
-    return said + " ".join(filter(None, [summary["verdict"], *_beneath(summary)]))
+    return said + " ".join(filter(None, [summary["comparison"]["sentence"], *_beneath(summary)]))
 
 
 def _of_the_gate(summary: Summary) -> str:
@@ -117,7 +131,7 @@ def _of_the_gate(summary: Summary) -> str:
 
 def _beneath(summary: Summary) -> Iterable[str]:
     """What an average may cover: retrieval, groups of both signs, a baseline that is worth nothing
-    on the average though some target passes.
+    on the average or on any target.
     """
     differ: dict[str, list[str]] = {"better": [], "worse": []}
     for row in summary.get("groups", []):
@@ -130,10 +144,11 @@ def _beneath(summary: Summary) -> Iterable[str]:
         yield f"{row['part'].capitalize()} {sentences.effect(row)}."
     control = summary.get("positive_control", [])
     average = next((row for row in control if row["kind"] == "average"), None)
-    targets = [row["gate"] == PASSED for row in control if row["kind"] == "target"]
-    if average and average["gate"] != PASSED and any(targets):
-        text = f"On the average {summary['baseline']} does not pass the gate above none"
-        yield f"{text} ({sentences.effect(average)})."
+    passed = [row["part"] for row in control if row["kind"] == "target" and row["gate"] == PASSED]
+    if average and not (passed and average["gate"] == PASSED):
+        where = "is not passed on the average" if passed else "is passed on no target"
+        effect = sentences.effect(average)
+        yield f"The gate, {summary['baseline']} above none, {where} (mean {effect})."
 
 
 def _never(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -226,7 +226,7 @@ def other_parameters(given: dict[str, Any], asked: dict[str, Any]) -> list[str]:
     either only where they are not at their default.
     """
     return [
-        f"{key} {given.get(key)!r} instead of {asked.get(key)!r}"
+        f"{key} {given.get(key, 'its default')!r} instead of {asked.get(key, 'its default')!r}"
         for key in asked | given
         if key not in NO_RESULT and given.get(key) != asked.get(key)
     ]

@@ -33,11 +33,10 @@ def least_p(blocks: int) -> float:
     return 2 / 2**blocks
 
 
-def no_less(*blocks: int) -> str:
-    """What p cannot be below with so few blocks each, where that is above alpha."""
-    least = least_p(max(blocks))
-    each = f"{max(blocks):.0f} blocks" + " each" * (len(blocks) > 1)
-    return f"; {each}, no p below {p_format(least)}" if least > ALPHA else ""
+def no_less(blocks: float) -> str:
+    """How many blocks, and what p cannot be below with them, where that is above alpha."""
+    few = f", no p below {p_format(least_p(blocks))}" * (least_p(blocks) > ALPHA)
+    return f"{blocks:.0f} blocks{few}"
 
 
 def _p(p: float) -> str:
@@ -163,8 +162,10 @@ def retrieval(summary: Summary) -> str:
     if not summary.get("means"):  # which have it, as planned
         rest = sum(parts[name] for name in others) / sum(weight[name] for name in others)
         said = f" On the others ({', '.join(others)}) the mean difference is {rest:+.2f} points."
-    why = "Targets differ in the sign of the effect" if c["gate"] else "The average does not reject"
-    if not c["gate"] or min(parts.values()) < 0 < max(parts.values()):
+    if not c["gate"]:  # then there is no effect to have a share of
+        return said.lstrip()
+    if min(parts.values()) < 0 < max(parts.values()):
+        why = "Targets differ in the sign of the effect"
         return f"{why}, so that plain retrieval has no share of an effect to be told.{said}"
     share = 100 * sum(parts[name] for name in plain) / sum(parts.values())
     of = f"{100 * sum(weight[name] for name in plain):.0f} % of the weight"
@@ -292,8 +293,7 @@ def beside(summary: Summary) -> str:
     rows = [*summary.get("arms_against_baseline", []), *summary.get("contrasts", [])]
     planned = summary["treatment"], summary["baseline"]
     parts = [
-        f"{row['arm']} - {row['against']} {effect(row)} ({row['blocks']:.0f} blocks"
-        f"{no_less(row['blocks'])})"
+        f"{row['arm']} - {row['against']} {effect(row)} ({no_less(row['blocks'])})"
         for row in rows
         if row["theta"] is not None and (row["arm"], row["against"]) != planned
     ]

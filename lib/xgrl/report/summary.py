@@ -143,7 +143,8 @@ def effects(summary: Mapping[str, Any]) -> pd.DataFrame:
     """The results table in numbers, a row an average (`_averages`) and a target.
 
     Columns part, average (or a target), scores by arm, theta, low, high, p (of groups and of
-    targets by Holm), verdict, and baseline minus none as control_theta, ...; NaN: there is none.
+    targets by Holm), verdict, and baseline minus none as control_theta, ..., gate; NaN: there is
+    none.
     """
     averages, (_, *targets) = _averages(summary), summary["table"]
     control = {r["part"]: r for r in summary.get("positive_control", []) if not r["intermediate"]}
@@ -151,6 +152,7 @@ def effects(summary: Mapping[str, Any]) -> pd.DataFrame:
     for row in (*averages, *targets):
         own = {f"control_{n}": control.get(row["target"], {}).get(key) for n, key in names.items()}
         own |= {name: row[name] for name in (*NUMBERS, "scores")}
+        own["gate"] = control.get(row["target"], {}).get("gate")
         own |= {"part": row["target"] + mark(row), "average": len(rows) < len(averages)}
         rows.append(own | {"verdict": _word(row)})
     numbers = [name for name in rows[0] if name.removeprefix("control_") in NUMBERS]
@@ -164,12 +166,13 @@ def _results(summary: Mapping[str, Any], rows: pd.DataFrame) -> str:
         control = rows[[f"control_{name}" for name in NUMBERS]].set_axis(NUMBERS, axis=1)
         known = pd.Series(_effects(control)).where(control.theta.notna(), "–")
         texts[f"{summary['baseline']} - none, points [95 %]"] = known
+        texts["gate"] = rows.gate.fillna("–")
     texts[f"{summary['treatment']} - {summary['baseline']}, points [95 %]"] = _effects(rows)
     return _markdown(texts.assign(p=rows.p.map(stats.p_format), verdict=rows.verdict))
 
 
 def _words(summary: Mapping[str, Any], rows: pd.DataFrame) -> str:
-    """What the words of `_word` mean that stand in these rows, as sentences."""
+    """What the words of `_word` and the gate mean that stand in these rows, as sentences."""
     within = f"within ±{summary['comparison']['margin']:g} points"
     meaning = {
         "equivalent": f"{within}, each row by itself",
@@ -177,7 +180,9 @@ def _words(summary: Mapping[str, Any], rows: pd.DataFrame) -> str:
         "describes": "the average does not reject, so that a target is no finding",
     }
     used = " ".join(rows.verdict)
-    return "".join(f" {word.capitalize()}: {m}." for word, m in meaning.items() if word in used)
+    said = [f" {word.capitalize()}: {m}." for word, m in meaning.items() if word in used]
+    gate = f" Gate: {summary['baseline']} above none by Holm, and in English not below it."
+    return "".join([*said, gate * bool(rows.gate.notna().any())])
 
 
 def results_table(summary: Mapping[str, Any]) -> str:
@@ -191,7 +196,8 @@ def results_table(summary: Mapping[str, Any]) -> str:
         f"{summary['runs']} runs, {summary['core_hours']:.2f} core hours, at most "
         f"{summary['peak_memory_mb']:.0f} MB a job (preparation apart)."
     )
-    return f"**{claims.verdict(summary)}**\n\n{_results(summary, rows)}\n{notes}\n"
+    said = [f"**{claims.headline(summary)}**", claims.failed_checks(summary)]
+    return "\n\n".join([*filter(None, said), f"{_results(summary, rows)}\n{notes}\n"])
 
 
 def targets_table(summary: Mapping[str, Any]) -> str:

@@ -77,7 +77,7 @@ class Comparison:
         values["blocks_needed"] = {f"{points:g}": B for points, B in self.blocks_needed.items()}
         values["replicated"] = {name: asdict(p) for name, p in self.replicated.items()}
         values |= {"effects": asdict(self.effects), "n_blocks": self.n_blocks}
-        return plain(values | {"sentence": str(self)})
+        return plain(values | {"sentence": self._verdict_sentence()})
 
     def __str__(self) -> str:
         """The finding in one or two sentences with estimate, interval, p and number of blocks."""
