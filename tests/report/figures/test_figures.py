@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import combinations
 
 import matplotlib
 import numpy as np
@@ -416,6 +417,26 @@ def test_correlations_are_titled_with_the_adjusted_p_and_n(study):
     for ax, row in zip(axes, table.itertuples(), strict=False):
         title = ax.get_title(loc="left")
         assert f"p {stats.p_format(row.p_holm)}, n = {row.languages}" in title
+
+
+def test_of_many_languages_names_and_legend_stay_apart_and_inside():
+    codes, rng = [f"{a}{b}" for a in "abcdef" for b in "ghijklm"], np.random.default_rng(3)
+    table = pd.DataFrame({"effect": rng.normal(0, 0.3, 42), "genetic": 1.0}, index=codes)
+    table.loc[codes[:4], "genetic"] = [0.2, 0.4, 0.5, 0.8]
+    table = table.assign(low=table.effect - 0.5, high=table.effect + 0.5, seen=True)
+    found = pd.DataFrame({"distance": ["genetic"], "languages": 42, "partial": 0.1, "p_holm": 1.0})
+    figure = figures.typology(table, found)
+    figure.canvas.draw()
+    boxes = {text.get_text(): text.get_window_extent() for text in figure.axes[0].texts}
+    assert {table.effect.idxmax(), table.effect.idxmin(), *codes[:4]} <= set(boxes)
+    assert len(boxes) < 42 and not any(a.overlaps(b) for a, b in combinations(boxes.values(), 2))
+    maps = pd.DataFrame(rng.normal(size=(186, 2)), columns=["x", "y"])
+    maps = maps.assign(arm=["standard", "dann"] * 93, language=codes[:31] * 6, share=9.0)
+    figure = figures.language_map(maps)
+    figure.canvas.draw()
+    legend = figure.legends[0]
+    assert len(legend.get_texts()) == 31 and figure.bbox.contains(*legend.get_window_extent().max)
+    assert figure.bbox.contains(*legend.get_window_extent().min)
 
 
 def test_every_figure_has_a_caption_that_fits(drawn):

@@ -121,7 +121,9 @@ def typology(table: pd.DataFrame, correlations: pd.DataFrame, seed: int = 0) -> 
     rows = -(-len(correlations) // columns)
     size, grid = (2.4 * columns + 0.3, 2.5 * rows + 1), {"squeeze": False, "sharey": True}
     caption = "Distances from English; n languages, 95 % intervals over blocks. rho: partial; p: "
-    caption += "Holm over distances. Grey: 95 % of the lines of shuffled effects."
+    caption += (
+        "Holm over distances. Grey: 95 % of the lines of shuffled effects. Names where room is."
+    )
     figure, axes = style.new_axes(*size, rows, columns, caption=caption, **grid)
     for ax, row in zip(axes.flat, correlations.itertuples(), strict=False):
         known = table.dropna(subset=[row.distance]).sort_values("effect")
@@ -151,11 +153,16 @@ def typology(table: pd.DataFrame, correlations: pd.DataFrame, seed: int = 0) -> 
 
 
 def _labels(ax: Axes, x: np.ndarray, y: np.ndarray, names: Sequence[str]) -> None:
-    """Names right of points that come with y rising, moved up where they would overlap."""
+    """Names right of points, a little higher or lower where one is taken, none where all are; the
+    points farthest from the rest come first.
+    """
     least, near, placed = 0.05 * np.ptp(ax.get_ylim()), 0.09 * np.ptp(x), []
-    for at, height, name in zip(x, y, names, strict=True):
-        taken = [other + least for there, other in placed if abs(there - at) < near]
-        placed.append((at, max([height, *taken])))
-        place = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
-        ax.annotate(name, placed[-1], fontsize=7, **place)
+    for k in np.argsort(-np.abs(y - np.median(y)), kind="stable"):
+        taken = [height for there, height in placed if abs(there - x[k]) < near]
+        tried = y[k] + least * np.array([0, 1, -1, 2, -2])
+        free = [height for height in tried if all(abs(height - t) >= least for t in taken)]
+        for height in free[:1]:
+            placed.append((x[k], height))
+            place = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
+            ax.annotate(names[k], placed[-1], fontsize=7, **place)
     ax.margins(x=0.12)

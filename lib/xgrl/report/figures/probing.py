@@ -25,6 +25,7 @@ PANELS = {  # caption; title: value, low, high, control task
         "CKA with public": "cka cka_low cka_high",
     }),
 }  # fmt: skip
+WIDE = {"loc": "outside upper center", "ncols": 11, "columnspacing": 0.8, "handletextpad": 0}
 PAIRS = (("cosine", "translations", "-"), ("random", "random pairs", ":"))
 
 
@@ -87,7 +88,8 @@ def language_map(
     plots[0, (len(panels) - 1) // 2].set_xlabel(axes.format(1))
     plots[0, 0].set_ylabel(axes.format(2))
     entries = plots[0, 0].get_legend_handles_labels()
-    figure.legend(*entries, loc="outside right center", markerscale=1.6)
+    place = {"loc": "outside right center"} if len(languages) < 13 else WIDE
+    figure.legend(*entries, markerscale=1.6, **place)
     return figure
 
 

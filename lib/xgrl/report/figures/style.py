@@ -214,7 +214,7 @@ def interval_rows(ax: Axes, table: pd.DataFrame, looks: Iterable[Mapping]) -> No
         interval(ax, y, row.theta, row.low, row.high, **shape)
     for y, text in enumerate(table.get("text", ())):
         ax.text(1.02, y, text, transform=ax.get_yaxis_transform(), va="center", fontsize=8)
-    ax.set_yticks(range(len(table)), table.name, fontsize=8)
+    ax.set_yticks(range(len(table)), [fill(name, 40) for name in table.name], fontsize=8)
     ax.set_ylim(len(table) - 0.4, -0.6)
 
 
