@@ -150,9 +150,8 @@ def test_where_no_block_is_whole_nothing_is_compared_and_the_sentence_says_why(c
     plan = {"failed_checks": ["data audit"]}
     nothing = checks.planned_comparison(data, "standard", "dann", 1.0, plan)
     assert nothing.n_blocks == 0 and nothing.verdict == "not compared"
-    assert str(nothing) == (
-        "Checks failed (data audit). dann and standard are not compared: no target runs of dann."
-    )
+    found = "dann and standard are not compared: no target runs of dann."
+    assert str(nothing) == f"{found} Checks that failed: data audit."
     checked = checks.manipulation_checks(data, "standard", "dann")
     values = summarise(data, nothing, checked)
     assert values["table"][0]["theta"] is None and values["comparison"]["p"] is None

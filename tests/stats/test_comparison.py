@@ -120,9 +120,9 @@ def test_every_verdict_is_reached_and_said_in_words(name):
     assert json.loads(json.dumps(found.summary(), allow_nan=False))["verdict"] == found.verdict
 
 
-def test_failed_manipulation_checks_stand_in_front(frame):
+def test_failed_manipulation_checks_stand_behind(frame):
     text = str(stats.compare(frame, plan={"failed_checks": ["nli was not learned"]}))
-    assert text.startswith("Checks failed (nli was not learned). ")
+    assert text == f"{stats.compare(frame)} Checks that failed: nli was not learned."
 
 
 def test_an_interval_without_zero_is_not_significant_when_the_sign_flip_disagrees():

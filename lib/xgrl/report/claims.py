@@ -97,8 +97,8 @@ def failed_checks(summary: Summary) -> str:
 
 
 def headline(summary: Summary) -> str:
-    """The verdict, of these intermediate tasks, with the effect of each beside it; where the
-    language is not hidden it begins with that, and it ends with what the average does not show.
+    """The verdict, of these intermediate tasks, with the effect of each beside it; where a gate is
+    not passed it begins with that, and it ends with what the average does not show.
     """
     if not summary["comparison"]["n_blocks"]:
         return summary["comparison"]["sentence"]
@@ -108,8 +108,9 @@ def headline(summary: Summary) -> str:
         blocks = sentences.no_less(max(row["n_blocks"] for row in tasks))
         effects += f"; {'each of ' * (len(tasks) > 1)}{blocks}"
     effects = effects or "one block each, so that no effect of a single one is estimable"
-    said = f"{_of_the_gate(summary)}For the intermediate tasks tried here ({effects}): "
-    return said + " ".join(filter(None, [summary["comparison"]["sentence"], *_beneath(summary)]))
+    found = f"For the intermediate tasks tried here ({effects}):", summary["comparison"]["sentence"]
+    said = [_of_the_control(summary), _of_the_gate(summary), *found, *_beneath(summary)]
+    return " ".join(filter(None, said))
 
 
 def _of_the_gate(summary: Summary) -> str:
@@ -126,13 +127,23 @@ def _of_the_gate(summary: Summary) -> str:
     if read_after := [task for task, hidden_there in tasks.items() if not hidden_there]:
         said += [] if lost else ["hides the language in the mean over intermediate tasks"]
         said.append(f"after {' and '.join(read_after)}, taken by itself, it is not hidden")
-    return f"By its gate {summary['treatment']} {'; '.join(said)}. " if said else ""
+    return f"By its gate {summary['treatment']} {'; '.join(said)}." if said else ""
+
+
+def _of_the_control(summary: Summary) -> str:
+    """That the baseline is above none on no target, or not on the average, where it is so."""
+    control = summary.get("positive_control", [])
+    passed = {row["kind"] for row in control if row["gate"] == PASSED}
+    average = next((row for row in control if row["kind"] == "average"), None)
+    if average is None or {"average", "target"} <= passed:
+        return ""
+    where = "is not passed on the average" if "target" in passed else "is passed on no target"
+    effect = sentences.effect(average)
+    return f"The gate, {summary['baseline']} above none, {where} (mean {effect})."
 
 
 def _beneath(summary: Summary) -> Iterable[str]:
-    """What an average may cover: retrieval, groups of both signs, a baseline that is worth nothing
-    on the average or on any target.
-    """
+    """What an average may cover: groups of both signs, and retrieval."""
     differ: dict[str, list[str]] = {"better": [], "worse": []}
     for row in summary.get("groups", []):
         if row["theta"] is not None and row["p_holm"] is not None and row["p_holm"] <= ALPHA:
@@ -142,13 +153,6 @@ def _beneath(summary: Summary) -> Iterable[str]:
         yield f"Groups differ in sign: {', '.join(parts)}."
     for row in summary.get("means", [])[-1:]:
         yield f"{row['part'].capitalize()} {sentences.effect(row)}."
-    control = summary.get("positive_control", [])
-    average = next((row for row in control if row["kind"] == "average"), None)
-    passed = [row["part"] for row in control if row["kind"] == "target" and row["gate"] == PASSED]
-    if average and not (passed and average["gate"] == PASSED):
-        where = "is not passed on the average" if passed else "is passed on no target"
-        effect = sentences.effect(average)
-        yield f"The gate, {summary['baseline']} above none, {where} (mean {effect})."
 
 
 def _never(rows: Sequence[Mapping[str, Any]]) -> str:

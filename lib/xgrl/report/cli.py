@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from xgrl import stats
-from xgrl.report import packs, tuning
+from xgrl.report import claims, packs, tuning
 from xgrl.report import reference as published
 from xgrl.report.html import html
 from xgrl.report.summary import mark, write_tables
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @app.command("html")
 def html_page(analysis: Path, page: str = REPORT) -> None:
     """Turn the executed notebook in outputs/STUDY/analysis into report.html, for offline use."""
-    verdict = json.loads((analysis / "summary.json").read_bytes())["verdict"]
+    verdict = claims.verdict(claims.read(analysis / "summary.json"))
     html(analysis / "05_analysis.ipynb", analysis / page, verdict)
     (analysis / (INCOMPLETE if page == REPORT else REPORT)).unlink(missing_ok=True)
     print(analysis / page)
@@ -53,7 +53,7 @@ def summary(study: Path) -> None:
     if left := len(values.get("beside", [])):
         hours += f"; {left} in its folder that the study file does not ask for are not counted"
     print(f"study {values['study']}: {values['runs']} runs, {values['blocks']} blocks, {hours}")
-    print(f"verdict: {values['verdict']}")
+    print(f"verdict: {claims.verdict(values)}")
     p_values = ", ".join(f"{name} p {stats.p_format(p)}" for name, p in tests.items())
     print(f"zero-shot macro, %: {', '.join(scores)}; {p_values}")
     effects = ", ".join(f"{row['target']}{mark(row)} {row['theta']:+.2f}" for row in targets)

@@ -80,10 +80,11 @@ class Comparison:
         return plain(values | {"sentence": self._verdict_sentence()})
 
     def __str__(self) -> str:
-        """The finding in one or two sentences with estimate, interval, p and number of blocks."""
-        failed = f"Checks failed ({'; '.join(self.failed_checks)}). "
-        before = failed if self.failed_checks else ""
-        return before + self._verdict_sentence()
+        """The finding in one or two sentences with estimate, interval, p and number of blocks, and
+        the checks that failed.
+        """
+        failed = f" Checks that failed: {'; '.join(self.failed_checks)}."
+        return self._verdict_sentence() + (failed if self.failed_checks else "")
 
     def _verdict_sentence(self) -> str:
         if not self.n_blocks:
@@ -189,7 +190,7 @@ def compare(
     margin: half-width of the equivalence region in points, fixed in advance. plan: optional mapping
     with "weights" (target -> positive weight, scaled to sum 1; default equal), "unit" ("block", or
     "seed" where intermediate tasks reuse one random key) and "failed_checks" (sentences on
-    manipulation checks that failed, put in front of the verdict). Raises ValueError, naming the
+    manipulation checks that failed, put behind the verdict). Raises ValueError, naming the
     cell, for anything that does not pair up; fallbacks are told in `notes`.
     """
     plan = dict(plan or {})
