@@ -149,6 +149,9 @@ def test_a_baseline_that_is_worth_nothing_is_named_in_the_verdict(values):
     for row in values["positive_control"]:
         row["gate"] = "not shown" if row["kind"] == "target" else row["gate"]
     assert claims.headline(values).startswith(text.format("passed on no target"))
+    for row in values["positive_control"]:
+        row["gate"] = "not estimable"
+    assert "The gate, " not in claims.headline(values)
 
 
 def test_an_effect_of_few_blocks_says_that_no_p_can_be_small(values):

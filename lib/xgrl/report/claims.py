@@ -132,7 +132,7 @@ def _of_the_gate(summary: Summary) -> str:
 
 def _of_the_control(summary: Summary) -> str:
     """That the baseline is above none on no target, or not on the average, where it is so."""
-    control = summary.get("positive_control", [])
+    control = [r for r in summary.get("positive_control", []) if r["gate"] != sentences.UNKNOWN]
     passed = {row["kind"] for row in control if row["gate"] == PASSED}
     average = next((row for row in control if row["kind"] == "average"), None)
     if average is None or {"average", "target"} <= passed:
