@@ -52,7 +52,7 @@ def floor(summary: Summary) -> str:
     for row in c["per_intermediate"]:
         blocks = row["n_blocks"]
         at = f", the floor of {blocks} blocks" * (row["p_raw"] == least_p(blocks))
-        p = f"p = {p_format(row['p_raw'])}{at}, {p_format(row['p_holm'])} by Holm"
+        p = f"p {_p(row['p_raw'])}{at}, {p_format(row['p_holm'])} by Holm"
         said.append(f"After {row['intermediate']} alone {p}.")
     return " ".join(said)
 
