@@ -144,6 +144,9 @@ def test_a_baseline_that_is_worth_nothing_is_named_in_the_verdict(values):
     average = next(row for row in values["positive_control"] if row["kind"] == "average")
     text = "The gate, standard above none, is {} (mean " + sentences.effect(average) + ")."
     assert claims.headline(values).startswith(text.format("not passed on the average"))
+    beside = average | {"part": "without retrieval", "gate": "passed"}
+    values["positive_control"].insert(1, beside)
+    assert claims.headline(values).startswith(text.format("not passed on the average"))
     average["gate"] = "passed"
     assert "The gate, " not in claims.claims(values)[0]
     for row in values["positive_control"]:
