@@ -21,8 +21,8 @@ from xgrl.stats.alignment import DIRECTIONS, weighted_items
 
 NONE, PASSED = "none", "passed"
 COLUMNS = [
-    "kind", "part", "intermediate", "none", "baseline", "theta", "low", "high", "p", "p_holm",
-    "english", "english_low", "english_high", "blocks", "seeds", "df", "gate", "note",
+    "kind", "part", "intermediate", "gate", "none", "baseline", "theta", "low", "high", "p",
+    "p_holm", "english", "english_low", "english_high", "blocks", "seeds", "df", "note",
 ]  # fmt: skip
 
 
