@@ -90,10 +90,8 @@ def verdict(summary: Summary) -> str:
 
 
 def failed_checks(summary: Summary) -> str:
-    """The checks that failed, "" where none did (or, in an older summary, its verdict has them)."""
-    c = summary["comparison"]
-    failed = "; ".join(c["failed_checks"]) * (c["sentence"] != summary["verdict"])
-    return f"Checks that failed: {failed}." if failed else ""
+    """What stands behind the finding in a comparison's verdict: the checks that failed, or ""."""
+    return summary["verdict"].removeprefix(summary["comparison"]["sentence"]).lstrip()
 
 
 def headline(summary: Summary) -> str:
