@@ -14,7 +14,8 @@ from IPython.display import Markdown
 
 from xgrl.report import explanations, sentences
 from xgrl.report.explanations import AFTER
-from xgrl.report.sentences import PASSED, Summary
+from xgrl.report.positive_control import PASSED
+from xgrl.report.sentences import Summary
 from xgrl.stats import ALPHA, p_format, plain
 
 OF_A_STUDY = (

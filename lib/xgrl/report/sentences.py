@@ -12,10 +12,11 @@ import pandas as pd
 from xgrl.report import explanations
 from xgrl.report.averages import PUBLISHED
 from xgrl.report.explanations import AFTER, ALL, ENGLISH_TOO, NO_PROOF
+from xgrl.report.positive_control import PASSED
 from xgrl.stats import ALPHA, p_format
 from xgrl.tasks import find_task
 
-UNKNOWN, PASSED = "not estimable", "passed"
+UNKNOWN = "not estimable"
 Summary = Mapping[str, Any]
 
 
@@ -138,14 +139,14 @@ def _on_pairs(summary: Summary, pairs: list[tuple[str, str]]) -> str:
 def published(summary: Summary) -> str:
     """What English training gave the base paper's encoder, beside what it gives here."""
     rows = {r["part"]: r for r in summary.get("positive_control", []) if r["kind"] == "target"}
-    beside = [
+    gains = [
         f"{target} {best - plain:+.1f}, here {effect(rows[target])}"
         for target, (_, plain, best) in PUBLISHED.items()
         if target in rows
     ]
     text = "XLM-R Large by the best intermediate task of each target (Phang et al. 2020, XTREME's "
-    text += f"languages and metrics, English too), points: {'; '.join(beside)}. Signs compare, "
-    return f"{text}sizes do not." if beside else ""
+    text += f"languages and metrics, English too), points: {'; '.join(gains)}. Signs compare, "
+    return f"{text}sizes do not." if gains else ""
 
 
 def retrieval(summary: Summary) -> str:
