@@ -21,6 +21,8 @@ def check(files: list[str]) -> str:
     if "files" not in str(fixed.get("sources") if isinstance(fixed, dict) else ""):
         return f"study {config.get('study')} reads no files of yours"
     # a second to import
+    from tabulate import tabulate
+
     from xgrl.execution.checks import check_study
     from xgrl.execution.grid import arms_with_texts, parameters_of_runs
     from xgrl.prepare.needed_files import COLUMNS, all_files, folder_of, needed, wrong_files
@@ -41,9 +43,8 @@ def check(files: list[str]) -> str:
         heading = f"files of study {study.study} in {folder}:"
         rows = [COLUMNS, *wrong_files(job)]
     if rows[1:]:
-        widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
-        lines = ["  ".join(map(str.ljust, row, (*widths, 0))) for row in rows]
-        raise ValueError("\n".join([heading, *lines]))
+        table = tabulate(rows, tablefmt="plain", disable_numparse=True)
+        raise ValueError(f"{heading}\n{table}")
     there = sum(what.task != "parallel" for what in needed(job))
     said = f"study {study.study}: all {there} splits and languages are in {folder}"
     if (published := Path(files[-1]).with_suffix(".sha256")).exists():

@@ -36,19 +36,12 @@ class Refused(ValueError):
     """The job's parameters do not describe a job that can be run."""
 
 
-def check_names(values: dict[str, Any]) -> None:
-    """Check names of tasks, arms and languages in a flat mapping of parameters, and where the data
-    of these tasks come from.
-
-    Raises Refused: naming every parameter that is wrong, its value, what is allowed and the nearest
-    match.
-    """
-    if wrong := wrong_names(values):
-        raise Refused("; ".join(wrong))
-
-
 def wrong_names(values: dict[str, Any]) -> list[str]:
-    """A sentence for each name that is wrong, for `check_names`."""
+    """What is wrong with names of tasks, arms and languages, and with where their data come from.
+
+    values: a flat mapping of parameters. A sentence for each that is wrong: its value, what is
+    allowed and the nearest match.
+    """
     if UNREADABLE:
         return [UNREADABLE]
     kinds = (_wrong_tasks, _wrong_arms, _wrong_reports, _wrong_by_task, _wrong_training)
@@ -249,7 +242,8 @@ def check_job(notebook: str, values: dict[str, Any]) -> dict[str, Any]:
         values = params.validate(notebook, values)
     except ValueError as error:
         raise Refused("; ".join([str(error), *unknown])) from None
-    check_names(values)
+    if names := wrong_names(values):
+        raise Refused("; ".join(names))
     try:
         wrong = wrong_files(values) if notebook == "01_prepare" else []
     except ValueError as error:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from xgrl import stats
 from xgrl.report.load_study import Study
+from xgrl.stats.twoway import block_variance
 from xgrl.tasks.typology import DISTANCES
 
 PROXIES = ("public", "pieces")
@@ -71,10 +72,9 @@ def _over_blocks(values: np.ndarray, strata: np.ndarray) -> dict[str, float]:
     """Mean and 95 % t interval over blocks (B,), within intermediate tasks that have several."""
     labels, sizes = np.unique(strata, return_counts=True)
     split = len(labels) > 1 and sizes.min() == sizes.max() > 1
-    groups = [values[strata == label] for label in labels] if split else [values]
-    df, half = len(values) - len(groups), np.nan
-    if df > 0:
-        variance = np.mean([group.var(ddof=1) for group in groups])
+    half = np.nan
+    if len(values) > 1:
+        variance, df = block_variance(values, strata if split else None)
         half = stats.t_half_width(np.sqrt(variance / len(values)), df)
     return {"effect": values.mean(), "low": values.mean() - half, "high": values.mean() + half}
 

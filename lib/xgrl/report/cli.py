@@ -23,7 +23,9 @@ app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=F
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code: 0, 1 where `verify` found differences, 2 where something is missing or broken."""
+    """Exit code: 0, 1 where `verify` found differences or `pack` left a run out, 2 where something
+    is missing or broken; of `report`, that of its notebook.
+    """
     try:
         app(arguments, prog_name="python -m xgrl.report.cli")
     except SystemExit as end:

@@ -347,8 +347,6 @@ def gap(study: Study, comparison: stats.Comparison) -> pd.DataFrame:
         except ValueError as error:
             notes[name] = str(error)
     weights = dict(zip(c.items, c.weights, strict=True))
-    strata = c.blocks["intermediate"] if len(blocks) else None
-    strata = strata if strata is None or strata.value_counts().min() > 1 else None
     for name in [ENGLISH_TOO, *c.items] if english else ():
         if name in notes:
             rows.append({"target": name, "part": "gap", "targets": 0, "note": notes[name]})
@@ -360,7 +358,7 @@ def gap(study: Study, comparison: stats.Comparison) -> pd.DataFrame:
         both = [*sides[0], *sides[1]], np.concatenate([w, -w])
         parts = {"English": (sides[0], w), "zero-shot": (sides[1], w), "gap": both}
         for part, (values, shares) in parts.items():
-            tested = crossed_and_sign_flip(values, shares, strata)
+            tested = crossed_and_sign_flip(values, shares, c.strata)
             low, high = tested.estimate.interval
             row = {"target": name, "part": part, "theta": tested.estimate.mean, "low": low}
             note = "no variance, so no interval" if tested.flat else ""

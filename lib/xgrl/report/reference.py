@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from xgrl.report.completeness import KEYS
+from xgrl.report.summary import NUMBERS
 from xgrl.runs import records
 
-HEADLINE = ("theta", "low", "high", "p")
 DIGEST = "predictions_sha256"
 
 
@@ -40,7 +40,7 @@ def verify_verdict(study_dir: str | Path, reference_dir: str | Path) -> pd.DataF
     tables, verdicts = {}, {}
     for side, folder in (("here", study_dir), ("reference", reference_dir)):
         summary = json.loads((Path(folder) / "analysis" / "summary.json").read_bytes())
-        table = pd.DataFrame(summary["table"]).set_index("target")[[*HEADLINE]].astype(float)
+        table = pd.DataFrame(summary["table"]).set_index("target")[[*NUMBERS]].astype(float)
         tables[side], verdicts[side] = table.stack(), summary["comparison"]["verdict"]
     both = pd.concat(tables, axis=1).rename_axis(["target", "number"])
     both["difference"] = both.here - both.reference

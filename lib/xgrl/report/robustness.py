@@ -73,8 +73,7 @@ def bootstrap_check(study: Study, comparison: stats.Comparison, draws=2000, seed
     Returns: target, metric, theta, low, high (crossed), bootstrap_se, bootstrap_low, bootstrap_high
     (points); "all" is the weighted mean of the targets' differences.
     """
-    strata = comparison.blocks["intermediate"]
-    strata = strata if strata.value_counts().min() > 1 else None
+    strata = comparison.strata
     arms = comparison.baseline, comparison.treatment
     rows = []
     for row in comparison.per_task.itertuples():

@@ -13,7 +13,7 @@ from xgrl.report import explanations
 from xgrl.report.averages import PUBLISHED
 from xgrl.report.explanations import AFTER, ALL, ENGLISH_TOO, NO_PROOF
 from xgrl.report.positive_control import PASSED
-from xgrl.stats import ALPHA, p_format
+from xgrl.stats import ALPHA, p_equals, p_format
 from xgrl.tasks import find_task
 
 UNKNOWN = "not estimable"
@@ -40,20 +40,16 @@ def no_less(blocks: float) -> str:
     return f"{blocks:.0f} blocks{few}"
 
 
-def _p(p: float) -> str:
-    return f"< {text[1:]}" if (text := p_format(p)).startswith("<") else f"= {text}"
-
-
 def floor(summary: Summary) -> str:
     """p at its floor is said to be that, of the whole and of each intermediate task."""
     c, said = summary["comparison"], []
     if c["p"] == (least := least_p(c["n_blocks"])):
-        said.append(f"p {_p(least)} is the floor of {c['n_blocks']} blocks, no sign flip can")
+        said.append(f"p {p_equals(least)} is the floor of {c['n_blocks']} blocks, no sign flip can")
         said[0] += " give less: the blocks agree, and it says nothing beyond that."
     for row in c["per_intermediate"]:
         blocks = row["n_blocks"]
         at = f", the floor of {blocks} blocks" * (row["p_raw"] == least_p(blocks))
-        p = f"p {_p(row['p_raw'])}{at}, {p_format(row['p_holm'])} by Holm"
+        p = f"p {p_equals(row['p_raw'])}{at}, {p_format(row['p_holm'])} by Holm"
         said.append(f"After {row['intermediate']} alone {p}.")
     return " ".join(said)
 
@@ -63,17 +59,19 @@ def groups(summary: Summary) -> str:
     rows = [row for row in summary.get("groups", []) if row["theta"] is not None]
     if not rows:
         return ""
-    said = [f"{row['part']} {effect(row)} (p {_p(row['p_holm'])})" for row in rows]
+    said = [f"{row['part']} {effect(row)} (p {p_equals(row['p_holm'])})" for row in rows]
     text = f"By Holm over {len(rows)} groups of targets, behind no gate: {', '.join(said)}."
     row = summary["means"][-1]
-    return f"{text} {row['part'].capitalize()} {effect(row)} (p {_p(row['p'])}, not adjusted)."
+    return (
+        f"{text} {row['part'].capitalize()} {effect(row)} (p {p_equals(row['p'])}, not adjusted)."
+    )
 
 
 def interaction(summary: Summary) -> str:
     row = next((r for r in summary.get("interaction", []) if r["target"] == ALL), None)
     if not row or row["p"] is None:
         return ""
-    f = f"F({row['df_between']}, {row['df_within']}) = {row['F']:.1f}, p {_p(row['p'])}"
+    f = f"F({row['df_between']}, {row['df_within']}) = {row['F']:.1f}, p {p_equals(row['p'])}"
     differ = "The intermediate tasks differ in the effect"
     if row["p"] > ALPHA:
         differ = "That the intermediate tasks differ in the effect is not shown"
@@ -247,7 +245,7 @@ def seen(summary: Summary) -> str:
     text = f"In languages whose text the discriminator read {parts[0]}, in others {parts[1]}"
     for row in summary.get("seen_unseen", []):
         text += f"; with targets' levels taken out they differ by {row['difference']:+.2f} "
-        text += f"(languages dealt out anew: p {_p(row['p_languages'])})"
+        text += f"(languages dealt out anew: p {p_equals(row['p_languages'])})"
     return f"{text}. Exploratory."
 
 

@@ -21,8 +21,9 @@ from .breakdowns import by_block, by_intermediate, by_language, by_target, varia
 from .effects import EffectSizes, cliffs_delta, effect_sizes, iqm, violation_ratio
 from .multiplicity import PartialConjunction, partial_conjunction
 from .power import FEWEST_BLOCKS, blocks_needed, minimal_effect
+from .several_arms import weights_of
 from .validation import validate_name
-from .verdict import ALPHA, NAN, crossed_and_sign_flip, decide, p_format, rope
+from .verdict import ALPHA, NAN, crossed_and_sign_flip, decide, p_equals, rope
 
 DETECT = (0.5, 1.0, 2.0)  # points for which the needed number of blocks is reported
 PLAN = ("weights", "unit", "failed_checks")
@@ -48,7 +49,7 @@ class Comparison:
     verdict: str  # superior, inferior, equivalent or inconclusive
     trivial: bool  # superior or inferior, and equivalent too
     gate: bool  # theta significant, so that the per-task p values may be read as tests
-    # target, baseline, treatment, theta, low, high, p_raw, p_holm, p_westfall_young, n_...
+    # target, baseline, treatment, theta, low, high, p_raw, tost_p, p_holm, p_westfall_young, n_...
     per_task: pd.DataFrame
     # target, language, baseline, treatment, theta, low, high, p, p_bh (within a target)
     per_language: pd.DataFrame
@@ -92,10 +93,10 @@ class Comparison:
         low, high = self.ci
         estimable = low == low
         interval = f"95 % CI {low:+.2f} to {high:+.2f}" if estimable else "interval not estimable"
-        effect = f"difference {self.theta:+.2f} points, {interval}, p {_equals(self.p)}"
+        effect = f"difference {self.theta:+.2f} points, {interval}, p {p_equals(self.p)}"
         targets = f"{len(self.per_task)} target task{'s' if len(self.per_task) > 1 else ''}"
         numbers = f"{effect}, {self.n_blocks} blocks, {targets}"
-        band, equivalence = f"±{self.margin:g} points", f"equivalence p {_equals(self.tost_p)}"
+        band, equivalence = f"±{self.margin:g} points", f"equivalence p {p_equals(self.tost_p)}"
         if self.verdict in ("superior", "inferior"):
             word = "better" if self.verdict == "superior" else "worse"
             text = f"{self.treatment} is {word} than {self.baseline} ({numbers})."
@@ -116,16 +117,16 @@ class Comparison:
 
     __repr__ = __str__
 
+    @property
+    def strata(self) -> pd.Series | None:
+        """Each block's intermediate task, None where one of them has a single block."""
+        tasks = self.blocks["intermediate"]
+        return tasks if tasks.value_counts().min() > 1 else None
+
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
         sentence = f"<p><strong>{html.escape(str(self))}</strong></p>"
         return sentence + (f"<ul>{notes}</ul>" if notes else "")
-
-
-def _equals(p: float) -> str:
-    """A p value in a sentence: "= 0.00049", "< 0.0001", "not estimable"."""
-    text = p_format(p)
-    return text if p != p else f"< {text[1:]}" if text.startswith("<") else f"= {text}"
 
 
 def plain(value: Any) -> Any:
@@ -148,11 +149,7 @@ def _weights(plan: Plan, targets: Sequence[Target], notes: list[str]) -> np.ndar
     given = given(names) if callable(given) else given
     for name in given:
         validate_name("target in plan weights", name, names)
-    w = np.array([float(given.get(name, NAN)) for name in names])
-    if not (np.isfinite(w).all() and (w > 0).all()):
-        need = f"need a positive weight for each of {', '.join(names)}"
-        raise ValueError(f"plan weights: found {dict(given)}, {need}")
-    w /= w.sum()
+    w = weights_of(names, lambda _: given)
     shares = ", ".join(f"{name} {share:.3g}" for name, share in zip(names, w, strict=True))
     notes.append(f"targets weighted as planned: {shares}")
     return w

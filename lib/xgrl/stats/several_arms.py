@@ -24,9 +24,12 @@ Weigh = Callable[[Sequence[str]], Mapping[str, float]] | None
 
 
 def weights_of(targets: Sequence[str], weigh: Weigh) -> np.ndarray:
-    """The weights (T,) of targets, which sum to 1."""
+    """The weights (T,) of targets, which sum to 1; ValueError for one without a positive one."""
     given = weigh(targets) if weigh else dict.fromkeys(targets, 1.0)
-    w = np.array([given[name] for name in targets])
+    w = np.array([float(given.get(name, np.nan)) for name in targets])
+    if not (np.isfinite(w).all() and (w > 0).all()):
+        need = f"need a positive weight for each of {', '.join(targets)}"
+        raise ValueError(f"plan weights: found {dict(given)}, {need}")
     return w / w.sum()
 
 

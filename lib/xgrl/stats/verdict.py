@@ -110,3 +110,9 @@ def decide(estimate: Estimate, p: float, margin: float) -> tuple[str, bool, floa
 def p_format(p: float | None) -> str:
     """A p value to two digits, never as 0: "0.00049", "<0.0001"; NaN, None: "not estimable"."""
     return "not estimable" if p is None or p != p else f"{p:.2g}" if p >= 1e-4 else "<0.0001"
+
+
+def p_equals(p: float | None) -> str:
+    """`p_format` behind the word p in a sentence: "= 0.00049", "< 0.0001", "not estimable"."""
+    text = p_format(p)
+    return text if text[0] == "n" else f"< {text[1:]}" if text[0] == "<" else f"= {text}"
