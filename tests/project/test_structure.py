@@ -24,7 +24,7 @@ ROOMS = (
     "report",
 )
 OPENERS = ("os", "tarfile")  # their `open` decodes nothing
-MOST_LINES = 22_629
+MOST_LINES = 22_655
 
 
 def module_name(path: Path) -> str:

@@ -117,7 +117,7 @@ def test_a_study_whose_average_is_over_targets_has_neither_and_keeps_its_estimat
 
 
 def test_xtreme_r_s_own_average_has_english_and_says_what_it_lacks():
-    table = averages.xtreme_r(made(), {}).set_index("task")
+    table = averages.xtreme_r(made()).set_index("task")
     assert list(table.index) == [*averages.TASKS, "mean"]
     assert table.standard["xnli"] == pytest.approx((90 + 50 + 60) / 3)
     assert table.dann["xnli"] == pytest.approx((90 + 51 + 63) / 3)
@@ -130,13 +130,13 @@ def test_xtreme_r_s_own_average_has_english_and_says_what_it_lacks():
     assert table.languages["xnli"] == "3 of 15" and "ar, bg" in table.missing["xnli"]
     assert table.missing["mlqa"] == "the whole task" and np.isnan(table.dann["mlqa"])
     assert table.data["xnli"] == "not stated"
-    assert averages.xtreme_r(made({"sentiment": {"de": 1.0}}), {}).empty
+    assert averages.xtreme_r(made({"sentiment": {"de": 1.0}})).empty
 
 
 def test_an_arm_without_one_of_the_tasks_has_no_mean():
     study = made()
     runs = study.runs[(study.runs.arm != "dann") | (study.runs.target != "udpos")]
-    table = averages.xtreme_r(made(runs=runs), {}).set_index("task")
+    table = averages.xtreme_r(made(runs=runs)).set_index("task")
     assert np.isnan(table.dann["mean"]) and table.standard["mean"] > 0
 
 
@@ -146,12 +146,12 @@ def test_published_numbers_stand_beside_official_test_data_alone():
     ]
     stated = dict.fromkeys(names, "official") | {"target/panx/test-de": "development"}
     stated |= {"target/tatoeba/queries-de": "official"}
-    table = averages.published(made(), stated).set_index("task")
+    table = averages.published(made(provenance=stated)).set_index("task")
     assert list(table.index) == ["xnli"]
     assert table.loc["xnli", "XLM-R Large"] == 79.2 and table.metric["xnli"] == "accuracy"
     assert table.standard["xnli"] == pytest.approx((90 + 50 + 60) / 3)
-    assert averages.published(made(), {}).empty
-    said = averages.xtreme_r(made(), stated).set_index("task").data
+    assert averages.published(made()).empty
+    said = averages.xtreme_r(made(provenance=stated)).set_index("task").data
     assert said["xnli"] == "official" and said["panx"] == "development: de; official: en, sw"
     assert said["tatoeba"] == "official: de; not stated: sw"
 
@@ -159,7 +159,7 @@ def test_published_numbers_stand_beside_official_test_data_alone():
 def test_published_numbers_leave_out_languages_that_xtreme_has_not():
     points = {"udpos": {"de": 0.0, "ro": 30.0}}
     stated = dict.fromkeys(["target/udpos/test-en", "target/udpos/test-de"], "official")
-    row = averages.published(made(points), stated).iloc[0]
+    row = averages.published(made(points, provenance=stated)).iloc[0]
     assert row.metric == "f1" and row.standard == pytest.approx((91 + 51) / 2)
     known = {name for task in averages.TASKS for name in find_task(task, "target").languages}
     assert known >= averages.ADDED and len(known - averages.ADDED) == 40  # XTREME's

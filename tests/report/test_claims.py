@@ -82,9 +82,12 @@ def test_a_language_hidden_at_a_cost_is_said_to_be_that(values):
     assert sentences.hidden(values) is True
     first = claims.claims(values)[0]
     assert first.startswith(
-        "By its gate dann hides the language at the cost of effective rank. For"
+        "By its gate dann hides the language at the cost of effective rank; the gate is not passed,"
+        " and a null is one of the manipulation. For"
     )
-    assert "effective rank 50.0 (gate: at least 90.0)" in said(values, "Language left after dann")
+    text = said(values, "Language left after dann")
+    assert "effective rank 50.00 (gate: at least 90.00)" in text
+    assert text.endswith("hidden in the mean; for want of effective rank the gate is not passed.")
 
 
 def test_a_language_hidden_after_one_intermediate_task_only_is_said_to_be_that(values):
@@ -100,14 +103,15 @@ def test_a_language_hidden_after_one_intermediate_task_only_is_said_to_be_that(v
     by_task[-1] |= {"treatment": 61.0, "bound": 44.0}
     by_task.append(by_task[-1] | {"reader": "effective rank", "treatment": 7.0, "bound": 9.0})
     text = said(values, "Language left after dann")
-    assert f"After {tasks[-1]} a fresh MLP reads 61 % (after standard " in text
-    assert "half-way 44; not hidden), effective rank is 7.0 (gate: at least 9.0)" in text
+    assert f"After {tasks[-1]} a fresh MLP reads 61.0 % (after standard " in text
+    assert "half-way 44.0; not hidden), effective rank is 7.00 (gate: at least 9.00)" in text
     assert text.count("; hidden)") == len(tasks) - 1 and text.count("; not hidden)") == 1
     assert text.endswith(f"in the mean; after {tasks[-1]} a null is one of the manipulation.")
     values["manipulation"].append(by_task[-1] | {"baseline": 10.0})
     first = claims.claims(values)[0]
     assert first.startswith(
-        "By its gate dann hides the language at the cost of effective rank; aft"
+        "By its gate dann hides the language at the cost of effective rank; the gate is not passed,"
+        f" and a null is one of the manipulation; after {tasks[-1]}, taken by itself"
     )
     alone = [row for row in by_task if row["intermediate"] == tasks[-1]]
     values["manipulation_by_task"] = alone
@@ -146,11 +150,17 @@ def test_a_baseline_that_is_worth_nothing_is_named_in_the_verdict(values):
     beside = average | {"part": "without retrieval", "gate": "passed"}
     values["positive_control"].insert(1, beside)
     assert claims.headline(values).startswith(text.format("not passed on the average"))
+    average["gate"] = "English below none"
+    assert "not passed on the average (English below none, mean " in claims.headline(values)
     average["gate"] = "passed"
     assert "The gate, " not in claims.claims(values)[0]
     for row in values["positive_control"]:
         row["gate"] = "not shown" if row["kind"] == "target" else row["gate"]
     assert claims.headline(values).startswith(text.format("passed on no target"))
+    for row in values["manipulation"]:
+        row["passed"] = "no"
+    first = claims.headline(values)
+    assert first.index("By its gate dann does not hide") < first.index("The gate, standard")
     for row in values["positive_control"]:
         row["gate"] = "not estimable"
     assert "The gate, " not in claims.headline(values)
@@ -158,6 +168,8 @@ def test_a_baseline_that_is_worth_nothing_is_named_in_the_verdict(values):
 
 def test_an_effect_of_few_blocks_says_that_no_p_can_be_small(values):
     assert "; each of 3 blocks, no p below 0.25): " in claims.claims(values)[0]
+    floors = {3: "0.25", 4: "0.125", 5: "0.0625", 12: "0.00049", 15: "<0.0001"}
+    assert {blocks: sentences.floor_of(blocks) for blocks in floors} == floors
     for row in values["comparison"]["per_intermediate"]:
         row["n_blocks"] = 10
     assert "no p below" not in claims.claims(values)[0]
@@ -228,7 +240,8 @@ def test_retrieval_has_a_share_only_where_signs_agree(values):
         row["theta"] = effects[row["target"]]
     c["weights"] = [0.5 if name == "emoji-names" else 0.25 for name in names]
     text = said(values, "Plain retrieval (emoji-names)")
-    assert "carries 86 % of the effect with 50 % of the weight" in text and "-1.00 points" in text
+    assert "carries 85.7 % of the effect with 50.0 % of the weight" in text
+    assert "-1.00 points" in text
     c["per_task"][names.index("intent")]["theta"] = 1.0
     text = said(values, "Targets differ in the sign")
     assert "carries" not in text and "+0.00 points" in text
@@ -278,7 +291,7 @@ def test_an_old_summary_has_fewer_sentences_and_the_records_beside_it_give_some(
             runs[f"{arm} {row}"] = {"phase": "probe", "parameters": given, "metrics": probe}
     (tmp_path / "runs.json").write_text(json.dumps(runs))
     more = claims.claims(claims.read(path))
-    assert "a fresh MLP reads 80 %" in "".join(more) and more[0].startswith("By its gate")
+    assert "a fresh MLP reads 80.0 %" in "".join(more) and more[0].startswith("By its gate")
 
 
 def test_nothing_compared_is_said_once():

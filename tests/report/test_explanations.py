@@ -113,11 +113,11 @@ def test_a_mean_that_passes_the_gate_does_not_speak_for_each_intermediate_task()
 
 def test_a_score_that_follows_the_rank_correlates_with_it_and_one_that_does_not_does_not(found):
     table = found["mediation"].set_index(["measure", "target", "scope"])
-    exact = table.loc["effective rank", "a"]
+    exact = table.loc["rank of English features", "a"]
     assert exact.r.tolist() == pytest.approx([1, 1, 1]) and exact.runs.tolist() == [16] * 3
     assert exact.groups.tolist() == [1, 2, 4]
     # within a task and an arm b is noise; its Fisher interval holds 0
-    inside = table.loc["effective rank", "b", "within arms and tasks"]
+    inside = table.loc["rank of English features", "b", "within arms and tasks"]
     assert inside.low < 0 < inside.high and inside.groups == 4
     assert (table.loc["translation gap"].note == "not measured").all()
     assert table.loc["fresh probe", "a", "all runs"].note == ""
@@ -153,11 +153,21 @@ def test_the_line_at_equal_english_is_found_and_targets_without_english_stay_out
     assert table.loc[ENGLISH_TOO, "theta"] == pytest.approx(row.theta)
 
 
+def test_targets_with_an_english_part_weigh_what_they_would_by_themselves():
+    runs, comparison = a_study()
+    runs["english"] = runs.english.fillna(runs.macro)
+    for shares in ({"a": 0.5, "b": 0.5}, {"a": 0.2, "b": 0.8}):
+        table = explanations.of_runs(runs, comparison, weigh=lambda _, own=shares: own)
+        means = table["matched_english"].set_index("target").zero_shot
+        expected = sum(share * means[name] for name, share in shares.items())
+        assert means[ENGLISH_TOO] == pytest.approx(expected)
+
+
 def test_an_average_needs_all_of_its_targets_with_their_weights():
     runs, comparison = a_study()
     key = (runs.arm == "dann-0.1") & (runs.target == "b")
     table = explanations.of_runs(runs[~key], comparison)["mediation"]
-    counts = table[(table.measure == "effective rank") & (table.scope == "all runs")]
+    counts = table[(table.measure == "rank of English features") & (table.scope == "all runs")]
     assert counts.set_index("target").runs.to_dict() == {"a": 16, "b": 8, ALL: 8}
     frame = explanations._with_average(pd.DataFrame({"a": [4.0], "b": [8.0]}), WEIGHTS)
     assert frame[ALL].tolist() == [7.0]

@@ -15,7 +15,7 @@ from snakemake.utils import update_config
 from simulate import simulate, write_run
 from xgrl import stats
 from xgrl.execution.grid import parameters_of_runs
-from xgrl.report import load_study, tables
+from xgrl.report import checks, load_study, tables
 from xgrl.runs import params, records
 from xgrl.runs.study_files import read_study
 
@@ -201,6 +201,10 @@ def test_a_run_that_the_study_file_asks_for_and_is_not_there_is_missing(designed
     # of 3 x 2 x 3 x 3 and 3 + 3 + 1 without intermediate training
     assert missing["every cell of the grid"].startswith("20 of 61 missing, first ")
     assert len(missing) == 2
+    nothing = pd.DataFrame(columns=["question", "subject", "ok"], dtype=bool)
+    said = checks.failures(nothing, audit.reset_index())
+    assert said[0].startswith("the study is incomplete, data audit, every run finished: inter")
+    assert said[1].startswith("data audit, every cell of the grid: 20 of 61 missing")
 
 
 def copy_of(design, **scientific):

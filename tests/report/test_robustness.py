@@ -47,6 +47,7 @@ def test_doses_are_the_variants_that_differ_in_lambda_alone(many, study):
         **{**vars(study), "predictions": study.predictions[study.predictions.arm != "control"]}
     )
     assert robustness.dose_response(only, "standard", "dann", 1.0).empty  # one dose is no response
+    assert "control" in set(study.predictions.arm) and robustness.doses(study, "dann").empty
 
 
 def test_scores_that_differ_between_two_arms_are_counted(study):
@@ -79,5 +80,7 @@ def test_the_a_a_comparison_says_whether_it_includes_nought_and_when_there_is_no
     assert "DOES NOT INCLUDE 0" in robustness.aa_check(
         pd.DataFrame([row | {"high": -0.5}]), "standard"
     )
+    same = row | {"theta": 0.0, "low": np.nan, "high": np.nan}
+    assert robustness.aa_check(pd.DataFrame([same]), "standard").endswith("no interval")
     for absent in (row | {"theta": np.nan}, row | {"arm": "dann"}):
         assert "no predictions" in robustness.aa_check(pd.DataFrame([absent]), "standard")

@@ -85,7 +85,7 @@ def test_the_gate_of_each_row_stands_beside_its_control(summarised):
     lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line[:1] == "|"}
     assert "+1.00 [+0.50, +1.50]" in lines["all targets"] and "passed" in lines["all targets"]
     assert "below none" in lines["intent"] and lines["sentiment"].count("–") == 2
-    assert "Gate: standard above none by Holm" in text
+    assert "Gate: standard above none (p of groups and of targets by Holm)" in text
 
 
 def test_arms_beside_the_compared_ones_stay_out_of_the_readme_and_an_absent_score_is_a_dash(

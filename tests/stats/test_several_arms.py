@@ -137,3 +137,10 @@ def test_pairs_are_those_whose_arms_are_there(study):
     ]
     np.testing.assert_allclose(table.p_holm, stats.holm(table.p))
     assert stats.pairs(study.predictions, [("shuffled", "dann")]).empty
+
+
+def test_a_target_without_a_weight_is_refused():
+    assert stats.weights_of(["a", "b"], lambda _: {"a": 1, "b": 3, "c": 9}).tolist() == [0.25, 0.75]
+    for given in ({"a": 1}, {"a": 1, "b": 0}, {"a": 1, "b": float("nan")}):
+        with pytest.raises(ValueError, match="need a positive weight for each of a, b"):
+            stats.weights_of(["a", "b"], lambda _, given=given: given)

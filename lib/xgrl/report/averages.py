@@ -38,7 +38,6 @@ PUBLISHED = {
     "xquad": ("f1", 76.6, 78.7), "mlqa": ("f1", 71.6, 72.4), "tydiqa": ("f1", 65.1, 76.0),
 }  # fmt: skip
 ADDED = {"az", "gu", "ht", "lt", "pa", "pl", "qu", "ro", "uk", "wo"}
-Stated = Mapping[str, str]  # "target/panx/test-de" -> what these data are: "development"
 
 
 def group_of(target: str) -> str:
@@ -62,14 +61,14 @@ def weigher(study: Study, plan: Plan | None) -> stats.Weigh:
 
 
 def further_averages(
-    study: Study, baseline: str, treatment: str, margin: float, stated: Stated | None = None
+    study: Study, baseline: str, treatment: str, margin: float
 ) -> dict[str, pd.DataFrame]:
     """What stands beside the planned average, by the name of the function that makes it: means,
     groups, xtreme_r, published, retrieval_layers; what a study has no use for is not there.
     """
     tables = {
-        "xtreme_r": xtreme_r(study, stated or {}),
-        "published": published(study, stated or {}),
+        "xtreme_r": xtreme_r(study),
+        "published": published(study),
         "retrieval_layers": retrieval_layers(study, (baseline, treatment), margin),
     }
     if study.average == "groups":
@@ -147,12 +146,12 @@ def _cells(study: Study, scores_of: Callable[[Any], Mapping[str, float]]) -> pd.
     return cells[arms_in_order(cells.columns)]
 
 
-def xtreme_r(study: Study, stated: Stated) -> pd.DataFrame:
+def xtreme_r(study: Study) -> pd.DataFrame:
     """XTREME-R's own average of what the study has of it, English included, and what is missing.
 
     Returns a row a task of the benchmark and one for their mean: task, languages, missing, data
-    (what it is, as `stated`), then percent by arm; an arm without all of the study's tasks has no
-    mean. Empty where the study has none of the tasks.
+    (what it is, as its files say), then percent by arm; an arm without all of the study's tasks
+    has no mean. Empty where the study has none of the tasks.
     """
     cells = _cells(study, lambda run: run.scores)
     tasks, rows = cells.groupby("task").mean(), []
@@ -160,7 +159,7 @@ def xtreme_r(study: Study, stated: Stated) -> pd.DataFrame:
         official = find_task(task, "target").languages
         held = [*cells.loc[[task]].index.get_level_values(1)] if task in tasks.index else []
         missing = ", ".join(name for name in official if name not in held)
-        data = _stated(stated, task, held) if held else ""
+        data = _stated(study, task, held) if held else ""
         languages = f"{len(held)} of {len(official)}"
         rows.append((task, languages, missing if held else "the whole task", data))
     if rows:
@@ -171,22 +170,22 @@ def xtreme_r(study: Study, stated: Stated) -> pd.DataFrame:
     return table.join(tasks, on="task")
 
 
-def _stated(stated: Stated, task: str, languages: Sequence[str]) -> str:
+def _stated(study: Study, task: str, languages: Sequence[str]) -> str:
     """One word where the data of all languages are the same, else each with its languages."""
-    words: dict[str, list[str]] = {}
+    said, words = study.provenance, dict[str, list[str]]()
     for language in languages:
         corpora = [f"target/{task}/{split}-{language}" for split in ("test", "queries")]
-        word = next((stated[name] for name in corpora if name in stated), "not stated")
+        word = next((said[name] for name in corpora if name in said), "not stated")
         words.setdefault(word, []).append(language)
     if len(words) == 1:
         return next(iter(words))
     return "; ".join(f"{word}: {', '.join(own)}" for word, own in words.items())
 
 
-def published(study: Study, stated: Stated) -> pd.DataFrame:
+def published(study: Study) -> pd.DataFrame:
     """`PUBLISHED` beside the study's arms, in its metrics and languages, as a check of size.
 
-    Only tasks whose test data are `stated` to be official in every language that counts. Columns
+    Only tasks whose test data are said to be official in every language that counts. Columns
     task, metric, XLM-R Large, with intermediate task, percent by arm; empty where there are none.
     """
 
@@ -197,7 +196,7 @@ def published(study: Study, stated: Stated) -> pd.DataFrame:
 
     cells = _cells(study, scores_of)
     held = cells.reset_index("language").groupby("task").language
-    official = [task for task, own in held if _stated(stated, task, [*own]) == "official"]
+    official = [task for task, own in held if _stated(study, task, [*own]) == "official"]
     names = ["metric", "XLM-R Large", "with intermediate task"]
     figures = pd.DataFrame.from_dict(PUBLISHED, orient="index", columns=names)
     table = figures.join(cells.groupby("task").mean()).loc[official]

@@ -75,7 +75,7 @@ def manipulation_checks(
     rows += explanations.check(runs, baseline, treatment)
     for target, own in runs[(runs.phase == "target") & (runs.arm == "none")].groupby("target"):
         macro, guess = own.macro.mean(), own.majority.mean()
-        found = f"{macro:.1f} % without intermediate training; guessing {guess:.1f} %"
+        found = f"{macro:.1f} % in arm none; guessing {guess:.1f} %"
         rows.append(("room to move", study.shown(target), found, guess < macro < CEILING))
     rows += [] if control is None else positive_control.check(control, baseline)
     return pd.DataFrame(rows, columns=["question", "subject", "found", "ok"])
@@ -157,4 +157,6 @@ def failures(checked: pd.DataFrame, audit: pd.DataFrame) -> list[str]:
     """What must stand in the verdict: one short phrase a failed manipulation check or audit row."""
     failed = [f"{row.question}: {row.subject}" for row in checked[~checked.ok].itertuples()]
     audited = audit[~audit.ok].itertuples()
-    return failed + [f"data audit, {row.check}: {row.found}" for row in audited]
+    whole = {FINISHED: "the study is incomplete, "}
+    said = (f"{whole.get(row.check, '')}data audit, {row.check}: {row.found}" for row in audited)
+    return [*failed, *said]

@@ -108,7 +108,7 @@ def headline(summary: Summary) -> str:
         effects += f"; {'each of ' * (len(tasks) > 1)}{blocks}"
     effects = effects or "one block each, so that no effect of a single one is estimable"
     found = f"For the intermediate tasks tried here ({effects}):", summary["comparison"]["sentence"]
-    said = [_of_the_control(summary), _of_the_gate(summary), *found, *_beneath(summary)]
+    said = [_of_the_gate(summary), _of_the_control(summary), *found, *_beneath(summary)]
     return " ".join(filter(None, said))
 
 
@@ -122,6 +122,8 @@ def _of_the_gate(summary: Summary) -> str:
         said.append("does not hide the language, so that this says little of what hiding would do")
     elif lost:
         said.append(f"hides the language at the cost of {lost}")
+    if lost and is_hidden:
+        said.append("the gate is not passed, and a null is one of the manipulation")
     tasks = sentences.hidden_after(summary) if is_hidden else {}
     if read_after := [task for task, hidden_there in tasks.items() if not hidden_there]:
         said += [] if lost else ["hides the language in the mean over intermediate tasks"]
@@ -137,8 +139,9 @@ def _of_the_control(summary: Summary) -> str:
     if average is None or (passed and average["gate"] == PASSED):
         return ""
     where = "is not passed on the average" if passed else "is passed on no target"
+    why = f"{average['gate']}, " * (average["gate"] not in (PASSED, "not shown"))
     effect = sentences.effect(average)
-    return f"The gate, {summary['baseline']} above none, {where} (mean {effect})."
+    return f"The gate, {summary['baseline']} above none, {where} ({why}mean {effect})."
 
 
 def _beneath(summary: Summary) -> Iterable[str]:
@@ -160,7 +163,7 @@ def _never(rows: Sequence[Mapping[str, Any]]) -> str:
     floor = sentences.least_p(blocks)
     if (least := floor * len(rows)) <= ALPHA:
         return ""
-    text = f" With {blocks} blocks p is at least {p_format(floor)}, and Holm makes "
+    text = f" With {blocks} blocks p is at least {sentences.floor_of(blocks)}, and Holm makes "
     return f"{text}{p_format(least)} of it: no arm could."
 
 

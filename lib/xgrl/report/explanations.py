@@ -24,7 +24,11 @@ from xgrl.stats.verdict import crossed_and_sign_flip
 
 RUN, ALL, ENGLISH_TOO = ["intermediate", "arm", "seed"], "all targets", "all with English"
 AFTER = "after "  # an intermediate task's own column of `interaction`
-MEASURES = {"fresh_probe": "fresh probe", "rank": "effective rank", "nearness": "translation gap"}
+MEASURES = {
+    "fresh_probe": "fresh probe",
+    "rank": "rank of English features",
+    "nearness": "translation gap",
+}
 SCOPES = {"all runs": [], "within arms": ["arm"], "within arms and tasks": ["arm", "intermediate"]}
 READERS = {"fresh_probe": "fresh linear probe", "mlp": "fresh MLP", "own": "own discriminator"}
 FRESH = {READERS["fresh_probe"], READERS["mlp"]}
@@ -57,23 +61,33 @@ ABSENT = {
 }
 
 
-def explain(study: Study, comparison: stats.Comparison) -> dict[str, pd.DataFrame]:
-    """All tables, by the keys of `ABOUT`."""
+def explain(
+    study: Study, comparison: stats.Comparison, weigh: stats.Weigh = None
+) -> dict[str, pd.DataFrame]:
+    """All tables, by the keys of `ABOUT`.
+
+    weigh: of targets with an English part; without, in the comparison's proportions.
+    """
     near = study.parallel
     if len(near):
         near = near[(near.layer == near.layer.max()) & (near.stage == "intermediate")]
         near = near.groupby(RUN).gap.mean()
     runs = study.runs[~study.runs.arm.isin(study.baselines)]  # compared with another baseline
-    return {"gap": gap(study, comparison), **of_runs(runs, comparison.summary(), near)}
+    tables = of_runs(runs, comparison.summary(), near, weigh)
+    return {"gap": gap(study, comparison, weigh), **tables}
 
 
 def of_runs(
-    runs: pd.DataFrame, comparison: Mapping[str, Any], nearness: pd.Series | pd.DataFrame = ()
+    runs: pd.DataFrame,
+    comparison: Mapping[str, Any],
+    nearness: pd.Series | pd.DataFrame = (),
+    weigh: stats.Weigh = None,
 ) -> dict[str, pd.DataFrame]:
     """The tables that records of runs allow.
 
     runs: one row a run, as `Study.runs`. comparison: as `Comparison.summary()` has it. nearness:
     cosine of translations less that of random pairs, by `RUN`; empty where it was not measured.
+    weigh: as for `explain`.
     """
     c = comparison
     weights = {r["target"]: w for r, w in zip(c["per_task"], c["weights"], strict=True)}
@@ -92,7 +106,7 @@ def of_runs(
         "manipulation_by_task": by_task(points, *arms),
         "mediation": mediation(points, macro, arms[0], weights),
         "interaction": interaction(macro, *arms, weights),
-        "matched_english": matched_english(macro, english, *arms, weights),
+        "matched_english": matched_english(macro, english, *arms, weigh or (lambda _: weights)),
     }
 
 
@@ -289,7 +303,7 @@ def interaction(
 
 def matched_english(
     scores: pd.DataFrame, english: pd.DataFrame, baseline: str, treatment: str,
-    weights: Mapping[str, float],
+    weigh: stats.Weigh,
 ) -> pd.DataFrame:  # fmt: skip
     """Treatment minus baseline in zero-shot points at an English difference of 0: the intercept of
     a line through the blocks, of each target with an English part and of their weighted mean.
@@ -297,7 +311,8 @@ def matched_english(
     Returns target, blocks, english, zero_shot (mean differences), slope, theta (intercept), low,
     high (95 % t), note.
     """
-    has = [name for name in weights if english[name].notna().any()]
+    has = [name for name in english if english[name].notna().any()]
+    weights = dict(zip(has, stats.weights_of(has, weigh), strict=True)) if has else {}
     averaged = (_with_average(frame[has], weights, ENGLISH_TOO) for frame in (scores, english))
     frames = [_change(frame, baseline) for frame in averaged]
     y, x = (f[f.index.get_level_values("arm") == treatment] for f in frames)
@@ -320,7 +335,7 @@ def matched_english(
     return pd.DataFrame(rows, columns=columns)
 
 
-def gap(study: Study, comparison: stats.Comparison) -> pd.DataFrame:
+def gap(study: Study, comparison: stats.Comparison, weigh: stats.Weigh = None) -> pd.DataFrame:
     """Treatment minus baseline in English, zero-shot, and English less zero-shot, each by the
     crossed test of blocks and items.
 
@@ -352,8 +367,7 @@ def gap(study: Study, comparison: stats.Comparison) -> pd.DataFrame:
             rows.append({"target": name, "part": "gap", "targets": 0, "note": notes[name]})
             continue
         own = [*english] if name == ENGLISH_TOO else [name]
-        w = np.array([weights[each] for each in own])
-        w /= w.sum()
+        w = stats.weights_of(own, weigh or (lambda _: weights))
         sides = [english[each] for each in own], [c.items[each] for each in own]
         both = [*sides[0], *sides[1]], np.concatenate([w, -w])
         parts = {"English": (sides[0], w), "zero-shot": (sides[1], w), "gap": both}

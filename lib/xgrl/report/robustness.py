@@ -61,8 +61,9 @@ def aa_check(arms: pd.DataFrame, baseline: str) -> str:
     includes = "includes 0, as it must"
     if not row.low <= 0 <= row.high:
         includes = "DOES NOT INCLUDE 0: look for what differs beside the method"
-    interval = f"{row.theta:+.2f} points, interval {row.low:+.2f} to {row.high:+.2f}"
-    return f"A/A, control - {baseline}, {row.blocks:.0f} blocks: {interval} {includes}"
+    interval = f", interval {row.low:+.2f} to {row.high:+.2f} {includes}"
+    interval = ", no variance and so no interval" if np.isnan(row.low) else interval
+    return f"A/A, control - {baseline}, {row.blocks:.0f} blocks: {row.theta:+.2f} points{interval}"
 
 
 def bootstrap_check(study: Study, comparison: stats.Comparison, draws=2000, seed=0) -> pd.DataFrame:
@@ -104,7 +105,7 @@ def doses(study: Study, treatment: str) -> pd.DataFrame:
     """Arms of the treatment's baseline that differ from it in lambda_max alone: arm, lambda_max.
 
     Where none of them has lambda 0 and the method is dann, control, the same algorithm, stands for
-    it. Fewer than two doses give an empty table, also where no lambda was recorded.
+    it. Empty for fewer than two doses above 0, also where no lambda was recorded.
     """
     runs = study.of_phase("intermediate", *BY_ARM)
     settings = runs.drop_duplicates("arm").set_index("arm")[list(BY_ARM)].astype(object)
@@ -121,7 +122,7 @@ def doses(study: Study, treatment: str) -> pd.DataFrame:
     carried = set(study.predictions.arm.unique())
     rows = [(arm, value) for arm, value in dose.items() if arm in carried]
     table = pd.DataFrame(rows, columns=table.columns).sort_values("lambda_max", ignore_index=True)
-    return table if table.lambda_max.nunique() > 1 else table[:0]
+    return table if table.lambda_max[table.lambda_max > 0].nunique() > 1 else table[:0]
 
 
 def unequal(predictions: pd.DataFrame, one: str, other: str) -> tuple[int, int]:
@@ -135,7 +136,7 @@ def unequal(predictions: pd.DataFrame, one: str, other: str) -> tuple[int, int]:
 def dose_response(
     study: Study, baseline: str, treatment: str, margin: float, weigh: stats.Weigh = None
 ) -> pd.DataFrame:
-    """Every dose that was run against the baseline, with intervals; empty for fewer than two."""
+    """Each of `doses` against the baseline, with intervals."""
     table = doses(study, treatment)
     if not len(table):
         return table

@@ -34,9 +34,14 @@ def least_p(blocks: int) -> float:
     return 2 / 2**blocks
 
 
+def floor_of(blocks: float) -> str:
+    """`least_p` to three digits, which are all that it has of few blocks."""
+    return f"{least:.3g}" if (least := least_p(blocks)) >= 1e-3 else p_format(least)
+
+
 def no_less(blocks: float) -> str:
     """How many blocks, and what p cannot be below with them, where that is above alpha."""
-    few = f", no p below {p_format(least_p(blocks))}" * (least_p(blocks) > ALPHA)
+    few = f", no p below {floor_of(blocks)}" * (least_p(blocks) > ALPHA)
     return f"{blocks:.0f} blocks{few}"
 
 
@@ -143,8 +148,8 @@ def published(summary: Summary) -> str:
         if target in rows
     ]
     text = "XLM-R Large by the best intermediate task of each target (Phang et al. 2020, XTREME's "
-    text += f"languages and metrics, English too), points: {'; '.join(gains)}. Signs compare, "
-    return f"{text}sizes do not." if gains else ""
+    text += f"languages and metrics, English too), points: {'; '.join(gains)}. Sizes do not "
+    return f"{text}compare, and ours is the mean of all intermediate tasks." if gains else ""
 
 
 def retrieval(summary: Summary) -> str:
@@ -167,9 +172,9 @@ def retrieval(summary: Summary) -> str:
         why = "Targets differ in the sign of the effect"
         return f"{why}, so that plain retrieval has no share of an effect to be told.{said}"
     share = 100 * sum(parts[name] for name in plain) / sum(parts.values())
-    of = f"{100 * sum(weight[name] for name in plain):.0f} % of the weight"
+    of = f"{100 * sum(weight[name] for name in plain):.1f} % of the weight"
     text = f"Plain retrieval ({', '.join(plain)}), for which nothing is trained, carries "
-    return f"{text}{share:.0f} % of the effect with {of}.{said}"
+    return f"{text}{share:.1f} % of the effect with {of}.{said}"
 
 
 def _trains(target: str) -> bool | None:
@@ -210,28 +215,30 @@ def manipulation(summary: Summary) -> str:
         text = f"Whether {arms[0]} hides the language was not probed beside {arms[1]}"
         return f"{text}: a null says nothing."
     reads = [
-        f"a {row['reader']} reads {row['treatment']:.0f} % (after {arms[1]} {row['baseline']:.0f}; "
-        f"half-way to chance: {row['bound']:.0f})"
+        f"a {row['reader']} reads {row['treatment']:.1f} % (after {arms[1]} {row['baseline']:.1f}; "
+        f"half-way to chance: {row['bound']:.1f})"
         for row in fresh
     ]
-    text = f"Language left after {arms[0]} (chance {fresh[0]['chance']:.0f} %, last layer, "
+    text = f"Language left after {arms[0]} (chance {fresh[0]['chance']:.1f} %, last layer, "
     text += f"{fresh[0]['blocks']} blocks probed): {', '.join(reads)}"
     if own:
-        text += f", its own discriminator {own['treatment']:.0f} %"
+        text += f", its own discriminator {own['treatment']:.1f} %"
     for row in kept(summary):
-        text += f"; {row['reader']} {row['treatment']:.1f} (gate: at least {row['bound']:.1f})"
+        text += f"; {row['reader']} {row['treatment']:.2f} (gate: at least {row['bound']:.2f})"
     tasks, rows = hidden_after(summary), pd.DataFrame(summary.get("manipulation_by_task", []))
     for task, is_hidden in tasks.items():
         own = rows[rows.intermediate == task].sort_values("passed", kind="stable")  # "no" is first
         read = own[own.reader.isin(explanations.FRESH)].iloc[0]
-        text += f". After {task} a {read.reader} reads {read.treatment:.0f} % (after {arms[1]} "
-        text += f"{read.baseline:.0f}; half-way {read.bound:.0f}; {'not ' * (not is_hidden)}hidden)"
+        text += f". After {task} a {read.reader} reads {read.treatment:.1f} % (after {arms[1]} "
+        text += f"{read.baseline:.1f}; half-way {read.bound:.1f}; {'not ' * (not is_hidden)}hidden)"
         lost = own.reader.isin(explanations.KEPT.values()) & (own.passed == "no")
         for row in own[lost].itertuples():
-            text += f", {row.reader} is {row.treatment:.1f} (gate: at least {row.bound:.1f})"
+            text += f", {row.reader} is {row.treatment:.2f} (gate: at least {row.bound:.2f})"
     if hidden(summary):
         read_after = " and ".join(task for task, is_hidden in tasks.items() if not is_hidden)
         but = f"; after {read_after} a null is one of the manipulation" if read_after else ""
+        if lost := [row["reader"] for row in kept(summary) if row["passed"] == "no"]:
+            but += f"; for want of {' and '.join(lost)} the gate is not passed"
         return f"{text}. By the gate, at most half-way, the language is hidden in the mean{but}."
     text += ". By the gate, at most half-way for every fresh probe, it is not hidden: a null says "
     return f"{text}little, and a difference need not come from hiding it."

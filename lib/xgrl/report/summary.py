@@ -181,7 +181,8 @@ def _words(summary: Mapping[str, Any], rows: pd.DataFrame) -> str:
     }
     used = " ".join(rows.verdict)
     said = [f" {word.capitalize()}: {m}." for word, m in meaning.items() if word in used]
-    gate = f" Gate: {summary['baseline']} above none by Holm, and in English not below it."
+    gate = f" Gate: {summary['baseline']} above none (p of groups and of targets by Holm), and in "
+    gate += "English, where it is tested, not below it."
     return "".join([*said, gate * bool(rows.gate.notna().any())])
 
 

@@ -62,11 +62,11 @@ def _largest_shift(comparison: Comparison) -> float:
     return max(comparison.margin, comparison.minimal_effect / 2)
 
 
-def verdicts(comparison: Comparison, draws: int, seed: int = 0) -> pd.DataFrame:
+def verdicts(comparison: Comparison, draws: int) -> pd.DataFrame:
     """`verdict_rates` at true differences on both sides of the margin."""
     margin = comparison.margin
     shifts = np.unique([*(SHIFTS * _largest_shift(comparison)), -margin, margin])
-    return verdict_rates(design(comparison), shifts, margin, draws, seed)
+    return verdict_rates(design(comparison), shifts, margin, draws)
 
 
 def power(comparison: Comparison) -> tuple[pd.DataFrame, pd.DataFrame]:

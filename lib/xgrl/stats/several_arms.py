@@ -91,7 +91,7 @@ def _contrast(
 
 
 def against_baseline(
-    frame: pd.DataFrame, baseline: str, arms: Sequence[str], margin=1.0, seed=0, weigh: Weigh = None
+    frame: pd.DataFrame, baseline: str, arms: Sequence[str], margin=1.0, weigh: Weigh = None
 ) -> pd.DataFrame:
     """Every arm against the baseline, one row an arm in the order given.
 
@@ -110,7 +110,7 @@ def against_baseline(
     table.insert(len(COLUMNS), "p_max_t", np.nan)
     for rows in groups.values():
         D = np.column_stack([np.diff(contrasts[k][1], axis=0)[0] for k in rows])
-        p = np.minimum(1.0, len(groups) * westfall_young(D, seed))
+        p = np.minimum(1.0, len(groups) * westfall_young(D))
         table.loc[rows, "p_max_t"] = np.maximum(p, table.loc[rows, "p"])
     return table
 

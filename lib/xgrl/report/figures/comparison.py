@@ -110,12 +110,12 @@ def paired_blocks(
 
 
 @style.styled
-def typology(table: pd.DataFrame, correlations: pd.DataFrame, seed: int = 0) -> Figure:
+def typology(table: pd.DataFrame, correlations: pd.DataFrame) -> Figure:
     """Effect by language against distances from English: a straight line, and those of chance.
 
     table: index language; effect, low, high (points), seen and the distances. correlations: one row
-    a distance: distance, languages, partial, p_holm. seed: of the permutations of languages behind
-    the grey band (95 % of the lines when effects are dealt out at random).
+    a distance: distance, languages, partial, p_holm. Grey band: 95 % of the lines when effects are
+    dealt out at random.
     """
     columns = min(COLUMNS, len(correlations))
     rows = -(-len(correlations) // columns)
@@ -130,7 +130,7 @@ def typology(table: pd.DataFrame, correlations: pd.DataFrame, seed: int = 0) -> 
         x, y = known[row.distance].to_numpy(float), known["effect"].to_numpy()
         grid = np.linspace(x.min(), x.max(), 30)
         slope = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
-        shuffled = np.random.default_rng(seed).permuted(np.broadcast_to(y, (DRAWS, len(y))), axis=1)
+        shuffled = np.random.default_rng(0).permuted(np.broadcast_to(y, (DRAWS, len(y))), axis=1)
         lines = y.mean() + (shuffled @ slope)[:, None] * (grid - x.mean())
         chance = np.quantile(lines, [0.025, 0.975], axis=0)
         ax.fill_between(grid, *chance, color="#DDDDDD", linewidth=0, zorder=0)
