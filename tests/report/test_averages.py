@@ -44,7 +44,7 @@ def made(points=POINTS, **fields) -> load_study.Study:
     frames = {name: pd.DataFrame() for name in ("curves", "probes", "maps", "parallel", "audit")}
     seen = pd.DataFrame({"language": ["en", "de", "sw"], "seen": [True, True, False]})
     frames |= {"languages": seen, "runs": pd.DataFrame(runs), "predictions": pd.DataFrame(rows)}
-    return load_study.Study("s", None, **(frames | {"average": "groups"} | fields))
+    return load_study.Study("s", **(frames | {"average": "groups"} | fields))
 
 
 def test_every_group_weighs_the_same_and_its_targets_equally():

@@ -48,7 +48,6 @@ class Study:
     """
 
     name: str
-    folder: Path
     runs: pd.DataFrame
     curves: pd.DataFrame
     predictions: pd.DataFrame
@@ -199,14 +198,16 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
         provenance = said["metrics"].get("provenance", {})
     known = (prepared / "languages.csv").exists()
     languages = _csv(prepared / "languages.csv") if known else pd.DataFrame()
-    tidy = frame, curves, predictions.frame(), layers, maps, parallel, languages
     cells = [tuple(job[key] for key in KEYS) for job in asked.values() if "target" in job]
-    found = audit(frame, unfinished, cells, beside, lost, differing)
-    average = planned.scientific.average if planned else "targets"
-    layers_beside = further.frame().astype({"layer": int}) if further.runs else pd.DataFrame()
-    baselines = planned.scientific.baselines if planned else {}
-    tidy = (*tidy, found, tuple(beside), average, provenance, layers_beside, baselines)
-    return Study(folder.name, folder, *tidy)
+    return Study(
+        folder.name, frame, curves, predictions.frame(), layers, maps, parallel, languages,
+        audit=audit(frame, unfinished, cells, beside, lost, differing),
+        beside=tuple(beside),
+        average=planned.scientific.average if planned else "targets",
+        provenance=provenance,
+        further_layers=further.frame().astype({"layer": int}) if further.runs else pd.DataFrame(),
+        baselines=planned.scientific.baselines if planned else {},
+    )  # fmt: skip
 
 
 def refuse_other_parameters(folder: Path, asked: dict[str, dict[str, Any]]) -> None:
