@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--train-rows", type=int, default=4000)
     parser.add_argument("--dev-rows", type=int, default=500)
+    parser.add_argument("--sources", nargs="+", default=["packages"])
     parser.add_argument("--outputs", default="outputs/budgets")
     a = parser.parse_args()
     study = f"{a.task}-{a.layers if a.layers > 0 else 'all'}"
@@ -45,7 +46,7 @@ def main() -> None:
         | rows
         | {
             "encoder": "embedded",
-            "sources": ["packages"],
+            "sources": a.sources,
             "intermediate": [a.task],
             "probe_rows": 10,
         }
