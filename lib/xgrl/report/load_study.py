@@ -202,9 +202,8 @@ def collect(study_dir: str | Path, design: dict[str, Any] | None = None) -> Stud
     return Study(
         folder.name, frame, curves, predictions.frame(), layers, maps, parallel, languages,
         audit=audit(frame, unfinished, cells, beside, lost, differing),
-        beside=tuple(beside),
+        beside=tuple(beside), provenance=provenance,
         average=planned.scientific.average if planned else "targets",
-        provenance=provenance,
         further_layers=further.frame().astype({"layer": int}) if further.runs else pd.DataFrame(),
         baselines=planned.scientific.baselines if planned else {},
     )  # fmt: skip
