@@ -156,7 +156,8 @@ def _differences(runs: pd.DataFrame, value: str, reference: str, treatment: str)
 def failures(checked: pd.DataFrame, audit: pd.DataFrame) -> list[str]:
     """What must stand in the verdict: one short phrase a failed manipulation check or audit row."""
     failed = [f"{row.question}: {row.subject}" for row in checked[~checked.ok].itertuples()]
-    audited = audit[~audit.ok].itertuples()
-    whole = {FINISHED: "the study is incomplete, "}
-    said = (f"{whole.get(row.check, '')}data audit, {row.check}: {row.found}" for row in audited)
-    return [*failed, *said]
+    incomplete = "the study is incomplete, "
+    return failed + [
+        f"{incomplete * (row.check == FINISHED)}data audit, {row.check}: {row.found}"
+        for row in audit[~audit.ok].itertuples()
+    ]

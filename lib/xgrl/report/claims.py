@@ -14,7 +14,7 @@ from IPython.display import Markdown
 
 from xgrl.report import explanations, sentences
 from xgrl.report.explanations import AFTER
-from xgrl.report.positive_control import PASSED
+from xgrl.report.positive_control import NOT_SHOWN, PASSED
 from xgrl.report.sentences import Summary
 from xgrl.stats import ALPHA, p_format, plain
 
@@ -122,7 +122,6 @@ def _of_the_gate(summary: Summary) -> str:
         said.append("does not hide the language, so that this says little of what hiding would do")
     elif lost:
         said.append(f"hides the language at the cost of {lost}")
-    if lost and is_hidden:
         said.append("the gate is not passed, and a null is one of the manipulation")
     tasks = sentences.hidden_after(summary) if is_hidden else {}
     if read_after := [task for task, hidden_there in tasks.items() if not hidden_there]:
@@ -139,9 +138,9 @@ def _of_the_control(summary: Summary) -> str:
     if average is None or (passed and average["gate"] == PASSED):
         return ""
     where = "is not passed on the average" if passed else "is passed on no target"
-    why = f"{average['gate']}, " * (average["gate"] not in (PASSED, "not shown"))
-    effect = sentences.effect(average)
-    return f"The gate, {summary['baseline']} above none, {where} ({why}mean {effect})."
+    why = f"{average['gate']}, " * (average["gate"] not in (PASSED, NOT_SHOWN))
+    why += f"mean {sentences.effect(average)}"
+    return f"The gate, {summary['baseline']} above none, {where} ({why})."
 
 
 def _beneath(summary: Summary) -> Iterable[str]:

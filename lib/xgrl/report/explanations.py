@@ -312,7 +312,7 @@ def matched_english(
     high (95 % t), note.
     """
     has = [name for name in english if english[name].notna().any()]
-    weights = dict(zip(has, stats.weights_of(has, weigh), strict=True)) if has else {}
+    weights = dict(zip(has, stats.weights_of(has, weigh), strict=True))
     averaged = (_with_average(frame[has], weights, ENGLISH_TOO) for frame in (scores, english))
     frames = [_change(frame, baseline) for frame in averaged]
     y, x = (f[f.index.get_level_values("arm") == treatment] for f in frames)

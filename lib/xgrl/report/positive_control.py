@@ -19,7 +19,7 @@ from xgrl.report.averages import RETRIEVAL, group_of
 from xgrl.report.load_study import Study
 from xgrl.stats.alignment import DIRECTIONS, weighted_items
 
-NONE, PASSED = "none", "passed"
+NONE, PASSED, NOT_SHOWN = "none", "passed", "not shown"
 COLUMNS = [
     "kind", "part", "intermediate", "gate", "none", "baseline", "theta", "low", "high", "p",
     "p_holm", "english", "english_low", "english_high", "blocks", "seeds", "df", "note",
@@ -94,7 +94,7 @@ def _gate(row: object) -> str:
     if np.isnan(row.p_holm):
         return "not estimable"
     if row.p_holm > stats.ALPHA:
-        return "not shown"
+        return NOT_SHOWN
     if row.theta < 0:
         return "below none"
     return "English below none" if row.english < 0 else PASSED

@@ -115,4 +115,4 @@ def p_format(p: float | None) -> str:
 def p_equals(p: float | None) -> str:
     """`p_format` behind the word p in a sentence: "= 0.00049", "< 0.0001", "not estimable"."""
     text = p_format(p)
-    return text if text[0] == "n" else f"< {text[1:]}" if text[0] == "<" else f"= {text}"
+    return text if p is None or p != p else f"< {text[1:]}" if text[0] == "<" else f"= {text}"
