@@ -133,6 +133,13 @@ def studies(draw) -> dict:
     return study
 
 
+def without_sources() -> dict:
+    """A study whose tasks have no source."""
+    study = json.loads(study_files()["smoke"])
+    study["fixed"]["sources"] = {}
+    return study
+
+
 def paragraph(error: BaseException) -> str:
     """The message of a refusal, which must be one paragraph with something to go by."""
     message = str(error)
@@ -142,6 +149,7 @@ def paragraph(error: BaseException) -> str:
 
 @share(1)
 @given(studies())
+@example(without_sources())
 def test_a_study_file_is_a_study_or_refused(study):
     try:
         found = check_study(study)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from xgrl.arms import ARMS, arm_spec, checkpoint_of, is_arm, method_of, refusal
-from xgrl.runs.params import BY_ARM, Study, nearest_names, of_task
+from xgrl.runs.params import BY_ARM, Study, nearest_names, of_task, source_of
 from xgrl.runs.records import is_unpacked, run_folder
 from xgrl.tasks import find_task, translation_languages
 from xgrl.tasks.descent import shares_model
@@ -39,7 +39,8 @@ class Grid:
 
 def serves(study: Study, arm: str, task: Task) -> str:
     """Why an arm, or the one whose checkpoint it takes, cannot serve a task; "" if it can."""
-    translations = translation_languages(task, of_task(study.fixed.sources, task.name, task.role))
+    sources = of_task(study.fixed.sources, task.name, task.role) or ()
+    translations = translation_languages(task, sources)
     domains = study.nuisance.of_arm(arm, method_of(arm))["domains"]
     reason, of = refusal(arm, task, translations=translations, domains=domains), checkpoint_of(arm)
     return reason or (serves(study, of, task) if of != arm else "")
@@ -134,10 +135,9 @@ def _wrong_steps(study: Study) -> Iterator[str]:
 
 def _unusable(study: Study, arm: str) -> Iterator[str]:
     """Why a study cannot have an arm."""
-    s, spec, method = study.scientific, arm_spec(arm), method_of(arm)
-    of, own = checkpoint_of(arm), study.nuisance.by_arm().values()
-    own = [values for values in own if isinstance(values, dict)]
-    own.append({key.rpartition("/")[0]: key for key in study.nuisance.intermediate.steps})
+    s, spec, method, of = study.scientific, arm_spec(arm), method_of(arm), checkpoint_of(arm)
+    own = [{key.rpartition("/")[0]: key for key in study.nuisance.intermediate.steps}]
+    own += [values for values in study.nuisance.by_arm().values() if isinstance(values, dict)]
     if arm != method and not spec.checkpoint and not any(arm in values for values in own):
         keys = ", ".join([*BY_ARM, "intermediate.steps"])
         yield f"the same as {method!r}, because none of nuisance.{keys} has a value for {arm!r}"
@@ -148,7 +148,7 @@ def _unusable(study: Study, arm: str) -> Iterator[str]:
         return
     if spec.vectors and arm in s.probe_arms:
         yield f"has the features of {of!r}: name that among scientific.probe_arms instead"
-    if spec.text == "pairs" and not set(of_task(study.fixed.sources, "parallel")) & set(PARALLEL):
+    if spec.text == "pairs" and not source_of(study.fixed.sources, PARALLEL, "parallel"):
         yield f"needs translation pairs; sources that have some: {', '.join(PARALLEL)}"
     for role, names in (("intermediate", s.intermediate), ("target", s.targets)):
         reasons = [serves(study, arm, find_task(name, role)) for name in names]
