@@ -1,7 +1,5 @@
 """What the tests share: where things are, and the limits of a small machine."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from pathlib import Path

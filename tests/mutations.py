@@ -9,8 +9,6 @@ that too. Printed is one line a fault: tier and test that caught it. Exit 1 wher
 unseen or can no longer be made. Not a test of the suite: it takes a minute a fault.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Translations find each other among the texts of a batch."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -2,8 +2,6 @@
 as their equations say.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from importlib import import_module

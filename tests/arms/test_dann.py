@@ -1,7 +1,5 @@
 """The adversary's settings: each does what its name says, and left alone none changes a bit."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

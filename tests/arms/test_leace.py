@@ -1,7 +1,5 @@
 """Language is erased: what the closed form promises, and what a fresh probe reads of it."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

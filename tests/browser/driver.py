@@ -5,8 +5,6 @@ Chromium is spoken to over its DevTools protocol
 with the `websocket-client` package that Jupyter's own server depends on: no driver to install.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import os

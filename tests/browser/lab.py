@@ -2,8 +2,6 @@
 outputs, follow a link.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The best span of an answer; what needs a trained model is in test_predict."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Exact blocked nearest neighbours and mining against sorting the whole similarity matrix."""
 
-from __future__ import annotations
-
 import tracemalloc
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Answers as spans: what was cut out of a context comes back from it, and nothing else does."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

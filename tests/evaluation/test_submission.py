@@ -2,8 +2,6 @@
 submitted is refused.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Files of another hash than those of the published study are named, and none is refused."""
 
-from __future__ import annotations
-
 import hashlib
 
 from file_layouts import write

@@ -1,7 +1,5 @@
 """A real job in its kernel, killed or asked to end while it trains, and continued."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

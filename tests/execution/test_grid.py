@@ -2,8 +2,6 @@
 each of those.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

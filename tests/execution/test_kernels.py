@@ -2,8 +2,6 @@
 client.
 """
 
-from __future__ import annotations
-
 import ast
 import os
 import shutil

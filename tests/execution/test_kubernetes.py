@@ -2,8 +2,6 @@
 cluster is part of these tests.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import subprocess

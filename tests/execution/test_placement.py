@@ -2,8 +2,6 @@
 says why.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

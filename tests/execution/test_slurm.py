@@ -4,8 +4,6 @@ a wrong partition is named.
 A real one-node Slurm (tests/slurm/one_node.py) and the profile that users get; a study of six jobs.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os

@@ -12,8 +12,6 @@ the end: predictions byte for byte those of the undisturbed study, no finished j
 process and no temporary file is left.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -1,7 +1,5 @@
 """Dropout on a CPU: its rate and scale, its seed, and attention as torch computes it."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

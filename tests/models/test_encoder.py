@@ -1,7 +1,5 @@
 """Loading encoders, sentence vectors, checkpoints; the embedded encoder and its tokenizer."""
 
-from __future__ import annotations
-
 import json
 import logging
 import sys

@@ -1,7 +1,5 @@
 """Gradient reversal by its property: identity forwards, gradient times minus lambda backwards."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

@@ -1,7 +1,5 @@
 """Heads: each loss against its definition, and blind to what it must not see."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

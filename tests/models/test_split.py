@@ -1,7 +1,5 @@
 """The split into frozen lower and trained upper layers."""
 
-from __future__ import annotations
-
 import copy
 import re
 from dataclasses import replace

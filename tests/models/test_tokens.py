@@ -1,7 +1,5 @@
 """Tokenisation and vocabulary trimming."""
 
-from __future__ import annotations
-
 import copy
 
 import numpy as np

@@ -2,8 +2,6 @@
 measures and what tests.
 """
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Prepared corpora on disk."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -2,8 +2,6 @@
 own text.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from datasets import Dataset

@@ -1,7 +1,5 @@
 """`xgrl.prepare.lengths`: every language gets texts of the same lengths."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """All that a study reads from files is looked for before anything is computed."""
 
-from __future__ import annotations
-
 import hashlib
 
 import pytest

@@ -2,8 +2,6 @@
 damaged is used; bounded.
 """
 
-from __future__ import annotations
-
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

@@ -2,8 +2,6 @@
 is named.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 

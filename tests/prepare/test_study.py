@@ -1,7 +1,5 @@
 """Notebook 01 in one call: every corpus is looked through for leaks and encoded once."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """01's choices: parallel where they must be, disjoint where they must be, the same every time."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

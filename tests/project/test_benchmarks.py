@@ -1,7 +1,5 @@
 """The bench table: what is fitted, merged, drawn and written; nothing here looks at a clock."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -6,8 +6,6 @@ Screenshots are kept in the folder ``XGRL_SCREENSHOTS``, if that is set. Jupyter
 what it saves does not reach the project's own notebooks.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -4,8 +4,6 @@ Elsewhere no sentence may hold an arm's name beside a number with a unit or a co
 those are results, and results in prose outlive their numbers.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

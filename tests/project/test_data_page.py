@@ -2,8 +2,6 @@
 the files that are here; the page's parts, repositories and statuses.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from pathlib import Path

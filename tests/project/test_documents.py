@@ -2,8 +2,6 @@
 and every number in their prose is that of a published file.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from functools import cache

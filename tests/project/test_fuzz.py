@@ -5,8 +5,6 @@ Whatever comes in, it is either accepted, and then it is right, or refused in on
 nothing is created.
 """
 
-from __future__ import annotations
-
 import copy
 import io
 import json

@@ -3,8 +3,6 @@ changes little. Without a card on a device that computes on the CPU (`elsewhere`
 bfloat16; with one (``pytest -m gpu``) on it.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The faults of `tests.mutations` can be made, and each room has one."""
 
-from __future__ import annotations
-
 import pytest
 
 from mutations import FAULTS, ROOT, breaks

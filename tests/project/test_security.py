@@ -2,8 +2,6 @@
 open socket.
 """
 
-from __future__ import annotations
-
 import ast
 import asyncio
 import io

@@ -2,8 +2,6 @@
 cheap to import.
 """
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

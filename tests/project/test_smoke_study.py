@@ -4,8 +4,6 @@ What holds of a finished study is asserted of the one that `make smoke` left in 
 that a killed one goes on where it was, in tests/faults.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The house: rooms in one order, no circle between files, a library that stays thin."""
 
-from __future__ import annotations
-
 import ast
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -24,7 +22,7 @@ ROOMS = (
     "report",
 )
 OPENERS = ("os", "tarfile")  # their `open` decodes nothing
-MOST_LINES = 22_655
+MOST_LINES = 22_652
 
 
 def module_name(path: Path) -> str:

@@ -2,8 +2,6 @@
 some loses them when it is published.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

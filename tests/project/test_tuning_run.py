@@ -1,7 +1,5 @@
 """`make tune` with real trials: in parts, carried in packs, interrupted, and called again."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

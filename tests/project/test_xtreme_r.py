@@ -2,8 +2,6 @@
 the grid on an encoder of its shape.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import os

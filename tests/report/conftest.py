@@ -1,7 +1,5 @@
 """The simulated studies that the tests of the report share."""
 
-from __future__ import annotations
-
 import shutil
 
 import pytest

@@ -1,7 +1,5 @@
 """Averages over groups, by hand; what is missing is named; XTREME-R's own average beside them."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 

@@ -1,20 +1,18 @@
 """Effects by language: averages, association with distance, level of its test."""
 
-from __future__ import annotations
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from xgrl import stats
-from xgrl.report import by_language, load_study
+from xgrl.report import by_language
 
 
 def test_effects_average_to_theta_for_parallel_targets_and_centre_the_others(study):
     one = study.predictions[study.predictions.target == "sentiment"]
-    effects = by_language.language_effects(
-        load_study.Study(**{**vars(study), "predictions": one}), "standard", "dann"
-    )
+    effects = by_language.language_effects(replace(study, predictions=one), "standard", "dann")
     assert effects.table.effect.mean() == pytest.approx(stats.compare(one).theta)
     every = by_language.language_effects(study, "standard", "dann").table
     cells = stats.compare(study.predictions)
@@ -108,13 +106,13 @@ def test_seen_and_unseen_are_the_comparison_on_their_languages(study, old):
     assert table.p_holm.to_numpy() == pytest.approx(stats.holm(table.p))
     assert by_language.seen_and_unseen(old, *compared).empty
     unseen = study.predictions.language.isin(["en", "ja"])
-    one = load_study.Study(**{**vars(study), "predictions": study.predictions[unseen]})
+    one = replace(study, predictions=study.predictions[unseen])
     assert by_language.seen_and_unseen(one, *compared).empty
 
 
 def test_a_target_without_an_unseen_language_is_not_in_that_average(study):
     rows = study.predictions
     kept = (rows.target != "intent") | (rows.language == "de")
-    part = load_study.Study(**{**vars(study), "predictions": rows[kept]})
+    part = replace(study, predictions=rows[kept])
     table = by_language.seen_and_unseen(part, "standard", "dann", 1.0).set_index("part")
     assert table.targets["unseen"] == "emoji-names, sentiment" and "intent" in table.targets["seen"]

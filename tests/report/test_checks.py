@@ -1,7 +1,5 @@
 """Manipulation checks pass where the experiment worked, and each can fail."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from dataclasses import replace

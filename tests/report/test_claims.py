@@ -1,7 +1,5 @@
 """Sentences follow from the rows of a summary, and a row that is not there is no sentence."""
 
-from __future__ import annotations
-
 import copy
 import json
 

@@ -1,7 +1,5 @@
 """The command line of the report: what it prints, and its exit codes."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -19,8 +17,7 @@ from xgrl.runs import records
 
 
 @pytest.fixture(scope="module")
-def summary(tmp_path_factory):
-    study = load_study.collect(simulate(tmp_path_factory.mktemp("cli"), seeds=(0, 1)))
+def summary(study):
     checked = checks.manipulation_checks(study, "standard", "dann")
     return summarise(study, stats.compare(study.predictions), checked)
 

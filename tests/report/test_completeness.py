@@ -1,7 +1,5 @@
 """What is missing, doubled or mixed in a study is named, and nothing else."""
 
-from __future__ import annotations
-
 import json
 import shutil
 

@@ -1,7 +1,5 @@
 """Known gaps, correlations, interactions and lines are found; what is missing is said."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np

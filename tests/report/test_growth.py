@@ -1,7 +1,5 @@
 """The analysis grows no faster than the study; counted in operations and bytes, not seconds."""
 
-from __future__ import annotations
-
 import tracemalloc
 from collections import Counter
 

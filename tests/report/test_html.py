@@ -1,7 +1,5 @@
 """The page: contents, figures inside, nothing fetched when it is opened."""
 
-from __future__ import annotations
-
 import re
 
 import nbformat
@@ -79,6 +77,7 @@ def test_default_parameters_give_way_to_those_of_the_run(tmp_path):
         '<img src="https://example.org/a.png">',
         "<img src=//example.org/a.png>",
         '<img src="figures/a.png">',
+        '<img alt="a > b" src="figures/a.png">',
         '<link rel="stylesheet" href="https://example.org/a.css">',
         "<style>@import 'https://example.org/a.css'</style>",
         "<style>body{background:url(https://example.org/a.png)}</style>",
@@ -92,6 +91,12 @@ def test_page_that_would_fetch_something_is_refused(tmp_path, content):
             tmp_path / "report.html",
         )
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_page_may_speak_of_data_and_sources(tmp_path):
+    content = {"text/html": "<p title='it'>the rows of <code>data = rows</code>, src = file</p>"}
+    page = html(write_notebook(tmp_path, HEAD, cell("x", data=content)), tmp_path / "report.html")
+    assert "<code>data = rows</code>" in page.read_text()
 
 
 def test_page_of_a_notebook_that_failed_or_never_ran_is_refused(tmp_path):

@@ -1,7 +1,5 @@
 """A study's folders are read as they are; strangers are refused."""
 
-from __future__ import annotations
-
 import copy as copy_module
 import json
 import shutil

@@ -1,7 +1,5 @@
 """Packs: what is finished goes in, what is verified comes out, and nothing else."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

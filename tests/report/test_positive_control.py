@@ -1,7 +1,5 @@
 """Standard minus none in the report: rows, gate, what is not estimable."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -129,7 +127,7 @@ def test_readme_s_table_has_the_positive_control(study, control):
 
 
 def test_averages_over_groups_have_their_rows(many):
-    grouped = load_study.Study(**{**vars(many), "average": "groups"})
+    grouped = replace(many, average="groups")
     table = positive_control(grouped, "standard", group_weights).set_index(["kind", "part"])
     groups = table.loc["group"]
     assert list(groups.index) == ["retrieval", "classification", "structured prediction"]

@@ -1,7 +1,5 @@
 """Published results: complete, small, what the pages say; how another run differs from them."""
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path

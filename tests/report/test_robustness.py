@@ -1,6 +1,6 @@
 """The comparison from other sides: parts left out, doses, runs and items drawn anew."""
 
-from __future__ import annotations
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -39,13 +39,11 @@ def test_doses_are_the_variants_that_differ_in_lambda_alone(many, study):
         ["dann", 0.05],
         ["dann-0.1", 0.1],
     ]
-    other = load_study.Study(**{**vars(many), "baselines": {"dann-0.1": "standard-dev"}})
+    other = replace(many, baselines={"dann-0.1": "standard-dev"})
     assert robustness.doses(other, "dann").arm.tolist() == ["control", "dann-0.01", "dann"]
     response = robustness.dose_response(many, "standard", "dann", 1.0)
     assert response.theta.iloc[-1] < response.theta.iloc[1] and (response.low < response.high).all()
-    only = load_study.Study(
-        **{**vars(study), "predictions": study.predictions[study.predictions.arm != "control"]}
-    )
+    only = replace(study, predictions=study.predictions[study.predictions.arm != "control"])
     assert robustness.dose_response(only, "standard", "dann", 1.0).empty  # one dose is no response
     assert "control" in set(study.predictions.arm) and robustness.doses(study, "dann").empty
 

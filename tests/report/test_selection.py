@@ -1,7 +1,5 @@
 """The two selectors, the gates and the oracle: by their properties, and on tables made by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

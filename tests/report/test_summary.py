@@ -1,10 +1,9 @@
 """summary.json and the tables that are made of it."""
 
-from __future__ import annotations
-
 import json
 import math
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -95,7 +94,7 @@ def test_arms_beside_the_compared_ones_stay_out_of_the_readme_and_an_absent_scor
         simulate(tmp_path, arms=("none", "standard", "dann", "dann-0.1"), seeds=(0, 1))
     )
     runs = study.runs[(study.runs.arm != "none") | (study.runs.target != "intent")]
-    study = load_study.Study(**{**vars(study), "runs": runs})
+    study = replace(study, runs=runs)
     values = summary.summarise(
         study,
         stats.compare(study.predictions),
@@ -109,14 +108,13 @@ def test_arms_beside_the_compared_ones_stay_out_of_the_readme_and_an_absent_scor
     assert "intent & – &" in summary.latex(values)
 
 
-def test_control_has_a_column_only_where_it_has_every_target(tmp_path):
-    study = load_study.collect(simulate(tmp_path, seeds=(0, 1)))
+def test_control_has_a_column_only_where_it_has_every_target(study):
     runs = study.runs[(study.runs.arm != "control") | (study.runs.target == "intent")]
     for frame, arms in (
         (study.runs, ["none", "standard", "control", "dann"]),
         (runs, ["none", "standard", "dann"]),
     ):
-        part = load_study.Study(**{**vars(study), "runs": frame})
+        part = replace(study, runs=frame)
         comparison, checked = (
             stats.compare(study.predictions),
             checks.manipulation_checks(part, "standard", "dann"),
@@ -124,10 +122,9 @@ def test_control_has_a_column_only_where_it_has_every_target(tmp_path):
         assert summary.summarise(part, comparison, checked)["arms"] == arms
 
 
-def test_scores_are_means_over_the_blocks_that_are_compared(tmp_path):
-    study = load_study.collect(simulate(tmp_path, seeds=(0, 1)))
+def test_scores_are_means_over_the_blocks_that_are_compared(study):
     runs = study.runs[(study.runs.arm != "control") | (study.runs.seed == 0)]
-    part = load_study.Study(**{**vars(study), "runs": runs})
+    part = replace(study, runs=runs)
     checked = checks.manipulation_checks(part, "standard", "dann")
     values = summary.summarise(part, stats.compare(study.predictions), checked)
     assert values["arms"] == ["none", "standard", "dann"]  # control has half of the blocks
@@ -155,8 +152,7 @@ def test_latex_table_has_every_row_and_column(summarised):
     )
 
 
-def test_further_parts_of_the_report_become_plain(summarised, tmp_path):
-    study = load_study.collect(simulate(tmp_path, seeds=(0, 1)))
+def test_further_parts_of_the_report_become_plain(study):
     comparison = stats.compare(study.predictions)
     checked = checks.manipulation_checks(study, "standard", "dann")
     values = summary.summarise(

@@ -1,9 +1,8 @@
 """What a study did beside its test; numbers that runs lack are said to be."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -59,7 +58,7 @@ def test_score_table_says_a_dash_where_an_arm_does_not_exist(many):
     runs = many.runs[
         (many.runs.arm != "dann") | (many.runs.seed == 0) | (many.runs.target == "intent")
     ]
-    part = load_study.Study(**{**vars(many), "runs": runs})
+    part = replace(many, runs=runs)
     assert tables.score_table(part).loc["dann", "runs"] == "2 or 4"
 
 
@@ -94,7 +93,7 @@ def test_costs_are_relative_to_the_baseline_in_the_same_block(many):
 
 def test_the_cost_of_a_single_run_has_no_interval(study):
     one = study.runs[(study.runs.seed == 0) & (study.runs.intermediate == "sarcasm")]
-    row = tables.costs(load_study.Study(**{**vars(study), "runs": one}), "standard").loc["dann"]
+    row = tables.costs(replace(study, runs=one), "standard").loc["dann"]
     assert (
         row.flops_ratio == 2.0 and np.isnan(row.flops_ratio_low) and np.isnan(row.flops_ratio_high)
     )
@@ -129,9 +128,7 @@ def test_discriminators_below_chance_are_counted_by_their_interval(many):
         19.5,
         24.5,
     )
-    table = tables.inside_training(load_study.Study(**{**vars(many), "runs": runs})).set_index(
-        ["intermediate", "arm"]
-    )
+    table = tables.inside_training(replace(many, runs=runs)).set_index(["intermediate", "arm"])
     assert table.loc[(runs.intermediate[row], "dann"), "below chance"] == "1 of 2"
     # 24 of 25, its interval holds chance
     assert table.loc[(runs.intermediate[row], "shuffled"), "below chance"] == "0 of 2"
@@ -154,7 +151,7 @@ def test_translations_are_told_by_arm_for_seen_and_unseen_languages(study):
     ) == ["seen", "unseen"]
     assert table.loc["public"].tolist() == pytest.approx([0.3, 0.3])
     assert table.loc["dann"].tolist() == pytest.approx([0.2, 0.2])
-    bare = load_study.Study(**{**vars(study), "parallel": pd.DataFrame()})
+    bare = replace(study, parallel=pd.DataFrame())
     assert tables.translations(bare).empty
 
 
@@ -188,13 +185,13 @@ def test_the_last_layer_is_that_of_unfinished_encoders_and_maps_are_of_one_seed_
     )
     assert "cka" in last and "mlp_high" not in last, "what is not recorded is no column"
     collapsed = study.probes.assign(cka=np.nan)
-    last = tables.last_layer(load_study.Study(**{**vars(study), "probes": collapsed}))
+    last = tables.last_layer(replace(study, probes=collapsed))
     shown = tables.formatted(last, missing="not estimable").data
     assert shown.count("not estimable") == len(last)
     maps = tables.first_maps(study, ["dann"])
     assert set(maps.arm) == {"none", "dann"} and set(maps.seed) == {0}
     assert set(maps.intermediate) == {"none", maps.intermediate.iloc[-1]}
-    bare = load_study.Study(**{**vars(study), "probes": study.probes[:0], "maps": study.maps[:0]})
+    bare = replace(study, probes=study.probes[:0], maps=study.maps[:0])
     assert not len(tables.last_layer(bare)) and not len(tables.first_maps(bare, ["dann"]))
 
 

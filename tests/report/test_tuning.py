@@ -3,8 +3,6 @@
 The trials' records are made up here; tests/project/test_tuning_run.py trains some.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import time
@@ -279,6 +277,7 @@ def test_no_tuning_says_nothing(home):
         ("targets: [intent]", "targets: [emoji-names]", "\['emoji-names'\] train nothing"),
         ("second_seeds", "second_seed", "did you mean 'second_seeds'"),
         ("tuning:\n", "tuned: {}\nno_tuning:\n", "no_tuning"),
+        ("tuning:\n", "# tuned:start\ntuning:\n", "'# tuned:start' without '# tuned:end'"),
     ],
 )
 def test_what_cannot_be_tuned_is_refused_before_anything_is_written(home, old, new, match):

@@ -1,7 +1,5 @@
 """The hashes of a run's code change with what it computes, and with nothing else."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """What tells runs apart that should be alike is named, and what may differ is not."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Study files and parameters: what is allowed, and that a mistake is named before anything runs."""
 
-from __future__ import annotations
-
 import ast
 import copy
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which plan a study has, its versions in git, and its hash in every record."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import subprocess

@@ -2,8 +2,6 @@
 shown outside a notebook.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from xgrl.runs import progress

@@ -1,7 +1,5 @@
 """Nothing half-written is taken for finished, nothing finished is lost."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """YAML that says what one reads; a study file that is named as its study."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

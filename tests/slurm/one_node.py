@@ -8,8 +8,6 @@ nothing is accounted for, so that it runs in a container; finished jobs are list
 FOLDER/jobs.txt (jobcomp/filetxt).
 """
 
-from __future__ import annotations
-
 import getpass
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Shared by tests of the statistics: the oracles, one study's rows and their comparison."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

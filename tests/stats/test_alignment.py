@@ -1,7 +1,5 @@
 """Rows that line up, rows that do not, and items of several languages."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

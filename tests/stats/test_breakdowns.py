@@ -1,7 +1,5 @@
 """Tables by target, intermediate task and language, and variance components."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

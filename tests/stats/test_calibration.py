@@ -1,7 +1,5 @@
 """How often the decision is right: levels, coverage and power by simulation."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

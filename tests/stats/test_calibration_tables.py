@@ -1,7 +1,5 @@
 """The tables of calibration and power of a comparison."""
 
-from __future__ import annotations
-
 import pytest
 
 from simulated_predictions import predictions

@@ -1,7 +1,5 @@
 """The comparison: estimand, decision, verdicts in words, plans, fallbacks."""
 
-from __future__ import annotations
-
 import html
 import json
 import math

@@ -1,7 +1,5 @@
 """Effect sizes: ends, mirrors, oracles."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The t interval and the exact binomial interval against scipy."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

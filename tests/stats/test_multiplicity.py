@@ -1,7 +1,5 @@
 """Adjusted p values: agreement with closed testing and the oracle, order, ends."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import numpy as np

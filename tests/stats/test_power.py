@@ -1,7 +1,5 @@
 """Detectable effects and blocks needed, in closed form and by simulation."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Sign flip, and maxT over tasks or arms: exact cases, symmetries, levels."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Jackknife and pigeonhole bootstrap: special cases, agreement with each other and crossed."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Arms against one baseline: partial arms, holes, planned pairs."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

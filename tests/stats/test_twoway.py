@@ -1,7 +1,5 @@
 """Runs crossed with items: special cases, symmetries, variance components, strata."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

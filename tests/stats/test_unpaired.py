@@ -1,7 +1,5 @@
 """Standard minus none: unpaired in runs, crossed in items."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

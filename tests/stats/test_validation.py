@@ -1,7 +1,5 @@
 """Values that are not finite are refused wherever they come in."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The p value that decides; equivalence: TOST, ROPE, and the oracle of the paired analysis."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -5,11 +5,9 @@ mixes them with tensors of the CPU is an error, as with CUDA: a tensor made with
 inside a step, weights that did not move with their module, `numpy` without `cpu`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -25,7 +23,7 @@ class Elsewhere(Tensor):
     """A tensor that stands for `inner`, which is on the CPU."""
 
     @staticmethod
-    def __new__(cls, inner: Tensor) -> Elsewhere:
+    def __new__(cls, inner: Tensor) -> Self:
         about = {"strides": inner.stride(), "storage_offset": inner.storage_offset()}
         about |= {"dtype": inner.dtype, "device": DEVICE, "requires_grad": inner.requires_grad}
         return Tensor._make_wrapper_subclass(cls, inner.size(), **about)

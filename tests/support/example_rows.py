@@ -1,7 +1,5 @@
 """One row of each canonical format, as short as it can be."""
 
-from __future__ import annotations
-
 EXAMPLES = {
     "classification": {"id": "1", "text": "a", "text_pair": "", "label": 1},
     "multiple_choice": {"id": "1", "prompt": "a", "choices": ["b", "c"], "label": 1},

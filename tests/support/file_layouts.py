@@ -2,8 +2,6 @@
 tests/tasks/test_files.py.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -6,8 +6,6 @@ Three layouts occur: the README's ``configs``, ``<config>/<split>-00000-of-00001
 Class labels are in the parquet metadata where the hub has them.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

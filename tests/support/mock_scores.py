@@ -1,7 +1,5 @@
 """The mock predictions of the benchmark, with their official scores."""
 
-from __future__ import annotations
-
 import json
 
 TAGGING = ("span_f1", "tag_f1")

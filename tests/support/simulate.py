@@ -9,8 +9,6 @@ the true effect is known: `effect` points, in proportion to lambda_max for varia
 for any other arm. Tags are simulated as sentences with counts.
 """
 
-from __future__ import annotations
-
 import json
 import zlib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Prediction rows, and tables of differences, with known variance components."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """Random small encoders of the three architectures that the library splits and trims, for tests."""
 
-from __future__ import annotations
-
 from string import ascii_letters, punctuation
 
 import numpy as np

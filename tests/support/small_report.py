@@ -1,7 +1,5 @@
 """An executed notebook and a published analysis, as small as the tests of the report need them."""
 
-from __future__ import annotations
-
 import nbformat
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """A prepared folder of the tiny encoder and synthetic data, for tests."""
 
-from __future__ import annotations
-
 from xgrl.prepare.folder import Prepared
 from xgrl.prepare.study import prepare_study
 from xgrl.runs import params

@@ -1,7 +1,5 @@
 """Which cases of a test run at once (make test) and which with the long ones (make test-rest)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import pytest

@@ -1,7 +1,5 @@
 """A tiny encoder, made-up corpora and a run of an arm on them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from types import SimpleNamespace
 

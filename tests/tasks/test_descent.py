@@ -1,7 +1,5 @@
 """Which tasks descend from which: what is no training, and what is marked beside a score."""
 
-from __future__ import annotations
-
 import pytest
 
 from xgrl.tasks import TABLES, data_card, find_task, training_notes

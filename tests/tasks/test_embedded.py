@@ -2,8 +2,6 @@
 their splits share nothing.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import re

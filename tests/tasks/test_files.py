@@ -2,8 +2,6 @@
 layout of every task.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from functools import partial

@@ -1,7 +1,5 @@
 """`xgrl.tasks.formats`: good rows become a dataset, bad ones are counted by reason."""
 
-from __future__ import annotations
-
 import pytest
 from datasets import Dataset
 

@@ -2,8 +2,6 @@
 that give the reason.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

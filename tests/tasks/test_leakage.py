@@ -1,7 +1,5 @@
 """`xgrl.tasks.leakage`: what comparing every pair would find is found, and no more."""
 
-from __future__ import annotations
-
 import itertools
 import unicodedata
 

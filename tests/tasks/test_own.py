@@ -2,8 +2,6 @@
 what is allowed.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

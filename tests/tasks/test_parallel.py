@@ -2,8 +2,6 @@
 language, and no test row.
 """
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

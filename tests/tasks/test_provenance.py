@@ -1,7 +1,5 @@
 """What a folder of files says of itself: read strictly, every mistake named."""
 
-from __future__ import annotations
-
 import pytest
 
 from xgrl.tasks import data_card, provenance_of

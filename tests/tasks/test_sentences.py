@@ -1,7 +1,5 @@
 """`xgrl.tasks.sentences`: where text is cut, and what passes as a sentence."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest

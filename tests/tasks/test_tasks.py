@@ -1,7 +1,5 @@
 """`xgrl.tasks`: canonical rows, splits that cannot leak, and refusals that help."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

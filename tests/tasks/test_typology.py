@@ -1,7 +1,5 @@
 """`xgrl.tasks.typology`: distances behave as such, order languages as known, fit the globe."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Batches: padded, by length, the same for every arm."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """What a run consists of: the same for all arms of a block but for what the arm adds."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -2,8 +2,6 @@
 the formula has them.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """The trainer: reproducible, matched, resumable in its randomness, honest when it diverges."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

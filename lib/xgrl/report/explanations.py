@@ -18,7 +18,7 @@ from scipy.stats import f_oneway, linregress, norm
 from xgrl import stats
 from xgrl.arms import method_of
 from xgrl.report.load_study import Study
-from xgrl.report.selection import POINT, RANK, half_way
+from xgrl.report.selection import POINT, RANK
 from xgrl.stats.alignment import ENGLISH, align
 from xgrl.stats.verdict import crossed_and_sign_flip
 
@@ -172,7 +172,7 @@ def manipulation(points: pd.DataFrame, baseline: str, treatment: str) -> pd.Data
         if name in READERS:
             row["chance"] = points["own_chance" if name == "own" else "chance"].mean()
         bounds = {"own": np.nan, "kept_rank": RANK * before, "english": before - POINT}
-        row["bound"] = bounds.get(name, half_way(before, row["chance"]))
+        row["bound"] = bounds.get(name, (before + row["chance"]) / 2)  # half-way to chance: hidden
         within = after >= row["bound"] if name in KEPT else after <= row["bound"]
         row["passed"] = ("yes" if within else "no") if name != "own" else ""
         rows.append(row | {"blocks": len(own)})

@@ -7,8 +7,9 @@ from xgrl.runs import records
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 HEADING = re.compile(r'<h([23])[^>]*\bid="([^"]+)"[^>]*>(.*?)<a class="anchor-link"', re.S)
+IN_A_TAG = r"""<[a-z](?:[^>"']|"[^"]*"|'[^']*')*\s"""
 FETCHED = (
-    r"(?:\b(?:src|srcset|poster|data)\s*=|<link\b[^>]*\bhref\s*=|\burl\(|@import)"
+    rf"(?:{IN_A_TAG}(?:src|srcset|poster|data)\s*=|<link\b[^>]*\bhref\s*=|\burl\(|@import)"
     r"""\s*["']?\s*(?!data:|#)[^\s"'>)]"""
 )
 NETWORK = re.compile(rf"{FETCHED}|<script\b|<iframe\b", re.I)

@@ -182,7 +182,7 @@ def deviations(plan: Plan, study: Study, baseline: str, treatment: str, margin) 
         "weights": "groups" if study.average == "groups" else weights,
         "lambda_max": _recorded(trained.lambda_max),
         "domains": _recorded(trained.domains),
-        "discriminator_languages": _recorded(languages.iloc[:1]),
+        "discriminator_languages": _recorded(languages),
     }
     rows = []
     for key, planned in plan.fields.items():

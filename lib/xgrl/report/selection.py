@@ -89,10 +89,3 @@ def gate(scores: pd.DataFrame, chosen: str) -> pd.DataFrame:
     difference = own.sub(none, level="target").reset_index()
     helps = (difference.english > 0) | difference.english.isna()
     return difference.assign(passed=helps & (difference.development > 0))
-
-
-def half_way(before: float, chance: float) -> float:
-    """What a fresh probe may read at most, percent, where language counts as hidden: half-way from
-    what it reads after the baseline to chance.
-    """
-    return (before + chance) / 2

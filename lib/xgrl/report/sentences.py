@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from xgrl.execution.grid import trains_nothing
 from xgrl.report import explanations
 from xgrl.report.averages import PUBLISHED
 from xgrl.report.explanations import AFTER, ALL, ENGLISH_TOO, NO_PROOF
@@ -183,7 +184,7 @@ def _trains(target: str) -> bool | None:
         task = find_task(target, "target")
     except ValueError:
         return None
-    return task.format != "retrieval" or task.trained
+    return not trains_nothing(task)
 
 
 def hidden(summary: Summary) -> bool | None:

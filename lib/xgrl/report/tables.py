@@ -174,7 +174,7 @@ def results(study: Study) -> pd.DataFrame:
                 english[column] = of(*(f"intermediate/{part}/{split}" for part in parts))
             rows.append(keys | english | {"target": run["intermediate"], "n": run["dev_n"]})
         elif run["phase"] == "target":
-            keys["metric"] = run.get("metric") or "accuracy"
+            keys["metric"] = run["metric"]
             own, other = (f"target/{run.get(key)}" for key in ("target", "train_from"))
             trained = (of(f"{name}/first", f"{name}/train") for name in (own, other))
             keys["trained_on"] = next(filter(None, trained), "")

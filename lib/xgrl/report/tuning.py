@@ -17,7 +17,7 @@ import yaml
 
 from xgrl import stats
 from xgrl.arms import arm_spec
-from xgrl.execution.checks import check_study
+from xgrl.execution.checks import Refused, check_study
 from xgrl.execution.grid import parameters_of_runs, runs_of_part
 from xgrl.execution.trials import SUFFIX, by_arm, study_of_trials, trials_of
 from xgrl.report import packs, selection
@@ -45,6 +45,7 @@ class Tuning:
     def __init__(self, name: str, params: str | Path = "params"):
         self.file = Path(params, f"{name}.yaml")
         config = find_study(name, params)
+        self._around()
         self.config = {key: value for key, value in config.items() if key != "tuned"}
         self._derive()
         self.study = load_study(self.config)
@@ -188,23 +189,31 @@ class Tuning:
     def save(self) -> None:
         """Write ``tuning.json`` and, when all trials are there, the block ``tuned``."""
         path = self.folder / FILE
-        if not self.result["complete"]:
-            # what the study's settings were selected by stays until there is another choice
-            if not (path.exists() and json.loads(path.read_bytes()).get("complete")):
-                records.write_json(path, stats.plain(self.result))
+        complete = self.result["complete"]
+        # what the study's settings were selected by stays until there is another choice
+        if complete or not (path.exists() and json.loads(path.read_bytes()).get("complete")):
+            records.write_json(path, stats.plain(self.result))
+        if not complete:
             return
-        records.write_json(path, stats.plain(self.result))
         block = self.tuned()
         check_study(self.config | {"tuned": block})
         start, end = MARKERS
-        before, _, rest = self.file.read_text(encoding="utf-8").partition(start)
-        after = rest.partition(f"{end}\n")[2]
+        before, after = self._around()
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         heading = f"{start}: by make tune, over what stands above; {FILE} {digest[:16]}"
-        text = _yaml({"tuned": block})
-        text = f"{before.rstrip()}\n{heading}\n{text}{end}\n{after}"
+        text = f"{before}\n{heading}\n{_yaml({'tuned': block})}{end}\n{after}"
         parse(text, self.file)
         records.write_bytes(self.file, text.encode())
+
+    def _around(self) -> tuple[str, str]:
+        """The study file before and after the block ``tuned``."""
+        start, end = MARKERS
+        before, opened, rest = self.file.read_text(encoding="utf-8").partition(start)
+        _, closed, after = rest.partition(end)
+        if opened and not closed:
+            todo = "write it below the block tuned, so that what stands under that is kept"
+            raise Refused(f"{self.file}: {start!r} without {end!r}; {todo}")
+        return before.rstrip(), after.partition("\n")[2]
 
 
 def _yaml(values: Found) -> str:

@@ -1,8 +1,8 @@
 """The analysis of a study: estimand, tests, intervals, equivalence, power, calibration.
 
 `compare` reads prediction rows and returns a `Comparison` that prints as a verdict; `cell_means`,
-`against_baseline`, `pairs` and `family` read them too and return tables; all else takes numpy
-arrays and returns floats, arrays or small dataclasses. Scores and effects are in points.
+`against_baseline`, `pairs` and `family` read them too and return tables; most else takes numpy
+arrays and returns floats, arrays, small dataclasses or tables. Scores and effects are in points.
 
 numpy and scipy do the arithmetic, the statistics are ours, since the field's packages are wrong for
 this design: rliable 1.2.0 is unpaired and covers 44 to 56 % with a nominal 95 % interval where

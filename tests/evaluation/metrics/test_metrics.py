@@ -2,8 +2,6 @@
 cannot be scored.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import string

@@ -1,7 +1,5 @@
 """Features of every layer at every stage, and the tables made of them."""
 
-from __future__ import annotations
-
 import json
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """Language probes: what they must and must not find, in data where the answer is known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Kernel alignment and translation pairs against their definitions, written out plainly."""
 
-from __future__ import annotations
-
 from dataclasses import astuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The toy of the reversal: what notebook 00 tells about it is so."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

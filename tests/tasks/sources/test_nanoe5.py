@@ -1,7 +1,5 @@
 """The 4-bit encoder file: an independent writer for a small one, and the real one."""
 
-from __future__ import annotations
-
 import json
 import struct
 

@@ -2,8 +2,6 @@
 is the same everywhere.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import itertools
