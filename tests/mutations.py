@@ -184,10 +184,7 @@ FAULTS = {
         ("execution/test_placement.py",),
     ),
     "the public encoder with every seed": Fault(
-        "execution/grid.py",
-        "seeds[:1] if once else seeds",
-        "seeds",
-        ("execution/test_grid.py",),
+        "execution/grid.py", "seeds[:1] if once else seeds", "seeds", ("execution/test_grid.py",)
     ),
     "batches of unlike lengths": Fault(
         "training/batches.py",

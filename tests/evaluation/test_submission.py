@@ -304,11 +304,9 @@ def test_command_line(study, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "xnli: de 60\n")
     again = subprocess.run(command, capture_output=True, text=True)
-    assert (
-        again.returncode == 2
-        and again.stderr.startswith("refused: ")
-        and "already there" in again.stderr
-    )
+    assert again.returncode == 2
+    assert again.stderr.startswith("refused: ")
+    assert "already there" in again.stderr
 
 
 def test_every_form_is_of_a_task_in_the_tables():

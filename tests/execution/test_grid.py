@@ -30,15 +30,10 @@ def study(name="smoke", **changes):
 
 def test_the_smoke_study():
     found = grid(study())
-    assert len(found.intermediate) == 2 * 2 * 2 + 2 and len(set(found.intermediate)) == len(
-        found.intermediate
-    )
-    assert ("intent", "none", "none", 1) in found.target and (
-        "emoji-names",
-        "none",
-        "none",
-        1,
-    ) not in found.target
+    assert len(found.intermediate) == 2 * 2 * 2 + 2
+    assert len(set(found.intermediate)) == len(found.intermediate)
+    assert ("intent", "none", "none", 1) in found.target
+    assert ("emoji-names", "none", "none", 1) not in found.target
     assert ("intent", "sarcasm", "control", 0) in found.target  # probed after fine-tuning
     assert ("emoji-names", "sarcasm", "control", 0) not in found.target
     assert not found.left_out

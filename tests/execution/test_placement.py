@@ -103,11 +103,9 @@ def test_jobs_that_are_refused_by_make(jobs):
     command = ["make", "check-jobs", f"JOBS={jobs}", f"BIN={Path(sys.executable).parent}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert (
-        done.stderr.startswith("refused: JOBS=")
-        and f"JOBS={jobs}"[:12] in done.stderr
-        and "allowed" in done.stderr
-    )
+    assert done.stderr.startswith("refused: JOBS=")
+    assert f"JOBS={jobs}"[:12] in done.stderr
+    assert "allowed" in done.stderr
 
 
 def test_threads_of_the_study_count(tmp_path, monkeypatch):

@@ -137,20 +137,16 @@ def test_a_cell_that_hangs_is_stopped(tmp_path):
 
 def test_a_job_out_of_memory_is_reported_as_that(tmp_path):
     done = execute(tmp_path, ["import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"])
-    assert (
-        done.returncode == 1
-        and "killed by signal 9 (SIGKILL), usually out of memory" in done.stderr
-    )
+    assert done.returncode == 1
+    assert "killed by signal 9 (SIGKILL), usually out of memory" in done.stderr
     limited = (
         "import resource\nresource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\nx = "
         "bytearray(8 << 30)"
     )
     done = execute(tmp_path, [limited])
-    assert (
-        done.returncode == 1
-        and "MemoryError" in done.stderr
-        and "out of memory; fewer jobs at once" in done.stderr
-    )
+    assert done.returncode == 1
+    assert "MemoryError" in done.stderr
+    assert "out of memory; fewer jobs at once" in done.stderr
 
 
 def test_a_job_ends_with_its_parent(tmp_path, study):
@@ -187,11 +183,9 @@ def test_a_full_disk_is_named_and_leaves_nothing_in_part(small_disk, tmp_path):
     done = execute(
         tmp_path / "notebook", [f"outputs = {str(small_disk)!r}\n" + WRITE.format(10**6)], **values
     )
-    assert (
-        done.returncode == 1
-        and "No space left on device" in done.stderr
-        and "the disk is full; make room" in done.stderr
-    )
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "the disk is full; make room" in done.stderr
     assert [path for path in small_disk.rglob("*") if path.is_file()] == []
 
 
@@ -306,10 +300,8 @@ def test_a_damaged_run_stops_the_study_and_says_what_to_do(copy, study):
     assert running.start("--retries", "0").wait(timeout=200) == 1
     said = running.log.read_text()
     place = run.relative_to(copy)
-    assert (
-        f"{place}/predictions.parquet is damaged" in said
-        and f"delete {place}/run.json and say make study again" in said
-    )
+    assert f"{place}/predictions.parquet is damaged" in said
+    assert f"delete {place}/run.json and say make study again" in said
     (run / "run.json").unlink()
     assert running.start(f"{place}/run.json").wait(timeout=300) == 0
     assert (run / "predictions.parquet").read_bytes() == good

@@ -34,10 +34,8 @@ def test_tiny_is_the_same_in_every_call_and_knows_the_fixture():
     second, _ = encoder.load_encoder("tiny")
     split.keep_layers(second, 0, 2)
     assert torch.equal(torch.get_rng_state(), state), "loading must not touch the global generator"
-    assert (
-        len(first.encoder.layer) == 4
-        and len(second.encoder.layer) == 2 == second.config.num_hidden_layers
-    )
+    assert len(first.encoder.layer) == 4
+    assert len(second.encoder.layer) == 2 == second.config.num_hidden_layers
     assert torch.equal(
         first.encoder.layer[1].output.dense.weight, second.encoder.layer[1].output.dense.weight
     )
@@ -127,9 +125,8 @@ def test_a_trimmed_checkpoint_loads_plainly_and_gets_its_vocabulary_back(tmp_pat
         assert torch.equal(plain(**batch).last_hidden_state, trimmed(**batch).last_hidden_state)
 
     whole, again = encoder.load_encoder(folder)
-    assert whole.config.vocab_size == model.config.vocab_size and len(whole.encoder.layer) == (
-        layers or 4
-    )
+    assert whole.config.vocab_size == model.config.vocab_size
+    assert len(whole.encoder.layer) == (layers or 4)
     rows = whole.get_input_embeddings().weight
     rest = np.setdiff1d(np.arange(len(rows)), kept)
     assert torch.equal(rows[rest], model.get_input_embeddings().weight[rest])

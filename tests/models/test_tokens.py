@@ -97,11 +97,9 @@ def test_training_with_a_trimmed_vocabulary_is_the_same_bit_for_bit(kind, clip):
     kept = kept_ids([tokens], [0, 1, 2, 3])
     assert len(kept) < 400
     trimmed = trim(full, kept)
-    assert (
-        trimmed.config.vocab_size == len(kept)
-        and trimmed.config.eos_token_id == 2
-        and full.config.vocab_size == 900
-    )
+    assert trimmed.config.vocab_size == len(kept)
+    assert trimmed.config.eos_token_id == 2
+    assert full.config.vocab_size == 900
     mapped = remap(tokens, kept)
     (full, norms), (trimmed, same) = (
         train(full, tokens, 1, clip),
@@ -159,10 +157,8 @@ def test_pairs_have_the_segments_of_their_tokenizer_in_mixed_batches():
     single = tokenise(["hi j"], tokenizer, 32)
     kept = kept_ids([tokens, single], tokenizer.all_special_ids)
     trimmed, single = trim(model, kept), remap(single, kept)
-    assert single.segments is None and set(collate([(Corpus([], None, single), [0])])) == {
-        "input_ids",
-        "attention_mask",
-    }
+    assert single.segments is None
+    assert set(collate([(Corpus([], None, single), [0])])) == {"input_ids", "attention_mask"}
     corpora = [Corpus([], None, remap(tokens, kept)), Corpus([], None, single)]
     batch = collate([(corpora[0], [2, 1, 0]), (corpora[1], [0])], trimmed.config.pad_token_id)
     expected = tokenizer(["g", "f", "ab c", "hi j"], ["h", "", "de", ""])["token_type_ids"]

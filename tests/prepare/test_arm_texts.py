@@ -64,9 +64,8 @@ def test_a_text_is_there_for_the_arm_that_needs_it_and_changes_nothing_else(tmp_
     assert plain.record["metrics"]["text_languages"] == {}
     for name in NEW:
         corpus = more.corpus(name)
-        assert len(corpus.hidden) == len(
-            corpus.tokens.ids
-        ) > 0 and corpus.format == select_rows.schema_of(name)
+        assert len(corpus.hidden) == len(corpus.tokens.ids) > 0
+        assert corpus.format == select_rows.schema_of(name)
 
 
 def test_translations_have_id_and_label_of_their_row_and_languages_take_turns(tokenizer, corpora):
@@ -74,11 +73,8 @@ def test_translations_have_id_and_label_of_their_row_and_languages_take_turns(to
     english = {row["id"]: row for row in corpora["intermediate/sarcasm/train"]}
     rows = found["intermediate/sarcasm/translated"]
     ids, languages = zip(*(row["id"].split("|") for row in rows), strict=True)
-    assert sorted(ids) == sorted(english) and pd.Series(languages).value_counts().to_dict() == {
-        "de": 20,
-        "es": 20,
-        "fr": 20,
-    }
+    assert sorted(ids) == sorted(english)
+    assert pd.Series(languages).value_counts().to_dict() == {"de": 20, "es": 20, "fr": 20}
     for row, id in zip(rows, ids, strict=True):
         assert row["label"] == english[id]["label"] and row["text"] != english[id]["text"]
         assert len(row["text"].split()) == len(english[id]["text"].split())
@@ -143,25 +139,21 @@ def test_single_rows_with_another_label_are_left_out(monkeypatch):
     )
     values = job(unlabelled_languages=["en", "de", "es"])
     rows = arm_texts._translated(find_task("sarcasm", "intermediate"), english, values)
-    assert len(rows) == len(english) - 1 and not any(
-        row.startswith(f"{spoiled}|") for row in rows["id"]
-    )
+    assert len(rows) == len(english) - 1
+    assert not any(row.startswith(f"{spoiled}|") for row in rows["id"])
 
 
 def test_pairs_are_balanced_matched_and_apart_from_the_parallel_texts(tokenizer, corpora):
     found, parallel_texts = texts(tokenizer, corpora)
     rows = found["pairs"].to_pandas()
     ids, languages = rows["id"].str.split("|").str[0], rows["id"].str.split("|").str[1]
-    assert (
-        languages.value_counts().to_dict() == {"de": 30, "es": 30, "fr": 30}
-        and rows["id"].is_unique
-    )
+    assert languages.value_counts().to_dict() == {"de": 30, "es": 30, "fr": 30}
+    assert rows["id"].is_unique
     assert not set(ids) & set(parallel_texts["id"])
     assert not set(rows["text"].map(normalise)) & set(map(normalise, parallel_texts["text"]))
     words = rows["text"].str.split().str.len()
-    assert (words == rows["candidate"].str.split().str.len()).all() and (
-        words.groupby(languages).mean().max() < 12
-    )
+    assert (words == rows["candidate"].str.split().str.len()).all()
+    assert words.groupby(languages).mean().max() < 12
     limited, _ = texts(
         tokenizer,
         corpora,
@@ -180,9 +172,8 @@ def test_parallel_texts_share_ids_and_are_in_no_training_corpus(tokenizer, corpo
     values = job(languages=["en", "de", "ja"], unlabelled_languages=["en", "fr"])
     rows = arm_texts.choose_parallel(values, corpora).to_pandas()
     by_language = rows.groupby("language")["id"].apply(list)
-    assert set(by_language.index) == {"en", "de", "ja", "fr"} and {
-        len(ids) for ids in by_language
-    } == {10}
+    assert set(by_language.index) == {"en", "de", "ja", "fr"}
+    assert {len(ids) for ids in by_language} == {10}
     assert all(ids == by_language["en"] for ids in by_language)
     assert arm_texts.choose_parallel(values, corpora).to_pandas().equals(rows)
     planted = Dataset.from_dict(
@@ -211,11 +202,9 @@ def test_ids_that_all_languages_have_come_first(monkeypatch):
     german, french, english = (
         set(rows.loc[rows["language"] == code, "id"]) for code in ("de", "fr", "en")
     )
-    assert (
-        german == french == english
-        and len(german) == 12
-        and all(int(id[1:]) >= 25 for id in german)
-    )
+    assert german == french == english
+    assert len(german) == 12
+    assert all(int(id[1:]) >= 25 for id in german)
     rows = arm_texts.choose_parallel(job(languages=["de", "fr"], probe_rows=20), {}).to_pandas()
     german, french, english = (
         set(rows.loc[rows["language"] == code, "id"]) for code in ("de", "fr", "en")
@@ -308,9 +297,8 @@ def test_language_modelling_text_from_the_packages_is_not_the_discriminators(
         "language-modelling"
     ].to_pandas()
     assert arm_texts.text_languages(values) == {"language-modelling": ["en", "de"]}
-    assert found.groupby("label").size().to_dict() == {0: 30, 1: 30} and set(
-        found.loc[found["label"] == 1, "language"]
-    ) == {"de"}
+    assert found.groupby("label").size().to_dict() == {0: 30, 1: 30}
+    assert set(found.loc[found["label"] == 1, "language"]) == {"de"}
     counted = encode_all({"language-modelling": Dataset.from_pandas(found)}, tokenizer, 32)[
         "language-modelling"
     ]
@@ -339,11 +327,9 @@ def test_the_table_of_languages_says_what_is_seen_and_what_a_language_costs(toke
         "pieces",
     ]
     assert table["seen"].to_dict() == {"en": True, "de": True, "ja": False}
-    assert (
-        table["pieces"]["en"] == 1
-        and table["pieces"]["de"] == pytest.approx(2.0)
-        and np.isnan(table["pieces"]["ja"])
-    )
+    assert table["pieces"]["en"] == 1
+    assert table["pieces"]["de"] == pytest.approx(2.0)
+    assert np.isnan(table["pieces"]["ja"])
     assert table[list(arm_texts.typology.DISTANCES)].isna().all(axis=None), (
         "pseudo-languages are nowhere"
     )

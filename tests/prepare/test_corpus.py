@@ -17,11 +17,9 @@ def test_a_corpus_comes_back_from_disk_as_it_was_written(tmp_path):
     corpus.save_corpus(tmp_path / "c", rows, "classification", corpus.Encoded(tokens))
     np.save(tmp_path / "c" / "hidden.npy", np.zeros((15, 3), np.float32))
     found = corpus.load_corpus(tmp_path / "c")
-    assert (
-        found.ids == ["x", "y", "z"]
-        and found.labels.tolist() == [1, 0, 2]
-        and found.hidden.shape == (15, 3)
-    )
+    assert found.ids == ["x", "y", "z"]
+    assert found.labels.tolist() == [1, 0, 2]
+    assert found.hidden.shape == (15, 3)
     assert found.format == "classification" and found.column("context") == ["a", "b", "c"]
     assert isinstance(found.tokens.ids, np.memmap) and np.array_equal(found.tokens.ids, tokens.ids)
     choices = corpus.Encoded(tokens, None, np.array([0, 2, 3]))
@@ -45,17 +43,11 @@ def test_choices_stay_together_and_windows_do_not():
     choices = corpus.Corpus(
         ["a", "b"], np.array([1, 0]), tokens, format="multiple_choice", first=first
     )
-    assert choices.lengths.tolist() == [9, 5] and choices.sequences(np.array([1, 0])).tolist() == [
-        2,
-        3,
-        4,
-        0,
-        1,
-    ]
+    assert choices.lengths.tolist() == [9, 5]
+    assert choices.sequences(np.array([1, 0])).tolist() == [2, 3, 4, 0, 1]
     windows = corpus.Corpus(["a", "b"], None, tokens, format="span_qa", first=first)
-    assert windows.lengths.tolist() == [4, 9, 2, 5, 3] and windows.sequences(
-        np.array([4, 1])
-    ).tolist() == [4, 1]
+    assert windows.lengths.tolist() == [4, 9, 2, 5, 3]
+    assert windows.sequences(np.array([4, 1])).tolist() == [4, 1]
 
 
 def test_a_corpus_with_unequal_counts_is_refused(tmp_path):

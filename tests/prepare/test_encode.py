@@ -112,10 +112,8 @@ def test_words_keep_their_tags_over_windows(tokenizer):
             ids, origin, targets = (
                 array[start:end] for array in (encoded.tokens.ids, encoded.origin, encoded.targets)
             )
-            assert (
-                ids[: len(before)].tolist() == before
-                and ids[len(ids) - len(after) :].tolist() == after
-            )
+            assert ids[: len(before)].tolist() == before
+            assert ids[len(ids) - len(after) :].tolist() == after
             assert ((origin >= 0) == (targets != IGNORED)).all()
             words += origin[origin >= 0].tolist()
             tags += targets[targets != IGNORED].tolist()
@@ -130,10 +128,8 @@ def test_a_word_longer_than_a_window_is_cut_and_keeps_its_tag(tokenizer):
     encoded = encode(
         Dataset(validate(sentences, "tagging", ("O", "X")).table), "tagging", tokenizer, 10
     )
-    assert (
-        encoded.targets[encoded.targets != IGNORED].tolist() == [1, 0]
-        and encoded.tokens.lengths.max() <= 10
-    )
+    assert encoded.targets[encoded.targets != IGNORED].tolist() == [1, 0]
+    assert encoded.tokens.lengths.max() <= 10
 
 
 def test_choices_and_pairs_are_sequences_of_one_example(tokenizer):
@@ -159,9 +155,8 @@ def test_rows_with_and_without_second_text(tokenizer):
         {"id": ["1", "2"], "text": ["a b", "c"], "text_pair": ["d", ""], "label": [1, 0]}
     )
     encoded = encode(found, "classification", tokenizer, 32)
-    assert encoded.tokens[0].tolist() == tokenizer("a b", "d")[
-        "input_ids"
-    ] and encoded.labels.tolist() == [1, 0]
+    assert encoded.tokens[0].tolist() == tokenizer("a b", "d")["input_ids"]
+    assert encoded.labels.tolist() == [1, 0]
     assert encoded.tokens[1].tolist() == tokenizer("c")["input_ids"]
     bare = encode(found.select_columns(["id", "text"]), "retrieval", tokenizer, 32)
     assert bare.labels is None and bare.tokens[0].tolist() == tokenizer("a b")["input_ids"]

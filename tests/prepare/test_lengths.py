@@ -12,10 +12,8 @@ def test_match_lengths_gives_every_language_the_same_lengths():
     target = random.integers(5, 30, size=2000)
     chosen = match_lengths(lengths, target, 600, np.random.default_rng(1))
     for language, index in chosen.items():
-        assert (
-            len(set(index.tolist())) == 600
-            and (lengths[language][index] == lengths["en"][chosen["en"]]).all()
-        )
+        assert len(set(index.tolist())) == 600
+        assert (lengths[language][index] == lengths["en"][chosen["en"]]).all()
     means = [lengths[language][index].mean() for language, index in chosen.items()]
     assert abs(means[0] - target.mean()) < 1 and len(set(means)) == 1
 

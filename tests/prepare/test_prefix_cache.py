@@ -133,9 +133,8 @@ def test_writers_at_the_same_time(tmp_path, cache):
         ]
         assert all(job.exception() is None for job in jobs)
     assert len({(tmp_path / f"{i}.npy").read_bytes() for i in range(8)}) == 1
-    assert len(list(cache.glob("*.npy"))) == 1 and not [
-        p for p in cache.iterdir() if p.name.startswith(".")
-    ]
+    assert len(list(cache.glob("*.npy"))) == 1
+    assert not [p for p in cache.iterdir() if p.name.startswith(".")]
 
 
 def test_other_segments_are_another_entry(tmp_path, cache):

@@ -49,13 +49,11 @@ def test_every_right_candidate_is_kept_and_others_fill_up(target, rows):
     served = set(select_rows.target_languages(target, languages))
     golds = [gold for gold in golds if target != "lareqa" or gold.rsplit("-", 1)[1] in served]
     assert golds and set(golds) <= ids
-    assert all(len(found) <= max(rows, 10) for found in pools) and any(
-        len(found) == rows for found in pools
-    )
+    assert all(len(found) <= max(rows, 10) for found in pools)
+    assert any(len(found) == rows for found in pools)
     queries = [found["id"] for name, found in corpora.items() if "/queries" in name]
-    assert {len(ids) for ids in queries} == {10} and (
-        target != "lareqa" or all(ids == queries[0] for ids in queries)
-    )
+    assert {len(ids) for ids in queries} == {10}
+    assert target != "lareqa" or all(ids == queries[0] for ids in queries)
 
 
 def test_each_task_comes_from_the_first_source_that_has_it(monkeypatch):
@@ -101,12 +99,10 @@ def test_rows_that_are_left_out_are_named_with_their_reasons(monkeypatch):
     )
     assert len(corpora["intermediate/sarcasm/train"]) == 30
     said = " ".join(left_out)
-    assert (
-        "1 empty text" in said
-        and "1 duplicate id" in said
-        and "1 unknown label 'ironic'" in said
-        and "30 rows remain" in said
-    )
+    assert "1 empty text" in said
+    assert "1 duplicate id" in said
+    assert "1 unknown label 'ironic'" in said
+    assert "30 rows remain" in said
 
 
 SHOWN = {  # an intermediate task, a test set of its format, and what both show of a row
@@ -193,9 +189,8 @@ def test_equal_texts_of_a_right_own_answer_are_right(own_retrieval):
     corpora, left_out = own_retrieval(candidates, queries)
     rows = corpora["queries-de"]
     golds = {id: set(gold) for id, gold in zip(rows["id"], rows["gold"], strict=True)}
-    assert not left_out and golds == {
-        str(i): {str(j) for j in range(12) if j % 3 == i % 3} for i in range(12)
-    }
+    assert not left_out
+    assert golds == {str(i): {str(j) for j in range(12) if j % 3 == i % 3} for i in range(12)}
 
 
 @pytest.mark.parametrize("target", ["udpos", "tydiqa", "panx"])

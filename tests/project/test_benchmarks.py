@@ -56,11 +56,9 @@ def test_growth_has_a_row_and_the_points_of_time_and_of_memory():
 def test_every_promised_name_is_known_and_an_unknown_or_infinite_one_is_refused():
     assert set(PROMISED) <= set(table.GOALS)
     for name, goal in table.GOALS.items():
-        assert (
-            set(table.entry(name, 1.0, "n")[name]) == {"value", "target", "unit", "note"}
-            and goal.what
-            and goal.unit
-        )
+        assert set(table.entry(name, 1.0, "n")[name]) == {"value", "target", "unit", "note"}
+        assert goal.what
+        assert goal.unit
     with pytest.raises(KeyError):
         table.entry("speed", 1.0, "n")
     with pytest.raises(ValueError, match="not a measurement"):
@@ -196,9 +194,8 @@ def test_operations_are_those_of_the_formula():
 
 def test_vectors_are_of_length_one_and_the_same_every_time():
     found = searching.vectors(1500, 3)
-    assert np.array_equal(found, searching.vectors(1500, 3)) and np.allclose(
-        np.linalg.norm(found, axis=1), 1, atol=1e-5
-    )
+    assert np.array_equal(found, searching.vectors(1500, 3))
+    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     searching.product(found[:50], found[:70], block=32)
 
 
@@ -271,10 +268,8 @@ def test_ratios_have_the_right_side_below(monkeypatch):
         2.0,
         2.0,
     ]
-    assert (
-        rows["retrieval_1m_gb"]["value"] == 0.5
-        and len(lines["growth_retrieval_candidates_time"]) == 4
-    )
+    assert rows["retrieval_1m_gb"]["value"] == 0.5
+    assert len(lines["growth_retrieval_candidates_time"]) == 4
     assert rows["growth_retrieval_candidates_time"]["value"] == pytest.approx(1)
     assert rows["growth_retrieval_candidates_memory"]["value"] == pytest.approx(0, abs=1e-9)
 

@@ -83,11 +83,9 @@ def test_seen_against_unseen_is_the_difference_of_mean_effects(many):
     assert row.difference == pytest.approx(
         effects.table.effect[seen].mean() - effects.table.effect[~seen].mean()
     )
-    assert (
-        row.low < row.difference < row.high
-        and 0 < row.p_languages <= 1
-        and row.p_blocks >= 2 / 2**4
-    )
+    assert row.low < row.difference < row.high
+    assert 0 < row.p_languages <= 1
+    assert row.p_blocks >= 2 / 2**4
     assert set(row.seen.split(", ")) == {"ar", "de", "es", "fr"}
 
 

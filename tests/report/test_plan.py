@@ -45,9 +45,8 @@ def test_a_study_without_a_plan_has_none_and_one_with_it_is_found(tmp_path):
             "weights: equal", "weights: {intent: 2}"
         )
     )
-    assert find_plan("other", tmp_path).path == own and find_plan("other", tmp_path).weights == {
-        "intent": 2
-    }
+    assert find_plan("other", tmp_path).path == own
+    assert find_plan("other", tmp_path).weights == {"intent": 2}
 
 
 @pytest.mark.parametrize(
@@ -128,11 +127,9 @@ def test_a_discriminator_of_other_languages_in_one_run_is_a_departure(tmp_path, 
 
 def test_the_registered_plan_of_the_laptop_study_can_be_read(root):
     plan = find_plan("laptop", root / "params")
-    assert (
-        str(plan.fields["date"]) == "2026-11-26"
-        and plan.fields["treatment"] == "dann"
-        and plan.weights is None
-    )
+    assert str(plan.fields["date"]) == "2026-11-26"
+    assert plan.fields["treatment"] == "dann"
+    assert plan.weights is None
     assert find_plan("smoke", root / "params") is None
 
 
@@ -229,6 +226,5 @@ def test_a_plan_that_no_commit_holds_is_told(repository, study):
     path.write_text(PLAN.replace("margin: 1.0", "margin: 2.0"))
     study = under(study, plan_hash("simulated", repository))
     held = registered_plan(study, repository)
-    assert held.fields["margin"] == 2.0 and "as it is now, no commit holds it" in history(
-        held, study
-    )
+    assert held.fields["margin"] == 2.0
+    assert "as it is now, no commit holds it" in history(held, study)

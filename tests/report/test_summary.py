@@ -100,10 +100,8 @@ def test_arms_beside_the_compared_ones_stay_out_of_the_readme_and_an_absent_scor
         stats.compare(study.predictions),
         checks.manipulation_checks(study, "standard", "dann"),
     )
-    assert (
-        values["arms"] == ["none", "standard", "dann"]
-        and values["table"][0]["scores"]["none"] is None
-    )
+    assert values["arms"] == ["none", "standard", "dann"]
+    assert values["table"][0]["scores"]["none"] is None
     assert re.search(r"\| intent +\| – ", summary.results_table(values))
     assert "intent & – &" in summary.latex(values)
 

@@ -55,11 +55,9 @@ def test_run_json_is_complete_and_strict(tmp_path):
         started=started,
     )
     record = records.read(tmp_path)
-    assert (
-        record["status"] == "finished"
-        and record["metrics"] == {"x": 1.0}
-        and record["peak_memory_mb"] > 1
-    )
+    assert record["status"] == "finished"
+    assert record["metrics"] == {"x": 1.0}
+    assert record["peak_memory_mb"] > 1
     with pytest.raises(ValueError, match="diverged"):
         records.finish(
             tmp_path,
@@ -221,9 +219,9 @@ def test_a_notebook_shows_what_is_missing_without_a_traceback(tmp_path, capsys):
         shell.run_cell(line, store_history=False)
     shell.run_cell(f"collect({str(tmp_path / 'smoke')!r})", store_history=False)
     shown = capsys.readouterr().out
-    assert (
-        shown.count("make smoke") == 2 and "Traceback" not in shown and len(shown.splitlines()) == 2
-    )
+    assert shown.count("make smoke") == 2
+    assert "Traceback" not in shown
+    assert len(shown.splitlines()) == 2
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,8 @@ def test_components_give_back_the_standard_error(result):
 
 def test_intermediate_tasks_are_tested_apart_and_average_to_theta(frame, result):
     table = result.per_intermediate
-    assert table.intermediate.tolist() == [
-        "task0",
-        "task1",
-    ] and table.theta.mean() == pytest.approx(result.theta)
+    assert table.intermediate.tolist() == ["task0", "task1"]
+    assert table.theta.mean() == pytest.approx(result.theta)
     only = stats.compare(frame[frame.intermediate == "task1"])
     row = table.iloc[1]
     assert (row.theta, row.low, row.high, row.p_raw) == pytest.approx(
@@ -39,26 +37,18 @@ def test_a_target_with_one_language_is_analysed_like_any_other(frame):
     found = stats.compare(one)
     assert found.per_task.set_index("target").n_languages["news"] == 1
     row = found.per_language[found.per_language.target == "news"].iloc[0]
-    assert (
-        row.theta == pytest.approx(found.per_task.set_index("target").theta["news"])
-        and row.p == row.p_bh
-    )
+    assert row.theta == pytest.approx(found.per_task.set_index("target").theta["news"])
+    assert row.p == row.p_bh
 
 
 def test_ties_everywhere_in_one_target_leave_the_other_tested(frame):
     tied = frame.assign(score=frame.score.where(frame.target != "news", 50.0))
     found = stats.compare(tied)
     row = found.per_task.set_index("target").loc["news"]
-    assert (row.theta, row.p_raw, row.p_holm, row.p_westfall_young) == (
-        0.0,
-        1.0,
-        1.0,
-        1.0,
-    ) and math.isnan(row.low)
-    assert (
-        any("news: no variance" in note for note in found.notes)
-        and found.ci[0] < found.theta < found.ci[1]
-    )
+    assert (row.theta, row.p_raw, row.p_holm, row.p_westfall_young) == (0.0, 1.0, 1.0, 1.0)
+    assert math.isnan(row.low)
+    assert any("news: no variance" in note for note in found.notes)
+    assert found.ci[0] < found.theta < found.ci[1]
 
 
 def test_a_language_without_differences_is_reported_as_such(frame):
@@ -67,8 +57,6 @@ def test_a_language_without_differences_is_reported_as_such(frame):
     )
     found = stats.compare(same)
     row = found.per_language.query("target == 'news' and language == 'zh'").iloc[0]
-    assert (
-        row.p == 1.0
-        and math.isnan(row.low)
-        and any("news zh: no variance" in note for note in found.notes)
-    )
+    assert row.p == 1.0
+    assert math.isnan(row.low)
+    assert any("news zh: no variance" in note for note in found.notes)

@@ -18,9 +18,9 @@ def test_calibration_table_has_every_test_with_its_error():
         "TOST, true difference +margin",
         "any target, Holm",
     } <= set(table.test)
-    assert (
-        table.rate.between(0, 1).all() and table.se.notna().all() and (table.nominal == 0.05).all()
-    )
+    assert table.rate.between(0, 1).all()
+    assert table.se.notna().all()
+    assert (table.nominal == 0.05).all()
     assert table.set_index("test").ours["several targets, strata: the larger"]
     assert not table.set_index("test").ours[["pooled examples", "any target, unadjusted"]].any()
     curve, needed = calibration_tables.power(found)

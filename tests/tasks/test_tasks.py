@@ -47,10 +47,8 @@ def test_every_task_loads_from_the_fixture(role, name):
     for split in task.splits:
         language = "en" if split in ("train", "dev") else task.languages[-1]
         rows = load_task(name, language, split, source="fixture", role=role)
-        assert (
-            rows.features == features(task.schema(split), task.labels)
-            and len(set(rows["id"])) == len(rows) > 0
-        )
+        assert rows.features == features(task.schema(split), task.labels)
+        assert len(set(rows["id"])) == len(rows) > 0
         if task.labels:
             label = (
                 rows.features["tags"].feature
@@ -66,11 +64,9 @@ def test_translated_rows_have_the_ids_and_labels_of_the_english_ones(name):
         load_task(name, *of, source="fixture", role="intermediate")
         for of in (("en", "train"), ("de", "translated"))
     )
-    assert (
-        german["id"] == english["id"]
-        and german["label"] == english["label"]
-        and german.features == english.features
-    )
+    assert german["id"] == english["id"]
+    assert german["label"] == english["label"]
+    assert german.features == english.features
     words = [
         [(row["text"] + " " + row["text_pair"]).split() for row in rows]
         for rows in (english, german)
@@ -187,10 +183,7 @@ def test_refusals_name_what_was_wrong_and_what_is_allowed(arguments, message):
 
 
 def test_broken_rows_are_left_out_with_a_warning(monkeypatch):
-    monkeypatch.setattr(
-        "xgrl.tasks.fixture_rows",
-        lambda *_, **__: BROKEN,
-    )
+    monkeypatch.setattr("xgrl.tasks.fixture_rows", lambda *_, **__: BROKEN)
     with pytest.warns(UserWarning, match="sarcasm en train: left out 1 empty text; 1 rows remain"):
         assert len(load_task("sarcasm", source="fixture")) == 1
 
@@ -220,11 +213,8 @@ def test_the_data_card_says_what_the_fixture_is_and_counts_what_is_used():
         "sentiment": "300 train, 38 to 40 test",
         "emoji-names": "40 queries, 40 candidates",
     }
-    assert set(card["licence"]) == {"none: synthetic"} and card["role"].tolist() == [
-        "intermediate",
-        "target",
-        "target",
-    ]
+    assert set(card["licence"]) == {"none: synthetic"}
+    assert card["role"].tolist() == ["intermediate", "target", "target"]
 
 
 def test_the_data_card_names_texts_without_a_task_and_what_may_be_done_with_them():
@@ -233,23 +223,15 @@ def test_the_data_card_names_texts_without_a_task_and_what_may_be_done_with_them
         ["sentiment"], [], ["packages"], rows | {"intermediate/sentiment/translated": 99}
     ).set_index("task")
     assert card["role"].to_dict() == {"sentiment": "intermediate"} | dict.fromkeys(rows, "text")
-    assert (
-        card.loc["sentiment", "rows"] == "99 translated"
-        and card.loc["unlabelled", "rows"] == "4,000"
-    )
-    assert (
-        "canary" in card.loc["unlabelled", "notes"]
-        and "canary" not in card.loc["language-modelling", "notes"]
-    )
-    assert (
-        card.loc["language-modelling", "licence"] == "Apache-2.0"
-        and card.loc["pairs", "format"] == "pairs"
-    )
+    assert card.loc["sentiment", "rows"] == "99 translated"
+    assert card.loc["unlabelled", "rows"] == "4,000"
+    assert "canary" in card.loc["unlabelled", "notes"]
+    assert "canary" not in card.loc["language-modelling", "notes"]
+    assert card.loc["language-modelling", "licence"] == "Apache-2.0"
+    assert card.loc["pairs", "format"] == "pairs"
     hub = data_card([], [], ["hub"], rows).set_index("task")
-    assert (
-        hub.loc["unlabelled", "source"] == hub.loc["language-modelling", "source"]
-        and "XNLI" in hub.loc["pairs", "source"]
-    )
+    assert hub.loc["unlabelled", "source"] == hub.loc["language-modelling", "source"]
+    assert "XNLI" in hub.loc["pairs", "source"]
 
 
 # The files source
@@ -362,10 +344,8 @@ def test_sizes_are_those_of_the_data_card(real):
         == sizes["sentiment", "en", "test"]
         > 4_000
     )
-    assert (
-        sizes["emoji-names", "ja", "queries"] == 1500
-        and sizes["wikilingua", "tr", "candidates"] == 152
-    )
+    assert sizes["emoji-names", "ja", "queries"] == 1500
+    assert sizes["wikilingua", "tr", "candidates"] == 152
 
 
 @pytest.mark.embedded
@@ -512,13 +492,10 @@ def test_unlabelled_sentences_are_of_their_language_and_of_one_form():
     }
     rows = load_unlabelled()
     frame = rows.to_pandas()
-    assert (
-        set(frame["language"]) == set(LANGUAGES) and frame["language"].value_counts().min() > 20_000
-    )
-    assert (
-        frame["text"].str.fullmatch(r"[^\W\d_].*[.!?]").all()
-        and frame["text"].map(normalise).is_unique
-    )
+    assert set(frame["language"]) == set(LANGUAGES)
+    assert frame["language"].value_counts().min() > 20_000
+    assert frame["text"].str.fullmatch(r"[^\W\d_].*[.!?]").all()
+    assert frame["text"].map(normalise).is_unique
     for language, texts in frame.groupby("language")["text"]:
         sample = " ".join(texts.iloc[:3000]).lower().split()
         assert max(common, key=lambda code: sample.count(common[code])) == language
@@ -556,17 +533,13 @@ def test_the_data_card_names_what_a_reader_must_know():
     ]
     card = data_card(*embedded, ["packages"], {}).set_index("task")
     assert card["source"].str.startswith("packages: ").all()
-    assert (
-        card.loc["sentiment", "notes"].str.contains("DeepL").all()
-        and "non-commercial" in card.loc["wikilingua", "licence"]
-    )
+    assert card.loc["sentiment", "notes"].str.contains("DeepL").all()
+    assert "non-commercial" in card.loc["wikilingua", "licence"]
     made = ("intent", "slots", "emoji-names", "wikilingua", "boundary", "next-sentence", "bitext")
     assert card.loc[[*made], "notes"].str.contains("constructed by us").all()
     from_bigbench = [
         t.name for table in TABLES.values() for t in table.values() if "bigbench" in t.packages
     ]
-    assert (
-        len(from_bigbench) > 8
-        and card.loc[from_bigbench, "notes"].str.contains("canary").all()
-        and (card["licence"] != "").all()
-    )
+    assert len(from_bigbench) > 8
+    assert card.loc[from_bigbench, "notes"].str.contains("canary").all()
+    assert (card["licence"] != "").all()

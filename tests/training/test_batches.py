@@ -13,10 +13,8 @@ def test_collate_pads_and_masks_over_several_corpora():
         Corpus([], None, ragged(lengths, seed=s)) for s, lengths in enumerate(([3, 6], [5]))
     )
     batch = collate([(first, [1, 0]), (second, [0])], pad_id=1)
-    assert batch["attention_mask"].sum(1).tolist() == [6, 3, 5] and batch["input_ids"].shape == (
-        3,
-        6,
-    )
+    assert batch["attention_mask"].sum(1).tolist() == [6, 3, 5]
+    assert batch["input_ids"].shape == (3, 6)
     for row, tokens in enumerate((first.tokens[1], first.tokens[0], second.tokens[0])):
         assert batch["input_ids"][row, : len(tokens)].tolist() == tokens.tolist()
         assert (batch["input_ids"][row, len(tokens) :] == 1).all()

@@ -160,9 +160,8 @@ def test_a_target_is_tested_with_the_model_of_another_one(tmp_path):
         tmp_path, targets=["tydiqa", "xquad", "lareqa"], languages=["en", "de", "ru"],
         train_from=borrowed, max_length=48,
     )  # fmt: skip
-    assert prepared.head("xquad") == prepared.head("tydiqa") and not prepared.has(
-        "target/xquad/train"
-    )
+    assert prepared.head("xquad") == prepared.head("tydiqa")
+    assert not prepared.has("target/xquad/train")
     job = target(prepared, "xquad", train_from="tydiqa")
     with pytest.raises(ValueError, match=r"tydiqa.*not finished"):
         build.build_target(job, prepared)

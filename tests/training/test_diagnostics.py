@@ -21,21 +21,17 @@ def curves(accuracy, norms):
 
 def test_diagnosis_warns_of_a_discriminator_below_chance_and_of_collapse():
     metrics, warnings = diagnostics.diagnose(curves([22.0] * 50, [1.0] * 50), 50.0, 16)
-    assert (
-        metrics["discriminator_accuracy"] == 22.0
-        and len(warnings) == 1
-        and "below chance" in warnings[0]
-    )
+    assert metrics["discriminator_accuracy"] == 22.0
+    assert len(warnings) == 1
+    assert "below chance" in warnings[0]
     assert diagnostics.diagnose(curves([49.0] * 50, [1.0] * 50), 50.0, 16)[1] == []
     assert (
         "collapsed" in diagnostics.diagnose(curves([60.0] * 50, [1.0] * 49 + [0.3]), 50.0, 16)[1][0]
     )
     metrics, warnings = diagnostics.diagnose(curves([np.nan] * 50, [1.0] * 50), 50.0, 16)
-    assert (
-        metrics["discriminator_accuracy"] is None
-        and metrics["discriminator_low"] is None
-        and not warnings
-    )
+    assert metrics["discriminator_accuracy"] is None
+    assert metrics["discriminator_low"] is None
+    assert not warnings
 
 
 def test_the_interval_of_the_discriminator_is_exact_and_over_the_last_fifth():
@@ -66,9 +62,8 @@ def test_gradients_are_measured_where_an_arm_reaches_the_encoder_and_change_noth
     run = tiny_run("dann", steps=24)
     measured = run.fit.curves.dropna(subset=["arm_gradient_norm"])
     assert len(measured) == trainer.MEASURED
-    assert (
-        measured.arm_gradient_norm[1:] > 0
-    ).all() and measured.gradient_cosine.dropna().abs().max() <= 1
+    assert (measured.arm_gradient_norm[1:] > 0).all()
+    assert measured.gradient_cosine.dropna().abs().max() <= 1
     assert tiny_run("control", steps=24).fit.curves.arm_gradient_norm.isna().all()
     monkeypatch.setattr(trainer, "MEASURED", 0)
     other = tiny_run("dann", steps=24)

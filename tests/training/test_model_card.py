@@ -60,19 +60,14 @@ def test_the_card_is_read_back_and_names_the_run(prepared, tmp_path):
         model_card.card(job("02_intermediate"), METRICS, prepared),
     )
     card = ModelCard.load(folder / "README.md")
-    assert (
-        card.data.library_name == "transformers" and card.data.pipeline_tag == "feature-extraction"
-    )
+    assert card.data.library_name == "transformers"
+    assert card.data.pipeline_tag == "feature-extraction"
     assert card.data.license == "mit" and card.data.language == ["en", "multilingual"]
     assert {"xgrl", "arm-dann", "task-sarcasm"} <= set(card.data.tags)
-    assert (
-        card.data.model_name == "smoke: sarcasm.dann, seed 4"
-        and card.data.eval_results[0].metric_value == 84.4
-    )
-    assert (
-        "| smoke | sarcasm | dann | 4 | – |" in card.text
-        and "| dev_accuracy | 84.40 |" in squeezed(card.text)
-    )
+    assert card.data.model_name == "smoke: sarcasm.dann, seed 4"
+    assert card.data.eval_results[0].metric_value == 84.4
+    assert "| smoke | sarcasm | dann | 4 | – |" in card.text
+    assert "| dev_accuracy | 84.40 |" in squeezed(card.text)
     assert "987" not in card.content  # nothing that differs between two runs of one job
 
 
@@ -115,10 +110,8 @@ def test_the_weights_load_as_the_card_says(prepared, tmp_path):
         pairs = zip(model.encoder.parameters(), trained(prepared).encoder.parameters(), strict=True)
         assert all(torch.equal(a, b) for a, b in pairs)
     ids = tokenizer(["Guten Morgen"], return_tensors="pt")
-    assert torch.isfinite(whole(**ids).last_hidden_state).all() and found["vectors"].shape == (
-        2,
-        32,
-    )
+    assert torch.isfinite(whole(**ids).last_hidden_state).all()
+    assert found["vectors"].shape == (2, 32)
 
 
 def test_a_target_s_card_has_its_scores_and_says_what_was_trained(prepared):
@@ -141,10 +134,8 @@ def test_a_diverged_run_and_a_public_encoder_are_called_that(prepared):
         prepared,
         "loss is nan at step 3",
     )
-    assert (
-        "This run diverged: loss is nan at step 3" in card.text
-        and "no intermediate task" in card.text
-    )
+    assert "This run diverged: loss is nan at step 3" in card.text
+    assert "no intermediate task" in card.text
 
 
 @pytest.mark.parametrize(

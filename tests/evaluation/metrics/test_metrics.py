@@ -162,11 +162,9 @@ def test_contributions_give_the_headline_and_do_not_depend_on_the_order(name, rn
     expected = headline(compute(name, found, true, language))
     rows = contributions(name, found, true, language)
     if name in COUNTED:
-        assert (
-            rows.dtype == np.int64
-            and rows.shape == (len(true), 3)
-            and (rows[:, 0] <= rows[:, 1:].min(1)).all()
-        )
+        assert rows.dtype == np.int64
+        assert rows.shape == (len(true), 3)
+        assert (rows[:, 0] <= rows[:, 1:].min(1)).all()
         assert f1_of(rows.sum(0)) == pytest.approx(expected, abs=1e-11)
         several = rng.integers(0, 9, (5, 2, 3))
         values = [[f1_of(one) for one in row] for row in several]

@@ -177,10 +177,8 @@ def test_layer_table_says_that_the_language_went_and_repeats_what_did_not_move(s
         assert last.loc["intermediate", f"{prefix}high"] < last.loc["public", f"{prefix}low"]
     assert last.cka["public"] == pytest.approx(1) and last.cka["intermediate"] < 0.3
     first = table[table.layer == 0].drop(columns="stage")
-    assert (
-        first.iloc[0].equals(first.iloc[1])
-        and list(table.stage) == ["public"] * 2 + ["intermediate"] * 2
-    )
+    assert first.iloc[0].equals(first.iloc[1])
+    assert list(table.stage) == ["public"] * 2 + ["intermediate"] * 2
     assert not table.isna().any().any()
 
 
@@ -227,15 +225,13 @@ def parallel() -> tuple[pd.DataFrame, np.ndarray]:
 def test_translations_are_paired_by_id_and_seen_languages_come_first():
     texts, x = parallel()
     table = layers.measure_translations({"public": x, "tuned": x}, texts, seen=["en", "fr"])
-    assert (
-        table.language.tolist() == ["fr", "fr", "de", "de"]
-        and table.stage.tolist() == ["public", "tuned"] * 2
-    )
+    assert table.language.tolist() == ["fr", "fr", "de", "de"]
+    assert table.stage.tolist() == ["public", "tuned"] * 2
     assert table.seen.tolist() == [True, True, False, False] and table.n.tolist() == [5, 5, 4, 4]
     french, german = table[table.language == "fr"].iloc[0], table[table.language == "de"].iloc[0]
-    assert (
-        french.cosine == pytest.approx(1) and french.cka == pytest.approx(1) and german.cosine < 0.9
-    )
+    assert french.cosine == pytest.approx(1)
+    assert french.cka == pytest.approx(1)
+    assert german.cosine < 0.9
     assert layers.measure_translations({"public": x}, texts, []).language.tolist() == ["de", "fr"]
     # de has 3 left
     assert layers.measure_translations({"public": x}, texts.iloc[:-1], []).language.tolist() == [

@@ -81,9 +81,8 @@ def test_probe_does_not_depend_on_shift_or_scale_of_a_feature_nor_on_the_order_o
 
 def test_control_task_is_at_chance_for_distinct_texts_and_exposes_repeated_ones():
     distinct = probes.language_probe(features(12.0), LANGUAGES, 0)
-    assert distinct.control < 45 and distinct.selectivity == pytest.approx(
-        distinct.accuracy - distinct.control
-    )
+    assert distinct.control < 45
+    assert distinct.selectivity == pytest.approx(distinct.accuracy - distinct.control)
     few = np.random.default_rng(0).normal(size=(8, 32)) * 5
     repeated = probes.language_probe(
         few[np.arange(240) % 8], np.array(["a", "b"])[np.arange(240) % 2], 0
@@ -160,12 +159,8 @@ def test_retrained_discriminator_says_whether_it_converged(monkeypatch):
 def test_retrained_discriminator_is_the_trainings_own_at_a_stationary_point_of_its_loss():
     x, y = torch.from_numpy(features(3.0)).float(), torch.arange(4).repeat_interleave(60)
     model, converged = probes._retrain(x, y, 4, 0)
-    assert converged and [tuple(p.shape) for p in model.parameters()] == [
-        (256, 32),
-        (256,),
-        (4, 256),
-        (4,),
-    ]
+    assert converged
+    assert [tuple(p.shape) for p in model.parameters()] == [(256, 32), (256,), (4, 256), (4,)]
     loss = torch.nn.functional.cross_entropy(model(x), y)
     loss = loss + probes.PENALTY / 480 * sum(
         (p**2).sum() for p in model.parameters() if p.ndim == 2

@@ -35,9 +35,8 @@ def test_cka_is_the_kernel_form_of_the_unbiased_estimate():
     y = rng.normal(size=(50, 5)) + x[:, :5]
     k, m = x @ x.T, y @ y.T
     expected = unbiased_hsic(k, m) / np.sqrt(unbiased_hsic(k, k) * unbiased_hsic(m, m))
-    assert similarity.cka(x, y) == pytest.approx(expected) and similarity.cka(
-        y, x
-    ) == pytest.approx(expected)
+    assert similarity.cka(x, y) == pytest.approx(expected)
+    assert similarity.cka(y, x) == pytest.approx(expected)
 
 
 def test_cka_of_independent_features_is_nought_on_average_where_the_plain_estimate_is_not():
@@ -55,10 +54,7 @@ def test_cka_of_independent_features_is_nought_on_average_where_the_plain_estima
 
 @pytest.mark.parametrize(
     ("x", "y", "message"),
-    [
-        (np.eye(9), np.eye(8), "9 and 8 texts"),
-        (np.eye(3), np.eye(3), "needs 4 or more"),
-    ],
+    [(np.eye(9), np.eye(8), "9 and 8 texts"), (np.eye(3), np.eye(3), "needs 4 or more")],
 )
 def test_cka_refuses(x, y, message):
     with pytest.raises(ValueError, match=message):
@@ -96,10 +92,8 @@ def test_translation_similarity_is_means_of_cosines():
         (own.mean(), own.mean() - half, own.mean() + half)
     )
     assert found.random == pytest.approx(np.mean(other)) and found.n == 12
-    assert (
-        found.gap == pytest.approx(found.cosine - found.random)
-        and found.gap_low < found.gap < found.gap_high
-    )
+    assert found.gap == pytest.approx(found.cosine - found.random)
+    assert found.gap_low < found.gap < found.gap_high
 
 
 def test_translation_gap_has_the_interval_of_its_pseudo_values():

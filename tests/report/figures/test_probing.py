@@ -120,11 +120,8 @@ def test_stages_are_drawn_with_their_intervals_side_by_side():
 def test_translations_by_language_have_seen_languages_above_unseen_ones():
     parallel = checkpoint()["parallel"]
     ax = figures.translation_languages(parallel).axes[0]
-    assert [t.get_text() for t in ax.get_yticklabels()] == [
-        "de",
-        "fr",
-        "sw",
-    ] and ax.yaxis_inverted()
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["de", "fr", "sw"]
+    assert ax.yaxis_inverted()
     last = parallel[parallel.layer == 2]
     lines = [line for line in ax.lines if line.get_marker() == "None"]
     ends = np.concatenate([line.get_xdata() for line in lines])

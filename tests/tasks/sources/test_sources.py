@@ -204,9 +204,8 @@ def test_pip_settings_variables_outrank_files(tmp_path, monkeypatch):
     monkeypatch.delenv("PIP_INDEX_URL", raising=False)
     monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
     settings = packages._pip_settings()
-    assert (
-        settings["cert"] == "/b.pem" and settings["extra-index-url"] == "https://two.invalid/simple"
-    )
+    assert settings["cert"] == "/b.pem"
+    assert settings["extra-index-url"] == "https://two.invalid/simple"
     assert settings["index-url"] == "https://mirror.invalid/simple"
 
 
@@ -392,11 +391,9 @@ def test_the_right_choice_shares_most_with_its_prompt_and_is_anywhere():
         shared = [
             len(set(choice.split()) & set(row["prompt"].split())) for choice in row["choices"]
         ]
-        assert (
-            len(shared) == 4
-            and max(range(4), key=shared.__getitem__) == row["label"]
-            and sorted(shared)[-2] < max(shared)
-        )
+        assert len(shared) == 4
+        assert max(range(4), key=shared.__getitem__) == row["label"]
+        assert sorted(shared)[-2] < max(shared)
     assert Counter(row["label"] for row in rows) == dict.fromkeys(range(4), 100)
 
 
@@ -411,10 +408,8 @@ def test_only_squad2_has_questions_without_answer():
     def without(name, split):
         return [not row["answers"]["text"] for row in fixture_rows(name, "span_qa", "en", split)]
 
-    assert (
-        0.2 < np.mean(without("squad2", "train")) < 0.5
-        and 0.2 < np.mean(without("squad2", "dev")) < 0.5
-    )
+    assert 0.2 < np.mean(without("squad2", "train")) < 0.5
+    assert 0.2 < np.mean(without("squad2", "dev")) < 0.5
     assert not any(without("squad", "train"))
 
 
@@ -450,9 +445,8 @@ def test_tags_are_learnt_by_word_and_transfer_through_cognates(labels):
         ]
         guess = [max(kinds, key=lambda kind, token=token: votes[token, kind]) for token, _ in gold]
         right[code] = np.mean([g == tag for g, (_, tag) in zip(guess, gold, strict=True)])
-    assert right["en"] > 0.98 and all(
-        1 / len(labels) + 0.1 < right[code] < 0.8 for code in ("de", "ru")
-    )
+    assert right["en"] > 0.98
+    assert all(1 / len(labels) + 0.1 < right[code] < 0.8 for code in ("de", "ru"))
 
 
 def test_choices_are_learnt_by_word_and_transfer_through_cognates():
@@ -512,11 +506,9 @@ def test_pooled_candidates_are_of_every_language_and_a_query_has_one_in_each():
     pool = {row["id"]: row["text"] for code in languages for row in make(code, "candidates")}
     assert len(pool) == 3 * 60 and all(row["text_pair"] for row in make("de", "candidates"))
     for query in make("de", "queries"):
-        assert (
-            len(query["gold"]) == 3
-            and set(query["gold"]) <= set(pool)
-            and pool[f"{query['id']}-de"] == query["text"]
-        )
+        assert len(query["gold"]) == 3
+        assert set(query["gold"]) <= set(pool)
+        assert pool[f"{query['id']}-de"] == query["text"]
     assert {row["id"] for row in make("ar", "queries")} == {
         row["id"] for row in make("de", "queries")
     }
@@ -539,10 +531,8 @@ def test_half_of_the_mined_queries_have_no_partner(stem):
 
 def test_training_pairs_share_words_and_pooled_ones_have_a_context():
     for row in fixture_rows("toy", "pairs", "en", "train", candidates="pooled"):
-        assert (
-            len(set(row["text"].split()) & set(row["candidate"].split())) == 4
-            and row["candidate_pair"]
-        )
+        assert len(set(row["text"].split()) & set(row["candidate"].split())) == 4
+        assert row["candidate_pair"]
     assert not any(row["candidate_pair"] for row in fixture_rows("toy", "pairs", "en", "train"))
 
 
