@@ -19,9 +19,8 @@ PART :=
 export XGRL_PART = $(PART)
 SNAKEMAKE = $(BIN)/snakemake $(if $(PART),part) --configfile params/base.yaml params/$(STUDY).yaml --workflow-profile profiles/$(PROFILE) $$($(PLACEMENT))
 GRID = --logger rich
-# Where the study's outputs are: `outputs` of its file, or else of base.yaml.
-HASH := \#
-OUTPUTS = $(shell sed -n "s/^outputs: *[\"']\{0,1\}\([^\"' ]*\)[\"']\{0,1\} *\($(HASH).*\)\{0,1\}$$/\1/p" params/base.yaml params/$(STUDY).yaml 2>/dev/null | tail -n 1)
+# Where the study's outputs are, asked once: `outputs` of its file, or else of base.yaml. Before the installation no study has any.
+OUTPUTS = $(eval OUTPUTS := $$(shell $(BIN)/python -c "import sys; from xgrl.runs.study_files import find_study; print(find_study(sys.argv[1]).get('outputs', ''))" "$(STUDY)" 2>/dev/null))$(OUTPUTS)
 FOLDER = $(or $(OUTPUTS),outputs)/$(STUDY)
 # A lock that the operating system releases when flock and Snakemake have ended, killed or not; without flock, Snakemake's own (then: make unlock).
 FLOCK := $(shell command -v flock 2>/dev/null)
@@ -60,7 +59,7 @@ export TOKENIZERS_PARALLELISM ?= false
 export PYTHONUTF8 ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check-jobs check-disk check-data check-hub study tune report pack unpack smoke dry-run unlock test test-rest test-all lint lab watch bench verify publish lock clean
+.PHONY: help setup check-names check-jobs check-disk check-data check-hub study tune report pack unpack smoke dry-run unlock test test-rest test-all lint lab watch bench verify publish lock clean
 
 help:  ## this list
 	@echo "xgrl: does adversarial training on English change zero-shot transfer to other languages?"
@@ -87,9 +86,14 @@ setup: $(READY)  ## virtual environment in .venv with the tested versions
 check-disk:
 	@$(call enough,$(DISK),study $(STUDY),$(FOLDER))
 
-check-jobs:
-	@[ "$(notdir $(STUDY))" = "$(STUDY)" ] && [ -f params/$(STUDY).yaml ] || { echo "STUDY=$(STUDY): no params/$(STUDY).yaml; allowed: $$(ls params/*.yaml | grep -v base | xargs -n1 basename -s .yaml | tr '\n' ' ')"; exit 2; }
-	@[ -d profiles/$(PROFILE) ] || { echo "PROFILE=$(PROFILE): no folder profiles/$(PROFILE); allowed: $$(ls profiles | tr '\n' ' ')"; exit 2; }
+# Names that end up in paths, also where something is removed.
+check-names:
+	@wrong=0; [ "$(notdir $(STUDY))" = "$(STUDY)" ] && [ "$(STUDY)" != base ] && [ -f "params/$(STUDY).yaml" ] || { wrong=2; echo "STUDY=$(STUDY): no params/$(STUDY).yaml; allowed:" \
+	"$$(ls params/*.yaml | grep -v base | xargs -n1 basename -s .yaml | tr '\n' ' ')"; }; \
+	[ "$(notdir $(PROFILE))" = "$(PROFILE)" ] && [ -n "$(PROFILE)" ] && [ -d "profiles/$(PROFILE)" ] || { wrong=2; echo "PROFILE=$(PROFILE): no folder profiles/$(PROFILE); allowed: $$(ls profiles | tr '\n' ' ')"; }; \
+	case "$(DISK)" in ''|*[!0-9]*) wrong=2; echo "DISK=$(DISK): how many GB must be free, 0 for no check";; esac; exit $$wrong
+
+check-jobs: check-names
 	@$(PLACEMENT) >/dev/null
 
 check-data: $(READY) check-jobs  ## is all there that STUDY reads from files of yours, and where can the rest be had?
@@ -154,14 +158,14 @@ watch: $(READY) check-jobs  ## TensorBoard on STUDY's curves while it runs, wher
 bench: $(READY)  ## speed side by side with a plain Trainer configuration
 	$(BIN)/python -m benchmarks
 
-verify: $(READY)  ## compare outputs/STUDY with the published outputs/reference/STUDY
+verify: $(READY) check-names  ## compare outputs/STUDY with the published outputs/reference/STUDY
 	@[ -d outputs/reference/$(STUDY) ] || { echo "STUDY=$(STUDY): no published results to compare with; there are some of: $$(ls -d outputs/reference/*/ | xargs -n1 basename | tr '\n' ' ')"; exit 2; }
 	@$(BIN)/python -m xgrl.report.cli verify $(FOLDER) outputs/reference/$(STUDY) && echo "next: the same result; README.md says what it means" \
 	|| { code=$$?; [ $$code -ne 1 ] || echo "next: another kind of processor differs in the last bits (REPRODUCE.md: what differences mean); the report has this study's own numbers"; exit $$code; }
 
-publish: $(READY)  ## make outputs/STUDY the published results, and the table in README.md or docs/ from it
+publish: $(READY) check-names  ## make outputs/STUDY the published results, and the table in README.md or docs/ from it
 	$(BIN)/python -m xgrl.report.cli publish $(FOLDER) outputs/reference/$(STUDY)
-	$(BIN)/python -m xgrl.report.cli readme outputs/reference/$(STUDY)/analysis/summary.json README.md docs/*.md
+	! grep -q "<!-- $(STUDY) " README.md docs/*.md || $(BIN)/python -m xgrl.report.cli readme outputs/reference/$(STUDY)/analysis/summary.json README.md docs/*.md
 	@echo "next: git diff README.md docs outputs/reference, read it, commit it"
 
 check-hub: $(READY)  ## two rows of every benchmark data set on the hub (needs a network, or XGRL_HUB_MIRROR)
@@ -171,5 +175,5 @@ lock: $(READY)  ## write requirements.lock anew from what is installed
 	@{ sed -n '/^#/p' requirements.lock; $(BIN)/python -m pip freeze --exclude-editable | grep -v '^torch=='; } > requirements.lock.new
 	@mv requirements.lock.new requirements.lock
 
-clean:  ## remove outputs of STUDY (never outputs/reference)
-	rm -rf $(FOLDER)
+clean: check-names  ## remove outputs of STUDY (never outputs/reference)
+	rm -rf "$(FOLDER)"

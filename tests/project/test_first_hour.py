@@ -98,6 +98,7 @@ def test_a_df_that_says_nothing_stops_nobody(tools):
         ("", "outputs/mine"),
         ("outputs: /scratch/me\n", "/scratch/me/mine"),
         ("outputs: '../large'  # is large\n", "../large/mine"),
+        ('"outputs" : &folder scratch', "scratch/mine"),
         ("note:\n  outputs: no\n", "outputs/mine"),
     ],
 )
@@ -106,6 +107,7 @@ def test_make_looks_where_the_study_file_puts_its_outputs(line, folder, tmp_path
     shutil.copy(ROOT / "params/base.yaml", tmp_path / "params")
     (tmp_path / "params/mine.yaml").write_text(f"study: mine\n{line}")
     show = ["--eval", "show: ; @echo $(FOLDER) $(PREPARED)", "show", "STUDY=mine"]
+    show += [f"VENV={ROOT}/.venv"]
     command = ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), *show]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == [folder, f"{folder}/prepared/run.json"], done.stderr
@@ -132,6 +134,22 @@ def test_make_asks_for_a_part_of_a_study_and_then_for_no_report(part, monkeypatc
 def test_a_study_file_in_a_folder_is_refused(tools):
     done = make(tools, "check-jobs", "STUDY=./smoke")
     assert done.returncode and "STUDY=./smoke: no params/./smoke.yaml; allowed" in done.stdout
+
+
+@needs_make
+@pytest.mark.parametrize("study", ["reference", "..", "base", "smoke tests", ""])
+def test_nothing_but_a_study_is_cleaned(tools, study):
+    done = make(tools, "clean", f"STUDY={study}")
+    assert done.returncode == 2 and f"STUDY={study}: no params/" in done.stdout
+    assert "rm -rf" not in done.stdout
+
+
+@needs_make
+def test_all_wrong_variables_are_named(tools):
+    done = make(tools, "check-jobs", "STUDY=nope", "PROFILE=", "DISK=much")
+    assert done.returncode == 2 and not done.stderr.startswith("[")
+    for said in ("STUDY=nope: no params/", "PROFILE=: no folder", "DISK=much: how many GB"):
+        assert said in done.stdout
 
 
 @needs_make
@@ -168,7 +186,7 @@ def test_help_names_every_command_and_where_to_begin(tools):
     text = make(tools, "help").stdout
     assert "first time: make smoke" in text
     for target in re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)[0].split():
-        assert target in ("check-jobs", "check-disk") or f"make {target} " in text
+        assert target in ("check-names", "check-jobs", "check-disk") or f"make {target} " in text
 
 
 @needs_make

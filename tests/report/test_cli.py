@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from simulate import simulate
-from small_report import HEAD, TEXT, cell, write_analysis, write_notebook
+from small_report import HEAD, TEXT, cell, finished, write_analysis, write_notebook
 from xgrl import stats
 from xgrl.report import checks, cli, load_study
 from xgrl.report.summary import latex, results_table, summarise
@@ -43,12 +43,11 @@ def test_publish_and_verify_compare_the_bytes_of_predictions(tmp_path, call):
     assert code == 2 and "report.html" in problem
     (study / "analysis" / "report.html").write_text("<p>report")
     run = study / "target" / "t" / "none" / "seed-0"
-    records.write_json(run / "run.json", {"schema": 1})
-    (run / "predictions.parquet").write_bytes(b"one")
+    finished(run)
     assert call("publish", study, there)[0] == 0
     code, out, _ = call("verify", study, there)
     assert code == 0 and "1 of 1 runs are equal bit for bit" in out
-    (run / "predictions.parquet").write_bytes(b"two")
+    finished(run, b"two")
     assert "0 of 1 runs are equal" in call("verify", study, there)[1]
 
 

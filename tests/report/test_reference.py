@@ -2,13 +2,14 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from small_report import cell, write_analysis, write_notebook
-from xgrl.report import reference
+from small_report import cell, finished, write_analysis, write_notebook
+from xgrl.report import cli, packs, reference
 from xgrl.runs import records
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,40 +81,76 @@ def test_verify_says_how_the_verdict_differs(tmp_path):
     assert found[["here", "reference"]].iloc[0].tolist() == ["inconclusive", "superior"]
 
 
-def test_publish_copies_the_analysis_and_every_record_and_verify_compares_bytes(tmp_path):
+@pytest.fixture
+def reported(tmp_path):
+    """A study of one run with its report."""
     study = write_analysis(tmp_path / "study")
-    with pytest.raises(ValueError, match=r"report\.html"):
-        reference.publish(study, tmp_path / "reference")
     (study / "analysis" / "report.html").write_text("<p>report")
-    run = study / "target" / "t" / "none" / "seed-0"
-    records.write_json(run / "run.json", {"schema": 1})
-    (run / "predictions.parquet").write_bytes(b"one")
     texts = cell("shown", "stream", name="stdout", text="a text of the data")
     texts.metadata["tags"] = ["shows-texts"]
     write_notebook(study / "analysis", texts)
+    finished(study / "target" / "t" / "none" / "seed-0")
+    return study
+
+
+def test_publish_copies_the_analysis_and_every_record_and_verify_compares_bytes(reported, tmp_path):
+    study, run = reported, reported / "target" / "t" / "none" / "seed-0"
     reference.publish(study, tmp_path / "reference")
     assert "a text" not in (tmp_path / "reference/analysis/05_analysis.ipynb").read_text()
     assert (tmp_path / "reference/analysis/report.html").read_text() == "<p>report"
-    assert list(json.loads((tmp_path / "reference/runs.json").read_text())) == [
-        "target/t/none/seed-0"
-    ]
+    published = json.loads((tmp_path / "reference/runs.json").read_text())
+    assert list(published) == ["target/t/none/seed-0"]
     assert reference.verify_predictions(study, tmp_path / "reference") == (1, 1)
     # a run that the study file does not ask for is not published
     path = study / "analysis/summary.json"
     records.write_json(path, json.loads(path.read_text()) | {"beside": ["target/t/none/seed-1"]})
-    records.write_json(run.with_name("seed-1") / "run.json", {"schema": 1})
+    finished(run.with_name("seed-1"), seed=1)
     reference.publish(study, tmp_path / "again")
     published = (tmp_path / "reference/runs.json").read_bytes()
     assert (tmp_path / "again/runs.json").read_bytes() == published
     # packs are, and of 01 what they hold of it where it has not run here
-    records.write_json(study / "unpacked/prepared/run.json", {"schema": 3})
-    records.write_bytes(study / "packs/t.none.seed-0.tar.gz", b"packed")
+    finished(study / "unpacked/prepared", phase="prepare")
+    files = {"prepared/run.json": (study / "unpacked/prepared/run.json").read_bytes()}
+    packs._write(study / "packs/t.none.seed-0.tar.gz", "s", "none:0", files)
     reference.publish(study, tmp_path / "packs")
-    assert (tmp_path / "packs/packs/t.none.seed-0.tar.gz").read_bytes() == b"packed"
+    assert packs.read(tmp_path / "packs/packs/t.none.seed-0.tar.gz")[1] == files
     published = json.loads((tmp_path / "packs/runs.json").read_text())
-    assert published["prepared"] == {"schema": 3} and len(published) == 2
-    records.write_json(study / "prepared/run.json", {"schema": 4})
-    assert reference.run_records(study)["prepared"] == {"schema": 4}
+    assert published["prepared"]["phase"] == "prepare" and len(published) == 2
+    finished(study / "prepared", phase="prepare", seed=4)
+    assert reference.run_records(study)["prepared"]["parameters"]["seed"] == 4
     assert len(reference.run_records(study)) == 3  # with the run beside
-    (run / "predictions.parquet").write_bytes(b"two")
+    finished(run, b"two")
     assert reference.verify_predictions(study, tmp_path / "reference") == (0, 1)
+
+
+def test_what_is_damaged_is_not_published_and_nothing_is_written(reported, tmp_path):
+    run = reported / "target" / "t" / "none" / "seed-0"
+    whole = {path: path.read_bytes() for path in reported.rglob("*.*") if path.is_file()}
+    damaged = {
+        run / "run.json": whole[run / "run.json"].replace(b'"seed": 0', b'"seed": 1'),
+        run / "predictions.parquet": b"two",
+        reported / "analysis" / "summary.json": b"{}",
+        reported / "packs" / "t.none.seed-0.tar.gz": b"packed",
+    }
+    for path, content in damaged.items():
+        records.write_bytes(path, content)
+        with pytest.raises(ValueError, match=re.escape(str(path))):
+            reference.publish(reported, tmp_path / "reference")
+        assert not (tmp_path / "reference").exists()
+        records.write_bytes(path, whole[path]) if path in whole else path.unlink()
+    (run / "predictions.parquet").unlink()
+    with pytest.raises(ValueError, match="not there, though its run has finished"):
+        reference.publish(reported, tmp_path / "reference")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("runs.json", "{}"), ("runs.json", "[]"), ("runs.json", "{"), ("analysis/results.csv", ""),
+     ("analysis/results.csv", "a,b\n1,2\n"), ("analysis/summary.json", "{}")],
+)  # fmt: skip
+def test_a_damaged_reference_is_named(reported, tmp_path, name, content, capsys):
+    there = tmp_path / "reference"
+    reference.publish(reported, there)
+    (there / name).write_text(content)
+    assert cli.main(["verify", str(reported), str(there)]) == 2
+    assert f"refused: {there / name}" in capsys.readouterr().err

@@ -275,6 +275,7 @@ def test_no_tuning_says_nothing(home):
         ("lambda_max:", "lamda_max:", "no setting by arm; did you mean 'lambda_max'"),
         ("[0.05, 0.2]", "[0.05, 1e-3]", "write 1.0e-3 with a dot"),
         ("targets: [intent]", "targets: [emoji-names]", "\['emoji-names'\] train nothing"),
+        ("second_seeds: [1]", "second_seeds: [1, 7]", r"second_seeds: \[7\] are no seeds of the"),
         ("second_seeds", "second_seed", "did you mean 'second_seeds'"),
         ("tuning:\n", "tuned: {}\nno_tuning:\n", "no_tuning"),
         ("tuning:\n", "# tuned:start\ntuning:\n", "'# tuned:start' without '# tuned:end'"),
@@ -285,6 +286,21 @@ def test_what_cannot_be_tuned_is_refused_before_anything_is_written(home, old, n
     with pytest.raises(ValueError, match=match):
         tuning.next_parts("mine", 1, "")
     assert not Path("outputs").exists() and not Path("params/mine-tuning.yaml").exists()
+
+
+def test_a_file_of_the_user_s_own_is_not_written_over(home):
+    own = home / "params/mine-tuning.yaml"
+    own.write_text("study: mine-tuning\n")
+    with pytest.raises(Refused, match=r"mine-tuning\.yaml: not written by make tune"):
+        tuning.next_parts("mine", 1, "")
+    assert own.read_text() == "study: mine-tuning\n"
+
+
+def test_an_unknown_arm_of_the_study_is_refused_before_its_trials(home):
+    arms = STUDY.replace("control, dann]", "control, dann, dan]")
+    (home / "params/mine.yaml").write_text(arms)
+    with pytest.raises(Refused, match="'dan'"):
+        tuning.next_parts("mine", 1, "")
 
 
 def test_a_study_without_the_block_is_refused_and_the_command_says_so(home, capsys):
@@ -325,7 +341,8 @@ def test_trials_travel_in_packs_and_are_published(home, tmp_path, monkeypatch):
     analysis = Path("outputs/mine/analysis")
     analysis.mkdir(parents=True)
     (analysis / "report.html").write_text("<p>")
-    (analysis / "summary.json").write_text("{}")
+    summary = {"study": "mine", "table": [], "comparison": {}}
+    (analysis / "summary.json").write_text(json.dumps(summary))
     reference.publish("outputs/mine", "outputs/reference/mine")
     published = {path.name for path in Path("outputs/reference/mine/tuning").iterdir()}
     assert published == {"tuning.json", *(path.name for path in files)}

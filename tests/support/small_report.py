@@ -1,5 +1,7 @@
 """An executed notebook and a published analysis, as small as the tests of the report need them."""
 
+import time
+
 import nbformat
 import pandas as pd
 
@@ -34,6 +36,14 @@ def write_analysis(folder, change=0.0, drop=0, verdict="superior", theta=10.0):
     analysis.mkdir(parents=True, exist_ok=True)
     frame.iloc[drop:].to_csv(analysis / "results.csv", index=False)
     row = {"target": "all targets", "theta": theta, "low": 9.0, "high": None, "p": 0.01}
-    summary = {"table": [row], "comparison": {"verdict": verdict}}
+    summary = {"study": "s", "table": [row], "comparison": {"verdict": verdict}}
     records.write_json(analysis / "summary.json", summary)
+    return folder
+
+
+def finished(folder, predictions=b"one", phase="target", seed=0):
+    """A finished run with these predictions; its folder."""
+    records.write_bytes(folder / "predictions.parquet", predictions)
+    keys = {"study": "s", "seed": seed}
+    records.finish(folder, phase=phase, parameters=keys, metrics={}, started=time.monotonic())
     return folder

@@ -166,6 +166,15 @@ def test_a_missing_file_is_refused_before_a_kernel_starts(project):
     assert not (project / "outputs").exists()
 
 
+def test_a_folder_with_braces_is_refused_since_snakemake_would_take_it_for_a_pattern(project):
+    (project / "data").rename(project / "da{t}a")
+    tasks = project / "tasks.yaml"
+    tasks.write_text(tasks.read_text().replace("data/", "da{t}a/"))
+    done = run(project, "01_prepare", **STUDY)
+    assert done.returncode == 2
+    assert re.search(r"task 'support-topic': .*da\{t\}a.*: braces are wildcards", done.stderr)
+
+
 def test_a_description_that_is_none_is_refused_everywhere(project):
     (project / "tasks.yaml").write_text("tasks: [{name: sarcasm, role: target, format: tagging}]")
     done = run(project, "01_prepare")

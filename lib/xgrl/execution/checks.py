@@ -6,6 +6,7 @@ of a study or a job, and what is allowed.
 """
 
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -135,8 +136,10 @@ def _wrong_languages(values: dict[str, Any]) -> Iterator[str]:
         known = set().union(*(task.languages for task in TABLES["target"].values()))
     for name in (given.get("default", []) if named else given) if known else ():
         if name not in known:
+            has = any(name in languages for languages in available.values())
+            which = " without languages of its own" if has else ""
             nearest = nearest_names(name, known)
-            yield f"languages={name!r}: no target of this study has it; {nearest}"
+            yield f"languages={name!r}: no target of this study{which} has it; {nearest}"
     for target, languages in available.items():
         wanted = of_task(given, target, "target") or []
         for name in wanted if target in own else ():
@@ -175,6 +178,9 @@ def _wrong_sources(values: dict[str, Any]) -> Iterator[str]:
             if missing := [str(file) for file in files if not file.is_file()]:
                 needed = ", ".join(map(str, files))
                 yield f"task {name!r}: {', '.join(missing)} missing; its files are {needed}"
+            if braced := [str(file) for file in files if {*"{}"} & {*str(file)}]:
+                todo = "braces are wildcards to Snakemake; rename the folder or file"
+                yield f"task {name!r}: {', '.join(braced)}: {todo}"
     source = source_of(given, UNLABELLED, "unlabelled")
     allowed = UNLABELLED[source] if source else UNLABELLED
     wanted = values.get("unlabelled_languages", [])
@@ -198,19 +204,30 @@ def check_dates(files: Iterable[str | Path]) -> None:
         raise Refused(f"{', '.join(ahead)}: dated ahead of this machine's clock; {todo}")
 
 
+def check_tuned(config: dict[str, Any]) -> None:
+    """`Refused` where what `make tune` writes into a study file is something else."""
+    tuned = config.get("tuned") or {}
+    if not isinstance(tuned, dict) or {*tuned} - {"scientific", "nuisance"}:
+        todo = (
+            "what make tune writes, values of scientific and nuisance; take it out and tune again"
+        )
+        raise Refused(f"study file {config.get('study', '?')!r}: tuned={tuned!r}: {todo}")
+
+
 def check_study(config: dict[str, Any]) -> params.Study:
     """A study that can be run, from its merged files; ValueError, naming all that is wrong, before
     anything is computed.
     """
-    if not isinstance(tuned := config.get("tuned") or {}, dict):
-        todo = "what make tune writes, values by block of this file; take it out and tune again"
-        raise Refused(f"study file {config.get('study', '?')!r}: tuned={tuned!r}: {todo}")
+    check_tuned(config)
     try:
         study = params.load_study(config)
     except ValueError as error:
         raise Refused("; ".join([str(error), *_unknown(config.get("scientific"))])) from None
     values = study.scientific.model_dump() | study.fixed.model_dump()
     wrong = [*wrong_names(values), *_wrong_steps(study)]
+    if not re.fullmatch(r"[\w./+@,:=-]+", study.outputs):
+        allowed = "letters, digits and . / _ + @ , : = -, for the shell reads it too"
+        wrong.append(f"outputs={study.outputs!r}: allowed: {allowed}")
     wrong += [] if _unknown(values) else wrong_arms(study)
     if wrong:
         raise Refused("; ".join(wrong))

@@ -15,7 +15,7 @@ from typing import Any
 from xgrl.arms import ARMS, arm_spec, checkpoint_of, is_arm, method_of, refusal
 from xgrl.runs.params import BY_ARM, Study, nearest_names, of_task, source_of
 from xgrl.runs.records import is_unpacked, run_folder
-from xgrl.tasks import find_task, translation_languages
+from xgrl.tasks import TABLES, find_task, translation_languages
 from xgrl.tasks.descent import shares_model
 from xgrl.tasks.formats import Task
 from xgrl.tasks.parallel import SOURCES as PARALLEL
@@ -91,7 +91,9 @@ def wrong_arms(study: Study) -> list[str]:
 
 def seeds_of(study: Study, arm: str) -> list[int]:
     """The seeds of an arm of a study."""
-    return study.scientific.seeds_of(arm, method_of(arm))
+    if (found := study.scientific.seeds_of(arm, method_of(arm))) is None:
+        raise ValueError(f"scientific.seeds: nothing for {arm!r} and no 'default'")
+    return found
 
 
 def _wrong_seeds(study: Study) -> Iterator[str]:
@@ -121,16 +123,18 @@ def _wrong_seeds(study: Study) -> Iterator[str]:
 
 
 def _wrong_steps(study: Study) -> Iterator[str]:
-    """What is wrong with the names of steps that an arm has of its own."""
-    tasks = [*study.scientific.intermediate, "default"]
-    for key in study.nuisance.intermediate.steps:
-        arm, slash, task = key.rpartition("/")
-        where = f"nuisance.intermediate.steps.{key}"
-        if slash and not is_arm(arm):
-            yield f"{where}: unknown arm {arm!r}; {nearest_names(arm, ARMS)}"
-        if slash and task not in tasks:
-            reason = "is not an intermediate task of this study"
-            yield f"{where}: {task!r} {reason}; {nearest_names(task, tasks)}"
+    """What is wrong with the names of steps and batch sizes, by task or by arm and task."""
+    for (stage, table), kind in product(TABLES.items(), ("steps", "batch_size")):
+        known = [*table, *(f"{task.name}-first" for task in table.values() if task.first)]
+        for key in getattr(getattr(study.nuisance, stage), kind):
+            arm, slash, task = key.rpartition("/")
+            where = f"nuisance.{stage}.{kind}.{key}"
+            allowed = [*(study.scientific.intermediate if slash else known), "default"]
+            if slash and not is_arm(arm):
+                yield f"{where}: unknown arm {arm!r}; {nearest_names(arm, ARMS)}"
+            if task not in allowed:
+                what = f"{stage} task{' of this study' if slash else ''}"
+                yield f"{where}: {task!r} is no {what}; {nearest_names(task, allowed)}"
 
 
 def _unusable(study: Study, arm: str) -> Iterator[str]:
@@ -146,6 +150,8 @@ def _unusable(study: Study, arm: str) -> Iterator[str]:
         takes = f"takes the checkpoints of {of!r}, which is not among the arms that train"
         yield f"{takes}; these are: {trained}"
         return
+    if arm == "none" and arm in s.probe_arms:
+        yield "trains nothing, so that no checkpoint of it can be among scientific.probe_arms"
     if spec.vectors and arm in s.probe_arms:
         yield f"has the features of {of!r}: name that among scientific.probe_arms instead"
     if spec.text == "pairs" and not source_of(study.fixed.sources, PARALLEL, "parallel"):

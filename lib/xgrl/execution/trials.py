@@ -13,8 +13,8 @@ from typing import Any
 
 from xgrl.arms import ARMS, arm_spec
 from xgrl.execution.checks import BY_TASK, Refused, check_study
-from xgrl.execution.grid import trains_nothing
-from xgrl.runs.params import BY_ARM, Study, Tuning, load_study, nearest_names, of_task, overlaid
+from xgrl.execution.grid import seeds_of, trains_nothing
+from xgrl.runs.params import BY_ARM, Study, Tuning, nearest_names, of_task, overlaid
 from xgrl.tasks import TABLES
 
 SUFFIX = "-tuning"  # of the study of trials
@@ -96,6 +96,9 @@ def _wrong(study: Study, tuning: Tuning) -> Iterator[str]:
         "steps" in grid for grid in tuning.arms.values()
     ):
         yield "tuning.arms: steps are tuned, so nuisance.intermediate.steps can have none by arm"
+    seeds = seeds_of(study, study.scientific.treatment)
+    if strange := [seed for seed in tuning.second_seeds if seed not in seeds]:
+        yield f"tuning.second_seeds: {strange} are no seeds of the study; allowed: {seeds}"
     if "en" in tuning.languages:
         yield "tuning.languages: 'en' is no development language; it is tested anyway"
 
@@ -107,7 +110,7 @@ def study_of_trials(config: dict[str, Any], chosen: str = "") -> dict[str, Any]:
     have; "" before it is known, when only the parts of the first stage are to be run. Raises
     Refused, or another ValueError, where this is no study.
     """
-    study = load_study({key: value for key, value in config.items() if key != "tuned"})
+    study = check_study({key: value for key, value in config.items() if key != "tuned"})
     check_tuning(study)
     tuning, s, nuisance = study.tuning, study.scientific, study.nuisance.model_dump()
     arms = [s.baseline, *(arm for arm in tuning.arms if arm != s.baseline)]

@@ -29,10 +29,21 @@ OF_MANY_ARMS = (
 )  # fmt: skip
 
 
+def parsed(path: str | Path) -> dict[str, Any]:
+    """A summary.json as it is; ValueError, naming the file, for what is none."""
+    try:
+        summary = json.loads(Path(path).read_bytes())
+        summary["comparison"], summary["table"], summary["study"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: no summary of a study ({error!r}); make report writes it"
+        ) from None
+    return summary
+
+
 def read(path: str | Path) -> dict[str, Any]:
     """A summary.json; one of before effects by task, with what a runs.json beside it allows."""
-    path = Path(path)
-    summary, records = json.loads(path.read_bytes()), path.parent.parent / "runs.json"
+    summary, records = parsed(path), Path(path).parent.parent / "runs.json"
     by_task = any(key.startswith(AFTER) for row in summary.get("interaction", []) for key in row)
     if by_task or not records.exists() or not summary.get("comparison"):
         return summary

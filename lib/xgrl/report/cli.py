@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from xgrl import stats
+from xgrl.execution.checks import check_tuned
 from xgrl.report import claims, packs, tuning
 from xgrl.report import reference as published
 from xgrl.report.html import html
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app(arguments, prog_name="python -m xgrl.report.cli")
     except SystemExit as end:
         return end.code
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         print(f"refused: {error}", file=sys.stderr)
         return 2
 
@@ -47,7 +48,7 @@ def html_page(analysis: Path, page: str = REPORT) -> None:
 @app.command()
 def summary(study: Path) -> None:
     """Print what ran in outputs/STUDY, the verdict, the numbers behind it, where the report is."""
-    values = json.loads((study / "analysis" / "summary.json").read_bytes())
+    values = claims.parsed(study / "analysis" / "summary.json")
     comparison, (whole, *targets) = values["comparison"], values["table"]
     scores = [f"{arm} {score:.1f}" for arm, score in whole["scores"].items() if score is not None]
     tests = {"sign flip": comparison["p_signflip"], "crossed": comparison["p_crossed"]}
@@ -68,6 +69,7 @@ def _design(study: Path) -> dict[str, Any]:
     """The merged study file of outputs/STUDY; ValueError where there is none."""
     if not (design := find_study(study.name)):
         raise ValueError(f"params/{study.name}.yaml: no such study file")
+    check_tuned(design)
     return design
 
 

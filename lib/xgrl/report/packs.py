@@ -44,6 +44,10 @@ TABLES = {  # what is packed of a run, beside its run.json
     "probe": ("layers.csv", "map.csv", "parallel.csv"),
 }
 RESULTS = (".csv", ".parquet", ".safetensors")  # files of equal bits where a run was done twice
+KINDS = {  # of what a record holds
+    "status": str, "device": str, "parameters": dict, "versions": dict, "environment": dict,
+    "metrics": dict, "inputs": dict, "files": dict, "warnings": list,
+}  # fmt: skip
 Record = dict[str, Any]
 
 
@@ -145,7 +149,7 @@ def _write(path: Path, study: str, part: str, files: Mapping[str, bytes]) -> boo
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
     manifest = {"format": FORMAT, "study": study, "part": part, "files": hashes}
     with suppress(ValueError):  # not there, or damaged: made anew
-        if _read(path)[0] == manifest:
+        if read(path)[0] == manifest:
             return False
     head = json.dumps(manifest, indent=1).encode()
     stream = io.BytesIO()
@@ -158,7 +162,7 @@ def _write(path: Path, study: str, part: str, files: Mapping[str, bytes]) -> boo
     return True
 
 
-def _read(path: Path) -> tuple[Record, dict[str, bytes]]:
+def read(path: Path) -> tuple[Record, dict[str, bytes]]:
     """Manifest and files of a pack with right names and hashes; ValueError for all else in it."""
     try:
         with gzip.GzipFile(path) as stream:
@@ -193,7 +197,7 @@ def _read(path: Path) -> tuple[Record, dict[str, bytes]]:
 
 def _verified(path: Path, study: str, folder: Path) -> list[Run]:
     """The runs of a pack, written below a temporary folder and held against their own records."""
-    manifest, files = _read(path)
+    manifest, files = read(path)
     if manifest.get("study") != study:
         raise ValueError(f"{path}: a pack of study {manifest.get('study')!r}, not {study!r}")
     try:
@@ -206,6 +210,8 @@ def _verified(path: Path, study: str, folder: Path) -> list[Run]:
     for name in (file.removesuffix("/run.json") for file in files if file.endswith("/run.json")):
         try:
             record = records.read(folder / name)
+            if lacking := [k for k, kind in KINDS.items() if not isinstance(record.get(k), kind)]:
+                raise ValueError(f"{name}: its record has no right {', '.join(lacking)}")
             keys, prepared = record["parameters"], record["phase"] == "prepare"
             cell = {k: keys[k] for k in ("intermediate", "arm", "seed", "target") if k in keys}
             own = records.run_folder("", "", record["phase"], **({} if prepared else cell))

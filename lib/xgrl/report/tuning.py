@@ -230,6 +230,8 @@ def next_parts(name: str, stage: int, part: str) -> tuple[list[str], list[str]]:
     path = tuning.file.with_name(f"{name}{SUFFIX}.yaml")
     head = f"# The trials of params/{name}.yaml, written by make tune STUDY={name}.\n"
     text = (head + _yaml(stats.plain(tuning.design))).encode()
+    if path.exists() and not path.read_bytes().startswith(head.encode()):
+        raise Refused(f"{path}: not written by make tune, which would write over it; rename it")
     if not path.exists() or path.read_bytes() != text:
         records.write_bytes(path, text)
     asked = runs_of_part(load_study(tuning.design), part) if part else []
