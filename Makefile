@@ -19,8 +19,11 @@ PART :=
 export XGRL_PART = $(PART)
 SNAKEMAKE = $(BIN)/snakemake $(if $(PART),part) --configfile params/base.yaml params/$(STUDY).yaml --workflow-profile profiles/$(PROFILE) $$($(PLACEMENT))
 GRID = --logger rich
-# Where the study's outputs are, asked once: `outputs` of its file, or else of base.yaml. Before the installation no study has any.
-OUTPUTS = $(eval OUTPUTS := $$(shell $(BIN)/python -c "import sys; from xgrl.runs.study_files import find_study; print(find_study(sys.argv[1]).get('outputs', ''))" "$(STUDY)" 2>/dev/null))$(OUTPUTS)
+# Where the study's outputs are, asked once: `outputs` of its file, or else of base.yaml; "?" where the shell would take it for something else.
+# Before the installation no study has any.
+OUTPUTS_OF = import re, sys; from xgrl.runs.study_files import find_study; path = find_study(sys.argv[1]).get('outputs', ''); \
+	print(path if re.fullmatch('[\w./+@,:=-]*', path) else '?')
+OUTPUTS = $(eval OUTPUTS := $$(shell $(BIN)/python -c "$(OUTPUTS_OF)" "$(STUDY)" 2>/dev/null))$(OUTPUTS)
 FOLDER = $(or $(OUTPUTS),outputs)/$(STUDY)
 # A lock that the operating system releases when flock and Snakemake have ended, killed or not; without flock, Snakemake's own (then: make unlock).
 FLOCK := $(shell command -v flock 2>/dev/null)
@@ -91,6 +94,7 @@ check-names:
 	@wrong=0; [ "$(notdir $(STUDY))" = "$(STUDY)" ] && [ "$(STUDY)" != base ] && [ -f "params/$(STUDY).yaml" ] || { wrong=2; echo "STUDY=$(STUDY): no params/$(STUDY).yaml; allowed:" \
 	"$$(ls params/*.yaml | grep -v base | xargs -n1 basename -s .yaml | tr '\n' ' ')"; }; \
 	[ "$(notdir $(PROFILE))" = "$(PROFILE)" ] && [ -n "$(PROFILE)" ] && [ -d "profiles/$(PROFILE)" ] || { wrong=2; echo "PROFILE=$(PROFILE): no folder profiles/$(PROFILE); allowed: $$(ls profiles | tr '\n' ' ')"; }; \
+	[ "$(OUTPUTS)" != "?" ] || { wrong=2; echo "outputs of params/$(STUDY).yaml: make takes letters, digits and . / _ + @ , : = - only; snakemake by itself takes others"; }; \
 	case "$(DISK)" in ''|*[!0-9]*) wrong=2; echo "DISK=$(DISK): how many GB must be free, 0 for no check";; esac; exit $$wrong
 
 check-jobs: check-names

@@ -145,6 +145,18 @@ def test_nothing_but_a_study_is_cleaned(tools, study):
 
 
 @needs_make
+@pytest.mark.parametrize("outputs", ["my outputs", "~/outputs", "$(touch mark)", "it's"])
+def test_a_folder_that_the_shell_would_read_otherwise_is_refused(tools, tmp_path, outputs):
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    (tmp_path / "profiles/local").mkdir(parents=True)
+    (tmp_path / "params/mine.yaml").write_text(f'study: mine\noutputs: "{outputs}"\n')
+    show = ("-C", str(tmp_path), "-f", str(ROOT / "Makefile"), f"VENV={ROOT}/.venv")
+    done = make(tools, *show, "clean", "STUDY=mine")
+    assert done.returncode == 2 and "outputs of params/mine.yaml: make takes" in done.stdout
+    assert "rm -rf" not in done.stdout and not (tmp_path / "mark").exists()
+
+
+@needs_make
 def test_all_wrong_variables_are_named(tools):
     done = make(tools, "check-jobs", "STUDY=nope", "PROFILE=", "DISK=much")
     assert done.returncode == 2 and not done.stderr.startswith("[")

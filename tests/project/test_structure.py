@@ -22,7 +22,7 @@ ROOMS = (
     "report",
 )
 OPENERS = ("os", "tarfile")  # their `open` decodes nothing
-MOST_LINES = 22_718
+MOST_LINES = 22_714
 
 
 def module_name(path: Path) -> str:

@@ -120,8 +120,6 @@ def changed(path: str, value: object) -> dict:
         ("tuned", "0", ["tuned='0'", "make tune writes"]),
         ("tuned", {"nuisance": 0}, ["nuisance"]),
         ("tuned", {"study": "other"}, ["tuned={'study': 'other'}", "scientific and nuisance"]),
-        ("outputs", "my outputs", ["outputs='my outputs'", "letters, digits"]),
-        ("outputs", "~/outputs", ["outputs='~/outputs'", "letters, digits"]),
         ("nuisance.target.steps", {"default": 9, "itent": 5}, ["steps.itent", "mean 'intent'"]),
         ("nuisance.target.batch_size", {"default": 9, "qaa": 5}, ["batch_size.qaa", "mean 'qa'"]),
         ("scientific.probe_arms", ["none", "dann"], ["arms='none': trains nothing"]),
