@@ -45,7 +45,7 @@ class Tuning:
     def __init__(self, name: str, params: str | Path = "params"):
         self.file = Path(params, f"{name}.yaml")
         config = find_study(name, params)
-        self._around()
+        self._around()  # refuses a block without its end before any trial runs
         self.config = {key: value for key, value in config.items() if key != "tuned"}
         self._derive()
         self.study = load_study(self.config)
